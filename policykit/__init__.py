@@ -1,0 +1,1 @@
+"""policykit: one declarative policy, compiled once into masks, verifiers and rewards."""

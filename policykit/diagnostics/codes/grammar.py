@@ -1,0 +1,5 @@
+"""Codes PK200–PK299: grammars."""
+
+from policykit.diagnostics.codes.entry import CodeEntry
+
+CODES: tuple[CodeEntry, ...] = ()

@@ -1,0 +1,103 @@
+"""Grammars as values, independent of the engine that masks them."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeAlias
+
+from policykit.diagnostics import Place
+from policykit.ir.plan import Enforcement, Residue
+from policykit.ir.regex import Regex
+
+
+class GrammarKind(StrEnum):
+    JSON_SCHEMA = "json_schema"
+    REGEX = "regex"
+    LARK = "lark"
+    CHOICES = "choices"
+
+
+@dataclass(frozen=True, slots=True)
+class Terminal:
+    """A lexeme: a regular language over code points (raw view)."""
+
+    name: str
+    regex: Regex
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Symbol:
+    """A reference to a terminal (`is_terminal`) or to a nonterminal by name."""
+
+    name: str
+    is_terminal: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Production:
+    head: str
+    body: tuple[Symbol, ...]
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Cfg:
+    """A context-free grammar over terminals; repetition operators are already expanded into productions."""
+
+    start: str
+    productions: tuple[Production, ...]
+    terminals: tuple[Terminal, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FixedText:
+    """An enum member, a const or a property name that generation can be forced to write. ``text`` is the decoded
+    string. ``required`` says whether the schema cannot be satisfied without it."""
+
+    pointer: str
+    text: str
+    role: str  # `enum` | `const` | `key`
+    required: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StringSite:
+    """A place in a JSON Schema that writes strings under a restriction (pattern, format, length).
+
+    ``regex`` is the decoded content's language where it is known and regular, else None.
+    """
+
+    pointer: str
+    regex: Regex | None
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class JsonSites:
+    """Everything in a JSON Schema that meets the policies on string contents."""
+
+    fixed: tuple[FixedText, ...]
+    strings: tuple[StringSite, ...]
+
+
+GrammarShape: TypeAlias = Cfg | JsonSites | None
+"""What is known of the language for the analysis of liveness; None: opaque."""
+
+
+@dataclass(frozen=True, slots=True)
+class GrammarSpec:
+    """A grammar that the masking engine accepts, with what was weakened on the way.
+
+    ``source`` is what the author wrote (canonical JSON for a schema), ``lowered`` is what llguidance compiles
+    (its own serialised grammar), ``residue`` is what only the verifier checks. ``is_json`` is True where the
+    output is one JSON value.
+    """
+
+    kind: GrammarKind
+    source: str
+    lowered: str
+    is_json: bool
+    enforcements: tuple[Enforcement, ...]
+    residue: tuple[Residue, ...]
+    shape: GrammarShape
+    place: Place

@@ -1,0 +1,86 @@
+"""What compiling decides: for every rule and every grammar keyword, where it is enforced and why."""
+
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+
+from policykit.diagnostics import Place
+from policykit.ir.document import Action, Join, Matcher, Mode
+
+
+class Level(StrEnum):
+    """Where something is enforced, strongest first."""
+
+    DECODE = "decode"
+    STREAM = "stream"
+    OUTPUT = "output"
+    OBSERVE = "observe"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Enforcement:
+    """One row of the plan. ``subject`` is `rule` or `grammar`; ``name`` is `document#rule` or a JSON pointer/terminal."""
+
+    subject: str
+    name: str
+    level: Level
+    why: str
+    place: Place | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Residue:
+    """A grammar keyword that the mask does not carry in full; the verifier checks it. ``pointer`` is RFC 6901."""
+
+    pointer: str
+    keyword: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class CompileContext:
+    """The request context that a plan is compiled for. ``at`` is the day on which it is compiled (UTC)."""
+
+    profile: str | None = None
+    tenant: str | None = None
+    locale: str | None = None
+    jurisdiction: str | None = None
+    at: date = date.max
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedRule:
+    """A rule that applies in the context, with `auto` reading resolved. ``name`` is `document#rule`."""
+
+    name: str
+    rule_id: str
+    document: str
+    severity: str
+    cost: float
+    mode: Mode
+    level: Level
+    matcher: Matcher
+    action: Action
+    place: Place
+
+
+class LivenessKind(StrEnum):
+    """How it is known that every masked prefix can be finished (design: no dead ends)."""
+
+    ESCAPE = "proved: escape"  # free text: one continuation frees every rule from every state
+    RESETS = "proved: resets"  # rules reset at terminal boundaries, every terminal stays productive
+    PRODUCT = "proved: product"  # grammar x automaton, trimmed to productive items
+    BOUNDED = "bounded"  # searched at run time, n bytes ahead
+
+
+@dataclass(frozen=True, slots=True)
+class Liveness:
+    kind: LivenessKind
+    why: str
+    horizon_bytes: int | None = None
+
+
+__all__ = [
+    "CompileContext", "Enforcement", "Join", "Level", "Liveness", "LivenessKind", "ResolvedRule", "Residue",
+]

@@ -1,0 +1,68 @@
+"""What checking a text found. Three-valued underneath: satisfied, violated, errored."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Decision(StrEnum):
+    """Combined order-free: error fails closed as `block`; block > transform > allow."""
+
+    BLOCK = "block"
+    TRANSFORM = "transform"
+    ALLOW = "allow"
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """A rule that fired. ``start``/``end`` are code point offsets in the original text (None for a whole-text
+    finding such as an absence); ``view`` is the view that matched; ``matched`` names the phrase or expression."""
+
+    rule: str
+    start: int | None
+    end: int | None
+    view: str | None
+    matched: str
+    severity: str
+    cost: float
+
+
+@dataclass(frozen=True, slots=True)
+class TransformApplied:
+    rule: str
+    start: int
+    end: int
+    replacement: str
+
+
+@dataclass(frozen=True, slots=True)
+class CheckError:
+    """A check that should have run and could not. It is never a pass."""
+
+    rule: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotApplicable:
+    rule: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The judgement on one text. ``text`` is what may be released: transformed, or the block's message or empty."""
+
+    decision: Decision
+    text: str
+    violations: tuple[Violation, ...]
+    transforms: tuple[TransformApplied, ...]
+    errors: tuple[CheckError, ...]
+    shadow: tuple[Violation, ...]
+    not_applicable: tuple[NotApplicable, ...]
+    cost: float
+    digest: str
+
+    @property
+    def rules(self) -> tuple[str, ...]:
+        """Ids of the rules that fired, each once, in order of appearance."""
+        return tuple(dict.fromkeys(v.rule for v in self.violations))
