@@ -1,0 +1,30 @@
+"""Search automata over symbol classes: what a matcher's leaf finds, decided one character class at a time."""
+
+from policykit.automata.alphabet import Alphabet, common
+from policykit.automata.finder import Finder, Found, compile_automata, compile_finder, leftmost_longest, patterns_of
+from policykit.automata.lazy import FOUND, Automaton, RegexAutomaton, run
+from policykit.automata.nfa import Pattern, Separated
+from policykit.automata.phrases import PhraseAutomaton, build_trie, separate
+from policykit.automata.regex_syntax import parse_regex, unparse
+
+__all__ = [
+    "FOUND",
+    "Alphabet",
+    "Automaton",
+    "Finder",
+    "Found",
+    "Pattern",
+    "PhraseAutomaton",
+    "RegexAutomaton",
+    "Separated",
+    "build_trie",
+    "common",
+    "compile_automata",
+    "compile_finder",
+    "leftmost_longest",
+    "parse_regex",
+    "patterns_of",
+    "run",
+    "separate",
+    "unparse",
+]

@@ -1,0 +1,152 @@
+"""Symbol classes: characters of a view that no matcher tells apart share one small integer.
+
+An automaton over 20–60 classes is enough for texts over 1.1 million code points, and a token of a vocabulary
+becomes a short class string. The view's map is applied before, so a class is a set of *view* characters.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from policykit.ir.regex import MAX_CODE_POINT, Ranges, ranges_of
+from policykit.text import View, is_regex_word, is_separator, is_word
+
+PHRASE_WORD, REGEX_WORD, NEWLINE, EDGE = 1, 2, 4, 8
+"""Flags of a character for boundary tests; EDGE stands for the start or end of the text."""
+
+
+def ranges_from_mask(mask: NDArray[np.bool_]) -> Ranges:
+    """The ranges of the true entries."""
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], mask, [False])).astype(np.int8)))
+    return tuple((int(a), int(b) - 1) for a, b in edges.reshape(-1, 2))
+
+
+WORD_RANGES: Ranges = ranges_from_mask(is_word)
+REGEX_WORD_RANGES: Ranges = ranges_from_mask(is_regex_word)
+SEPARATOR_RANGES: Ranges = ranges_from_mask(is_separator)
+NEWLINE_RANGES: Ranges = ((10, 10),)
+_FLAG_SETS = ((PHRASE_WORD, WORD_RANGES), (REGEX_WORD, REGEX_WORD_RANGES), (NEWLINE, NEWLINE_RANGES))
+
+
+@dataclass(frozen=True, eq=False)
+class Alphabet:
+    """A partition of the view's characters into ``n`` classes.
+
+    ``starts[i]`` begins the i-th interval of code points, all of which have class ``classes[i]``;
+    ``flags[c]`` holds the boundary flags of class ``c``.
+    """
+
+    view: View
+    starts: NDArray[np.int64]
+    classes: NDArray[np.int32]
+    flags: tuple[int, ...]
+
+    @property
+    def n(self) -> int:
+        return len(self.flags)
+
+    @cached_property
+    def class_of(self) -> NDArray[np.int32]:
+        """Class of every code point, ``[0x110000]``."""
+        return np.repeat(self.classes, np.diff(np.append(self.starts, MAX_CODE_POINT + 1)))
+
+    @cached_property
+    def representatives(self) -> NDArray[np.int64]:
+        """One code point of every class, ``[n]``."""
+        out = np.zeros(self.n, np.int64)
+        out[self.classes[::-1]] = self.starts[::-1]
+        return out
+
+    def of(self, char: str) -> int:
+        return int(self.classes[int(np.searchsorted(self.starts, ord(char), "right")) - 1])
+
+    def members(self, ranges: Ranges) -> frozenset[int]:
+        """Classes inside ``ranges``, which must be one of the sets that made the partition (or a union of such)."""
+        return frozenset(self.classes[_contains(ranges, self.starts)].tolist())
+
+    def encode(self, view_text: str) -> list[int]:
+        """Classes of a text that is already on the view."""
+        points = np.frombuffer(view_text.encode("utf-32-le", "surrogatepass"), np.uint32).astype(np.int64)
+        found: list[int] = self.classes[np.searchsorted(self.starts, points, "right") - 1].tolist()
+        return found
+
+
+def _contains(ranges: Ranges, points: NDArray[np.int64]) -> NDArray[np.bool_]:
+    if not ranges:
+        return np.zeros(len(points), bool)
+    low, high = np.array(ranges, np.int64).T
+    at = np.searchsorted(low, points, "right") - 1
+    return (at >= 0) & (points <= high[at])
+
+
+def partition(view: View, sets: Iterable[Ranges], flags: int) -> Alphabet:
+    """The coarsest alphabet that keeps every set, and every character class named in ``flags``, a union of classes.
+
+    Characters in none of the sets keep one class per combination of flags: these are the fresh classes that
+    let any text leave a matcher.
+    """
+    distinct = [s for s in dict.fromkeys(sets) if s]
+    flag_sets = [(bit, s) for bit, s in _FLAG_SETS if bit & flags]
+    everything = distinct + [s for _, s in flag_sets]
+    points = {0} | {low for s in everything for low, _ in s} | {high + 1 for s in everything for _, high in s}
+    starts = np.array(sorted(p for p in points if p <= MAX_CODE_POINT), np.int64)
+    if everything:
+        signature = np.stack([_contains(s, starts) for s in everything], 1)
+    else:
+        signature = np.zeros((len(starts), 1), bool)
+    kinds, classes = np.unique(np.packbits(signature, axis=1), axis=0, return_inverse=True)
+    bits = np.zeros(len(kinds), np.int64)
+    columns = np.unpackbits(kinds, axis=1)[:, : signature.shape[1]].astype(bool)
+    for i, (bit, _) in enumerate(flag_sets):
+        bits |= np.where(columns[:, len(distinct) + i], bit, 0)
+    return Alphabet(view, starts, classes.reshape(-1).astype(np.int32), tuple(bits.tolist()))
+
+
+def common(view: View, alphabets: Sequence[Alphabet]) -> tuple[Alphabet, list[NDArray[np.int32]]]:
+    """The coarsest alphabet that refines all of them, and for each the class of every common class."""
+    starts = np.unique(np.concatenate([a.starts for a in alphabets]))
+    rows = np.stack([a.classes[np.searchsorted(a.starts, starts, "right") - 1] for a in alphabets], 1)
+    kinds, classes = np.unique(rows, axis=0, return_inverse=True)
+    joint = Alphabet(view, starts, classes.reshape(-1).astype(np.int32), (0,) * len(kinds))
+    return joint, [kinds[:, i].astype(np.int32) for i in range(len(alphabets))]
+
+
+def image_ranges(view: View, literal: Ranges) -> tuple[Ranges, frozenset[str]]:
+    """The images of a literal set under the view: single characters as ranges, and the longer (or empty) strings."""
+    images = view.images
+    moved: list[tuple[int, int]] = []
+    longer: set[str] = set()
+    size = sum(high - low + 1 for low, high in literal)
+    inside = (c for c in images if any(low <= c <= high for low, high in literal))
+    if size < len(images):
+        inside = (c for low, high in literal for c in range(low, high + 1) if c in images)
+    changed = sorted(inside)
+    for c in changed:
+        image = images[c]
+        if len(image) == 1:
+            moved.append((ord(image), ord(image)))
+        else:
+            longer.add(image)
+    kept = _without(literal, changed)
+    return ranges_of([*kept, *moved]), frozenset(longer)
+
+
+def _without(ranges: Ranges, points: Sequence[int]) -> list[tuple[int, int]]:
+    """``ranges`` minus sorted single points."""
+    out: list[tuple[int, int]] = []
+    at = 0
+    for low, high in ranges:
+        while at < len(points) and points[at] < low:
+            at += 1
+        start, i = low, at
+        while i < len(points) and points[i] <= high:
+            if points[i] > start:
+                out.append((start, points[i] - 1))
+            start = points[i] + 1
+            i += 1
+        if start <= high:
+            out.append((start, high))
+    return out

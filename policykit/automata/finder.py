@@ -1,0 +1,168 @@
+"""Where a matcher's leaf finds something in a text that is already on the view.
+
+The automata decide *whether* there is a match, exactly as the mask does; the spans come from a simulation that
+carries start positions and runs only on texts with a hit.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from policykit.automata.alphabet import EDGE, PHRASE_WORD
+from policykit.automata.lazy import Automaton, RegexAutomaton, run
+from policykit.automata.nfa import Nfa, Pattern, build, gate_open
+from policykit.automata.phrases import (
+    ANYWHERE,
+    AT_BOUNDARY,
+    ENDS,
+    ENDS_AT_BOUNDARY,
+    PhraseAutomaton,
+    PhraseTrie,
+    build_trie,
+    separate,
+)
+from policykit.ir.document import Phrases, Regexes
+from policykit.text import View
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Found:
+    """A match ``[start, end)`` in the view's text; ``index`` is the phrase or expression of the leaf."""
+
+    start: int
+    end: int
+    index: int
+
+
+def patterns_of(leaf: Phrases | Regexes, view: View) -> tuple[Pattern, ...]:
+    """One pattern per phrase or expression, with the leaf's context around it."""
+    before = (leaf.before.regex, leaf.before.within) if leaf.before else None
+    after = (leaf.after.regex, leaf.after.within) if leaf.after else None
+    if isinstance(leaf, Phrases):
+        return tuple(Pattern(separate(view, p.text, leaf.exact), before, after) for p in leaf.phrases)
+    return tuple(Pattern(r.regex, before, after) for r in leaf.regexes)
+
+
+def compile_automata(leaf: Phrases | Regexes, view: View) -> tuple[Automaton, ...]:
+    """The search automata whose union is the leaf on this view."""
+    if isinstance(leaf, Phrases) and not leaf.before and not leaf.after:
+        phrases = [separate(view, p.text, leaf.exact) for p in leaf.phrases]
+        return (PhraseAutomaton(build_trie(view, phrases)),)
+    return tuple(RegexAutomaton(build(view, pattern)) for pattern in patterns_of(leaf, view))
+
+
+class Finder:
+    """A leaf on one view. Texts are given on the view; offsets are offsets of the view's text."""
+
+    def __init__(self, automata: Sequence[Automaton]) -> None:
+        self._automata = tuple(automata)
+        self._by_trie = isinstance(self._automata[0], PhraseAutomaton) if self._automata else False
+
+    def search(self, view_text: str) -> bool:
+        """Whether there is a match: the same run as the mask's. Linear in the text."""
+        return any(_found(automaton, view_text) for automaton in self._automata)
+
+    def findall(self, view_text: str) -> list[Found]:
+        """Leftmost-longest matches that do not overlap, in order. Not empty exactly when :meth:`search` is true."""
+        candidates: list[Found] = []
+        for index, automaton in enumerate(self._automata):
+            if not _found(automaton, view_text):
+                continue
+            if isinstance(automaton, PhraseAutomaton):
+                candidates += _phrase_spans(automaton.trie, view_text)
+            elif isinstance(automaton, RegexAutomaton):
+                candidates += [Found(start, end, index) for start, end in _regex_spans(automaton.nfa, view_text)]
+        return leftmost_longest(candidates)
+
+
+def compile_finder(leaf: Phrases | Regexes, view: View) -> Finder:
+    """The finder of a leaf on a view."""
+    return Finder(compile_automata(leaf, view))
+
+
+def leftmost_longest(found: Sequence[Found]) -> list[Found]:
+    """The usual selection among overlapping matches: earliest start, then longest, then the first pattern."""
+    chosen: list[Found] = []
+    end = -1
+    for item in sorted(found, key=lambda f: (f.start, -f.end, f.index)):
+        if item.start >= end:
+            chosen.append(item)
+            end = max(item.end, item.start + 1)
+    return chosen
+
+
+def _found(automaton: Automaton, view_text: str) -> bool:
+    state = run(automaton, automaton.start, automaton.alphabet.encode(view_text))
+    return not state or automaton.end_found(state)
+
+
+def _phrase_spans(trie: PhraseTrie, view_text: str) -> list[Found]:
+    out: list[Found] = []
+    active: dict[int, int] = {}
+    was_word = False
+    for at, symbol in enumerate(trie.alphabet.encode(view_text)):
+        word = bool(trie.alphabet.flags[symbol] & PHRASE_WORD)
+        if word != was_word:
+            out += _ended(trie, active, at, ENDS_AT_BOUNDARY)
+        ahead: dict[int, int] = {}
+        roots = ((ANYWHERE, at), (AT_BOUNDARY, at)) if word != was_word else ((ANYWHERE, at),)
+        for node, start in (*active.items(), *roots):
+            to = trie.children[node].get(symbol)
+            if to is not None:
+                ahead[to] = min(ahead.get(to, start), start)
+            if symbol == trie.separator and node in trie.loops:
+                ahead[node] = min(ahead.get(node, start), start)
+        active, was_word = ahead, word
+        out += _ended(trie, active, at + 1, ENDS)
+    return out + (_ended(trie, active, len(view_text), ENDS_AT_BOUNDARY) if was_word else [])
+
+
+def _ended(trie: PhraseTrie, active: dict[int, int], end: int, kind: int) -> list[Found]:
+    return [Found(start, end, trie.owners[node][0]) for node, start in active.items() if trie.final[node] == kind]
+
+
+_UNSET = 1 << 60
+
+
+def _regex_spans(nfa: Nfa, view_text: str) -> list[tuple[int, int]]:
+    """Spans by a simulation whose threads carry (body start, -body end), the smaller of two threads in one state wins."""
+    out: dict[int, int] = {}
+    threads: dict[int, tuple[int, int]] = {}
+    before = EDGE
+    symbols = nfa.alphabet.encode(view_text)
+    flags = nfa.alphabet.flags
+    for at in range(len(symbols) + 1):
+        after = flags[symbols[at]] if at < len(symbols) else EDGE
+        threads.setdefault(nfa.start, (_UNSET, 0))
+        ready = _close_threads(nfa, threads, at, before, after)
+        if nfa.final in ready:
+            start, end = ready[nfa.final]
+            out[start] = max(out.get(start, start), -end)
+        if at == len(symbols):
+            break
+        threads = {}
+        for state, tag in ready.items():
+            for classes, to in nfa.edges[state]:
+                if symbols[at] in classes and tag < threads.get(to, (_UNSET + 1, 0)):
+                    threads[to] = tag
+        before = after
+    return list(out.items())
+
+
+def _close_threads(
+    nfa: Nfa, threads: dict[int, tuple[int, int]], at: int, before: int, after: int
+) -> dict[int, tuple[int, int]]:
+    """All threads after gates and free moves at position ``at``; best tag per state (Dijkstra-like relaxation)."""
+    best: dict[int, tuple[int, int]] = {}
+    todo = list(threads.items())
+    while todo:
+        state, tag = todo.pop()
+        if state == nfa.body_start:
+            tag = (at, tag[1])
+        if state == nfa.body_end:
+            tag = (tag[0], -at)
+        if tag >= best.get(state, (_UNSET + 1, 0)):
+            continue
+        best[state] = tag
+        todo += [(to, tag) for to in nfa.free[state]]
+        todo += [(to, tag) for gate, to in nfa.gated[state] if gate_open(gate, before, after)]
+    return best

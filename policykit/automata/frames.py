@@ -1,0 +1,251 @@
+"""Automata for the contents of JSON strings, from automata for texts.
+
+A matcher reads each string as a text of its own: it starts at the opening quote, and what would complete at the end
+of a text completes at the closing quote. With joined arrays it reads consecutive elements of one array as if a space
+stood between them.
+"""
+
+from collections.abc import Iterable
+
+from policykit.automata.lazy import FOUND, Automaton
+from policykit.text.json_strings import FIRST_MARK, Mark
+
+_OUT = 1
+MAX_DEPTH = 256
+"""Deepest nesting that a joined matcher follows; a deeper text is not generated under it."""
+
+
+def _mark(symbol: int, n_classes: int) -> int:
+    return symbol - n_classes + FIRST_MARK
+
+
+class InStrings:
+    """Each string is a text; outside strings nothing is read. States: 0 found, 1 outside, inner state + 1 inside."""
+
+    def __init__(self, inner: Automaton) -> None:
+        self.inner = inner
+        self.alphabet = inner.alphabet
+        self.start = _OUT
+
+    @property
+    def n_symbols(self) -> int:
+        return self.alphabet.n + len(Mark)
+
+    @property
+    def n_states(self) -> int:
+        return self.inner.n_states + 1
+
+    def step(self, state: int, symbol: int) -> int:
+        n = self.alphabet.n
+        if state == _OUT:
+            return self.inner.start + 1 if symbol == n + Mark.OPEN - FIRST_MARK else _OUT
+        if not state:
+            return FOUND
+        if symbol == n + Mark.CLOSE - FIRST_MARK:
+            return FOUND if self.inner.end_found(state - 1) else _OUT
+        if symbol >= n:
+            return state
+        to = self.inner.step(state - 1, symbol)
+        return to + 1 if to else FOUND
+
+    def end_found(self, state: int) -> bool:
+        """A text that is cut off inside a string ends the string's content there."""
+        return state != _OUT and (not state or self.inner.end_found(state - 1))
+
+    def reference(self, state: int) -> int:
+        return self.inner.reference(state - 1) + 1 if state > _OUT else state
+
+    def hot(self, state: int) -> Iterable[int] | None:
+        """A closing quote always counts: a pending boundary is decided there."""
+        if state <= _OUT:
+            return None
+        hot = self.inner.hot(state - 1)
+        return None if hot is None else {*hot, self.alphabet.n + Mark.CLOSE - FIRST_MARK}
+
+    def culprits(self, state: int, symbol: int | None) -> tuple[int, ...]:
+        closes = symbol is None or symbol >= self.alphabet.n
+        return self.inner.culprits(state - 1, None if closes else symbol)
+
+    def key(self, state: int) -> object:
+        return ("out",) if state == _OUT else self.inner.key(state - 1) if state else None
+
+    def intern(self, key: object) -> int:
+        if key is None:
+            return FOUND
+        return _OUT if key == ("out",) else self.inner.intern(key) + 1
+
+
+class InJoinedArrays:
+    """Strings as texts, where elements of one array that follow each other are one text joined by a space.
+
+    A state is (open brackets, where the reading stands, inner state). Between two elements the inner state is kept
+    and not ended; anything but a comma and an opening quote ends it.
+    """
+
+    def __init__(self, inner: Automaton) -> None:
+        self.inner = inner
+        self.alphabet = inner.alphabet
+        self._space = inner.alphabet.of(" ")
+        self._keys: list[object] = [None]
+        self._ids: dict[object, int] = {}
+        self.start = self.intern(("", "out", None))
+
+    @property
+    def n_symbols(self) -> int:
+        return self.alphabet.n + len(Mark)
+
+    @property
+    def n_states(self) -> int:
+        return len(self._keys)
+
+    def key(self, state: int) -> object:
+        return self._keys[state]
+
+    def intern(self, key: object) -> int:
+        if key is None:
+            return FOUND
+        state = self._ids.get(key)
+        if state is None:
+            state = self._ids[key] = len(self._keys)
+            self._keys.append(key)
+        return state
+
+    def _parts(self, state: int) -> tuple[str, str, object]:
+        return self._keys[state]  # type: ignore[return-value]  # every key but state 0's has three parts
+
+    def step(self, state: int, symbol: int) -> int:
+        if not state:
+            return FOUND
+        stack, phase, kept = self._parts(state)
+        if phase == "in":
+            return self._inside(stack, self.inner.intern(kept), symbol)
+        mark = _mark(symbol, self.alphabet.n)
+        if mark < FIRST_MARK:
+            return state
+        if mark == Mark.OPEN:
+            return self._open(stack, phase, kept)
+        if mark == Mark.COMMA and phase == "after":
+            return self.intern((stack, "comma", kept))
+        return self._leave(stack, kept, mark)
+
+    def _inside(self, stack: str, inner: int, symbol: int) -> int:
+        n = self.alphabet.n
+        if symbol == n + Mark.CLOSE - FIRST_MARK:
+            in_array = stack[-1:] == "["
+            ends = self.inner.end_found(inner)
+            if in_array and not (ends and not self.inner.step(inner, self._space)):
+                return self.intern((stack, "after", self.inner.key(inner)))
+            return FOUND if ends else self.intern((stack, "out", None))
+        if symbol >= n:
+            return self.intern((stack, "in", self.inner.key(inner)))
+        to = self.inner.step(inner, symbol)
+        return self.intern((stack, "in", self.inner.key(to))) if to else FOUND
+
+    def _open(self, stack: str, phase: str, kept: object) -> int:
+        if phase == "comma":
+            joined = self.inner.step(self.inner.intern(kept), self._space)
+            return self.intern((stack, "in", self.inner.key(joined))) if joined else FOUND
+        if phase == "after" and self.inner.end_found(self.inner.intern(kept)):
+            return FOUND
+        return self.intern((stack, "in", self.inner.key(self.inner.start)))
+
+    def _leave(self, stack: str, kept: object, mark: int) -> int:
+        """Structure between strings: what was kept for joining ends here."""
+        if kept is not None and self.inner.end_found(self.inner.intern(kept)):
+            return FOUND
+        if mark in (Mark.BEGIN_ARRAY, Mark.BEGIN_OBJECT):
+            if len(stack) >= MAX_DEPTH:
+                return FOUND
+            stack += "[" if mark == Mark.BEGIN_ARRAY else "{"
+        elif mark in (Mark.END_ARRAY, Mark.END_OBJECT):
+            stack = stack[:-1]
+        return self.intern((stack, "out", None))
+
+    def end_found(self, state: int) -> bool:
+        if not state:
+            return True
+        kept = self._parts(state)[2]
+        return kept is not None and self.inner.end_found(self.inner.intern(kept))
+
+    def reference(self, state: int) -> int:
+        if not state:
+            return FOUND
+        stack, phase, kept = self._parts(state)
+        if phase != "in":
+            return state
+        return self.intern((stack, "in", self.inner.key(self.inner.reference(self.inner.intern(kept)))))
+
+    def hot(self, state: int) -> None:
+        return None
+
+    def culprits(self, state: int, symbol: int | None) -> tuple[int, ...]:
+        kept = self._parts(state)[2]
+        if kept is None:
+            return ()
+        inner = self.inner.intern(kept)
+        if symbol is not None and symbol < self.alphabet.n:
+            return self.inner.culprits(inner, symbol)
+        return self.inner.culprits(inner, None) or self.inner.culprits(inner, self._space)
+
+
+class Trimmed:
+    """The same automaton, where a state from which no text can end without a match counts as found.
+
+    ``a(\\b|\\B)`` is such a case: after `a` every continuation completes it. Only states that cannot end at once are
+    examined, by a search for one that can.
+    """
+
+    def __init__(self, inner: Automaton) -> None:
+        self.inner = inner
+        self.alphabet = inner.alphabet
+        self._doomed: dict[int, bool] = {FOUND: True}
+        self.start = inner.start
+
+    @property
+    def n_symbols(self) -> int:
+        return self.inner.n_symbols
+
+    @property
+    def n_states(self) -> int:
+        return self.inner.n_states
+
+    def step(self, state: int, symbol: int) -> int:
+        to = self.inner.step(state, symbol)
+        return FOUND if self.is_doomed(to) else to
+
+    def is_doomed(self, state: int) -> bool:
+        known = self._doomed.get(state)
+        if known is None:
+            known = self._doomed[state] = not self._can_end(state)
+        return known
+
+    def _can_end(self, state: int) -> bool:
+        seen, todo = {state}, [state]
+        while todo:
+            at = todo.pop()
+            if not self.inner.end_found(at):
+                return True
+            for symbol in range(self.inner.n_symbols):
+                to = self.inner.step(at, symbol)
+                if to and to not in seen:
+                    seen.add(to)
+                    todo.append(to)
+        return False
+
+    def end_found(self, state: int) -> bool:
+        return self.inner.end_found(state)
+
+    def reference(self, state: int) -> int:
+        return self.inner.reference(state)
+
+    def hot(self, state: int) -> Iterable[int] | None:
+        return self.inner.hot(state)
+
+    def culprits(self, state: int, symbol: int | None) -> tuple[int, ...]:
+        return self.inner.culprits(state, symbol)
+
+    def key(self, state: int) -> object:
+        return self.inner.key(state)
+
+    def intern(self, key: object) -> int:
+        return self.inner.intern(key)

@@ -1,0 +1,257 @@
+"""Regular expressions of the IR as Thompson automata over symbol classes of one view.
+
+Source: Thompson, "Regular Expression Search Algorithm", CACM 11(6), 1968. Assertions are edges that are taken
+only between two characters (or at an end) whose flags satisfy them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import assert_never
+
+from policykit.automata.alphabet import (
+    EDGE,
+    NEWLINE,
+    PHRASE_WORD,
+    REGEX_WORD,
+    SEPARATOR_RANGES,
+    Alphabet,
+    image_ranges,
+    partition,
+)
+from policykit.ir.regex import Alternation, Assertion, Chars, Concat, Empty, Look, Ranges, Regex, Repeat
+from policykit.text import View
+
+
+class Gate(IntEnum):
+    """Assertions with an opcode each; PHRASE_BOUNDARY is the phrases' own notion of a word."""
+
+    TEXT_START = 0
+    TEXT_END = 1
+    LINE_START = 2
+    LINE_END = 3
+    WORD_BOUNDARY = 4
+    NOT_WORD_BOUNDARY = 5
+    PHRASE_BOUNDARY = 6
+
+
+GATE_OF_LOOK = {
+    Look.TEXT_START: Gate.TEXT_START,
+    Look.TEXT_END: Gate.TEXT_END,
+    Look.LINE_START: Gate.LINE_START,
+    Look.LINE_END: Gate.LINE_END,
+    Look.WORD_BOUNDARY: Gate.WORD_BOUNDARY,
+    Look.NOT_WORD_BOUNDARY: Gate.NOT_WORD_BOUNDARY,
+}
+_FLAGS_OF_GATE = (EDGE, EDGE, EDGE | NEWLINE, EDGE | NEWLINE, REGEX_WORD, REGEX_WORD, PHRASE_WORD)
+
+
+def gate_open(gate: Gate, before: int, after: int) -> bool:
+    """Whether an assertion holds between characters with these flags."""
+    match gate:
+        case Gate.TEXT_START:
+            return bool(before & EDGE)
+        case Gate.TEXT_END:
+            return bool(after & EDGE)
+        case Gate.LINE_START:
+            return bool(before & (EDGE | NEWLINE))
+        case Gate.LINE_END:
+            return bool(after & (EDGE | NEWLINE))
+        case Gate.WORD_BOUNDARY:
+            return bool((before ^ after) & REGEX_WORD)
+        case Gate.NOT_WORD_BOUNDARY:
+            return not (before ^ after) & REGEX_WORD
+        case Gate.PHRASE_BOUNDARY:
+            return bool((before ^ after) & PHRASE_WORD)
+        case _:
+            assert_never(gate)
+
+
+@dataclass(frozen=True, slots=True)
+class Nfa:
+    """States 0..n-1. ``final`` maps accepting states to the pattern's index; ``body_start`` and ``body_end`` are the
+    states where the reported match begins and ends (context lies outside). ``before_flags`` are the flags of the
+    previous character that some gate looks at."""
+
+    alphabet: Alphabet
+    start: int
+    final: int
+    free: tuple[tuple[int, ...], ...]
+    gated: tuple[tuple[tuple[Gate, int], ...], ...]
+    edges: tuple[tuple[tuple[frozenset[int], int], ...], ...]
+    body_start: int
+    body_end: int
+    before_flags: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """A body with optional context on either side, at most ``gap`` characters away."""
+
+    body: "Regex | Separated"
+    before: tuple[Regex, int] | None = None
+    after: tuple[Regex, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Separated:
+    """A phrase already on the view: pieces between runs of separators, with word boundaries where asked."""
+
+    pieces: tuple[str, ...]
+    left_boundary: bool
+    right_boundary: bool
+
+
+class _Builder:
+    def __init__(self, view: View) -> None:
+        self.view = view
+        self.free: list[list[int]] = []
+        self.gated: list[list[tuple[Gate, int]]] = []
+        self.edges: list[list[tuple[Ranges, int]]] = []
+
+    def state(self) -> int:
+        self.free.append([])
+        self.gated.append([])
+        self.edges.append([])
+        return len(self.free) - 1
+
+    def text(self, text: str, at: int) -> int:
+        for char in text:
+            at = self.set(((ord(char), ord(char)),), at)
+        return at
+
+    def set(self, ranges: Ranges, at: int) -> int:
+        to = self.state()
+        self.edges[at].append((ranges, to))
+        return to
+
+    def gate(self, gate: Gate, at: int) -> int:
+        to = self.state()
+        self.gated[at].append((gate, to))
+        return to
+
+    def chars(self, node: Chars, at: int) -> int:
+        singles, longer = image_ranges(self.view, node.literal)
+        to = self.state()
+        if node.on_view:
+            self.edges[at].append((node.on_view, to))
+        if singles:
+            self.edges[at].append((singles, to))
+        for image in sorted(longer):
+            self.free[self.text(image, at)].append(to)
+        return to
+
+    def repeat(self, node: Repeat, at: int) -> int:
+        for _ in range(node.least):
+            at = self.regex(node.item, at)
+        if node.most is None:
+            loop, out = self.state(), self.state()
+            self.free[at].append(loop)
+            self.free[self.regex(node.item, loop)].append(loop)
+            self.free[loop].append(out)
+            return out
+        out = self.state()
+        self.free[at].append(out)
+        for _ in range(node.most - node.least):
+            at = self.regex(node.item, at)
+            self.free[at].append(out)
+        return out
+
+    def regex(self, node: Regex, at: int) -> int:
+        match node:
+            case Empty():
+                return at
+            case Chars():
+                return self.chars(node, at)
+            case Concat(items):
+                for item in items:
+                    at = self.regex(item, at)
+                return at
+            case Alternation(items):
+                out = self.state()
+                for item in items:
+                    branch = self.state()
+                    self.free[at].append(branch)
+                    self.free[self.regex(item, branch)].append(out)
+                return out
+            case Repeat():
+                return self.repeat(node, at)
+            case Assertion(look):
+                return self.gate(GATE_OF_LOOK[look], at)
+            case _:
+                assert_never(node)
+
+    def separated(self, phrase: Separated, at: int) -> int:
+        if phrase.left_boundary:
+            at = self.gate(Gate.PHRASE_BOUNDARY, at)
+        for i, piece in enumerate(phrase.pieces):
+            if i:
+                at = self.set(SEPARATOR_RANGES, at)
+                self.edges[at].append((SEPARATOR_RANGES, at))
+            at = self.text(piece, at)
+        return self.gate(Gate.PHRASE_BOUNDARY, at) if phrase.right_boundary else at
+
+    def gap(self, n: int, at: int) -> int:
+        anything = Repeat(Chars(on_view=((0, 0x10FFFF),)), 0, n)
+        return self.regex(anything, at)
+
+
+def build(view: View, pattern: Pattern) -> Nfa:
+    """The automaton of one pattern on one view."""
+    b = _Builder(view)
+    start = at = b.state()
+    if pattern.before:
+        at = b.gap(pattern.before[1], b.regex(pattern.before[0], at))
+    body_start = b.state()
+    b.free[at].append(body_start)
+    body = pattern.body
+    at = b.separated(body, body_start) if isinstance(body, Separated) else b.regex(body, body_start)
+    body_end = b.state()
+    b.free[at].append(body_end)
+    at = body_end
+    if pattern.after:
+        at = b.regex(pattern.after[0], b.gap(pattern.after[1], at))
+    final = b.state()
+    b.free[at].append(final)
+    return _finish(b, start, final, body_start, body_end)
+
+
+def _finish(b: _Builder, start: int, final: int, body_start: int, body_end: int) -> Nfa:
+    gates = {gate for row in b.gated for gate, _ in row}
+    flags = 0
+    for gate in gates:
+        flags |= _FLAGS_OF_GATE[gate]
+    alphabet = partition(b.view, (ranges for row in b.edges for ranges, _ in row), flags & ~EDGE)
+    classes: dict[Ranges, frozenset[int]] = {}
+    edges: list[tuple[tuple[frozenset[int], int], ...]] = []
+    for row in b.edges:
+        for ranges, _ in row:
+            if ranges not in classes:
+                classes[ranges] = alphabet.members(ranges)
+        edges.append(tuple((classes[ranges], to) for ranges, to in row))
+    return Nfa(
+        alphabet=alphabet,
+        start=start,
+        final=final,
+        free=tuple(map(tuple, b.free)),
+        gated=tuple(map(tuple, b.gated)),
+        edges=tuple(edges),
+        body_start=body_start,
+        body_end=body_end,
+        before_flags=flags,
+    )
+
+
+def close(nfa: Nfa, states: Sequence[int] | frozenset[int] | set[int], before: int = 0, after: int | None = None) -> set[int]:
+    """States reachable without reading; gates are tried only when the next character's flags are known."""
+    seen, todo = set(states), list(states)
+    while todo:
+        at = todo.pop()
+        ahead = list(nfa.free[at])
+        if after is not None:
+            ahead += [to for gate, to in nfa.gated[at] if gate_open(gate, before, after)]
+        for to in ahead:
+            if to not in seen:
+                seen.add(to)
+                todo.append(to)
+    return seen

@@ -1,0 +1,181 @@
+"""Many phrases as one automaton: a trie over symbol classes whose active nodes are the state.
+
+The trie has two roots: phrases may start anywhere from node 0, and only at a word boundary from node 1. Nothing
+is determinised ahead, so ten thousand phrases build as fast as their characters are read.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from policykit.automata.alphabet import PHRASE_WORD, SEPARATOR_RANGES, Alphabet, partition
+from policykit.automata.lazy import FOUND
+from policykit.automata.nfa import Separated
+from policykit.text import View, is_separator, is_word
+
+ANYWHERE, AT_BOUNDARY = 0, 1
+OPEN, ENDS, ENDS_AT_BOUNDARY = 0, 1, 2
+
+
+@dataclass(frozen=True, slots=True)
+class PhraseTrie:
+    """``final[node]`` says whether a phrase ends there (and needs a boundary); nodes in ``loops`` were reached over a
+    separator and stay on more of them; ``owners`` are the indices of the phrases that end at a node."""
+
+    alphabet: Alphabet
+    children: tuple[dict[int, int], ...]
+    final: tuple[int, ...]
+    loops: frozenset[int]
+    owners: dict[int, tuple[int, ...]]
+    separator: int
+
+
+def separate(view: View, text: str, exact: bool) -> Separated:
+    """A phrase on the view, cut at its separators; boundaries are wanted where it begins or ends with a word character.
+
+    An empty image gives no pieces.
+    """
+    image = view.apply(text)
+    if exact:
+        pieces = [image] if image else []
+    else:
+        marked = "".join("\0" if is_separator[ord(c)] else c for c in image)
+        pieces = [piece for piece in marked.split("\0") if piece]
+    if not pieces:
+        return Separated((), False, False)
+    return Separated(tuple(pieces), bool(is_word[ord(pieces[0][0])]), bool(is_word[ord(pieces[-1][-1])]))
+
+
+def build_trie(view: View, phrases: Sequence[Separated]) -> PhraseTrie:
+    """The trie of all phrases over the coarsest alphabet that spells them."""
+    chars = sorted({ord(c) for phrase in phrases for piece in phrase.pieces for c in piece})
+    loops_wanted = any(len(phrase.pieces) > 1 for phrase in phrases)
+    sets = [((c, c),) for c in chars] + ([SEPARATOR_RANGES] if loops_wanted else [])
+    alphabet = partition(view, sets, PHRASE_WORD)
+    symbol = {c: alphabet.of(chr(c)) for c in chars}
+    separator = next(iter(alphabet.members(SEPARATOR_RANGES))) if loops_wanted else -1
+    children: list[dict[int, int]] = [{}, {}]
+    final = [OPEN, OPEN]
+    loops: set[int] = set()
+    owners: dict[int, list[int]] = {}
+
+    def grow(node: int, at: int) -> int:
+        found = children[node].get(at)
+        if found is None:
+            found = children[node][at] = len(children)
+            children.append({})
+            final.append(OPEN)
+        return found
+
+    for index, phrase in enumerate(phrases):
+        node = AT_BOUNDARY if phrase.left_boundary else ANYWHERE
+        for i, piece in enumerate(phrase.pieces):
+            if i:
+                node = grow(node, separator)
+                loops.add(node)
+            for char in piece:
+                node = grow(node, symbol[ord(char)])
+        if not phrase.right_boundary:
+            final[node] = ENDS
+        elif final[node] == OPEN:
+            final[node] = ENDS_AT_BOUNDARY
+        owners.setdefault(node, []).append(index)
+    return PhraseTrie(
+        alphabet, tuple(children), tuple(final), frozenset(loops), {n: tuple(v) for n, v in owners.items()}, separator
+    )
+
+
+State = tuple[frozenset[int], bool]
+
+
+class PhraseAutomaton:
+    """Finds any phrase of a trie. A state is (active nodes, whether the previous character was a word character)."""
+
+    def __init__(self, trie: PhraseTrie) -> None:
+        self.trie = trie
+        self.alphabet = trie.alphabet
+        self._is_word = tuple(bool(f & PHRASE_WORD) for f in trie.alphabet.flags)
+        self._keys: list[object] = [None]
+        self._ids: dict[object, int] = {}
+        self._memo: list[dict[int, int]] = [{}]
+        self.start = self.intern((frozenset[int](), False))
+        self._after_word = self.intern((frozenset[int](), True))
+
+    @property
+    def n_symbols(self) -> int:
+        return self.alphabet.n
+
+    @property
+    def n_states(self) -> int:
+        return len(self._keys)
+
+    def key(self, state: int) -> object:
+        return self._keys[state]
+
+    def intern(self, key: object) -> int:
+        if key is None:
+            return FOUND
+        state = self._ids.get(key)
+        if state is None:
+            state = self._ids[key] = len(self._keys)
+            self._keys.append(key)
+            self._memo.append({})
+        return state
+
+    def _parts(self, state: int) -> "State":
+        return self._keys[state]  # type: ignore[return-value]  # every key but state 0's is a State
+
+    def step(self, state: int, symbol: int) -> int:
+        memo = self._memo[state]
+        found = memo.get(symbol)
+        if found is None:
+            found = memo[symbol] = self._step(state, symbol) if state else FOUND
+        return found
+
+    def _step(self, state: int, symbol: int) -> int:
+        active, was_word = self._parts(state)
+        trie, word = self.trie, self._is_word[symbol]
+        children, final = trie.children, trie.final
+        if word != was_word and any(final[a] == ENDS_AT_BOUNDARY for a in active):
+            return FOUND
+        ahead = {children[a].get(symbol, -1) for a in active}
+        if symbol == trie.separator:
+            ahead |= active & trie.loops
+        ahead.add(children[ANYWHERE].get(symbol, -1))
+        if word != was_word:
+            ahead.add(children[AT_BOUNDARY].get(symbol, -1))
+        ahead.discard(-1)
+        if any(final[a] == ENDS for a in ahead):
+            return FOUND
+        return self.intern((frozenset(ahead), word))
+
+    def end_found(self, state: int) -> bool:
+        if not state:
+            return True
+        active, was_word = self._parts(state)
+        return was_word and any(self.trie.final[a] == ENDS_AT_BOUNDARY for a in active)
+
+    def reference(self, state: int) -> int:
+        if not state:
+            return FOUND
+        return self._after_word if self._parts(state)[1] else self.start
+
+    def hot(self, state: int) -> Iterable[int] | None:
+        """Symbols that an active node reads; on every other the state moves as its reference does."""
+        active, _ = self._parts(state)
+        trie = self.trie
+        if any(trie.final[a] == ENDS_AT_BOUNDARY for a in active):
+            return None
+        symbols: set[int] = set().union(*(trie.children[a] for a in active))
+        return symbols | {trie.separator} if active & trie.loops else symbols
+
+    def culprits(self, state: int, symbol: int | None) -> tuple[int, ...]:
+        """Phrases that the symbol (None: the end of the text) completes."""
+        active, was_word = self._parts(state)
+        trie = self.trie
+        word = symbol is not None and self._is_word[symbol]
+        ended = [a for a in active if word != was_word and trie.final[a] == ENDS_AT_BOUNDARY]
+        if symbol is not None:
+            roots = {ANYWHERE, AT_BOUNDARY} if word != was_word else {ANYWHERE}
+            ahead = {trie.children[a].get(symbol, -1) for a in active | roots} - {-1}
+            ended += [a for a in ahead if trie.final[a] == ENDS]
+        return tuple(i for a in sorted(ended) for i in trie.owners[a])
