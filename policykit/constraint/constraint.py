@@ -1,0 +1,56 @@
+"""A plan bound to a vocabulary: grammar matcher and policy automata over the same tokens."""
+
+from dataclasses import dataclass
+
+from policykit.constraint.both import Both, Matcher
+from policykit.constraint.lookahead import Lookahead
+from policykit.constraint.machine import PolicyMachine
+from policykit.constraint.state import State
+from policykit.constraint.vocabulary import Vocabulary
+from policykit.grammar import CompiledGrammar
+from policykit.ir.plan import Liveness, LivenessKind
+
+
+@dataclass(frozen=True, eq=False)
+class Constraint:
+    """Shared by all requests of a plan on one model; :meth:`start` makes the state of one text.
+
+    ``trimmed`` is a second grammar that excludes traps, where the plan needed one.
+    """
+
+    vocabulary: Vocabulary
+    machine: PolicyMachine
+    grammar: CompiledGrammar | None
+    trimmed: CompiledGrammar | None
+    claimed: Liveness
+    digest: str
+
+    @property
+    def liveness(self) -> Liveness:
+        """The plan's liveness, as far as this vocabulary can keep it."""
+        if self.vocabulary.is_complete:
+            return self.claimed
+        return Liveness(LivenessKind.BOUNDED, "the vocabulary cannot spell every byte", 0)
+
+    def start(self, prefix: bytes = b"", *, prefix_in_grammar: bool = False) -> State:
+        """The state at the start of the output.
+
+        ``prefix`` is text that already stands before it (assistant prefill, the end of a completion prompt): a match
+        that begins there and would end in the output is forbidden; what lies wholly inside the prefix is not judged.
+        With ``prefix_in_grammar`` the prefix is also the beginning of the grammar's text; ValueError if it is not.
+        """
+        joint = self.machine.primed(prefix, in_grammar=prefix_in_grammar) if prefix else self.machine.start()
+        matcher: Matcher | None = self.grammar.start() if self.grammar else None
+        if matcher is not None and self.trimmed is not None:
+            matcher = Both(matcher, self.trimmed.start())
+        if matcher is not None and prefix_in_grammar:
+            for byte in prefix:
+                if not matcher.accept(self.machine.byte_tokens.get(byte, -1)):
+                    raise ValueError(f"the prefix does not begin a text of the grammar: {prefix!r}")
+        shadow = None
+        if self.grammar is not None and self.liveness.kind == LivenessKind.BOUNDED:
+            shadow = self.grammar.byte_matcher()
+            for byte in prefix if prefix_in_grammar else b"":
+                shadow.accept(byte)
+        lookahead = Lookahead(self.machine, self.liveness.horizon_bytes or 0) if shadow else None
+        return State(self.machine, matcher, joint, lookahead, shadow)

@@ -1,0 +1,133 @@
+"""All automata that read one text on one view: a shared alphabet, shared token images and a trie per lexer mode."""
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+
+import numpy as np
+
+from policykit.automata import Automaton, PhraseAutomaton, common
+from policykit.automata.frames import InJoinedArrays, InStrings
+from policykit.constraint.images import N_MARKS, Images, Lexer, cut, images
+from policykit.constraint.trie import Ints, TokenTrie, build, reduce
+from policykit.constraint.unit import Tails, Unit, tails_of
+from policykit.constraint.vocabulary import Vocabulary
+from policykit.text import View, utf8
+from policykit.text.json_strings import FIRST_MARK, Mark
+
+ClassString = tuple[int, ...]
+
+
+class Group:
+    """Shared symbols are the classes of the common alphabet, then the lexer's marks, then the vocabulary's tails."""
+
+    def __init__(self, vocabulary: Vocabulary, lexer: Lexer, view: View, automata: Sequence[Automaton]) -> None:
+        self.vocabulary = vocabulary
+        self.lexer = lexer
+        self.view = view
+        self.alphabet, self._class_maps = common(view, [a.alphabet for a in automata])
+        self.n_symbols = self.alphabet.n + N_MARKS + len(cut(vocabulary).tails)
+        self._tries: dict[str, tuple[TokenTrie, Images]] = {}
+        self._specs = [self._bind(a, m) for a, m in zip(automata, self._class_maps, strict=True)]
+
+    def unit(self, i: int, automaton: Automaton) -> Unit:
+        """The i-th automaton bound to the vocabulary. ``automaton`` is a fresh copy of the one it was made with."""
+        symbols, tails = self._specs[i]
+        special = self.vocabulary.special_ids.difference(self.vocabulary.eos_ids)
+        return Unit(automaton, symbols, tails, self.vocabulary.size, sorted(special))
+
+    def prepare(self, unit: Unit, mode: str) -> None:
+        """Make the unit's masks of a lexer mode available."""
+        if not unit.has_mode(mode):
+            trie, listed = self.trie(mode)
+            n = unit.automaton.n_symbols + len(unit.tails.strings)
+            unit.add_mode(mode, reduce(trie, unit.symbols, n, listed.token_ids), listed.token_ids)
+
+    def trie(self, mode: str) -> tuple[TokenTrie, Images]:
+        """All tokens that the lexer admits in this mode, over the shared symbols."""
+        known = self._tries.get(mode)
+        if known is None:
+            listed = images(self.vocabulary, self.lexer, mode, self.view)
+            symbols = self.shared(listed.symbols)
+            known = (build(symbols, listed.offsets, listed.token_ids, self.n_symbols), listed)
+            self._tries[mode] = known
+        return known
+
+    def shared(self, points: Ints) -> Ints:
+        """Shared symbols of code points of the view, marks and tails."""
+        n = self.alphabet.n
+        classes = self.alphabet.class_of[np.minimum(points, FIRST_MARK - 1)]
+        marks = n + points - FIRST_MARK
+        return np.where(points < FIRST_MARK, classes, marks).astype(np.int64)
+
+    def token_symbols(self, mode: str, token_id: int) -> list[int] | None:
+        """A token's shared symbols, its tail left out; None if the lexer does not admit it in this mode."""
+        listed = self.trie(mode)[1]
+        row = listed.row_of_token.get(token_id)
+        if row is None:
+            return None
+        a, b = int(listed.offsets[row]), int(listed.offsets[row + 1])
+        found: list[int] = self.shared(listed.symbols[a : b - (listed.tail_of[row] >= 0)]).tolist()
+        return found
+
+    def mode_after(self, mode: str, token_id: int) -> str:
+        return self.trie(mode)[1].mode_after.get(token_id, mode)
+
+    def _bind(self, automaton: Automaton, class_map: Ints) -> tuple[Ints, Tails]:
+        """Shared symbol to the automaton's symbol, and the tails as the automaton sees them."""
+        completions = [
+            sorted({tuple(int(class_map[c]) for c in self.strings[i]) for i in ids}) for ids in self._completions
+        ]
+        tails = tails_of(completions, _harmless(automaton))
+        marks = np.full(N_MARKS, -1, np.int64)
+        n = automaton.alphabet.n
+        if isinstance(automaton, InJoinedArrays):
+            marks = n + np.arange(N_MARKS)
+        elif isinstance(automaton, InStrings):
+            marks[[Mark.OPEN - FIRST_MARK, Mark.CLOSE - FIRST_MARK]] = [n, n + 1]
+        columns = np.where(tails.column >= 0, automaton.n_symbols + tails.column, -1)
+        return np.concatenate([class_map.astype(np.int64), marks, columns]).astype(np.int64), tails
+
+    @cached_property
+    def _string_ids(self) -> tuple[Ints, list[ClassString]]:
+        """For every code point, which class string its image is; and the distinct class strings."""
+        ids = self.alphabet.class_of.astype(np.int64)
+        strings: list[ClassString] = [(c,) for c in range(self.alphabet.n)]
+        known = {s: i for i, s in enumerate(strings)}
+        of = {point: self.alphabet.of(chr(point)) for point in {ord(c) for t in self.view.images.values() for c in t}}
+        for point, image in self.view.images.items():
+            string = tuple(of[ord(c)] for c in image)
+            if string not in known:
+                known[string] = len(strings)
+                strings.append(string)
+            ids[point] = known[string]
+        return ids, strings
+
+    @property
+    def string_ids(self) -> Ints:
+        return self._string_ids[0]
+
+    @property
+    def strings(self) -> list[ClassString]:
+        return self._string_ids[1]
+
+    @cached_property
+    def _completions(self) -> list[list[int]]:
+        """For every tail of the vocabulary, the class strings that it may become (surrogates are no text)."""
+        out: list[list[int]] = []
+        for tail in cut(self.vocabulary).tails:
+            low, high = utf8.completions(tail)
+            out.append(np.unique(self.string_ids[low:high]).tolist())
+        return out
+
+
+def _harmless(automaton: Automaton) -> Callable[[frozenset[ClassString]], bool]:
+    """For phrases: a tail that may become a fresh word character or a fresh other character survives everywhere."""
+    inner = automaton.inner if isinstance(automaton, InStrings | InJoinedArrays) else automaton
+    if not isinstance(inner, PhraseAutomaton):
+        return lambda possible: False
+    used = {s for node in inner.trie.children for s in node} | {inner.trie.separator}
+    fresh: dict[int, set[ClassString]] = {}
+    for symbol, flags in enumerate(inner.alphabet.flags):
+        if symbol not in used:
+            fresh.setdefault(flags, set()).add((symbol,))
+    return lambda possible: len(fresh) == 2 and all(not possible.isdisjoint(kind) for kind in fresh.values())

@@ -1,0 +1,189 @@
+"""What every token writes, seen by the matchers: whole characters of a view, lexer marks, and UTF-8 pieces at the ends.
+
+A token's bytes are (continuation bytes of a character begun before, whole text, the beginning of a character). Only
+the whole text is a symbol string; the two ends are handled as pending bytes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from policykit.constraint.trie import Ints
+from policykit.constraint.vocabulary import Vocabulary
+from policykit.text import View, utf8
+from policykit.text import json_strings as json_lexer
+
+N_MARKS = len(json_lexer.Mark)
+FIRST_TAIL = json_lexer.FIRST_MARK + N_MARKS
+
+
+class Lexer(Protocol):
+    """Turns characters into symbols: code points of content, and marks above them. ``start`` is the first mode."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def start(self) -> str: ...
+    def read(self, mode: str, text: str) -> tuple[str, Sequence[int]] | None:
+        """The mode after the text and its symbols; None where the lexer refuses the spelling."""
+        ...
+
+    def is_plain(self, mode: str, text: str) -> bool:
+        """True if in this mode the text is content, character by character, and leaves the mode as it is."""
+        ...
+
+    def in_content(self, mode: str) -> bool:
+        """Whether a character that is begun in this mode is content."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TextLexer:
+    """The whole text is content."""
+
+    name: str = "text"
+    start: str = "text"
+
+    def read(self, mode: str, text: str) -> tuple[str, Sequence[int]] | None:
+        return mode, [ord(c) for c in text]
+
+    def is_plain(self, mode: str, text: str) -> bool:
+        return True
+
+    def in_content(self, mode: str) -> bool:
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class JsonLexer:
+    """String contents, decoded, between OPEN and CLOSE; canonical escapes only when ``strict``."""
+
+    name: str = "json.strings"
+    start: str = json_lexer.OUTSIDE
+    strict: bool = True
+
+    def read(self, mode: str, text: str) -> tuple[str, Sequence[int]] | None:
+        symbols: list[int] = []
+        for char in text:
+            stepped = json_lexer.step(mode, char, self.strict)
+            if stepped is None:
+                return None
+            mode, written = stepped
+            symbols += written
+        return mode, symbols
+
+    def is_plain(self, mode: str, text: str) -> bool:
+        return mode == json_lexer.INSIDE and '"' not in text and "\\" not in text
+
+    def in_content(self, mode: str) -> bool:
+        return mode == json_lexer.INSIDE
+
+
+@dataclass(frozen=True, eq=False)
+class Pieces:
+    """A vocabulary cut at character boundaries. ``whole`` lists (token id, text, index of the tail or -1);
+    ``heads`` maps leading continuation bytes to (token id, the rest); ``tails`` are the distinct unfinished ends."""
+
+    whole: tuple[tuple[int, str, int], ...]
+    heads: dict[bytes, tuple[tuple[int, bytes], ...]]
+    tails: tuple[bytes, ...]
+
+
+@lru_cache(maxsize=8)
+def cut(vocabulary: Vocabulary) -> Pieces:
+    """Cut every ordinary token; tokens that are no UTF-8 in any context are in none of the lists."""
+    whole: list[tuple[int, str, int]] = []
+    heads: dict[bytes, list[tuple[int, bytes]]] = {}
+    tails: dict[bytes, int] = {b"": -1}
+    for token_id, token in enumerate(vocabulary.tokens):
+        pieces = utf8.split(token) if token else None
+        if pieces is None:
+            continue
+        if pieces.head:
+            heads.setdefault(pieces.head, []).append((token_id, token[len(pieces.head) :]))
+            continue
+        whole.append((token_id, pieces.text, tails.setdefault(pieces.tail, len(tails) - 1)))
+    return Pieces(tuple(whole), {h: tuple(rest) for h, rest in heads.items()}, tuple(tails)[1:])
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """The symbols of every listed token in one lexer mode on one view.
+
+    ``symbols[offsets[i]:offsets[i + 1]]`` are code points of the view, marks, and last the tail if there is one
+    (``FIRST_TAIL + index``). ``mode_after`` holds the tokens that leave the mode.
+    """
+
+    token_ids: Ints
+    symbols: Ints
+    offsets: Ints
+    tail_of: NDArray[np.int32]
+    mode_after: dict[int, str]
+    row_of_token: dict[int, int]
+
+
+@lru_cache(maxsize=64)
+def images(vocabulary: Vocabulary, lexer: Lexer, mode: str, view: View) -> Images:
+    """Every token that the lexer admits in this mode."""
+    pieces = cut(vocabulary)
+    plain = [(i, text, tail) for i, text, tail in pieces.whole if lexer.is_plain(mode, text)]
+    ids = [i for i, _, _ in plain]
+    tails = [tail for _, _, tail in plain]
+    points, lengths = _plain_symbols(view, [text for _, text, _ in plain])
+    extra: list[int] = []
+    mode_after: dict[int, str] = {}
+    for token_id, text, tail in pieces.whole if len(plain) < len(pieces.whole) else ():
+        if lexer.is_plain(mode, text):
+            continue
+        read = lexer.read(mode, text)
+        if read is None or (tail >= 0 and not lexer.in_content(read[0])):
+            continue
+        after, written = read
+        symbols = on_view(view, written)
+        ids.append(token_id)
+        tails.append(tail)
+        lengths.append(len(symbols))
+        extra += symbols
+        if after != mode:
+            mode_after[token_id] = after
+    all_points = np.concatenate([points, np.array(extra, np.int64)])
+    return _with_tails(ids, all_points, np.array(lengths, np.int64), np.array(tails, np.int32), mode_after)
+
+
+def on_view(view: View, symbols: Sequence[int]) -> list[int]:
+    """Content characters mapped through the view; marks pass."""
+    out: list[int] = []
+    for symbol in symbols:
+        if symbol >= json_lexer.FIRST_MARK:
+            out.append(symbol)
+        else:
+            out += map(ord, view.image(symbol))
+    return out
+
+
+def _plain_symbols(view: View, texts: Sequence[str]) -> tuple[Ints, list[int]]:
+    """The view's code points of all texts joined, and each text's length on the view, in one vectorised call."""
+    image, origin = view.apply_with_offsets("".join(texts))
+    points = np.frombuffer(image.encode("utf-32-le", "surrogatepass"), np.uint32).astype(np.int64)
+    ends = np.cumsum([len(text) for text in texts])
+    at = np.searchsorted(origin[: len(points)], np.concatenate(([0], ends)))
+    return points, np.diff(at).tolist()
+
+
+def _with_tails(
+    ids: Sequence[int], points: Ints, lengths: Ints, tails: NDArray[np.int32], mode_after: dict[int, str]
+) -> Images:
+    """Insert every tail's symbol at the end of its image."""
+    has_tail = (tails >= 0).astype(np.int64)
+    offsets = np.concatenate(([0], np.cumsum(lengths + has_tail)))
+    symbols = np.zeros(int(offsets[-1]), np.int64)
+    is_tail = np.zeros(len(symbols), bool)
+    is_tail[offsets[1:][tails >= 0] - 1] = True
+    symbols[~is_tail] = points
+    symbols[is_tail] = FIRST_TAIL + tails[tails >= 0]
+    token_ids = np.array(ids, np.int64)
+    return Images(token_ids, symbols, offsets, tails, mode_after, {int(t): i for i, t in enumerate(ids)})

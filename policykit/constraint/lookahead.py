@@ -1,0 +1,74 @@
+"""A bounded search for a way on, for plans whose liveness is not proved.
+
+Under such a plan a token can lead to a place where grammar and policies, each alive, admit nothing together. The
+search runs both over single bytes beside the real matcher and closes tokens from which no continuation survives.
+What it could not decide within its budget stays open; a dead end that is met all the same is reported as one.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from policykit.constraint.machine import Joint, PolicyMachine
+from policykit.grammar import GrammarState
+
+MAX_CANDIDATES = 128
+"""Tokens examined per step. Where more are open, those that a rule or an unfinished text holds on to come first."""
+MAX_NODES = 600
+"""Bytes tried per token before it is left open."""
+
+
+class Lookahead:
+    """The search of one plan: a continuation counts as alive if it can end, or reaches ``horizon`` bytes."""
+
+    def __init__(self, machine: PolicyMachine, horizon: int) -> None:
+        self._machine = machine
+        self._horizon = horizon
+
+    def prune(self, row: NDArray[np.int32], shadow: GrammarState, joint: Joint) -> None:
+        """Close tokens in ``row`` that lead nowhere. ``shadow`` reads single bytes and stands at the same point."""
+        bits = np.unpackbits(row.view(np.uint8), bitorder="little")
+        for token_id in self._candidates(np.flatnonzero(bits), joint):
+            if not self._survives(token_id, shadow, joint):
+                row.view(np.uint32)[token_id >> 5] &= ~np.uint32(1 << (token_id & 31))
+
+    def _candidates(self, token_ids: NDArray[np.int64], joint: Joint) -> list[int]:
+        machine = self._machine
+        special = machine.vocabulary.special_ids
+        ids = [i for i in token_ids.tolist() if i not in special]
+        if len(ids) <= MAX_CANDIDATES:
+            return ids
+        held: list[int] = []
+        for token_id in ids:
+            after = machine.advance(joint, token_id)
+            if after is not None and not machine.is_free(after):
+                held.append(token_id)
+                if len(held) == MAX_CANDIDATES:
+                    break
+        return held
+
+    def _survives(self, token_id: int, shadow: GrammarState, joint: Joint) -> bool:
+        after = self._machine.advance(joint, token_id)
+        ahead = shadow.copy()
+        token = self._machine.vocabulary.tokens[token_id]
+        if after is None or not all(ahead.accept(byte) for byte in token):
+            return False
+        return self._search(ahead, after, self._horizon, [MAX_NODES])
+
+    def _search(self, shadow: GrammarState, joint: Joint, depth: int, budget: list[int]) -> bool:
+        """Depth first; ``budget`` is shared by the whole search of one token."""
+        if depth == 0 or (shadow.accepting and self._machine.may_end(joint)):
+            return True
+        row = np.zeros(9, np.int32)
+        shadow.fill(row)
+        allowed = np.flatnonzero(np.unpackbits(row.view(np.uint8), bitorder="little")[:256])
+        for byte in allowed.tolist():
+            if budget[0] == 0:
+                return True
+            budget[0] -= 1
+            after = self._machine.advance_bytes(joint, bytes([byte]))
+            if after is None:
+                continue
+            ahead = shadow.copy()
+            if ahead.accept(byte) and self._search(ahead, after, depth - 1, budget):
+                return True
+        return False

@@ -1,0 +1,182 @@
+"""One text being written: the grammar's matcher and the policy automata, step by step.
+
+The contract: filling a row changes nothing; ``accept`` that returns False leaves the state as it was; ``rollback``
+counts every accepted token, the end of text included; copies are independent.
+"""
+
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from policykit.constraint.both import Matcher
+from policykit.constraint.lookahead import Lookahead
+from policykit.constraint.machine import Joint, PolicyMachine
+from policykit.diagnostics import InternalError
+from policykit.grammar import GrammarState
+
+
+class Outcome(StrEnum):
+    """How a text stands: it can go on, it ended by an end of text, or nothing legal can follow."""
+
+    RUNNING = "running"
+    FINISHED = "finished"
+    DEAD_END = "dead_end"
+
+
+class State:
+    """Made by :meth:`policykit.constraint.Constraint.start`. Not shared between threads; masks and automata are."""
+
+    def __init__(
+        self,
+        machine: PolicyMachine,
+        grammar: Matcher | None,
+        joint: Joint,
+        lookahead: Lookahead | None = None,
+        shadow: GrammarState | None = None,
+    ) -> None:
+        self._machine = machine
+        self._grammar = grammar
+        self._lookahead = lookahead
+        self._shadow = shadow  # the grammar over single bytes, for the lookahead only
+        self._n_bytes: list[int] = []
+        self._history: list[Joint] = [joint]
+        self._n_ends = 0
+        self._ended_dead = False
+
+    @property
+    def n_tokens(self) -> int:
+        """Accepted tokens, surplus ends of text included."""
+        return len(self._history) - 1 + self._n_ends
+
+    @property
+    def finished(self) -> bool:
+        """True after an end of text."""
+        return self._n_ends > 0
+
+    @property
+    def accepting(self) -> bool:
+        """True where grammar and policies both let the text end."""
+        grammar_ends = self._grammar is None or self._grammar.accepting
+        return grammar_ends and self._machine.may_end(self._history[-1])
+
+    @property
+    def outcome(self) -> Outcome:
+        if self.finished:
+            return Outcome.DEAD_END if self._ended_dead else Outcome.FINISHED
+        return Outcome.DEAD_END if self._is_stuck() else Outcome.RUNNING
+
+    def fill(self, row: NDArray[np.int32]) -> None:
+        """Write the mask of the next token: ``int32 [ceil(V/32)]``, bit 1 = allowed, bits past V are 0.
+
+        After the end of text, and at a dead end, only the end of text is allowed; :attr:`outcome` tells them apart.
+        """
+        if self.finished or not self._fill_live(row):
+            self._only_end(row)
+
+    def accept(self, token_id: int) -> bool:
+        """Take a token. False if it is not allowed: the state is then unchanged."""
+        vocabulary = self._machine.vocabulary
+        if not 0 <= token_id < vocabulary.size:
+            return False
+        if token_id in vocabulary.eos_ids:
+            return self._accept_end(token_id)
+        if self.finished:
+            return False
+        joint = self._machine.advance(self._history[-1], token_id)
+        if joint is None or (self._grammar is None and token_id in vocabulary.special_ids):
+            return False
+        if self._grammar is not None and not self._grammar.accept(token_id):
+            return False
+        self._history.append(joint)
+        if self._shadow is not None:
+            token = vocabulary.tokens[token_id]
+            if not all(self._shadow.accept(byte) for byte in token):
+                raise InternalError(f"the byte matcher refuses what the token matcher took: {token!r}")
+            self._n_bytes.append(len(token))
+        return True
+
+    def rollback(self, n: int) -> None:
+        """Undo the last ``n`` accepted tokens. Raises ValueError if there are fewer."""
+        if n < 0 or n > self.n_tokens:
+            raise ValueError(f"cannot roll back {n} of {self.n_tokens} tokens")
+        ends = min(n, self._n_ends)
+        self._n_ends -= ends
+        if not self._n_ends and ends:
+            if self._grammar is not None and not self._ended_dead:
+                self._grammar.rollback(1)
+            self._ended_dead = False
+        n -= ends
+        if n:
+            del self._history[-n:]
+            if self._grammar is not None:
+                self._grammar.rollback(n)
+            if self._shadow is not None:
+                self._shadow.rollback(sum(self._n_bytes[-n:]))
+                del self._n_bytes[-n:]
+
+    def copy(self) -> "State":
+        """An independent state at the same point."""
+        grammar = self._grammar.copy() if self._grammar else None
+        shadow = self._shadow.copy() if self._shadow else None
+        other = State(self._machine, grammar, self._history[-1], self._lookahead, shadow)
+        other._history = list(self._history)
+        other._n_bytes = list(self._n_bytes)
+        other._n_ends = self._n_ends
+        other._ended_dead = self._ended_dead
+        return other
+
+    def forced_bytes(self) -> bytes:
+        """Bytes that the grammar forces next, as far as the policies let them through."""
+        if self._grammar is None or self.finished:
+            return b""
+        forced = self._grammar.forced_bytes()
+        joint: Joint | None = self._history[-1]
+        for i in range(len(forced)):
+            joint = self._machine.advance_bytes(joint, forced[i : i + 1]) if joint else None
+            if joint is None:
+                return forced[:i]
+        return forced
+
+    def blocked_by(self, token_id: int) -> tuple[str, ...]:
+        """Names of the rules (`document#rule`), or `grammar`, that forbid a token here; empty if it is allowed."""
+        row = np.zeros(-(-self._machine.vocabulary.size // 32), np.int32)
+        self.fill(row)
+        if row.view(np.uint32)[token_id >> 5] >> np.uint32(token_id & 31) & np.uint32(1):
+            return ()
+        rules = self._machine.closed_by(self._history[-1], token_id)
+        if self._grammar is not None and not self._grammar.copy().accept(token_id):
+            return (*rules, "grammar")
+        return rules or ("lookahead",)
+
+    def _fill_live(self, row: NDArray[np.int32]) -> bool:
+        joint = self._history[-1]
+        policy = self._machine.mask(joint)
+        if self._grammar is None:
+            np.bitwise_and(policy, self._machine.without_grammar, out=row)
+        else:
+            self._grammar.fill(row)
+            np.bitwise_and(row, policy, out=row)
+            if self._lookahead is not None and self._shadow is not None:
+                self._lookahead.prune(row, self._shadow, joint)
+        return bool(row.any())
+
+    def _is_stuck(self) -> bool:
+        return not self._fill_live(np.zeros(-(-self._machine.vocabulary.size // 32), np.int32))
+
+    def _only_end(self, row: NDArray[np.int32]) -> None:
+        row[:] = self._machine.end_row
+
+    def _accept_end(self, token_id: int) -> bool:
+        if self.finished:
+            self._n_ends += 1
+            return True
+        if self.accepting:
+            if self._grammar is not None and not self._grammar.accept(token_id):
+                return False
+        elif self._is_stuck():
+            self._ended_dead = True
+        else:
+            return False
+        self._n_ends = 1
+        return True

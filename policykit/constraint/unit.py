@@ -1,0 +1,207 @@
+"""One automaton bound to a vocabulary: its transition table, its token tries and the mask of each state.
+
+The mask of a state is the mask of its *reference* (same boundary context, no progress) minus what only this state
+forbids. The difference is found by walking the trie where the two states move apart, and nowhere else: a state finds
+everything that its reference finds, so nothing has to be allowed again.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from policykit.automata import FOUND, Automaton, run
+from policykit.constraint.trie import Ints, TokenTrie
+
+Row = NDArray[np.int32]
+
+
+@dataclass(frozen=True, eq=False)
+class Tails:
+    """Unfinished characters at token ends, as one automaton sees them.
+
+    ``column[i]`` is the kind of the i-th tail (-1: some completion never matters); kind j may become any of
+    ``strings[j]``, the class strings of its completions.
+    """
+
+    column: Ints
+    strings: tuple[tuple[tuple[int, ...], ...], ...]
+
+    def single(self, n_symbols: int) -> NDArray[np.bool_]:
+        """``[kinds, symbols]``: which single symbols a kind can become."""
+        out = np.zeros((len(self.strings), n_symbols), bool)
+        for j, strings in enumerate(self.strings):
+            out[j, [s[0] for s in strings if len(s) == 1]] = True
+        return out
+
+
+class Unit:
+    """An automaton and its masks. ``symbols`` maps the shared symbols to this automaton's (-1: erased)."""
+
+    def __init__(self, automaton: Automaton, symbols: Ints, tails: Tails, size: int, free_ids: Sequence[int]) -> None:
+        self.automaton = automaton
+        self.symbols = symbols
+        self.symbol_list: list[int] = symbols.tolist()
+        self.tails = tails
+        self._single = tails.single(automaton.n_symbols)
+        self._columns = automaton.n_symbols + len(tails.strings)
+        self._size = size
+        self._free_ids = np.array(sorted(free_ids), np.int64)
+        self._table = np.zeros((64, self._columns), np.int32)
+        self._built = np.zeros(64, bool)
+        self._tries: dict[str, TokenTrie] = {}
+        self._token_ids: dict[str, Ints] = {}
+        self._base: dict[tuple[str, int], Row] = {}
+        self._next: dict[tuple[str, int], NDArray[np.int32]] = {}
+
+    def add_mode(self, mode: str, trie: TokenTrie, token_ids: Ints) -> None:
+        """Make the masks of a lexer mode available."""
+        self._tries[mode] = trie
+        self._token_ids[mode] = token_ids
+
+    def has_mode(self, mode: str) -> bool:
+        return mode in self._tries
+
+    @property
+    def n_bytes(self) -> int:
+        """Memory of what grows while running: the transition table and the masks of the references."""
+        rows = sum(r.nbytes for r in self._base.values()) + sum(n.nbytes for n in self._next.values())
+        return self._table.nbytes + rows + 400 * self.automaton.n_states
+
+    def tail_survives(self, state: int, tail: int) -> bool:
+        """Whether some completion of the unfinished character leaves the state alive."""
+        kind = int(self.tails.column[tail])
+        return kind < 0 or any(run(self.automaton, state, s) for s in self.tails.strings[kind])
+
+    def _row(self, state: int) -> NDArray[np.int32]:
+        """Successor on every symbol, then 1 or 0 for every kind of tail: can it still be completed?"""
+        if self._built[state]:
+            return self._table[state]
+        automaton = self.automaton
+        n = automaton.n_symbols
+        reference = automaton.reference(state)
+        hot = automaton.hot(state) if reference != state else None
+        if hot is None:
+            row = np.zeros(self._columns, np.int32)
+            row[:n] = [automaton.step(state, s) for s in range(n)]
+        else:
+            row = self._row(reference).copy()
+            for s in hot:
+                row[s] = automaton.step(state, s)
+        alive = (self._single & (row[:n] != FOUND)).any(1)
+        for j in np.flatnonzero(~alive).tolist():
+            alive[j] = any(run(automaton, state, s) for s in self.tails.strings[j] if len(s) != 1)
+        row[n:] = alive
+        self._store(state, row)
+        return row
+
+    def _store(self, state: int, row: NDArray[np.int32]) -> None:
+        n_states = max(self.automaton.n_states, state + 1)
+        if n_states > len(self._built):
+            grown = max(2 * len(self._built), n_states)
+            self._table = np.concatenate([self._table, np.zeros((grown - len(self._table), self._columns), np.int32)])
+            self._built = np.concatenate([self._built, np.zeros(grown - len(self._built), bool)])
+        self._table[state] = row
+        self._built[state] = True
+
+    def _go(self, states: NDArray[np.int32], symbols: Ints) -> NDArray[np.int32]:
+        """Successors of many states at once; rows are built on first use."""
+        highest = int(states.max(initial=0))
+        missing = highest >= len(self._built) or not bool(self._built[states].all())
+        if missing:
+            for state in np.unique(states).tolist():
+                if state >= len(self._built) or not self._built[state]:
+                    self._row(state)
+        return self._table[states, symbols]
+
+    def _full(self, mode: str, state: int) -> NDArray[np.int32]:
+        """The state at every trie node, walking everything."""
+        trie = self._tries[mode]
+        at = np.zeros(trie.n, np.int32)
+        at[0] = state
+        self._row(FOUND)
+        for a, b in trie.levels:
+            at[a:b] = self._go(at[trie.parent[a:b]], trie.symbol[a:b])
+        return at
+
+    def _reference_row(self, mode: str, reference: int) -> Row:
+        row = self._base.get((mode, reference))
+        if row is None:
+            trie, ids = self._tries[mode], self._token_ids[mode]
+            at = self._full(mode, reference)[trie.token_node]
+            row = self._base[mode, reference] = self._pack(ids[at != FOUND])
+            ends_in_tail = trie.symbol[trie.token_node] >= self.automaton.n_symbols
+            after = np.full(self._size, -1, np.int32)
+            after[ids] = np.where(ends_in_tail, -1, at)
+            self._next[mode, reference] = after
+        return row
+
+    def after(self, mode: str, state: int, token_id: int) -> int | None:
+        """The state after a token where it is known without running: from a reference that has a mask."""
+        after = self._next.get((mode, state))
+        if after is None:
+            return None
+        known = int(after[token_id])
+        return known if known >= 0 else None
+
+    def _pack(self, allowed_ids: Ints) -> Row:
+        bits = np.zeros(-(-self._size // 32) * 32, bool)
+        bits[allowed_ids] = True
+        bits[self._free_ids] = True
+        return np.packbits(bits, bitorder="little").view(np.int32)
+
+    def row(self, mode: str, state: int) -> Row:
+        """The mask of a state, ``int32 [ceil(V/32)]``, bit 1 = survives. Not cached here."""
+        if state == FOUND:
+            return self._pack(np.zeros(0, np.int64))
+        reference = self.automaton.reference(state)
+        base = self._reference_row(mode, reference)
+        if state == reference:
+            return base
+        found = self._difference(mode, state, reference)
+        if not found:
+            return base
+        bits = np.unpackbits(base.view(np.uint8), bitorder="little")
+        for ids in found:
+            bits[ids] = 0
+        bits[self._free_ids] = 1
+        return np.packbits(bits, bitorder="little").view(np.int32)
+
+    def _difference(self, mode: str, state: int, reference: int) -> list[Ints]:
+        """Tokens that ``state`` forbids and its reference does not, as slices of the depth-first order."""
+        trie = self._tries[mode]
+        dead: list[Ints] = []
+        nodes = np.zeros(1, np.int64)
+        mine, other = np.array([state], np.int32), np.array([reference], np.int32)
+        while len(nodes):
+            first = trie.first_child[nodes]
+            count = trie.first_child[nodes + 1] - first
+            who = np.repeat(np.arange(len(nodes)), count)
+            child = np.arange(len(who)) + np.repeat(first - (np.cumsum(count) - count), count)
+            symbol = trie.symbol[child]
+            a, b = self._go(mine[who], symbol), self._go(other[who], symbol)
+            apart = a != b
+            child, a, b = child[apart], a[apart], b[apart]
+            found = a == FOUND
+            for node in child[found].tolist():
+                dead.append(trie.order[trie.begin[node] : trie.begin[node] + trie.size[node]])
+            inner = ~found & (symbol[apart] < self.automaton.n_symbols)
+            nodes, mine, other = child[inner], a[inner], b[inner]
+        return dead
+
+
+def tails_of(
+    completions: Sequence[Sequence[tuple[int, ...]]], is_harmless: Callable[[frozenset[tuple[int, ...]]], bool]
+) -> Tails:
+    """Group tails by what they can become. A tail is harmless if it can become nothing, or if ``is_harmless`` says
+    that among its completions one survives in every state."""
+    column = np.full(len(completions), -1, np.int64)
+    kinds: dict[frozenset[tuple[int, ...]], int] = {}
+    for i, strings in enumerate(completions):
+        possible = frozenset(strings)
+        if () in possible or is_harmless(possible):
+            continue
+        column[i] = kinds.setdefault(possible, len(kinds))
+    ordered = tuple(tuple(sorted(kind, key=lambda s: (len(s), s))) for kind in kinds)
+    return Tails(column, ordered)

@@ -1,0 +1,261 @@
+"""A model's vocabulary as bytes: what every token writes, which tokens are special, which end the text.
+
+Read from a ``tokenizer.json`` alone; no tokenizer library is needed. Two byte encodings are known: byte-level BPE
+(GPT-2's byte-to-unicode table) and byte fallback (SentencePiece's ``<0xAB>``). Whatever else edits text when it
+decodes is refused, since a mask over bytes would then speak about another text.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+from policykit.diagnostics import Place, PolicyError
+from policykit.grammar import TokenTable
+
+END_NAMES = ("<|endoftext|>", "</s>", "<|end_of_text|>", "<eos>", "<|im_end|>", "<|eot_id|>", "<|end|>", "<|return|>")
+_NEVER_IN_UTF8 = {0xC0, 0xC1, *range(0xF5, 0x100)}
+_BYTE_TOKEN = re.compile(r"<0x([0-9A-Fa-f]{2})>")
+
+
+def _byte_level_table() -> dict[str, int]:
+    """GPT-2's table: printable bytes stand for themselves, the others are moved above U+0100."""
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    table = {chr(b): b for b in printable}
+    moved = (b for b in range(256) if b not in set(printable))
+    return table | {chr(0x100 + i): b for i, b in enumerate(moved)}
+
+
+_BYTE_LEVEL = _byte_level_table()
+
+
+class FastTokenizer(Protocol):
+    """The part of a transformers fast tokenizer that is read."""
+
+    @property
+    def backend_tokenizer(self) -> Any: ...
+    @property
+    def eos_token_id(self) -> int | None: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Vocabulary:
+    """``tokens[id]`` are the token's bytes (empty for special tokens and for unused ids).
+
+    ``size`` is the number of ids. A vocabulary that cannot spell every byte of UTF-8 is refused unless it was made
+    with ``allow_incomplete``: a plan then claims no liveness.
+    """
+
+    tokens: tuple[bytes, ...]
+    special_ids: frozenset[int]
+    eos_ids: tuple[int, ...]
+    is_complete: bool
+
+    @property
+    def size(self) -> int:
+        return len(self.tokens)
+
+    @cached_property
+    def table(self) -> TokenTable:
+        """What the grammar engine needs to know."""
+        return TokenTable(self.tokens, self.special_ids, self.eos_ids)
+
+    def decode(self, token_ids: Iterable[int]) -> bytes:
+        """The bytes that the tokens write; special tokens write none."""
+        return b"".join(self.tokens[i] for i in token_ids)
+
+    @staticmethod
+    def from_tokens(
+        tokens: Sequence[bytes],
+        eos_ids: Sequence[int],
+        special_ids: Iterable[int] = (),
+        *,
+        allow_incomplete: bool = False,
+        place: Place | None = None,
+    ) -> "Vocabulary":
+        """A vocabulary from its tokens' bytes. ``eos_ids`` are special. Raises PolicyError (PK400, PK402)."""
+        if not eos_ids:
+            raise PolicyError.of(
+                "PK400",
+                "the tokenizer names no end of text",
+                place,
+                "pass `eos_token=...`, or put tokenizer_config.json or generation_config.json beside it",
+            )
+        special = frozenset(special_ids) | frozenset(eos_ids)
+        table = tuple(b"" if i in special else bytes(t) for i, t in enumerate(tokens))
+        single = {t[0] for t in table if len(t) == 1}
+        missing = [b for b in range(256) if b not in single and b not in _NEVER_IN_UTF8]
+        if missing and not allow_incomplete:
+            raise PolicyError.of(
+                "PK402",
+                f"the vocabulary cannot spell every text: {len(missing)} bytes have no token, the first is "
+                f"`0x{missing[0]:02X}`",
+                place,
+                "use a byte-level or byte-fallback tokenizer",
+            )
+        return Vocabulary(table, special, tuple(dict.fromkeys(eos_ids)), not missing)
+
+    @staticmethod
+    def from_file(path: str | Path, *, eos_token: str | Sequence[str] | None = None, size: int | None = None) -> "Vocabulary":
+        """The vocabulary of a ``tokenizer.json``. The end of text comes from ``eos_token``, else from the configuration
+        files beside it, else from the one well-known name among its special tokens. ``size`` pads to a model's
+        ``vocab_size``. Raises PolicyError (PK400–PK404)."""
+        path = Path(path)
+        place = Place(str(path))
+        try:
+            data: Any = json.loads(path.read_text("utf-8"))
+        except (OSError, ValueError) as error:
+            raise PolicyError.of("PK404", f"cannot read the tokenizer: {error}", place) from error
+        config = _read_beside(path, "tokenizer_config.json")
+        if config.get("clean_up_tokenization_spaces"):
+            raise _edits_text(place, "tokenizer_config.json sets `clean_up_tokenization_spaces`")
+        names = [eos_token] if isinstance(eos_token, str) else list(eos_token or ())
+        return _from_data(data, place, names, _configured_end(path, config), size)
+
+    @staticmethod
+    def from_tokenizer(tokenizer: FastTokenizer, *, size: int | None = None) -> "Vocabulary":
+        """The vocabulary of a transformers fast tokenizer. Raises PolicyError (PK400–PK404)."""
+        place = Place(str(getattr(tokenizer, "name_or_path", "") or type(tokenizer).__name__))
+        backend = getattr(tokenizer, "backend_tokenizer", None)
+        if backend is None:
+            raise PolicyError.of("PK404", "the tokenizer has no tokenizer.json", place, "use a fast tokenizer")
+        if getattr(tokenizer, "clean_up_tokenization_spaces", False):
+            raise _edits_text(place, "`clean_up_tokenization_spaces` is set")
+        end = tokenizer.eos_token_id
+        return _from_data(json.loads(backend.to_str()), place, [], [end] if end is not None else [], size)
+
+
+def _edits_text(place: Place, why: str) -> PolicyError:
+    return PolicyError.of(
+        "PK401",
+        f"decoding with this tokenizer edits the text: {why}",
+        place,
+        "switch the edit off: a mask over bytes cannot hold for a text that is changed afterwards",
+    )
+
+
+def _read_beside(path: Path, name: str) -> Mapping[str, Any]:
+    other = path.with_name(name)
+    if not other.is_file():
+        return {}
+    try:
+        data: Any = json.loads(other.read_text("utf-8"))
+    except ValueError as error:
+        raise PolicyError.of("PK404", f"cannot read `{name}`: {error}", Place(str(other))) from error
+    return cast(Mapping[str, Any], data) if isinstance(data, dict) else {}
+
+
+def _configured_end(path: Path, config: Mapping[str, Any]) -> list[int | str]:
+    """End-of-text ids and names from the files beside tokenizer.json."""
+    found: list[int | str] = []
+    for name in ("generation_config.json", "config.json"):
+        ids = _read_beside(path, name).get("eos_token_id")
+        found += [i for i in (ids if isinstance(ids, list) else [ids]) if isinstance(i, int)]
+    token = config.get("eos_token") or _read_beside(path, "special_tokens_map.json").get("eos_token")
+    name = cast(Mapping[str, Any], token).get("content") if isinstance(token, dict) else token
+    return [*found, name] if isinstance(name, str) else found
+
+
+def _from_data(
+    data: Mapping[str, Any], place: Place, names: Sequence[str], configured: Sequence[int | str], size: int | None
+) -> Vocabulary:
+    byte_level = _encoding(data, place)
+    words = _words(data, place)
+    added = cast(list[dict[str, Any]], data.get("added_tokens") or [])
+    n = max([*words.values(), *(int(t["id"]) for t in added), (size or 0) - 1], default=-1) + 1
+    tokens = [b""] * n
+    for word, i in words.items():
+        tokens[i] = _bytes_of(word, byte_level)
+    special: set[int] = set()
+    by_name: dict[str, int] = {}
+    for token in added:
+        i, content = int(token["id"]), str(token["content"])
+        by_name[content] = i
+        tokens[i] = content.encode("utf-8")
+        if token.get("special"):
+            special.add(i)
+    ends = _ends(by_name, special, names, configured, place, n)
+    return Vocabulary.from_tokens(tokens, ends, special, place=place)
+
+
+def _ends(
+    by_name: Mapping[str, int],
+    special: set[int],
+    names: Sequence[str],
+    configured: Sequence[int | str],
+    place: Place,
+    n: int,
+) -> list[int]:
+    for name in names:
+        if name not in by_name:
+            raise PolicyError.of("PK400", f"the tokenizer has no token `{name}`", place, "name one of its added tokens")
+    if names:
+        return [by_name[name] for name in names]
+    found = [i if isinstance(i, int) else by_name[i] for i in configured if isinstance(i, int) or i in by_name]
+    if found:
+        return [i for i in dict.fromkeys(found) if i < n]
+    known = [name for name in END_NAMES if by_name.get(name) in special]
+    if len(known) > 1:
+        raise PolicyError.of(
+            "PK400", f"which token ends the text: {', '.join(f'`{k}`' for k in known)}?", place, "pass `eos_token=...`"
+        )
+    return [by_name[name] for name in known]
+
+
+def _encoding(data: Mapping[str, Any], place: Place) -> bool:
+    """True for byte-level, False for byte fallback; anything that edits text is refused."""
+    decoder = cast(Mapping[str, Any], data.get("decoder") or {})
+    steps = cast(list[Mapping[str, Any]], decoder.get("decoders") if decoder.get("type") == "Sequence" else [decoder])
+    kinds = [str(step.get("type")) for step in steps]
+    if "ByteLevel" in kinds and set(kinds) <= {"ByteLevel", "Fuse"}:
+        return True
+    if "ByteFallback" not in kinds:
+        raise PolicyError.of(
+            "PK403",
+            f"the tokenizer's decoder `{decoder.get('type')}` is neither byte-level nor byte fallback",
+            place,
+            "use a byte-level BPE or a byte-fallback tokenizer",
+        )
+    for step in steps:
+        _check_step(step, place)
+    return False
+
+
+def _check_step(step: Mapping[str, Any], place: Place) -> None:
+    """Byte-fallback decoders may replace the space mark, join, and drop the one space that they put in front."""
+    match step.get("type"):
+        case "ByteFallback" | "Fuse":
+            return
+        case "Replace" if step.get("pattern") == {"String": "▁"} and step.get("content") == " ":
+            return
+        case "Strip" if step.get("content") == " " and step.get("start") in (0, 1) and not step.get("stop"):
+            return
+        case "Metaspace" if step.get("replacement", "▁") == "▁":
+            return
+        case kind:
+            raise _edits_text(place, f"its decoder has a step `{kind}` that is not known to keep bytes")
+
+
+def _words(data: Mapping[str, Any], place: Place) -> dict[str, int]:
+    model = cast(Mapping[str, Any], data.get("model") or {})
+    vocab: Any = model.get("vocab")
+    if model.get("type") == "BPE" or isinstance(vocab, dict):
+        if model.get("end_of_word_suffix"):
+            raise _edits_text(place, "tokens carry an end-of-word suffix")
+        if isinstance(vocab, dict):
+            return {str(w): int(i) for w, i in cast(dict[str, int], vocab).items()}
+    if model.get("type") == "Unigram" and isinstance(vocab, list):
+        return {str(entry[0]): i for i, entry in enumerate(cast(list[list[Any]], vocab))}
+    raise PolicyError.of("PK403", f"unknown tokenizer model `{model.get('type')}`", place, "use BPE or Unigram")
+
+
+def _bytes_of(word: str, byte_level: bool) -> bytes:
+    if byte_level:
+        if all(c in _BYTE_LEVEL for c in word):
+            return bytes(_BYTE_LEVEL[c] for c in word)
+        return word.encode("utf-8")
+    fallback = _BYTE_TOKEN.fullmatch(word)
+    return bytes([int(fallback[1], 16)]) if fallback else word.replace("▁", " ").encode("utf-8")
