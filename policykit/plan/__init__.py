@@ -1,0 +1,6 @@
+"""The facade over compiler, constraint and verifier."""
+
+from policykit.plan.file import load_plan
+from policykit.plan.plan import Plan, compile
+
+__all__ = ["Plan", "compile", "load_plan"]

@@ -1,0 +1,33 @@
+"""Digests: the same content has the same digest, everywhere and whatever its formatting."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+
+from policykit.ir.document import PolicySet
+from policykit.ir.grammar import GrammarSpec
+from policykit.ir.plan import CompileContext, ResolvedRule
+from policykit.text import tables_digest
+
+FORMAT = 1
+"""Version of the plan's format and of what it means. A change of meaning raises it."""
+
+
+def _sha256(value: object) -> str:
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return f"sha256:{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()}"
+
+
+def bundle_digest(policies: PolicySet, grammar: GrammarSpec | None) -> str:
+    """Covers documents, grammar, Unicode tables and format; ignores comments, key order, formatting and file names."""
+    documents = sorted(document.canonical for document in policies.documents)
+    grammars = [[grammar.kind.value, grammar.source]] if grammar else []
+    return _sha256({"format": FORMAT, "tables": tables_digest(), "documents": documents, "grammars": grammars})
+
+
+def plan_digest(bundle: str, grammar: GrammarSpec | None, context: CompileContext, rules: Sequence[ResolvedRule]) -> str:
+    """Covers the bundle, the grammar and the resolved rule set."""
+    resolved = [[rule.name, rule.mode.value, rule.level.value] for rule in rules]
+    scope = [context.profile, context.tenant, context.locale, context.jurisdiction]
+    source = [grammar.kind.value, grammar.source, grammar.lowered] if grammar else None
+    return _sha256({"bundle": bundle, "grammar": source, "context": scope, "rules": resolved})

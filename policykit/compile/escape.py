@@ -1,0 +1,109 @@
+"""The proof that free text never traps: one short text that frees every automaton from every state.
+
+If after any text that the rules admit the same continuation is admitted too, and the text may end after it, then
+there are no dead ends. The states of an expression's automaton are enumerated, which also bounds them: an expression
+that needs more is refused. A phrase automaton needs no enumeration: a character that no phrase contains empties it.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from policykit.automata import FOUND, Automaton, PhraseAutomaton, run
+
+MAX_STATES = 10_000
+FRESH_WORDS = ("ꙮ", "龘", "Ꮿ", "z", "0")
+FRESH_OTHERS = (" ", ". ", "☃", "\n")
+
+
+@dataclass(frozen=True, slots=True)
+class TooManyStates:
+    limit: int
+
+
+def states_of(automaton: Automaton, limit: int = MAX_STATES) -> frozenset[int] | TooManyStates:
+    """Every state that some text reaches."""
+    seen = {automaton.start}
+    todo = deque(seen)
+    while todo:
+        at = todo.popleft()
+        for symbol in range(automaton.n_symbols):
+            to = automaton.step(at, symbol)
+            if to != FOUND and to not in seen:
+                if len(seen) == limit:
+                    return TooManyStates(limit)
+                seen.add(to)
+                todo.append(to)
+    return frozenset(seen)
+
+
+def candidates(witnesses: Sequence[str] = ()) -> tuple[str, ...]:
+    """Texts that free most automata; ``witnesses`` are texts that requirements ask for, which all must contain."""
+    words = [*FRESH_WORDS, *(w + o for w in FRESH_WORDS[:3] for o in FRESH_OTHERS)]
+    others = [*FRESH_OTHERS, *(o + w for o in FRESH_OTHERS for w in FRESH_WORDS[:3])]
+    plain = ["", *words, *others]
+    if not witnesses:
+        return tuple(plain)
+    middle = " ".join(witnesses)
+    return tuple(f"{before}{middle}{after}" for before in (". ", " ", "ꙮ ") for after in ("", ".", " ", " ꙮ"))
+
+
+def frees(automaton: Automaton, states: Iterable[int], text: str) -> bool:
+    """Whether the text is admitted in every state and may be the end."""
+    symbols = automaton.alphabet.encode(automaton.alphabet.view.apply(text))
+    for state in states:
+        after = run(automaton, state, symbols)
+        if not after or automaton.end_found(after):
+            return False
+    return True
+
+
+def frees_phrases(automaton: PhraseAutomaton, text: str) -> bool:
+    """The same for all states of a phrase automaton, without listing them.
+
+    The first character must be fresh (in no phrase) and a word character, so that open phrases end without a
+    boundary; from there on there is one state to follow.
+    """
+    symbols = automaton.alphabet.encode(automaton.alphabet.view.apply(text))
+    if not symbols:
+        return False
+    used = {s for node in automaton.trie.children for s in node} | {automaton.trie.separator}
+    first = symbols[0]
+    after = run(automaton, automaton.start, symbols)
+    is_word = automaton.step(automaton.start, first) == automaton.reference(automaton.step(automaton.start, first))
+    word = bool(automaton.alphabet.flags[first] & 1)
+    return first not in used and is_word and word and bool(after) and not automaton.end_found(after)
+
+
+def common_escape(
+    automata: Sequence[tuple[Automaton, frozenset[int] | None]], witnesses: Sequence[str] = ()
+) -> str | None:
+    """A text that frees all automata from all their states (None for a phrase automaton's), or None."""
+    for text in candidates(witnesses):
+        if all(
+            frees(automaton, states, text)
+            if states is not None
+            else isinstance(automaton, PhraseAutomaton) and frees_phrases(automaton, text)
+            for automaton, states in automata
+        ):
+            return text
+    return None
+
+
+def shortest_match(automaton: Automaton, limit: int = MAX_STATES) -> str | None:
+    """A shortest text that the automaton finds, of representative characters; None within the limit."""
+    chars = [chr(c) for c in automaton.alphabet.representatives.tolist()]
+    seen = {automaton.start: ""}
+    todo = deque(seen)
+    while todo and len(seen) <= limit:
+        at = todo.popleft()
+        if automaton.end_found(at):
+            return seen[at]
+        for symbol, char in enumerate(chars):
+            to = automaton.step(at, symbol)
+            if to == FOUND:
+                return seen[at] + char
+            if to not in seen:
+                seen[to] = seen[at] + char
+                todo.append(to)
+    return None

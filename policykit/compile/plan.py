@@ -1,0 +1,354 @@
+"""`compile_plan`: policies, a grammar and a context become one plan, or a list of reasons why not."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import assert_never
+
+from policykit.automata import Automaton, PhraseAutomaton, run
+from policykit.automata.frames import InJoinedArrays, InStrings
+from policykit.compile.digest import bundle_digest, plan_digest
+from policykit.compile.escape import TooManyStates, common_escape, shortest_match, states_of
+from policykit.compile.product import Nothing, Safe, Trimmed, Undecided, analyse
+from policykit.compile.program import Formula, Literal, Program, UnitSpec, lower
+from policykit.compile.resolve import has_absence, is_effective, leaves, resolve
+from policykit.compile.strings import Clash, Forbidden, characters_key, check_site, clashes
+from policykit.diagnostics import Diagnostic, Place, PolicyError, Severity
+from policykit.ir.document import Block, PolicySet, Within
+from policykit.ir.grammar import Cfg, GrammarSpec, JsonSites
+from policykit.ir.plan import (
+    CompileContext,
+    Enforcement,
+    Level,
+    Liveness,
+    LivenessKind,
+    ResolvedRule,
+    Residue,
+)
+
+HORIZON_BYTES = 24
+"""How far ahead the run-time search looks where liveness is not proved."""
+SITE_BUDGET = 20_000
+
+Prune = Callable[[GrammarSpec, Sequence[str]], GrammarSpec]
+"""Takes fixed texts (by pointer) out of a grammar; raises PolicyError where nothing would be left."""
+
+
+@dataclass(frozen=True, eq=False)
+class PlanSpec:
+    """What was decided. ``grammar`` has forbidden members removed; ``trimmed`` is a Lark grammar without the traps
+    of `grammar` and rules together, where one was needed."""
+
+    policies: PolicySet
+    grammar: GrammarSpec | None
+    trimmed: str | None
+    context: CompileContext
+    rules: tuple[ResolvedRule, ...]
+    enforcements: tuple[Enforcement, ...]
+    residue: tuple[Residue, ...]
+    liveness: Liveness
+    bundle_digest: str
+    digest: str
+    valid_until: date | None
+    warnings: tuple[Diagnostic, ...]
+
+
+def compile_plan(
+    policies: PolicySet, grammar: GrammarSpec | None, context: CompileContext, prune: Prune | None = None
+) -> PlanSpec:
+    """The plan of policies and grammar in a context.
+
+    Raises PolicyError with every conflict: expired documents (PK301), rules that cannot be enforced in the declared
+    bounds (PK303, PK304), requirements that other rules forbid (PK305), grammars that the rules empty (PK306, PK307).
+    """
+    warnings = _check_dates(policies, context.at)
+    is_json = grammar is not None and grammar.is_json
+    rules = resolve(policies, context, json_output=is_json)
+    _check_transforms(rules)
+    decode = tuple(rule for rule in rules if rule.level == Level.DECODE)
+    program = lower(decode)
+    automata = [spec.make() for spec in program.units]
+    states = _bounded_states(program.units, automata, decode)
+    witnesses = _witnesses(program, automata, decode)
+    pruned, removed = _without_clashes(grammar, program, automata, decode, prune)
+    liveness, trimmed = _liveness(pruned, program, automata, states, witnesses, decode)
+    bundle = bundle_digest(policies, grammar)
+    return PlanSpec(
+        policies=policies,
+        grammar=pruned,
+        trimmed=trimmed,
+        context=context,
+        rules=rules,
+        enforcements=(*(_rule_row(r, is_json) for r in rules), *(pruned.enforcements if pruned else ()), *removed),
+        residue=pruned.residue if pruned else (),
+        liveness=liveness,
+        bundle_digest=bundle,
+        digest=plan_digest(bundle, pruned, context, rules),
+        valid_until=_valid_until(policies, context.at),
+        warnings=warnings,
+    )
+
+
+# ---- dates
+
+
+def _check_dates(policies: PolicySet, at: date) -> tuple[Diagnostic, ...]:
+    expired: list[Diagnostic] = []
+    waiting: list[Diagnostic] = []
+    for document in policies.documents:
+        effective = document.effective
+        if effective.until is not None and effective.until <= at:
+            text = f"policy `{document.name}` expired on {effective.until}"
+            expired.append(Diagnostic("PK301", text, document.place, "renew `effective.until` or remove the document"))
+        elif not is_effective(document, at):
+            text = f"policy `{document.name}` is not effective before {effective.since}: its rules are not in this plan"
+            waiting.append(
+                Diagnostic("PK302", text, document.place, "compile again on that day", severity=Severity.WARNING)
+            )
+    if expired:
+        raise PolicyError(expired)
+    return tuple(waiting)
+
+
+def _valid_until(policies: PolicySet, at: date) -> date | None:
+    dates = (d for document in policies.documents for d in (document.effective.since, document.effective.until))
+    return min((d for d in dates if d is not None and d > at), default=None)
+
+
+# ---- rules
+
+
+def _check_transforms(rules: Sequence[ResolvedRule]) -> None:
+    wrong = [r for r in rules if not isinstance(r.action, Block) and has_absence(r.matcher)]
+    if wrong:
+        raise PolicyError(
+            Diagnostic("PK304", f"rule `{r.rule_id}` transforms an absence: there is nothing to replace", r.place,
+                       "use `block`, or match the text that is to be replaced")
+            for r in wrong
+        )  # fmt: skip
+
+
+def _bounded_states(
+    units: Sequence[UnitSpec], automata: Sequence[Automaton], decode: Sequence[ResolvedRule]
+) -> list[frozenset[int] | None]:
+    """All states of every expression's automaton (None for phrases), or the rules that have too many."""
+    found: list[frozenset[int] | None] = []
+    refused: list[Diagnostic] = []
+    for spec, automaton in zip(units, automata, strict=True):
+        inner = _text_automaton(automaton)
+        states = None if isinstance(inner, PhraseAutomaton) else states_of(inner)
+        if isinstance(states, TooManyStates):
+            rule = _rule(decode, spec.owners[0])
+            text = f"rule `{rule.rule_id}` needs more than {states.limit} states: an expression is too large to enforce"
+            refused.append(Diagnostic("PK303", text, rule.place, "shorten bounded repetitions, or split the rule"))
+            states = None
+        found.append(states)
+    if refused:
+        raise PolicyError(dict.fromkeys(refused))
+    return found
+
+
+def _text_automaton(automaton: Automaton) -> Automaton:
+    """The automaton of one text inside a frame over JSON strings."""
+    return automaton.inner if isinstance(automaton, InStrings | InJoinedArrays) else automaton
+
+
+def _rule(decode: Sequence[ResolvedRule], name: str) -> ResolvedRule:
+    return next(rule for rule in decode if rule.name == name)
+
+
+def _absences(formula: Formula) -> list[Literal]:
+    if isinstance(formula, Literal):
+        return [] if formula.positive else [formula]
+    return [literal for item in formula.items for literal in _absences(item)]
+
+
+def _witnesses(program: Program, automata: Sequence[Automaton], decode: Sequence[ResolvedRule]) -> list[str]:
+    """For every absence that a rule punishes, a text that mends it and that no rule forbids."""
+    forbidding = [
+        (spec, _text_automaton(a)) for spec, a in zip(program.units, automata, strict=True) if spec.forbids
+    ]
+    out: list[str] = []
+    for requirement in program.requirements:
+        for literal in _absences(requirement.formula):
+            texts = [t for u in literal.units if (t := shortest_match(_text_automaton(automata[u]))) is not None]
+            good = [t for t in texts if not any(_finds(a, f" {t} ") for _, a in forbidding)]
+            if good:
+                out.append(good[0])
+                continue
+            rule = _rule(decode, requirement.rule)
+            blockers = {
+                spec.owners[0] for spec, a in forbidding for t in texts if _finds(a, f" {t} ")
+            }
+            others = tuple((_rule(decode, name).place, "this rule forbids it") for name in sorted(blockers))
+            raise PolicyError(
+                [Diagnostic("PK305", f"rule `{rule.rule_id}` asks for a text that cannot be written", rule.place,
+                            "drop one of the two rules, or let the required text differ", related=others)]
+            )  # fmt: skip
+    return out
+
+
+def _finds(automaton: Automaton, text: str) -> bool:
+    after = run(automaton, automaton.start, automaton.alphabet.encode(automaton.alphabet.view.apply(text)))
+    return not after or automaton.end_found(after)
+
+
+# ---- the grammar's own texts
+
+
+def _forbidden(
+    program: Program, automata: Sequence[Automaton], decode: Sequence[ResolvedRule], within: Within
+) -> list[Forbidden]:
+    places = {rule.name: rule.place for rule in decode}
+    return [
+        Forbidden(_text_automaton(a), spec.owners, tuple(places[o] for o in spec.owners))
+        for spec, a in zip(program.units, automata, strict=True)
+        if spec.forbids and spec.within == within
+    ]
+
+
+def _without_clashes(
+    grammar: GrammarSpec | None,
+    program: Program,
+    automata: Sequence[Automaton],
+    decode: Sequence[ResolvedRule],
+    prune: Prune | None,
+) -> tuple[GrammarSpec | None, list[Enforcement]]:
+    """The grammar without the members that a rule forbids, and a row for each."""
+    if grammar is None or not isinstance(grammar.shape, JsonSites):
+        return grammar, []
+    found = clashes(grammar.shape, _forbidden(program, automata, decode, Within.JSON_STRINGS))
+    if not found:
+        return grammar, []
+    required = [c for c in found if c.fixed.required]
+    if required or prune is None:
+        raise PolicyError(_conflict(c, decode, grammar.place) for c in required or found)
+    try:
+        pruned = prune(grammar, [c.fixed.pointer for c in found])
+    except PolicyError as error:
+        raise PolicyError([*error.diagnostics, *(_conflict(c, decode, grammar.place) for c in found)]) from error
+    rows = [
+        Enforcement("grammar", c.fixed.pointer, Level.DECODE,
+                    f"{c.fixed.role} `{c.fixed.text}` removed: `{c.rule}` forbids it", c.place)
+        for c in found
+    ]  # fmt: skip
+    return pruned, rows
+
+
+def _conflict(clash: Clash, decode: Sequence[ResolvedRule], grammar: Place) -> Diagnostic:
+    rule = _rule(decode, clash.rule)
+    text = f"the grammar's {clash.fixed.role} `{clash.fixed.text}` at `{clash.fixed.pointer}` is forbidden by `{rule.rule_id}`"
+    return Diagnostic("PK306", text, grammar, "change one of the two", related=((clash.place, "the rule"),))
+
+
+# ---- liveness
+
+
+def _liveness(
+    grammar: GrammarSpec | None,
+    program: Program,
+    automata: Sequence[Automaton],
+    states: Sequence[frozenset[int] | None],
+    witnesses: Sequence[str],
+    decode: Sequence[ResolvedRule],
+) -> tuple[Liveness, str | None]:
+    if not program.units:
+        return Liveness(LivenessKind.ESCAPE, "no rule is in the mask; the grammar engine never traps by itself"), None
+    texts = [(_text_automaton(a), s) for a, s in zip(automata, states, strict=True)]
+    forbidding = [pair for spec, pair in zip(program.units, texts, strict=True) if spec.forbids]
+    escape = common_escape(forbidding, witnesses)
+    if grammar is None:
+        if escape is not None:
+            return Liveness(LivenessKind.ESCAPE, f"from every state {escape!r} may follow and end the text"), None
+        return _bounded("no single text frees every rule"), None
+    if program.requirements:
+        return _bounded("a rule asks for a text, and the grammar may have no place for it"), None
+    scopes = {spec.within for spec in program.units}
+    if isinstance(grammar.shape, JsonSites) and scopes == {Within.JSON_STRINGS}:
+        return _string_liveness(grammar, grammar.shape, program, automata, escape, decode), None
+    if isinstance(grammar.shape, Cfg) and scopes == {Within.TEXT}:
+        return _product_liveness(grammar, grammar.shape, [a for a, _ in forbidding], decode)
+    return _bounded("rules on the whole text over this kind of grammar are not analysed"), None
+
+
+def _bounded(why: str) -> Liveness:
+    return Liveness(LivenessKind.BOUNDED, why, HORIZON_BYTES)
+
+
+def _string_liveness(
+    grammar: GrammarSpec,
+    sites: JsonSites,
+    program: Program,
+    automata: Sequence[Automaton],
+    escape: str | None,
+    decode: Sequence[ResolvedRule],
+) -> Liveness:
+    if any(spec.joined for spec in program.units):
+        return _bounded("joined arrays are not analysed")
+    if escape is None:
+        return _bounded("no single text frees every rule inside a string")
+    forbidden = _forbidden(program, automata, decode, Within.JSON_STRINGS)
+    key = characters_key([f.automaton for f in forbidden])
+    open_sites: list[str] = []
+    for site in sites.strings:
+        result = check_site(site, forbidden, key, SITE_BUDGET)
+        if not result.can_close_at_all:
+            blockers = tuple((rule.place, "forbidden by this rule, alone or with others") for rule in decode)
+            raise PolicyError(
+                [Diagnostic("PK307", f"no string at `{site.pointer}` can satisfy both the grammar and the policies",
+                            grammar.place, "widen the pattern or the rule", related=blockers)]
+            )  # fmt: skip
+        if result.can_always_close is not True:
+            open_sites.append(result.why)
+    if open_sites:
+        return _bounded(f"strings that may trap: {'; '.join(open_sites[:5])}")
+    return Liveness(LivenessKind.RESETS, f"every string can be closed ({len(sites.strings)} restricted ones checked)")
+
+
+def _product_liveness(
+    grammar: GrammarSpec, cfg: Cfg, automata: Sequence[Automaton], decode: Sequence[ResolvedRule]
+) -> tuple[Liveness, str | None]:
+    result = analyse(cfg, automata)
+    match result:
+        case Safe(n):
+            return Liveness(LivenessKind.PRODUCT, f"all {n} product states are co-accessible"), None
+        case Trimmed(lark, n):
+            return Liveness(LivenessKind.PRODUCT, f"trimmed to the productive part of {n} product states"), lark
+        case Nothing():
+            blockers = tuple((rule.place, "together with the other rules") for rule in decode)
+            raise PolicyError(
+                [Diagnostic("PK307", "the policies forbid every text of the grammar", grammar.place,
+                            "widen the grammar or the rules", related=blockers)]
+            )  # fmt: skip
+        case Undecided(why):
+            return _bounded(why), None
+        case _:
+            assert_never(result)
+
+
+# ---- rows
+
+
+def _rule_row(rule: ResolvedRule, is_json: bool) -> Enforcement:
+    readings = [leaf.reading for leaf in leaves(rule.matcher)]
+    views = "+".join(dict.fromkeys(v for reading in readings for v in reading.views))
+    text = "+".join(dict.fromkeys(reading.within.value for reading in readings))
+    match rule.level:
+        case Level.DECODE:
+            absent = " (end of text waits for what is required)" if has_absence(rule.matcher) else ""
+            why = f"mask: regular on views {views} of {text}{absent}"
+        case Level.STREAM:
+            kind = "block with its message" if isinstance(rule.action, Block) else "transform"
+            why = f"verifier: {kind}, found on views {views} of {text}"
+        case Level.OUTPUT:
+            reason = "depends on an absence" if has_absence(rule.matcher) else "no JSON grammar: applies if the output is JSON"
+            why = f"verifier, when the output is complete: {reason}"
+        case Level.OBSERVE:
+            why = "shadow: logged, never changes output"
+        case Level.REFUSED:
+            why = "refused"
+        case _:
+            assert_never(rule.level)
+    return Enforcement("rule", rule.name, rule.level, why, rule.place)
+
+

@@ -1,0 +1,180 @@
+"""What the mask has to forbid: the plan's `decode` rules as automata and formulas over them.
+
+A rule that is an alternative of leaves forbids each leaf outright. Anything with `all` or `not` keeps a formula over
+"has been found": it closes a token when the formula became true for good, and the end of text while it is true.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias, assert_never
+
+from policykit.automata import Automaton, PhraseAutomaton, RegexAutomaton, build_trie, compile_automata, separate
+from policykit.automata.phrases import PhraseTrie
+from policykit.automata.frames import InJoinedArrays, InStrings, Trimmed
+from policykit.ir.document import AllOf, AnyOf, Join, Matcher, Not, Phrases, Regexes, Within
+from policykit.ir.plan import ResolvedRule
+from policykit.text import view
+
+
+@dataclass(frozen=True, slots=True)
+class Literal:
+    """One leaf of a formula: found by any of the units, or (not ``positive``) by none."""
+
+    units: tuple[int, ...]
+    positive: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Every:
+    items: "tuple[Formula, ...]"
+
+
+@dataclass(frozen=True, slots=True)
+class Some:
+    items: "tuple[Formula, ...]"
+
+
+Formula: TypeAlias = Literal | Every | Some
+
+
+@dataclass(frozen=True, slots=True)
+class UnitSpec:
+    """An automaton to bind: how to make a fresh one, which text it reads, and whom a find belongs to.
+
+    ``owners[i]`` is the rule of the i-th pattern. ``forbids`` is False for the leaves of formulas.
+    """
+
+    make: Callable[[], Automaton]
+    view: str
+    within: Within
+    joined: bool
+    owners: tuple[str, ...]
+    forbids: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """A rule with a formula: its text is forbidden once ``formula`` can no longer become false."""
+
+    rule: str
+    formula: Formula
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    units: tuple[UnitSpec, ...]
+    requirements: tuple[Requirement, ...]
+
+
+Leaf: TypeAlias = Phrases | Regexes
+
+
+def negated(matcher: Matcher, positive: bool = True) -> Matcher:
+    """The matcher in negation normal form: `not` only on leaves (De Morgan)."""
+    match matcher:
+        case Not(item):
+            return negated(item, not positive)
+        case AnyOf(items) | AllOf(items):
+            both = tuple(negated(item, positive) for item in items)
+            return AnyOf(both) if isinstance(matcher, AnyOf) == positive else AllOf(both)
+        case Phrases() | Regexes():
+            return matcher if positive else Not(matcher)
+        case _:
+            assert_never(matcher)
+
+
+def alternatives(matcher: Matcher) -> tuple[Matcher, ...]:
+    """The top-level alternatives of a matcher in negation normal form."""
+    if isinstance(matcher, AnyOf):
+        return tuple(leaf for item in matcher.items for leaf in alternatives(item))
+    return (matcher,)
+
+
+def framed(automaton: Automaton, within: Within, joined: bool) -> Automaton:
+    """The automaton as it reads its part of the text."""
+    if within != Within.JSON_STRINGS:
+        return automaton
+    return InJoinedArrays(automaton) if joined else InStrings(automaton)
+
+
+class _Lowering:
+    def __init__(self) -> None:
+        self.phrases: dict[tuple[str, Within, bool, bool], list[tuple[str, str]]] = {}
+        self.units: list[UnitSpec] = []
+        self.requirements: list[Requirement] = []
+
+    def rule(self, rule: ResolvedRule) -> None:
+        for part in alternatives(negated(rule.matcher)):
+            if isinstance(part, Phrases | Regexes):
+                self.forbid(part, rule.name)
+            else:
+                self.requirements.append(Requirement(rule.name, self.formula(part, rule.name)))
+
+    def forbid(self, leaf: Leaf, owner: str) -> None:
+        reading = leaf.reading
+        if isinstance(leaf, Phrases) and not leaf.before and not leaf.after:
+            for name in reading.views:
+                key = (name, reading.within, reading.join == Join.ARRAY, leaf.exact)
+                self.phrases.setdefault(key, []).extend((p.text, owner) for p in leaf.phrases)
+            return
+        self.leaf(leaf, owner, forbids=True)
+
+    def leaf(self, leaf: Leaf, owner: str, *, forbids: bool) -> tuple[int, ...]:
+        """Units of a leaf: one per view and automaton. Returns their numbers."""
+        reading = leaf.reading
+        joined = reading.join == Join.ARRAY
+        numbers: list[int] = []
+        for name in reading.views:
+            for i in range(len(compile_automata(leaf, view(name)))):
+                owners = (owner,) * (len(leaf.phrases) if isinstance(leaf, Phrases) else 1)
+                make = _maker(leaf, name, i, reading.within, joined, forbids)
+                numbers.append(len(self.units))
+                self.units.append(UnitSpec(make, name, reading.within, joined, owners, forbids))
+        return tuple(numbers)
+
+    def formula(self, matcher: Matcher, owner: str) -> Formula:
+        match matcher:
+            case Phrases() | Regexes():
+                return Literal(self.leaf(matcher, owner, forbids=False), True)
+            case Not(item):
+                assert isinstance(item, Phrases | Regexes), "negation normal form"
+                return Literal(self.leaf(item, owner, forbids=False), False)
+            case AllOf(items):
+                return Every(tuple(self.formula(item, owner) for item in items))
+            case AnyOf(items):
+                return Some(tuple(self.formula(item, owner) for item in items))
+            case _:
+                assert_never(matcher)
+
+    def finish(self) -> Program:
+        for (name, within, joined, exact), entries in self.phrases.items():
+            separated = [separate(view(name), text, exact) for text, _ in entries]
+            make = _phrase_maker(build_trie(view(name), separated), within, joined)
+            self.units.append(UnitSpec(make, name, within, joined, tuple(owner for _, owner in entries), True))
+        return Program(tuple(self.units), tuple(self.requirements))
+
+
+def _phrase_maker(trie: PhraseTrie, within: Within, joined: bool) -> Callable[[], Automaton]:
+    return lambda: framed(PhraseAutomaton(trie), within, joined)
+
+
+def _maker(leaf: Leaf, name: str, i: int, within: Within, joined: bool, forbids: bool) -> Callable[[], Automaton]:
+    """A fresh automaton of the leaf's i-th pattern; forbidding ones are trimmed to states that can still end."""
+    made = compile_automata(leaf, view(name))[i]
+
+    def make() -> Automaton:
+        if isinstance(made, RegexAutomaton):
+            fresh = RegexAutomaton(made.nfa)
+            return framed(Trimmed(fresh) if forbids else fresh, within, joined)
+        assert isinstance(made, PhraseAutomaton), "a leaf is phrases or expressions"
+        return framed(PhraseAutomaton(made.trie), within, joined)
+
+    return make
+
+
+def lower(rules: Sequence[ResolvedRule]) -> Program:
+    """The program of the rules that the mask enforces. Their `auto` readings are resolved."""
+    lowering = _Lowering()
+    for rule in rules:
+        lowering.rule(rule)
+    return lowering.finish()

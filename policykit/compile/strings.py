@@ -1,0 +1,201 @@
+"""Rules on string contents against what a JSON Schema writes: fixed texts that break a rule, and strings that may trap.
+
+A rule that reads each string as a text of its own forgets everything at the closing quote. So a plan never traps if
+every fixed text is clean and every string can be closed from wherever the rules let it go: a theorem over the
+schema's string sites, one at a time.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from policykit.automata import Alphabet, Automaton, Pattern, common, run
+from policykit.automata.nfa import build, close
+from policykit.diagnostics import Place
+from policykit.ir.grammar import FixedText, JsonSites, StringSite
+from policykit.ir.regex import MAX_CODE_POINT, Regex
+from policykit.text import view
+
+
+@dataclass(frozen=True, slots=True)
+class Clash:
+    """A fixed text of the grammar that a rule forbids."""
+
+    fixed: FixedText
+    rule: str
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Forbidden:
+    """One automaton of the rules, with the rule of each of its patterns and their places."""
+
+    automaton: Automaton
+    owners: tuple[str, ...]
+    places: tuple[Place, ...]
+
+
+def clashes(sites: JsonSites, forbidden: Sequence[Forbidden]) -> list[Clash]:
+    """Every enum member, const and key that a rule forbids, with the first rule that does."""
+    return [clash for fixed in sites.fixed if (clash := _clash(fixed, forbidden)) is not None]
+
+
+def _clash(fixed: FixedText, forbidden: Sequence[Forbidden]) -> Clash | None:
+    for item in forbidden:
+        automaton = item.automaton
+        state = automaton.start
+        symbols: list[int | None] = [*automaton.alphabet.encode(automaton.alphabet.view.apply(fixed.text)), None]
+        for symbol in symbols:
+            after = automaton.step(state, symbol) if symbol is not None else int(not automaton.end_found(state))
+            if not after:
+                culprits = automaton.culprits(state, symbol) or (0,)
+                return Clash(fixed, item.owners[culprits[0]], item.places[culprits[0]])
+            state = after
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class SiteResult:
+    """Whether every string of a site that the rules let begin can also be closed; None: not decided in the budget."""
+
+    can_always_close: bool | None
+    can_close_at_all: bool
+    why: str
+
+
+def check_site(
+    site: StringSite, forbidden: Sequence[Forbidden], key: NDArray[np.int64], budget: int
+) -> SiteResult:
+    """Explore the product of the site's own language and all automata; co-reachability by a backward pass.
+
+    ``key`` is :func:`characters_key` of the automata.
+    """
+    if site.regex is None:
+        return SiteResult(None, True, f"`{site.pointer}`: {site.why}")
+    language = Anchored(site.regex)
+    if language.has_assertions:
+        return SiteResult(None, True, f"`{site.pointer}`: its pattern uses assertions")
+    chars = representatives(_combined(key, language.class_of))
+    texts = [(language.symbol(c), [_image(f.automaton, c) for f in forbidden]) for c in chars]
+    start = (language.start, tuple(f.automaton.start for f in forbidden))
+    seen = {start: 0}
+    before: list[list[int]] = [[]]
+    ends: list[int] = []
+    todo = deque([start])
+    while todo:
+        at = todo.popleft()
+        here = seen[at]
+        if language.accepts(at[0]) and not any(
+            f.automaton.end_found(s) for f, s in zip(forbidden, at[1], strict=True)
+        ):
+            ends.append(here)
+        for symbol, images in texts:
+            moved = language.step(at[0], symbol)
+            if not moved:
+                continue
+            states = tuple(run(f.automaton, s, i) for f, s, i in zip(forbidden, at[1], images, strict=True))
+            if not all(states):
+                continue
+            to = (moved, states)
+            if to not in seen:
+                if len(seen) == budget:
+                    return SiteResult(None, True, f"`{site.pointer}`: more than {budget} states")
+                seen[to] = len(seen)
+                before.append([])
+                todo.append(to)
+            before[seen[to]].append(here)
+    alive = set(ends)
+    back = list(ends)
+    while back:
+        for p in before[back.pop()]:
+            if p not in alive:
+                alive.add(p)
+                back.append(p)
+    return SiteResult(len(alive) == len(seen), 0 in alive, f"`{site.pointer}`: {len(seen)} states")
+
+
+class Anchored:
+    """A whole-string language as a lazily determinised automaton over raw characters. State 0 is dead.
+
+    Assertions are not followed: a language that has them is not decided here.
+    """
+
+    def __init__(self, regex: Regex) -> None:
+        self._nfa = build(view("raw"), Pattern(regex))
+        self.has_assertions = any(self._nfa.gated)
+        self._keys: list[frozenset[int]] = [frozenset()]
+        self._ids: dict[frozenset[int], int] = {frozenset(): 0}
+        self._live = self._can_finish()
+        self.start = self._intern(close(self._nfa, [self._nfa.start]))
+
+    def _can_finish(self) -> frozenset[int]:
+        """NFA states from which the end is reachable: others only blur what is dead."""
+        into: dict[int, list[int]] = {}
+        for s in range(len(self._nfa.free)):
+            for to in (*self._nfa.free[s], *(t for _, t in self._nfa.gated[s]), *(t for _, t in self._nfa.edges[s])):
+                into.setdefault(to, []).append(s)
+        alive, todo = {self._nfa.final}, [self._nfa.final]
+        while todo:
+            for s in into.get(todo.pop(), ()):
+                if s not in alive:
+                    alive.add(s)
+                    todo.append(s)
+        return frozenset(alive)
+
+    def _intern(self, states: set[int]) -> int:
+        key = frozenset(states & self._live)
+        known = self._ids.get(key)
+        if known is None:
+            known = self._ids[key] = len(self._keys)
+            self._keys.append(key)
+        return known
+
+    @property
+    def class_of(self) -> NDArray[np.int64]:
+        """Class of every code point, ``[0x110000]``."""
+        return self._nfa.alphabet.class_of.astype(np.int64)
+
+    def symbol(self, point: int) -> int:
+        return int(self._nfa.alphabet.class_of[point])
+
+    def step(self, state: int, symbol: int) -> int:
+        moved = {to for s in self._keys[state] for classes, to in self._nfa.edges[s] if symbol in classes}
+        return self._intern(close(self._nfa, moved)) if moved else 0
+
+    def accepts(self, state: int) -> bool:
+        return self._nfa.final in self._keys[state]
+
+
+def _image(automaton: Automaton, point: int) -> list[int]:
+    return automaton.alphabet.encode(automaton.alphabet.view.image(point))
+
+
+def characters_key(automata: Sequence[Automaton]) -> NDArray[np.int64]:
+    """One number per code point, ``[0x110000]``: equal numbers are the same to every automaton on every view."""
+    joint = np.zeros(MAX_CODE_POINT + 1, np.int64)
+    for name in dict.fromkeys(a.alphabet.view.name for a in automata):
+        alphabet, _ = common(view(name), [a.alphabet for a in automata if a.alphabet.view.name == name])
+        joint = _combined(joint, _view_key(alphabet))
+    return joint
+
+
+def _view_key(alphabet: Alphabet) -> NDArray[np.int64]:
+    key = alphabet.class_of.astype(np.int64)
+    strings: dict[tuple[int, ...], int] = {(c,): c for c in range(alphabet.n)}
+    of = {c: alphabet.of(c) for c in {c for image in alphabet.view.images.values() for c in image}}
+    for point, image in alphabet.view.images.items():
+        key[point] = strings.setdefault(tuple(of[c] for c in image), len(strings))
+    return key
+
+
+def _combined(one: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.unique(one * (int(other.max()) + 1) + other, return_inverse=True)[1].reshape(-1).astype(np.int64)
+
+
+def representatives(key: NDArray[np.int64]) -> list[int]:
+    """One code point for every number; surrogates are no text."""
+    points = np.delete(np.arange(len(key)), np.s_[0xD800:0xE000])
+    return points[np.unique(key[points], return_index=True)[1]].tolist()

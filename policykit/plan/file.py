@@ -1,0 +1,72 @@
+"""Loading plans from files.
+
+A plan file holds content, not machine code: loading compiles it anew and refuses it if the result has another
+digest, so a plan that was edited, or that other tables would compile differently, is never used.
+"""
+
+import json
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from policykit.compile import FORMAT, PlanSpec, compile_plan
+from policykit.diagnostics import Place, PolicyError
+from policykit.grammar import choices, json_schema, lark, regex
+from policykit.ir.document import PolicySet
+from policykit.ir.grammar import GrammarKind, GrammarSpec
+from policykit.ir.plan import CompileContext
+from policykit.plan.plan import Plan, prune
+from policykit.plan.render import KIND
+from policykit.policy import parse_document
+
+_GRAMMARS: dict[GrammarKind, Callable[[str, Place], GrammarSpec]] = {
+    GrammarKind.JSON_SCHEMA: json_schema,
+    GrammarKind.REGEX: regex,
+    GrammarKind.LARK: lark,
+    GrammarKind.CHOICES: lambda source, place: choices(json.loads(source), place),
+}
+
+
+def load_plan(path: str | Path) -> Plan:
+    """The plan in a file. Raises PolicyError: unreadable (PK311), a newer format (PK312), changed content (PK313)."""
+    place = Place(str(path))
+    try:
+        data: Any = json.loads(Path(path).read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise PolicyError.of("PK311", f"cannot read the plan: {error}", place) from error
+    if not isinstance(data, dict) or data.get("kind") != KIND:
+        raise PolicyError.of("PK311", "this file is no plan", place, "make one with `policykit compile -o plan.json`")
+    if data.get("format") != FORMAT:
+        raise PolicyError.of(
+            "PK312",
+            f"the plan has format `{data.get('format')}`, this version reads `{FORMAT}`",
+            place,
+            "compile it again with this version, or use the version that wrote it",
+        )
+    try:
+        plan = Plan(_recompile(data, place))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise PolicyError.of("PK311", f"the plan is malformed: {error!r}", place) from error
+    if plan.digest != data["digest"] or plan.bundle_digest != data["bundle_digest"]:
+        raise PolicyError.of(
+            "PK313",
+            f"the plan's content gives digest `{plan.digest}`, the file says `{data['digest']}`",
+            place,
+            "it was changed after compiling, or Unicode tables differ: compile it again from its policies",
+        )
+    return plan
+
+
+def _recompile(data: dict[str, Any], place: Place) -> PlanSpec:
+    documents = tuple(
+        parse_document(json.dumps(document, ensure_ascii=False), f"{place.file}#{i}")
+        for i, document in enumerate(data["documents"])
+    )
+    grammar = data["grammar"]
+    made = _GRAMMARS[GrammarKind(grammar["kind"])](grammar["source"], place) if grammar else None
+    parts = data["context"]
+    context = CompileContext(
+        parts["profile"], parts["tenant"], parts["locale"], parts["jurisdiction"], date.fromisoformat(parts["at"])
+    )
+    return compile_plan(PolicySet(documents), made, context, prune)

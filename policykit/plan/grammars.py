@@ -1,0 +1,33 @@
+"""Grammars as the facade offers them: one name, a constructor per notation."""
+
+import json
+from collections.abc import Sequence
+
+from policykit.diagnostics import Place
+from policykit.grammar import choices, json_schema, lark, regex
+from policykit.ir.grammar import GrammarSpec
+from typing import Any
+
+
+class Grammar:
+    """Constructors of grammars. Each returns a GrammarSpec and raises PolicyError (PK2xx) with the place."""
+
+    @staticmethod
+    def from_json_schema(schema: "dict[str, Any] | bool | str", place: Place = Place("<schema>")) -> GrammarSpec:
+        """A JSON Schema (draft-07 or 2020-12), as a value or as text."""
+        return json_schema(schema if isinstance(schema, str) else json.dumps(schema), place)
+
+    @staticmethod
+    def from_regex(pattern: str, place: Place = Place("<regex>")) -> GrammarSpec:
+        """A regular expression that the whole output matches."""
+        return regex(pattern, place)
+
+    @staticmethod
+    def from_lark(source: str, place: Place = Place("<lark>")) -> GrammarSpec:
+        """A context-free grammar in llguidance's Lark dialect."""
+        return lark(source, place)
+
+    @staticmethod
+    def from_choices(texts: Sequence[str], place: Place = Place("<choices>")) -> GrammarSpec:
+        """Exactly one of the texts."""
+        return choices(list(texts), place)

@@ -1,0 +1,133 @@
+"""The plan as its users hold it: one artefact with one digest, from which masks and verdicts are made."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from functools import cached_property
+from pathlib import Path
+
+from policykit.compile import PlanSpec, compile_plan, lower
+from policykit.constraint import Constraint, PolicyMachine, Vocabulary
+from policykit.diagnostics import Diagnostic, PolicyError
+from policykit.grammar import CompiledGrammar, EmptyGrammar, lark, without_fixed
+from policykit.ir.document import PolicySet
+from policykit.ir.grammar import GrammarSpec
+from policykit.ir.plan import CompileContext, Enforcement, Level, Liveness, Residue
+from policykit.ir.verdict import Verdict
+from policykit.plan.render import render
+from policykit.verify import Verifier
+
+
+def today() -> date:
+    """The current day in UTC, which is what effective dates are written in."""
+    return datetime.now(UTC).date()
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What is enforced, where and why; made by :func:`compile` or :func:`load_plan`.
+
+    Using a plan on or after ``valid_until`` raises PolicyError (PK310): a rule has begun or ended since.
+    """
+
+    spec: PlanSpec
+
+    @property
+    def enforcements(self) -> tuple[Enforcement, ...]:
+        """One row per rule and per grammar keyword."""
+        return self.spec.enforcements
+
+    @property
+    def residue(self) -> tuple[Residue, ...]:
+        """What the grammar's mask does not carry in full; the verifier checks it."""
+        return self.spec.residue
+
+    @property
+    def liveness(self) -> Liveness:
+        """Why masked text never traps, or that this is only searched for."""
+        return self.spec.liveness
+
+    @property
+    def digest(self) -> str:
+        return self.spec.digest
+
+    @property
+    def bundle_digest(self) -> str:
+        return self.spec.bundle_digest
+
+    @property
+    def valid_until(self) -> date | None:
+        return self.spec.valid_until
+
+    @property
+    def warnings(self) -> tuple[Diagnostic, ...]:
+        return (*self.spec.policies.warnings, *self.spec.warnings)
+
+    @cached_property
+    def verifier(self) -> Verifier:
+        """The checks of this plan on whole texts."""
+        return Verifier(self.spec.rules, self.spec.grammar, self.digest)
+
+    def verify(self, text: str) -> Verdict:
+        """The verdict on a text. Raises PolicyError if the plan has expired."""
+        self.check_date()
+        return self.verifier.verify(text)
+
+    def constraint(self, vocabulary: Vocabulary) -> Constraint:
+        """The masks of this plan for a model's vocabulary. Raises PolicyError if the plan has expired."""
+        self.check_date()
+        rules = tuple(rule for rule in self.spec.rules if rule.level == Level.DECODE)
+        machine = PolicyMachine(lower(rules), vocabulary)
+        grammar = self.spec.grammar
+        compiled = CompiledGrammar(grammar, vocabulary.table) if grammar else None
+        trimmed = None
+        if self.spec.trimmed is not None and grammar is not None:
+            trimmed = CompiledGrammar(lark(self.spec.trimmed, grammar.place), vocabulary.table)
+        return Constraint(vocabulary, machine, compiled, trimmed, self.liveness, self.digest)
+
+    def save(self, path: str | Path) -> None:
+        """Write the plan as a file that loads to the same digest and the same masks."""
+        Path(path).write_text(render(self.spec), "utf-8")
+
+    def check_date(self) -> None:
+        """Raises PolicyError (PK310) if the plan has expired."""
+        if self.valid_until is not None and today() >= self.valid_until:
+            raise PolicyError.of(
+                "PK310",
+                f"the plan expired on {self.valid_until}: a rule begins or ends that day",
+                help="compile it again from its policies",
+            )
+
+
+def compile(  # noqa: A001 - the verb of this package
+    policies: PolicySet | None,
+    grammar: GrammarSpec | None = None,
+    *,
+    profile: str | None = None,
+    tenant: str | None = None,
+    locale: str | None = None,
+    jurisdiction: str | None = None,
+    at: date | None = None,
+) -> Plan:
+    """Compile policies and a grammar, either of which may be None, for a request context.
+
+    ``at`` is the day for which effective dates are resolved (default: today, UTC). Raises PolicyError with every
+    diagnostic, each with its places.
+    """
+    if policies is None and grammar is None:
+        raise PolicyError.of("PK300", "nothing to compile", help="give policies, a grammar, or both")
+    context = CompileContext(profile, tenant, locale, jurisdiction, at or today())
+    return Plan(compile_plan(policies or PolicySet(()), grammar, context, prune))
+
+
+def prune(grammar: GrammarSpec, pointers: Sequence[str]) -> GrammarSpec:
+    """The grammar without fixed texts that a rule forbids. Raises PolicyError (PK306) if nothing is left."""
+    try:
+        return without_fixed(grammar, pointers)
+    except EmptyGrammar as error:
+        raise PolicyError.of(
+            "PK306",
+            f"the policies leave nothing to write at `{error.pointer}`",
+            grammar.place,
+            "allow one of its values, or change the rule",
+        ) from error
