@@ -271,8 +271,8 @@ def _liveness(
     return _bounded("rules on the whole text over this kind of grammar are not analysed"), None
 
 
-def _bounded(why: str) -> Liveness:
-    return Liveness(LivenessKind.BOUNDED, why, HORIZON_BYTES)
+def _bounded(why: str, *, resets: bool = False) -> Liveness:
+    return Liveness(LivenessKind.BOUNDED, why, HORIZON_BYTES, resets)
 
 
 def _string_liveness(
@@ -301,7 +301,7 @@ def _string_liveness(
         if result.can_always_close is not True:
             open_sites.append(result.why)
     if open_sites:
-        return _bounded(f"strings that may trap: {'; '.join(open_sites[:5])}")
+        return _bounded(f"strings that may trap: {'; '.join(open_sites[:5])}", resets=True)
     return Liveness(LivenessKind.RESETS, f"every string can be closed ({len(sites.strings)} restricted ones checked)")
 
 

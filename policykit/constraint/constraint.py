@@ -52,5 +52,6 @@ class Constraint:
             shadow = self.grammar.byte_matcher()
             for byte in prefix if prefix_in_grammar else b"":
                 shadow.accept(byte)
-        lookahead = Lookahead(self.machine, self.liveness.horizon_bytes or 0) if shadow else None
+        horizon = self.liveness.horizon_bytes or 0
+        lookahead = Lookahead(self.machine, horizon, resets=self.liveness.resets) if shadow else None
         return State(self.machine, matcher, joint, lookahead, shadow)

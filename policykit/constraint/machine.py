@@ -185,14 +185,6 @@ class PolicyMachine:
             state = after
         return state
 
-    def is_free(self, joint: Joint) -> bool:
-        """Whether no rule holds on to the text: every forbidding automaton stands at its reference."""
-        joint = self.current(joint)
-        units = joint.epoch.units
-        return not joint.pending and all(
-            units[i].automaton.reference(joint.states[i]) == joint.states[i] for i in self._forbids
-        )
-
     def _joint(self, pending: bytes, modes: tuple[str, ...], states: tuple[int, ...]) -> Joint:
         key = (pending, modes, states)
         joint = self._joints.get(key)
@@ -368,8 +360,8 @@ class PolicyMachine:
 
     def _whole_mask(self, joint: Joint) -> Row:
         units = joint.epoch.units
-        for i, unit in enumerate(units):
-            self._group_of[i].prepare(unit, joint.modes[self._scope_of[i]])
+        for i in range(len(units)):
+            self._prepared_mode(i, joint)
         references = tuple(
             unit.automaton.reference(s) if i in self._forbids else 0
             for i, (unit, s) in enumerate(zip(units, joint.states, strict=True))
@@ -408,6 +400,30 @@ class PolicyMachine:
             row = joint.epoch.units[i].row(mode, joint.states[i])
             self.rows.put(key, row)
         return row
+
+    def open_mask(self, joint: Joint) -> Row:
+        """Tokens after which some rule does not let the text (or the JSON string) end at once, packed."""
+        joint = self.current(joint)
+        key = ("open", joint.modes, joint.states)
+        row = self.rows.get(key)
+        if row is None:
+            row = np.zeros_like(self._plain)
+            for i in self._forbids:
+                mode = self._prepared_mode(i, joint)
+                row |= joint.epoch.units[i].open_row(mode, joint.states[i])
+            self.rows.put(key, row)
+        return row
+
+    def _prepared_mode(self, i: int, joint: Joint) -> str:
+        mode = joint.modes[self._scope_of[i]]
+        self._group_of[i].prepare(joint.epoch.units[i], mode)
+        return mode
+
+    def closes_strings(self, joint: Joint) -> bool:
+        """Whether no JSON string is open: rules on string contents have forgotten everything."""
+        return not joint.pending and all(
+            mode == lexer.start for lexer, mode in zip(self._lexers, joint.modes, strict=True) if isinstance(lexer, JsonLexer)
+        )
 
     def _check_tails(self, joint: Joint, row: Row) -> None:
         """Tokens that end inside a character: the automata were asked one by one whether some completion survives,

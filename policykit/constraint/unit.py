@@ -50,6 +50,7 @@ class Unit:
         self._free_ids = np.array(sorted(free_ids), np.int64)
         self._table = np.zeros((64, self._columns), np.int32)
         self._built = np.zeros(64, bool)
+        self._ends = np.zeros(64, bool)
         self._tries: dict[str, TokenTrie] = {}
         self._token_ids: dict[str, Ints] = {}
         self._base: dict[tuple[str, int], Row] = {}
@@ -102,8 +103,10 @@ class Unit:
             grown = max(2 * len(self._built), n_states)
             self._table = np.concatenate([self._table, np.zeros((grown - len(self._table), self._columns), np.int32)])
             self._built = np.concatenate([self._built, np.zeros(grown - len(self._built), bool)])
+            self._ends = np.concatenate([self._ends, np.zeros(grown - len(self._ends), bool)])
         self._table[state] = row
         self._built[state] = True
+        self._ends[state] = self.automaton.end_found(state)
 
     def _go(self, states: NDArray[np.int32], symbols: Ints) -> NDArray[np.int32]:
         """Successors of many states at once; rows are built on first use."""
@@ -159,19 +162,47 @@ class Unit:
         base = self._reference_row(mode, reference)
         if state == reference:
             return base
-        found = self._difference(mode, state, reference)
-        if not found:
+        dead, _ = self._difference(mode, state, reference)
+        if not dead:
             return base
         bits = np.unpackbits(base.view(np.uint8), bitorder="little")
-        for ids in found:
+        for ids in dead:
             bits[ids] = 0
         bits[self._free_ids] = 1
         return np.packbits(bits, bitorder="little").view(np.int32)
 
-    def _difference(self, mode: str, state: int, reference: int) -> list[Ints]:
-        """Tokens that ``state`` forbids and its reference does not, as slices of the depth-first order."""
+    def open_row(self, mode: str, state: int) -> Row:
+        """Tokens after which the text could not end at once: a boundary is pending there. Packed like a mask."""
+        trie, ids = self._tries[mode], self._token_ids[mode]
+        reference = self.automaton.reference(state) if state else state
+        self._reference_row(mode, reference)
+        after = self._next[mode, reference]
+        bits = np.zeros(-(-self._size // 32) * 32, bool)
+        known = ids[after[ids] > FOUND]
+        bits[known] = self._ending(after[known])
+        for node, own in self._difference(mode, state, reference)[1] if state != reference else ():
+            a = int(trie.begin[node])
+            bits[trie.order[a : a + self._own(trie, node)]] = self._ending(np.array([own]))[0]
+        return np.packbits(bits, bitorder="little").view(np.int32)
+
+    def _ending(self, states: NDArray[np.int32]) -> NDArray[np.bool_]:
+        for state in np.unique(states).tolist():
+            if state >= len(self._built) or not self._built[state]:
+                self._row(state)
+        return self._ends[states]
+
+    @staticmethod
+    def _own(trie: TokenTrie, node: int) -> int:
+        """How many tokens end exactly at the node."""
+        first, last = int(trie.first_child[node]), int(trie.first_child[node + 1])
+        return int(trie.size[node]) - int(trie.size[first:last].sum())
+
+    def _difference(self, mode: str, state: int, reference: int) -> tuple[list[Ints], list[tuple[int, int]]]:
+        """Tokens that ``state`` forbids and its reference does not, as slices of the depth-first order; and the nodes
+        (with the state there) where the two merely stand apart."""
         trie = self._tries[mode]
         dead: list[Ints] = []
+        apart_at: list[tuple[int, int]] = []
         nodes = np.zeros(1, np.int64)
         mine, other = np.array([state], np.int32), np.array([reference], np.int32)
         while len(nodes):
@@ -188,7 +219,8 @@ class Unit:
                 dead.append(trie.order[trie.begin[node] : trie.begin[node] + trie.size[node]])
             inner = ~found & (symbol[apart] < self.automaton.n_symbols)
             nodes, mine, other = child[inner], a[inner], b[inner]
-        return dead
+            apart_at += zip(nodes.tolist(), mine.tolist(), strict=True)
+        return dead, apart_at
 
 
 def tails_of(

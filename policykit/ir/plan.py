@@ -76,9 +76,12 @@ class LivenessKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Liveness:
+    """``resets``: what is not proved lies inside single JSON strings, at whose end every rule starts anew."""
+
     kind: LivenessKind
     why: str
     horizon_bytes: int | None = None
+    resets: bool = False
 
 
 __all__ = [
