@@ -1,0 +1,30 @@
+"""Text as matchers see it: views, character properties, strict UTF-8 and the JSON string lexer.
+
+Properties are read from the shipped tables on import (a few milliseconds), each view on its first use.
+"""
+
+from policykit.text.properties import (
+    UNICODE_VERSION,
+    category_ranges,
+    is_regex_word,
+    is_separator,
+    is_word,
+    simple_folding,
+    tables_digest,
+    white_space_ranges,
+)
+from policykit.text.views import VIEW_NAMES, View, view
+
+__all__ = [
+    "UNICODE_VERSION",
+    "VIEW_NAMES",
+    "View",
+    "category_ranges",
+    "is_regex_word",
+    "is_separator",
+    "is_word",
+    "simple_folding",
+    "tables_digest",
+    "view",
+    "white_space_ranges",
+]

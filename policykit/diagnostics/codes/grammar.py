@@ -2,4 +2,90 @@
 
 from policykit.diagnostics.codes.entry import CodeEntry
 
-CODES: tuple[CodeEntry, ...] = ()
+CODES: tuple[CodeEntry, ...] = (
+    CodeEntry(
+        "PK201",
+        "schema is not JSON",
+        "A JSON Schema is itself one JSON value. Comments, trailing commas, repeated names and NaN are not JSON; a "
+        "repeated name would be read differently by different tools.",
+        '{"type": "string", "type": "number"}',
+    ),
+    CodeEntry(
+        "PK202",
+        "not a JSON Schema",
+        "The meta-schema of the dialect that `$schema` names (2020-12 where it names none) refuses it. A misspelt type "
+        "or a negative length would otherwise constrain nothing, silently.",
+        '{"type": "strin"}',
+    ),
+    CodeEntry(
+        "PK203",
+        "reference to another document",
+        "Nothing is fetched while compiling or checking: a plan must mean the same tomorrow. Copy the schema into "
+        "`$defs` and refer to it there.",
+        '{"$ref": "https://example.com/person.json"}',
+    ),
+    CodeEntry("PK204", "reference leads nowhere", "No such place in the schema.", '{"$ref": "#/$defs/persn"}'),
+    CodeEntry(
+        "PK205",
+        "unknown JSON Schema dialect",
+        "`$schema` names a dialect other than draft-04, draft-06, draft-07, 2019-09 or 2020-12, so what its keywords "
+        "mean is not known.",
+        '{"$schema": "https://example.com/my-dialect"}',
+    ),
+    CodeEntry(
+        "PK206",
+        "grammar too large",
+        "The grammar is beyond the size that can be compiled in bounded time and memory. Split it, or lower the "
+        "repetition counts in it.",
+        'start: "a"{9000000000}',
+    ),
+    CodeEntry(
+        "PK207",
+        "pattern cannot be checked in bounded time",
+        "Lookaround and backreferences need backtracking, which is stopped at a limit. Under `not`, `if`, `oneOf` and "
+        "`contains`, giving up would read as a pass, so such a pattern is refused there.",
+        '{"not": {"pattern": "(?=a)b"}}',
+    ),
+    CodeEntry(
+        "PK208",
+        "grammar admits nothing",
+        "It is shown that no finite text belongs to the grammar, or that a rule of it can never be completed: "
+        "generation would be led into a dead end.",
+        '{"type": "object", "required": ["next"], "properties": {"next": {"$ref": "#"}}}',
+    ),
+    CodeEntry(
+        "PK210",
+        "grammar does not parse",
+        "The grammar is not in the Lark dialect of llguidance. Rules are lower case, terminals upper case, the first "
+        "rule is `start`.",
+        'start: "a',
+    ),
+    CodeEntry("PK211", "undefined symbol", "A rule or terminal is used that is not defined.", "start: verb"),
+    CodeEntry(
+        "PK212",
+        "expression refused",
+        "The regular expression does not parse, or uses lookaround, word boundaries or backreferences, which no mask "
+        "can enforce.",
+        r"(a)\1",
+    ),
+    CodeEntry(
+        "PK213",
+        "no choices",
+        "A list of choices needs at least one, each a string, none twice.",
+        "[]",
+    ),
+    CodeEntry(
+        "PK214",
+        "unknown kind of grammar file",
+        "The extension says how a grammar is written: .schema.json or .json, .lark, .regex, .choices.json, "
+        ".choices.txt.",
+        "answer.ebnf",
+    ),
+    CodeEntry("PK215", "grammar file cannot be read", "The file is missing, or is not UTF-8 text.", "missing.lark"),
+    CodeEntry(
+        "PK216",
+        "grammar needs what is not supported",
+        "The grammar uses a feature of the dialect that the masking engine does not implement.",
+        'start.2: "a"',
+    ),
+)

@@ -1,0 +1,36 @@
+"""`policykit compile`: policies and a grammar into one plan file, with the table of what is enforced where."""
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from policykit.cli.command import Command, add_format, add_max_warnings
+from policykit.cli.exits import Exit, status_of
+from policykit.cli.plan_view import level_counts, plan_data, plan_view
+from policykit.cli.render import print_diagnostics
+from policykit.cli.reports.plain import to_json
+from policykit.cli.sources import add_compile_arguments, compile_from
+from policykit.cli.streams import Streams
+
+
+def _configure(parser: ArgumentParser) -> None:
+    add_compile_arguments(parser, policies_required=True)
+    parser.add_argument("-o", "--output", type=Path, metavar="PLAN.json", help="write the plan to this file")
+    add_max_warnings(parser)
+    add_format(parser, "json")
+
+
+def _run(args: Namespace, streams: Streams) -> Exit:
+    plan = compile_from(args)
+    if args.output:
+        plan.save(args.output)
+    print_diagnostics(streams.err, plan.warnings)
+    if args.format == "json":
+        streams.write(to_json(plan_data(plan)))
+    else:
+        streams.out.print(plan_view(plan), soft_wrap=False)
+        counts = level_counts(plan.enforcements)
+        streams.out.print(f"\n{counts}" + (f"; wrote {args.output}" if args.output else ""))
+    return status_of(plan.warnings, args.max_warnings)
+
+
+COMMAND = Command("compile", "compile policies and a grammar into a plan", _configure, _run)

@@ -1,0 +1,72 @@
+"""`policykit test`: run the tests that stand beside the rules."""
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from rich.text import Text
+
+from policykit.cli.command import Command, add_format
+from policykit.cli.exits import Exit
+from policykit.cli.streams import Streams
+from policykit.cli.visible import shown
+from policykit.grammar import load_grammar
+from policykit.policy import load_policies
+from policykit.testing import (
+    Status,
+    TestReport,
+    report_github,
+    report_json,
+    report_junit,
+    report_sarif,
+    report_text,
+    run_tests,
+)
+
+
+def _configure(parser: ArgumentParser) -> None:
+    parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="policy files, or folders of them")
+    parser.add_argument("--only", metavar="NAME", help="run the tests of this name; `*` stands for any text")
+    parser.add_argument("--grammar", type=Path, metavar="PATH", help="judge under this grammar too")
+    parser.add_argument(
+        "--max-warnings",
+        type=int,
+        metavar="N",
+        help="exit with 2 where more rules than this are covered by no test (default: no limit)",
+    )
+    add_format(parser, "json", "junit", "github", "sarif")
+
+
+def _status(report: TestReport, max_warnings: int | None) -> Exit:
+    """A failed test or an untested document comes first, then what could not be judged, then coverage."""
+    if report.untested or not report.results or report.count(Status.FAILED):
+        return Exit.FAILED
+    if report.count(Status.ERRORED):
+        return Exit.UNAVAILABLE
+    return Exit.OVER_LIMIT if max_warnings is not None and len(report.uncovered) > max_warnings else Exit.FINE
+
+
+def _coloured(report: str) -> Text:
+    text = Text("\n".join(map(shown, report.rstrip("\n").split("\n"))))
+    text.highlight_regex(r"(?m)(?<=: )(FAIL|ERROR)(?= )", "bold red")
+    text.highlight_regex(r"(?m)(?<=: )warning(?=: )", "bold yellow")
+    return text
+
+
+def _run(args: Namespace, streams: Streams) -> Exit:
+    grammar = load_grammar(args.grammar) if args.grammar else None
+    report = run_tests(load_policies(*args.paths), grammar=grammar, select=args.only)
+    match args.format:
+        case "json":
+            streams.write(report_json(report))
+        case "junit":
+            streams.write(report_junit(report))
+        case "github":
+            streams.write(report_github(report))
+        case "sarif":
+            streams.write(report_sarif(report))
+        case _:
+            streams.out.print(_coloured(report_text(report)))
+    return _status(report, args.max_warnings)
+
+
+COMMAND = Command("test", "run the tests that stand beside the rules", _configure, _run)

@@ -1,0 +1,84 @@
+"""`policykit verify`: judge one text by a plan."""
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from policykit.cli.command import Command, add_format
+from policykit.cli.exits import Exit
+from policykit.cli.reports.plain import plain, to_json
+from policykit.cli.sources import add_plan_arguments, plan_from
+from policykit.cli.streams import Streams
+from policykit.cli.verdict_view import verdict_view
+from policykit.cli.visible import shown
+from policykit.diagnostics import PolicyError
+from policykit.ir.verdict import Decision, Verdict
+
+
+def _configure(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "file",
+        nargs="?",
+        metavar="FILE",
+        help="the text, UTF-8, without its last line break; `-` is standard input (default)",
+    )
+    add_plan_arguments(parser)
+    add_format(parser, "json")
+
+
+def _is_text(path: Path) -> bool:
+    return str(path) == "-" or (path.suffix not in {".yaml", ".yml"} and not path.is_dir())
+
+
+def _text_name(args: Namespace) -> str:
+    """What FILE names. In ``--policies a.yaml reply.txt`` argparse gives both to the flag: the text comes back."""
+    if args.file is None and args.policies and len(args.policies) > 1 and _is_text(args.policies[-1]):
+        return str(args.policies.pop())
+    return args.file or "-"
+
+
+def _read(name: str, streams: Streams) -> tuple[str, str]:
+    """The text and the name to show for it. Raises PolicyError where it is not UTF-8, OSError where there is none."""
+    data = streams.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+    try:
+        return data.decode("utf-8").removesuffix("\n"), "<stdin>" if name == "-" else name
+    except UnicodeDecodeError as error:
+        raise PolicyError.of(
+            "PK554",
+            f"`{name}` is not UTF-8: byte {error.start} is {error.object[error.start]:#04x}",
+            help="a plan judges text; convert the file first",
+        ) from None
+
+
+def print_text(streams: Streams, text: str) -> None:
+    """``text`` on lines of its own: exactly for a pipe, with control characters spelled out for a terminal."""
+    lines = text.split("\n")
+    streams.write("\n" + "\n".join(map(shown, lines) if streams.out.is_terminal else lines) + "\n")
+
+
+def exit_of(verdict: Verdict) -> Exit:
+    """A blocked text is a failure; a transformed one is not."""
+    return Exit.FAILED if verdict.decision is Decision.BLOCK else Exit.FINE
+
+
+def verdict_data(verdict: Verdict) -> object:
+    """The verdict as data, with the ids of the rules that fired."""
+    fields = plain(verdict)
+    assert isinstance(fields, dict)
+    return {**fields, "rules": verdict.rules}
+
+
+def _run(args: Namespace, streams: Streams) -> Exit:
+    source = _text_name(args)
+    plan = plan_from(args)  # before the text: a wrong policy must not wait for standard input
+    text, name = _read(source, streams)
+    verdict = plan.verify(text)
+    if args.format == "json":
+        streams.write(to_json(verdict_data(verdict)))
+        return exit_of(verdict)
+    streams.out.print(verdict_view(verdict, text, name, streams.out.width))
+    if verdict.decision is not Decision.ALLOW and verdict.text:
+        print_text(streams, verdict.text)
+    return exit_of(verdict)
+
+
+COMMAND = Command("verify", "judge a text by a plan", _configure, _run)

@@ -1,0 +1,111 @@
+"""The one door to a language model: loaded when a command needs it, refused by name where torch is not installed."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Protocol
+
+from policykit.constraint import Vocabulary
+from policykit.diagnostics import Diagnostic
+
+if TYPE_CHECKING:
+    from policykit.constraint import Constraint
+    from policykit.engines.transformers import Generation
+
+_EXTRA = ("torch", "transformers", "safetensors")
+
+
+class NotInstalled(Exception):
+    """Something optional that a command needs is not installed; ``diagnostic`` says what to install."""
+
+    def __init__(self, diagnostic: Diagnostic) -> None:
+        self.diagnostic = diagnostic
+        super().__init__(diagnostic.message)
+
+
+class Recorder(Protocol):
+    """Looks at the scores of every step, ``scores`` [B, V], and returns them as they are."""
+
+    def __call__(self, input_ids: object, scores: Any) -> Any: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How tokens are chosen: greedily, or from the whole distribution at a temperature."""
+
+    max_new_tokens: int
+    greedy: bool
+    temperature: float
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The generations of one batch and the seconds that they took together."""
+
+    generations: "tuple[Generation, ...]"
+    seconds: float
+
+    @property
+    def n_tokens(self) -> int:
+        return sum(len(generation.token_ids) for generation in self.generations)
+
+
+@dataclass(frozen=True, slots=True)
+class LanguageModel:
+    """A model with its tokenizer and its vocabulary."""
+
+    name: str
+    model: Any
+    tokenizer: Any
+    vocabulary: Vocabulary
+
+    @property
+    def n_parameters(self) -> int:
+        return int(self.model.num_parameters())
+
+    def write(
+        self,
+        prompts: Sequence[str],
+        constraint: "Constraint | None",
+        sampling: Sampling,
+        recorders: Sequence[Recorder] = (),
+    ) -> Batch:
+        """One generation per prompt, in one batch. ``constraint`` None leaves the model free."""
+        from policykit.engines import transformers as engine
+
+        started = perf_counter()
+        generations = engine.generate(
+            self.model,
+            self.tokenizer,
+            prompts,
+            constraint,
+            max_new_tokens=sampling.max_new_tokens,
+            do_sample=not sampling.greedy,
+            temperature=sampling.temperature,
+            seed=sampling.seed,
+            processors=recorders,  # pyright: ignore[reportArgumentType] # transformers calls them, no more
+        )
+        return Batch(tuple(generations), perf_counter() - started)
+
+
+def load_language_model(name: str) -> LanguageModel:
+    """The model of a folder, a hub id, or `embedded`. Raises NotInstalled, or PolicyError if there is none."""
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # its notes on weights are not about the user's input
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    try:
+        from policykit.engines import transformers as engine
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] not in _EXTRA:
+            raise
+        raise NotInstalled(
+            Diagnostic(
+                "PK555",
+                f"generating text needs `{error.name}`, which is not installed",
+                help="pip install 'policykit[transformers]'",
+            )
+        ) from error
+    model, tokenizer = engine.load_model(name)
+    any_tokenizer: Any = tokenizer  # its attributes are made at run time: no checker knows them
+    return LanguageModel(name, model, tokenizer, Vocabulary.from_tokenizer(any_tokenizer))

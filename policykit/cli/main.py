@@ -1,0 +1,123 @@
+"""The `policykit` command: one parser, one dispatch, and one place where errors become exit codes."""
+
+import os
+import sys
+import traceback
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from collections.abc import Sequence
+from typing import NoReturn
+
+from policykit.cli.command import Command
+from policykit.cli.commands import check, compile, demo, explain, generate, new, test, verify
+from policykit.cli.engine import NotInstalled
+from policykit.cli.exits import INTERRUPTED, PIPE_CLOSED, Exit
+from policykit.cli.render import print_diagnostics
+from policykit.cli.streams import Streams, standard_streams
+from policykit.cli.version import installed_version
+from policykit.diagnostics import Diagnostic, InternalError, PolicyError, did_you_mean
+
+COMMANDS: tuple[Command, ...] = (
+    check.COMMAND,
+    test.COMMAND,
+    explain.COMMAND,
+    compile.COMMAND,
+    verify.COMMAND,
+    generate.COMMAND,
+    demo.COMMAND,
+    new.COMMAND,
+)
+
+_EPILOG = """\
+exit status:
+  0  fine
+  1  a test or a verdict failed
+  2  coverage or warnings over the limit
+  3  invalid input
+  4  internal error, or something needed is not installed
+"""
+
+
+class _Parser(ArgumentParser):
+    """argparse, with a wrong command line reported like any other invalid input (argparse would exit with 2)."""
+
+    def error(self, message: str) -> NoReturn:
+        raise PolicyError.of("PK550", f"{self.prog}: {message}", help=f"see `{self.prog} --help`")
+
+
+def build_parser() -> ArgumentParser:
+    """The whole command line; each command module adds its own arguments."""
+    parser = _Parser(
+        prog="policykit",
+        description="Policies and grammars, compiled once: token masks, verifiers and tests that cannot drift apart.",
+        epilog=_EPILOG,
+        formatter_class=RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"policykit {installed_version()}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=_Parser)
+    for command in COMMANDS:
+        sub = commands.add_parser(command.name, help=command.summary, description=command.summary)
+        command.configure(sub)
+        sub.set_defaults(run=command)
+    return parser
+
+
+def _parse(argv: Sequence[str]) -> Namespace:
+    names = [command.name for command in COMMANDS]
+    if argv and not argv[0].startswith("-") and argv[0] not in names:
+        advice = did_you_mean(argv[0], names) or f"the commands are {', '.join(f'`{name}`' for name in names)}"
+        raise PolicyError.of("PK550", f"policykit: unknown command `{argv[0]}`", help=advice)
+    return build_parser().parse_args(argv)
+
+
+def _run(argv: Sequence[str], streams: Streams) -> int:
+    try:
+        args = _parse(argv)
+        command: Command = args.run
+        return command.run(args, streams)
+    except PolicyError as error:
+        print_diagnostics(streams.err, error.diagnostics)
+        return Exit.INVALID
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        if error.filename is None:
+            raise
+        why = f"`{error.filename}`: {error.strerror or error}"
+        print_diagnostics(streams.err, (Diagnostic("PK553", why, help="check the path and its permissions"),))
+        return Exit.INVALID
+    except NotInstalled as error:
+        print_diagnostics(streams.err, (error.diagnostic,))
+        return Exit.UNAVAILABLE
+    except InternalError as error:
+        streams.err.print(f"policykit: {error}")
+        return Exit.UNAVAILABLE
+    except SystemExit as done:  # argparse, after --help or --version
+        return done.code if isinstance(done.code, int) else Exit.FINE
+
+
+def _discard_output() -> None:
+    """Point standard output at nothing, so that the interpreter's own flush at exit does not fail again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status; nothing raised by a command leaves this function."""
+    streams = standard_streams()
+    try:
+        status = _run(sys.argv[1:] if argv is None else argv, streams)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        streams.err.print("interrupted")
+        return INTERRUPTED
+    except BrokenPipeError:
+        _discard_output()
+        return PIPE_CLOSED
+    except Exception:  # the interpreter would exit with 1, which says that a test failed
+        traceback.print_exc()
+        streams.err.print("policykit: internal error; the traceback above is worth a bug report")
+        return Exit.UNAVAILABLE
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

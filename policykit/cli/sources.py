@@ -1,0 +1,98 @@
+"""From flags to values: the plan that a command works with, read from a file or compiled on the spot."""
+
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import cast
+
+from policykit.diagnostics import Diagnostic, PolicyError
+from policykit.grammar import load_grammar
+from policykit.ir.document import PolicySet
+from policykit.plan import Plan, load_plan
+from policykit.plan import compile as compile_plan
+from policykit.policy import load_policies
+
+_CONTEXT = ("profile", "tenant", "locale", "jurisdiction")
+
+
+def today() -> date:
+    """The current day in UTC: the one place where the clock enters the command line."""
+    return datetime.now(UTC).date()
+
+
+def _date(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise ArgumentTypeError(f"`{text}` is not a date such as 2026-06-01") from None
+
+
+def positive(text: str) -> int:
+    """A flag's value as an integer of at least 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise ArgumentTypeError(f"`{text}` is not a whole number above 0")
+    return int(text)
+
+
+def above_zero(text: str) -> float:
+    """A flag's value as a finite number above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise ArgumentTypeError(f"`{text}` is not a number above 0")
+    return value
+
+
+def add_compile_arguments(parser: ArgumentParser, policies_required: bool) -> None:
+    """What a plan is compiled from: policies, a grammar, and the request context."""
+    parser.add_argument(
+        "--policies",
+        nargs="+",
+        action="extend",
+        type=Path,
+        metavar="PATH",
+        required=policies_required,
+        help="policy files or folders",
+    )
+    parser.add_argument("--grammar", type=Path, metavar="PATH", help="a grammar file: JSON Schema, Lark or regex")
+    context = parser.add_argument_group("request context")
+    for name in _CONTEXT:
+        context.add_argument(f"--{name}", help=f"compile for this {name}")
+    context.add_argument("--at", type=_date, metavar="DATE", help="compile for this day, UTC (default: today)")
+
+
+def add_plan_arguments(parser: ArgumentParser) -> None:
+    """A plan from a file, or what it is compiled from."""
+    parser.add_argument("--plan", type=Path, metavar="PLAN.json", help="a plan that `policykit compile` wrote")
+    add_compile_arguments(parser, policies_required=False)
+
+
+def compile_from(args: Namespace) -> Plan:
+    """Load and compile what the flags name. Raises `PolicyError` with everything that is wrong."""
+    policies = load_policies(*args.policies) if args.policies else None
+    grammar = load_grammar(args.grammar) if args.grammar else None
+    context: dict[str, str | None] = {name: getattr(args, name) for name in _CONTEXT}
+    return compile_plan(policies, grammar, at=args.at or today(), **context)
+
+
+def plan_from(args: Namespace) -> Plan:
+    """The plan that the flags name: read from ``--plan``, else compiled. Naming both is refused, as is neither."""
+    sources = [args.policies, args.grammar]
+    if args.plan and any([*sources, args.at, *(getattr(args, name) for name in _CONTEXT)]):
+        raise PolicyError.of(
+            "PK550",
+            "`--plan` was compiled for its own policies, grammar and context",
+            help="leave the other flags out, or compile a new plan",
+        )
+    if args.plan:
+        return load_plan(args.plan)
+    if not any(sources):
+        raise PolicyError.of("PK550", "nothing to enforce", help="name `--plan`, `--policies` or `--grammar`")
+    return compile_from(args)
+
+
+def warnings_of(policies: PolicySet) -> tuple[Diagnostic, ...]:
+    """The warnings that loading left; a policy set types them loosely."""
+    return cast("tuple[Diagnostic, ...]", policies.warnings)

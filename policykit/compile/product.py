@@ -1,0 +1,103 @@
+"""Whether a grammar and the policies can trap generation together, and the same grammar without the traps.
+
+Each alone always has a way on; `WORD (":" " guaranteed returns" | ";" " fine")` under a policy that forbids
+`guaranteed returns` has none after `:`. The answer is a theorem, a grammar without the traps, or "not decided".
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from policykit.automata import Automaton, Pattern
+from policykit.automata.nfa import build
+from policykit.compile.chart import Chart
+from policykit.compile.deadends import accepted, never_traps
+from policykit.compile.emit import emit
+from policykit.compile.indexed import IndexedCfg, index
+from policykit.compile.lexeme import classes_read, determinise, written_out
+from policykit.compile.lexing import lexing_clash
+from policykit.compile.symbols import Budget, JointSymbols, OverBudget, PolicyStates, join_symbols
+from policykit.ir.grammar import Cfg
+from policykit.text import view
+
+PAIRS_PER_STATE = 10
+"""Pairs of places in terminals that the check of the lexer may compare, per product state of the budget."""
+
+
+@dataclass(frozen=True, slots=True)
+class Safe:
+    """Whatever grammar and policies both let begin can be finished. ``n_states`` were tabulated."""
+
+    n_states: int
+
+
+@dataclass(frozen=True, slots=True)
+class Trimmed:
+    """``lark`` is a grammar (llguidance's Lark dialect) of exactly the texts of the original in which no policy finds
+    anything; masked with both grammars and the policies, generation can always finish."""
+
+    lark: str
+    n_states: int
+
+
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    """No text of the grammar passes the policies."""
+
+    n_states: int
+
+
+@dataclass(frozen=True, slots=True)
+class Undecided:
+    """Nothing is claimed; ``why`` is for the plan."""
+
+    why: str
+
+
+ProductResult: TypeAlias = Safe | Trimmed | Nothing | Undecided
+
+
+def analyse(cfg: Cfg, automata: Sequence[Automaton], budget: int = 20_000) -> ProductResult:
+    """What grammar and policies allow together.
+
+    ``automata`` forbid what they find in the whole text, each on its own view; their framing symbols are not used.
+    ``budget`` bounds the product states: places in terminals, grammar items and calls with a policy state, and the
+    policy states themselves.
+    """
+    if sum(written_out(terminal.regex) for terminal in cfg.terminals) > PAIRS_PER_STATE * budget:
+        return Undecided(f"the terminals alone are over the budget of {budget} states")
+    states = Budget(budget)
+    try:
+        found = _lexed(cfg, automata, budget)
+        if isinstance(found, Undecided):
+            return found
+        grammar, symbols = found
+        policies = PolicyStates(automata, symbols, states)
+        chart = Chart(grammar, symbols, policies, states)
+    except OverBudget:
+        return Undecided(f"grammar and rules together have more than {budget} states")
+    ends = accepted(chart, policies.may_end)
+    if not ends:
+        return Nothing(states.spent)
+    if never_traps(chart, policies.may_end):
+        return Safe(states.spent)
+    return Trimmed(emit(chart, ends, symbols), states.spent)
+
+
+def _lexed(cfg: Cfg, automata: Sequence[Automaton], budget: int) -> tuple[IndexedCfg, JointSymbols] | Undecided:
+    """The grammar over joint symbols, if its texts have one reading as lexemes. Raises OverBudget."""
+    nfas = [build(view("raw"), Pattern(terminal.regex)) for terminal in cfg.terminals]
+    for terminal, nfa in zip(cfg.terminals, nfas, strict=True):
+        if any(nfa.gated):
+            return Undecided(f"terminal `{terminal.name}` asserts something about its neighbours")
+    symbols = join_symbols([nfa.alphabet for nfa in nfas], [classes_read(nfa) for nfa in nfas], automata)
+    lexemes = [
+        determinise(terminal.name, nfa, classes, budget)
+        for terminal, nfa, classes in zip(cfg.terminals, nfas, symbols.classes, strict=True)
+    ]
+    grammar = index(cfg, lexemes)
+    clash = lexing_clash(grammar, Budget(PAIRS_PER_STATE * budget))
+    if clash is not None:
+        what = f"`{clash.ended}` may go on as `{clash.longer}` where it should end"
+        return Undecided(f"the longest match reads the grammar in another way: {what}")
+    return grammar, symbols

@@ -1,0 +1,181 @@
+"""The masking engine (llguidance) behind four functions: programs, limits, refusals, and vocabularies.
+
+Only this module and the matcher import llguidance. Departures that matter here:
+
+- A vocabulary made from Python is taken to be canonical, and the engine then *forces* text: where one continuation
+  is possible it offers a single tokenisation of it. A policy may forbid that one, so every program switches forcing
+  off (``no_forcing``) and masks show every tokenisation.
+- ``multipleOf`` fixes how many decimals are written (a multiple of 0.25 is written 1.50, not 1.5): every value can be
+  written, not every spelling of it.
+- ``x-guidance`` inside a schema overrides the engine's options (``lenient`` drops keywords silently): it is replaced.
+"""
+
+import json
+from functools import cache
+
+from llguidance import LLMatcher, LLParserLimits, LLTokenizer, TokenizerWrapper, regex_to_lark
+
+from policykit.diagnostics import InternalError
+from policykit.grammar.values import Json
+
+LIMITS = LLParserLimits(
+    initial_lexer_fuel=200_000_000,  # about four seconds; the default refuses everyday enums
+    step_lexer_fuel=50_000_000,
+    max_lexer_states=1_000_000,
+    max_grammar_size=10_000_000,
+    step_max_items=1_000_000,
+    max_items_in_row=50_000,
+    verbose_errors=False,
+)
+NO_FORCING = '%llguidance {"no_forcing": true}'
+PLAIN_ESCAPES = 'nrbtf\\"'
+CONTROL_ESCAPES = PLAIN_ESCAPES + "u"
+
+
+def lark_program(source: str) -> str:
+    """What the engine compiles for a grammar in its Lark dialect. The option comes last, so that lines stay put."""
+    return LLMatcher.grammar_from_lark(f"{source}\n{NO_FORCING}\n")
+
+
+def regex_program(source: str) -> str:
+    """What the engine compiles for a whole-text regular expression."""
+    return lark_program(f"start: /{regex_to_lark(source, '')}/")
+
+
+def json_program(schema: dict[str, Json], control_characters: bool) -> str:
+    """What the engine compiles for a JSON Schema: compact JSON, canonical escapes, properties in definition order.
+
+    ``control_characters`` lets strings hold escaped control characters. The engine then also spells any character
+    of an additional property's name as ``\\u00xx``, so it is switched on only where the schema needs it.
+    """
+    options: dict[str, Json] = {
+        "whitespace_flexible": False,
+        "json_allowed_escapes": CONTROL_ESCAPES if control_characters else PLAIN_ESCAPES,
+        "item_separator": ",",
+        "key_separator": ":",
+        "coerce_one_of": False,
+        "lenient": False,
+    }
+    body = json.dumps({**schema, "x-guidance": options}, ensure_ascii=False)
+    return lark_program(f"start: %json {body}")
+
+
+def ecma_classes(pattern: str) -> str:
+    """A JSON Schema pattern with ``\\d`` and ``\\w`` written out as ASCII, as the engine reads them."""
+    return regex_to_lark(pattern, "dw").replace("\\/", "/")
+
+
+class _Tokens:
+    """The shape that the engine's tokenizer wrapper asks for. Calling it encodes greedily and never raises."""
+
+    def __init__(self, tokens: tuple[bytes, ...], special_ids: frozenset[int], eos_id: int) -> None:
+        self.tokens = list(tokens)
+        self.special_token_ids = sorted(special_ids)
+        self.eos_token_id = eos_id
+        self.bos_token_id = None
+        self._ids = {token: i for i, token in enumerate(tokens) if token and i not in special_ids}
+        self._longest = max(map(len, self._ids), default=1)
+
+    def __call__(self, text: bytes | str) -> list[int]:
+        data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else bytes(text)
+        ids: list[int] = []
+        at = 0
+        while at < len(data):
+            length = next((n for n in range(self._longest, 0, -1) if data[at : at + n] in self._ids), 0)
+            if length:
+                ids.append(self._ids[data[at : at + length]])
+            at += max(length, 1)
+        return ids
+
+
+def vocabulary(tokens: tuple[bytes, ...], special_ids: frozenset[int], eos_ids: tuple[int, ...]) -> LLTokenizer:
+    """The engine's view of a vocabulary. Special tokens match only where a grammar names them."""
+    return LLTokenizer(TokenizerWrapper(_Tokens(tokens, special_ids, eos_ids[0])), eos_token=list(eos_ids))
+
+
+BYTE_EOS = 256
+
+
+@cache
+def byte_vocabulary() -> LLTokenizer:
+    """One token for each byte, and an end of text (256)."""
+    tokens = (*(bytes([i]) for i in range(256)), b"<end>")
+    return vocabulary(tokens, frozenset({BYTE_EOS}), (BYTE_EOS,))
+
+
+def matcher(tokenizer: LLTokenizer, program: str) -> LLMatcher:
+    """A matcher at the start of the text.
+
+    Raises:
+        InternalError: the program does not compile for this vocabulary.
+    """
+    made = LLMatcher(tokenizer, program, log_level=0, limits=LIMITS)
+    check(made)
+    return made
+
+
+def check(engine: LLMatcher) -> None:
+    """Raises InternalError if the engine is in its error state, which it never leaves."""
+    if engine.is_error():
+        raise InternalError(f"the grammar engine failed: {engine.get_error().strip().splitlines()[0]}")
+
+
+def refusal(program: str) -> str | None:
+    """Why the engine refuses a program, or None if it compiles (over single bytes)."""
+    made = LLMatcher(byte_vocabulary(), program, log_level=0, limits=LIMITS)
+    return made.get_error().strip() if made.is_error() else None
+
+
+def syntax_refusal(program: str) -> str | None:
+    """Why the engine refuses a program before it has seen a vocabulary (so special tokens may have any name)."""
+    failed, messages = LLMatcher.validate_grammar_with_warnings(program, None, limits=LIMITS)
+    return messages[0].strip() if failed else None
+
+
+def is_unsatisfiable(refused: str) -> bool:
+    """Whether a refusal says that no text belongs to the grammar."""
+    return "Unsatisfiable schema" in refused or "is unsatisfiable" in refused
+
+
+@cache
+def masks_format(name: str) -> bool:
+    """Whether the engine restricts strings of this format. Asked, not listed: a table would go stale."""
+    program = json_program({"type": "string", "format": name}, False)
+    if refusal(program) is not None:
+        return False
+    probe = matcher(byte_vocabulary(), program)  # every format excludes this text; an ignored one admits it
+    text = b'" \\t\xc2\xa0"'
+    return probe.validate_tokens(list(text)) < len(text)
+
+
+@cache
+def masks_keyword(keyword: str) -> bool:
+    """Whether the engine knows a keyword at all (with a harmless value)."""
+    value = PROBES.get(keyword, True)
+    schema: dict[str, Json] = {"type": ["string", "object", "array"], keyword: value}
+    refused = refusal(json_program(schema, False))
+    return refused is None or "Unimplemented keys" not in refused
+
+
+PROBES: dict[str, Json] = {
+    "not": {"type": "null"},
+    "if": {"type": "null"},
+    "then": {"type": "string"},
+    "else": {"type": "string"},
+    "dependentRequired": {"a": ["b"]},
+    "dependentSchemas": {"a": True},
+    "dependencies": {"a": ["b"]},
+    "uniqueItems": True,
+    "contains": True,
+    "minContains": 1,
+    "maxContains": 1,
+    "propertyNames": {"type": "string"},
+    "unevaluatedProperties": False,
+    "unevaluatedItems": False,
+    "$dynamicRef": "#x",
+    "$recursiveRef": "#",
+    "$dynamicAnchor": "x",
+    "$recursiveAnchor": True,
+    "contentSchema": True,
+}
+"""Keywords that bear on validity and that the engine may not know, each with a value to ask it with."""

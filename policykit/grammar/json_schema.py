@@ -1,0 +1,189 @@
+"""JSON Schemas as grammars: the strongest mask, and a row for every keyword that says who enforces it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final, cast
+
+import jsonschema_rs
+
+from policykit.diagnostics import Place, PolicyError
+from policykit.grammar.engine import json_program, refusal
+from policykit.grammar.judge import judge
+from policykit.grammar.productive import Unsatisfiable
+from policykit.grammar.relax import UNKNOWN_FORMAT, Relaxed, is_vacuous, keyword_pointers, relax
+from policykit.grammar.schema_check import checked_document
+from policykit.grammar.schema_document import SchemaDocument
+from policykit.grammar.sites import json_sites
+from policykit.grammar.values import Json, join
+from policykit.ir.grammar import GrammarKind, GrammarShape, GrammarSpec, JsonSites
+from policykit.ir.plan import Enforcement, Level, Residue
+
+EXACT_FORMATS: Final = frozenset({"ipv4", "ipv6", "uuid", "duration"})
+"""Formats whose mask is the format. Of the others the mask carries a shape (29 February, host lengths are not in
+it), and the verifier judges the value."""
+
+ASSERTIONS: Final = frozenset({
+    "type", "enum", "const", "multipleOf", "maximum", "exclusiveMaximum", "minimum", "exclusiveMinimum", "maxLength",
+    "minLength", "pattern", "format", "items", "prefixItems", "additionalItems", "maxItems", "minItems", "uniqueItems",
+    "contains", "maxContains", "minContains", "maxProperties", "minProperties", "required", "properties",
+    "patternProperties", "additionalProperties", "propertyNames", "dependencies", "dependentRequired",
+    "dependentSchemas", "if", "then", "else", "allOf", "anyOf", "oneOf", "not", "unevaluatedItems",
+    "unevaluatedProperties", "$ref", "$dynamicRef", "$recursiveRef",
+})  # fmt: skip
+SILENT: Final = frozenset({
+    "$schema", "$id", "id", "$anchor", "$dynamicAnchor", "$recursiveAnchor", "$vocabulary", "$comment", "$defs",
+    "definitions", "title", "description", "default", "examples", "deprecated", "readOnly", "writeOnly",
+})  # fmt: skip
+"""Keywords that never bear on validity."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lowered:
+    """What the engine compiles, with the rows and the residue that go with it."""
+
+    program: str
+    enforcements: tuple[Enforcement, ...]
+    residue: tuple[Residue, ...]
+
+
+def json_schema(schema: dict[str, Json] | bool | str, place: Place) -> GrammarSpec:
+    """The grammar of the schema's instances in compact form, properties in the order in which they are defined.
+
+    Local references are followed. What the mask cannot carry is residue, which only the verifier checks.
+
+    Raises:
+        PolicyError: PK201–PK207 (see :func:`checked_document`), PK208 (nothing satisfies it).
+    """
+    source, document = checked_document(schema, place)
+    try:
+        judge(document)
+    except (ValueError, jsonschema_rs.ReferencingError) as error:
+        first = str(error).splitlines()[0][:200]
+        raise PolicyError.of("PK202", f"not a schema that can be checked: {first}", place) from error
+    try:
+        lowered = lower(document, place)
+    except Unsatisfiable as error:
+        message = f"no value satisfies the schema: {error.args[0]}"
+        raise PolicyError.of("PK208", message, place) from error
+    return specification(source, lowered, json_sites(document, place), place)
+
+
+def specification(source: str, lowered: Lowered, shape: GrammarShape, place: Place) -> GrammarSpec:
+    """The grammar value of a lowered schema."""
+    rows = (lowered.enforcements, lowered.residue)
+    return GrammarSpec(GrammarKind.JSON_SCHEMA, source, lowered.program, True, *rows, shape, place)
+
+
+def lower(document: SchemaDocument, place: Place) -> Lowered:
+    """The engine's program for a checked schema.
+
+    Raises:
+        Unsatisfiable: nothing satisfies the schema.
+    """
+    escapes = _needs_control_characters(document, place)
+    relaxed = relax(document, lambda schema: refusal(json_program(schema, escapes)))
+    rows = list(_rows(document, relaxed, place))
+    residue = [Residue(row.name, row.name.rpartition("/")[2], row.why) for row in rows if row.level is Level.OUTPUT]
+    why = _reader_disagreement(document, escapes)
+    if why:
+        rows.append(Enforcement("grammar", "", Level.OUTPUT, why, place))
+        residue.append(Residue("", "I-JSON", why))
+    return Lowered(json_program(relaxed.schema, escapes), tuple(rows), tuple(residue))
+
+
+def _rows(document: SchemaDocument, relaxed: Relaxed, place: Place) -> Iterable[Enforcement]:
+    weakened = {at: w.why for w in relaxed.weakenings for at, _ in keyword_pointers(w)}
+    for pointer, schema in document.reachable().items():
+        if schema is False:
+            yield Enforcement("grammar", pointer, Level.DECODE, "nothing is offered here", place)
+        if not isinstance(schema, dict):
+            continue
+        alone = document.ignores_siblings(schema)
+        for keyword in schema:
+            at = join(pointer, keyword)
+            if keyword in SILENT:
+                continue
+            if alone and keyword != "$ref":
+                yield Enforcement("grammar", at, Level.OBSERVE, "ignored beside `$ref` in this dialect", place)
+            elif keyword not in ASSERTIONS:
+                yield Enforcement("grammar", at, Level.OBSERVE, "not a keyword that is asserted: an annotation", place)
+            elif weakened.get(at) == UNKNOWN_FORMAT or is_vacuous(schema, keyword):
+                yield Enforcement("grammar", at, Level.OBSERVE, weakened.get(at, "constrains nothing here"), place)
+            elif at in weakened:
+                yield Enforcement("grammar", at, Level.OUTPUT, weakened[at], place)
+            elif keyword == "format" and schema["format"] not in EXACT_FORMATS:
+                yield Enforcement("grammar", at, Level.OUTPUT, "the mask carries the format's shape only", place)
+            else:
+                yield Enforcement("grammar", at, Level.DECODE, "masked", place)
+
+
+def _needs_control_characters(document: SchemaDocument, place: Place) -> bool:
+    """Whether the schema itself speaks of characters that JSON can only write as ``\\u00xx``."""
+    sites = json_sites(document, place)
+    texts = [fixed.text for fixed in sites.fixed]
+    for schema in document.reachable().values():
+        if isinstance(schema, dict):
+            patterns = schema.get("patternProperties")
+            sources = [schema.get("pattern"), *(patterns if isinstance(patterns, dict) else ())]
+            texts += [
+                s.replace("\\x", "\0").replace("\\u", "\0").replace("\\c", "\0") for s in sources if isinstance(s, str)
+            ]
+    return any((ord(c) < 0x20 and c not in "\b\t\n\f\r") or c == "\x7f" for text in texts for c in text)
+
+
+def _reader_disagreement(document: SchemaDocument, escapes: bool) -> str:
+    """What a mask cannot rule out and I-JSON (RFC 7493) does, or nothing."""
+    nodes = document.reachable()
+    found: list[str] = []
+    if any(_is_open_object(schema) for schema in nodes.values()):
+        found.append("repeated names in open objects")
+        if escapes:
+            found.append("escaped spellings of defined names")
+    if any(_is_unbounded_number(schema) for schema in nodes.values()):
+        found.append("numbers beyond a double")
+    if any(_is_unbounded_nesting(schema) for schema in nodes.values()):
+        found.append("nesting beyond 256 levels")
+    return f"only the whole value shows: {', '.join(found)}" if found else ""
+
+
+def _types(schema: dict[str, Json]) -> frozenset[str]:
+    match schema.get("type"):
+        case str() as name:
+            return frozenset({name})
+        case list() as names:
+            return frozenset(name for name in names if isinstance(name, str))
+        case _:
+            return frozenset({"string"}) if "enum" in schema or "const" in schema else frozenset()
+
+
+def _is_unbounded_nesting(schema: Json) -> bool:
+    """Whether a value may nest any deeper than the subschemas spell out (a reference may lead back)."""
+    if not isinstance(schema, dict):
+        return schema is True
+    types = _types(schema)
+    if not types:
+        return "$ref" in schema or schema.keys().isdisjoint(("allOf", "anyOf", "oneOf", "properties"))
+    untold = "object" in types and schema.get("additionalProperties", True) is True
+    return "$ref" in schema or untold or ("array" in types and "items" not in schema)
+
+
+def _is_open_object(schema: Json) -> bool:
+    if not isinstance(schema, dict):
+        return schema is True
+    if _types(schema) and "object" not in _types(schema):
+        return False
+    return schema.get("additionalProperties") is not False or bool(schema.get("patternProperties"))
+
+
+def _is_unbounded_number(schema: Json) -> bool:
+    if not isinstance(schema, dict):
+        return schema is True
+    if _types(schema) and not _types(schema) & {"number", "integer"}:
+        return False
+    above = "minimum" in schema or "exclusiveMinimum" in schema
+    return not (above and ("maximum" in schema or "exclusiveMaximum" in schema))
+
+
+def sites_of(spec: GrammarSpec) -> JsonSites:
+    """The sites of a JSON grammar; calling this for any other kind is a mistake of the caller."""
+    return cast(JsonSites, spec.shape)

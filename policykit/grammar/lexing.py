@@ -1,0 +1,122 @@
+"""Whether a grammar means the same to the engine, which takes the longest lexeme, as it does as a plain CFG.
+
+`start: A "ab"` with `A: /a+/` is a plain CFG for `aab`; the engine reads `aa` as one `A` and then wants an `a`, for
+ever. An analysis over the plain CFG would claim an exit that is not there, so such a grammar is opaque to it.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from policykit.grammar.positions import Positions, TooLarge, common_walks, intersect, positions
+from policykit.ir.grammar import Cfg, Production
+from policykit.ir.regex import Ranges
+
+MAX_PAIRS: Final = 30_000
+Sets = dict[str, frozenset[str]]
+
+
+def unfinishable(cfg: Cfg) -> tuple[Production, ...]:
+    """The productions, reachable from the start, of rules that derive no finite text."""
+    productive: set[str] = set()
+    while grown := {p.head for p in cfg.productions if _done(p, productive)} - productive:
+        productive |= grown
+    below: dict[str, set[str]] = {}
+    for production in cfg.productions:
+        below.setdefault(production.head, set()).update(s.name for s in production.body if not s.is_terminal)
+    reached = {cfg.start}
+    pending = [cfg.start]
+    while pending:
+        new = below.get(pending.pop(), set()) - reached
+        reached |= new
+        pending.extend(new)
+    return tuple(p for p in cfg.productions if p.head in reached - productive)
+
+
+def _done(production: Production, productive: set[str]) -> bool:
+    return all(symbol.is_terminal or symbol.name in productive for symbol in production.body)
+
+
+def splits_uniquely(cfg: Cfg) -> bool:
+    """Whether no lexeme that could end here could also go on with what may follow it (sufficient, not necessary)."""
+    try:
+        automata = {terminal.name: positions(terminal.regex) for terminal in cfg.terminals}
+        follow, contexts = _contexts(cfg, automata)
+        return all(
+            not _swallows(automata[ended], automata[longer], [automata[f] for f in follow[ended]])
+            for context in contexts
+            for ended in context
+            for longer in context
+        )
+    except TooLarge:
+        return False
+
+
+def _swallows(ended: Positions, longer: Positions, after: list[Positions]) -> bool:
+    """Whether a word of ``ended`` plus the first character of a follower begins a word of ``longer``."""
+    starts: list[Ranges] = [a.ranges[p] for a in after for p in a.first]
+    if not starts:
+        return False
+    return any(
+        intersect(longer.ranges[onward], start)
+        for p, q in common_walks(ended, longer, MAX_PAIRS)
+        if p in ended.last
+        for onward in longer.follow[q]
+        for start in starts
+    )
+
+
+def _contexts(cfg: Cfg, automata: Mapping[str, Positions]) -> tuple[Sets, set[frozenset[str]]]:
+    """What follows each terminal, and the sets of terminals that the engine may be looking for at one time."""
+    nullable, first = _first_sets(cfg, automata)
+    follow: dict[str, set[str]] = {name: set() for name in automata}
+    heads: dict[str, set[str]] = {p.head: set() for p in cfg.productions}
+    order = list(cfg.productions)
+    changed = True
+    while changed:
+        changed = False
+        order.reverse()  # chains of helpers run one way or the other: two rounds cross them
+        for production in order:
+            trailer = set(heads[production.head])
+            for symbol in reversed(production.body):
+                target = follow if symbol.is_terminal else heads
+                if not trailer <= target.setdefault(symbol.name, set()):
+                    target[symbol.name] |= trailer
+                    changed = True
+                passes = symbol.name in nullable
+                trailer = trailer | first[symbol.name] if passes else set(first[symbol.name])
+    contexts = {frozenset(first[cfg.start]), *(frozenset(f) for f in follow.values())}
+    # Two lexemes that are the same text are both taken: what follows either may come next.
+    names = list(automata)
+    for i, a in enumerate(names):
+        for b in names[i + 1 :]:
+            if any(a in c and b in c for c in contexts) and _share_a_word(automata[a], automata[b]):
+                follow[a] = follow[b] = follow[a] | follow[b]
+    contexts |= {frozenset(f) for f in follow.values()}
+    return {name: frozenset(f) for name, f in follow.items()}, contexts
+
+
+def _share_a_word(a: Positions, b: Positions) -> bool:
+    return any(p in a.last and q in b.last for p, q in common_walks(a, b, MAX_PAIRS))
+
+
+def _first_sets(cfg: Cfg, automata: Mapping[str, Positions]) -> tuple[set[str], dict[str, set[str]]]:
+    nullable = {name for name, automaton in automata.items() if automaton.nullable}
+    first: dict[str, set[str]] = {name: {name} for name in automata}
+    first |= {p.head: set() for p in cfg.productions}
+    order = list(cfg.productions)
+    changed = True
+    while changed:
+        changed = False
+        order.reverse()
+        for production in order:
+            found: set[str] = set()
+            for symbol in production.body:
+                found |= first.setdefault(symbol.name, set())
+                if symbol.name not in nullable:
+                    break
+            else:
+                changed |= production.head not in nullable
+                nullable.add(production.head)
+            changed |= not found <= first[production.head]
+            first[production.head] |= found
+    return nullable, first

@@ -1,0 +1,226 @@
+"""A grammar bound to a vocabulary: which tokens may come next, and the state that follows each."""
+
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Self
+
+import numpy as np
+from llguidance import LLMatcher, LLTokenizer
+from numpy.typing import NDArray
+
+from policykit.diagnostics import InternalError
+from policykit.grammar import engine
+from policykit.ir.grammar import GrammarSpec
+
+WORD_BITS = 32
+
+
+@dataclass(frozen=True)
+class TokenTable:
+    """A vocabulary as bytes. ``tokens[i]`` is what token ``i`` writes (its name, for a special token).
+
+    Special tokens write nothing: a grammar admits them only where it names them. An ordinary token without bytes is
+    never admitted. (Not slotted: the engine's view of it is built once and kept.)
+
+    Raises:
+        ValueError: no end of text, or an id outside the vocabulary.
+    """
+
+    tokens: tuple[bytes, ...]
+    special_ids: frozenset[int]
+    eos_ids: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if not self.eos_ids:
+            raise ValueError("a vocabulary needs an end of text")
+        if any(not 0 <= i < len(self.tokens) for i in (*self.eos_ids, *self.special_ids)):
+            raise ValueError("a token id is outside the vocabulary")
+
+    @property
+    def row_words(self) -> int:
+        """The length of a mask row: ceil(V / 32)."""
+        return -(-len(self.tokens) // WORD_BITS)
+
+    @cached_property
+    def tokenizer(self) -> LLTokenizer:
+        """The engine's view; end-of-text tokens are special whether listed or not."""
+        return engine.vocabulary(self.tokens, self.special_ids | frozenset(self.eos_ids), self.eos_ids)
+
+    @cached_property
+    def eos_bits(self) -> NDArray[np.int32]:
+        """The mask row ``[ceil(V/32)]`` that allows the ends of text and nothing else."""
+        row = np.zeros(self.row_words, dtype=np.uint32)
+        for i in self.eos_ids:
+            row[i // WORD_BITS] |= np.uint32(1 << (i % WORD_BITS))
+        return row.view(np.int32)
+
+
+BYTES = TokenTable((*(bytes([i]) for i in range(256)), b"<end>"), frozenset({256}), (256,))
+"""One token for each byte and one end of text."""
+
+
+class CompiledGrammar:
+    """A grammar compiled once for a vocabulary; each text starts its own state.
+
+    Raises:
+        InternalError: the engine refuses the grammar for this vocabulary (an unknown special token, a limit).
+    """
+
+    __slots__ = ("_bytes", "_origin", "_program", "_table")
+
+    def __init__(self, spec: GrammarSpec, table: TokenTable) -> None:
+        self._table = table
+        self._program = spec.lowered
+        self._origin = engine.matcher(table.tokenizer, spec.lowered)
+        self._bytes: LLMatcher | None = None
+
+    def start(self) -> "GrammarState":
+        """The state before the first token."""
+        return GrammarState(self._table, self._origin)
+
+    def byte_matcher(self) -> "GrammarState":
+        """The same language over single bytes (ids 0–255, end of text 256), whatever the vocabulary."""
+        if self._bytes is None:
+            self._bytes = engine.matcher(BYTES.tokenizer, self._program)
+        return GrammarState(BYTES, self._bytes)
+
+
+class GrammarState:
+    """A place in a text. Filling changes nothing; a refused token changes nothing; copies are independent.
+
+    End of text is ours, not the engine's, which forgets one that comes after it has stopped: it is a step of the
+    history like any token. Once ``finished``, a row allows the ends of text only, and accepting one more is a step
+    that leaves the text finished (so batches can pad).
+    """
+
+    __slots__ = ("_history", "_matcher", "_origin", "_table")
+
+    def __init__(
+        self,
+        table: TokenTable,
+        origin: LLMatcher,
+        at: LLMatcher | None = None,
+        history: tuple[tuple[int, bool], ...] = (),
+    ) -> None:
+        self._table = table
+        self._origin = origin
+        self._matcher = (origin if at is None else at).deep_copy()
+        self._history = list(history)  # (token, whether it ended the text)
+
+    @property
+    def accepting(self) -> bool:
+        """Whether the text may end here."""
+        found = self._matcher.is_accepting()
+        engine.check(self._matcher)
+        return found
+
+    @property
+    def finished(self) -> bool:
+        """Whether an end of text was accepted."""
+        return bool(self._history) and self._history[-1][1]
+
+    def fill(self, row: NDArray[np.int32]) -> None:
+        """Write the mask of the next token into ``row`` (int32 ``[ceil(V/32)]``, bit 1 = allowed).
+
+        Raises:
+            ValueError: the row has another shape, type or layout.
+            InternalError: no token may follow and the text may not end (a dead end), or the engine failed. The state
+                stays usable: it may be rolled back.
+        """
+        if row.shape != (self._table.row_words,) or row.dtype != np.int32 or not row.flags["C_CONTIGUOUS"]:
+            raise ValueError(f"a mask row is a contiguous int32 array of {self._table.row_words} words")
+        if self.finished:
+            row[:] = self._table.eos_bits
+            return
+        self._matcher.unsafe_compute_mask_ptr(row.ctypes.data, row.nbytes)
+        if self._matcher.is_error():
+            self._fail()
+        if self.accepting:
+            row |= self._table.eos_bits
+
+    def accept(self, token_id: int) -> bool:
+        """Take one token; False, and no change, where the mask forbids it.
+
+        Raises:
+            InternalError: the engine failed.
+        """
+        ends = token_id in self._table.eos_ids
+        if ends and (self.finished or self.accepting):
+            self._history.append((token_id, True))
+            return True
+        if self.finished or not 0 <= token_id < len(self._table.tokens):
+            return False
+        if not self._table.tokens[token_id] and token_id not in self._table.special_ids:
+            return False
+        valid = self._matcher.validate_tokens([token_id])
+        if self._matcher.is_error():
+            self._fail()
+        if valid != 1:
+            return False
+        self._matcher.consume_token(token_id)
+        engine.check(self._matcher)
+        self._history.append((token_id, False))
+        return True
+
+    def rollback(self, n: int) -> None:
+        """Take back the last ``n`` accepted tokens, ends of text included.
+
+        Raises:
+            ValueError: more than were accepted, or fewer than none.
+        """
+        if not 0 <= n <= len(self._history):
+            raise ValueError(f"cannot take back {n} of {len(self._history)} tokens")
+        kept = len(self._history) - n
+        consumed = sum(not ended for _, ended in self._history[kept:])
+        del self._history[kept:]
+        if consumed:
+            self._matcher.rollback(consumed)
+            engine.check(self._matcher)
+
+    def copy(self) -> Self:
+        """An independent state at the same place."""
+        return type(self)(self._table, self._origin, self._matcher, tuple(self._history))
+
+    def forced_bytes(self) -> bytes:
+        """The bytes that every continuation begins with (empty where there is a choice, or the text may end)."""
+        if self.finished or self.accepting:
+            return b""
+        probe = self._matcher.deep_copy()  # looking for forced bytes moves the engine's lexer
+        found = probe.compute_ff_bytes()
+        engine.check(probe)
+        return found
+
+    def _fail(self) -> None:
+        """Raise what went wrong, after leaving the engine's error state by replay."""
+        text = self._matcher.get_error().strip().splitlines()[0]
+        self._matcher = self._origin.deep_copy()
+        for token, ended in self._history:
+            if not ended:
+                self._matcher.consume_token(token)
+        raise InternalError(f"the grammar engine failed: {text}")
+
+
+@lru_cache(maxsize=32)
+def _byte_origin(program: str) -> LLMatcher:
+    return engine.matcher(engine.byte_vocabulary(), program)
+
+
+def matches(spec: GrammarSpec, text: str) -> bool:
+    """Whether the whole text belongs to the grammar as the mask knows it, independent of any vocabulary.
+
+    Raises:
+        InternalError: the engine could not judge it (its limits, or a grammar that names special tokens).
+    """
+    try:
+        data = text.encode()
+    except UnicodeEncodeError:
+        return False  # no strict UTF-8 writes an unpaired surrogate
+    probe = _byte_origin(spec.lowered).deep_copy()
+    valid = probe.validate_tokens(list(data))
+    engine.check(probe)
+    if valid < len(data):
+        return False
+    if data:
+        probe.consume_tokens(list(data))
+        engine.check(probe)
+    return probe.is_accepting()

@@ -1,0 +1,119 @@
+"""Which JSON types each subschema can produce: a least fixpoint, so that endless recursion produces nothing.
+
+The result over-approximates (lengths, patterns and `not` are not looked at), so an empty set is a proof.
+"""
+
+import copy
+from typing import Final
+
+from policykit.grammar.schema_document import SchemaDocument, children
+from policykit.grammar.values import Json, join, lookup, type_name
+
+ALL_TYPES: Final = frozenset({"null", "boolean", "number", "string", "array", "object"})
+NOTHING: Final[frozenset[str]] = frozenset()
+
+Types = dict[str, frozenset[str]]
+
+
+class Unsatisfiable(Exception):
+    """It is shown that no value satisfies the schema. ``args[0]`` is the reason."""
+
+
+def without_dead_ends(document: SchemaDocument) -> dict[str, Json]:
+    """The same language, with every subschema closed (``enum: []``) that no finite value satisfies.
+
+    Keywords stay in place, so that references into a closed subschema still lead somewhere.
+
+    Raises:
+        Unsatisfiable: nothing satisfies the whole schema.
+    """
+    types = producible_types(document)
+    if not types[""]:
+        raise Unsatisfiable("no finite value satisfies the schema")
+    result: dict[str, Json] = copy.deepcopy(document.root)
+    for pointer, found in types.items():
+        schema = lookup(result, pointer)
+        if not found and isinstance(schema, dict):
+            schema["enum"] = []
+    return result
+
+
+def producible_types(document: SchemaDocument) -> Types:
+    """The types of finite values that each reachable subschema admits, by pointer."""
+    nodes = document.reachable()
+    types: Types = dict.fromkeys(nodes, NOTHING)
+    changed = True
+    while changed:
+        changed = False
+        for pointer in reversed(list(nodes)):
+            now = _types_of(document, pointer, nodes[pointer], types)
+            if now != types[pointer]:
+                types[pointer] = now
+                changed = True
+    return types
+
+
+def _types_of(document: SchemaDocument, pointer: str, schema: Json, types: Types) -> frozenset[str]:
+    if not isinstance(schema, dict):
+        return ALL_TYPES if schema is True else NOTHING
+    target = document.reference(pointer)
+    referred = ALL_TYPES if target is None else types[target]
+    if document.ignores_siblings(schema):
+        return referred
+    if "not" in schema and schema["not"] in ({}, True):
+        return NOTHING
+    found = _named_types(schema) & referred
+    groups: dict[str, list[frozenset[str]]] = {}
+    for keyword, below, _ in children(schema, frozenset({"allOf", "anyOf", "oneOf"})):
+        groups.setdefault(keyword, []).append(types[pointer + below])
+    for keyword, members in groups.items():
+        found &= NOTHING.union(*members) if keyword != "allOf" else ALL_TYPES.intersection(*members)
+    if "object" in found and not _object_possible(pointer, schema, types):
+        found -= {"object"}
+    if "array" in found and not _array_possible(pointer, schema, types):
+        found -= {"array"}
+    return found
+
+
+def _named_types(schema: dict[str, Json]) -> frozenset[str]:
+    found = ALL_TYPES
+    match schema.get("type"):
+        case str() as name:
+            found = frozenset({name})
+        case list() as names:
+            found = frozenset(name for name in names if isinstance(name, str))
+        case _:
+            pass
+    if "integer" in found:
+        found = (found - {"integer"}) | {"number"}
+    if "const" in schema:
+        found &= {type_name(schema["const"])}
+    members = schema.get("enum")
+    return found & frozenset(map(type_name, members)) if isinstance(members, list) else found
+
+
+def _object_possible(pointer: str, schema: dict[str, Json], types: Types) -> bool:
+    required = schema.get("required")
+    properties = schema.get("properties")
+    known = properties if isinstance(properties, dict) else {}
+    for name in required if isinstance(required, list) else []:
+        if not isinstance(name, str):
+            continue  # draft 4 metadata; the meta-schema has spoken
+        if name in known:
+            if not types[join(pointer, "properties", name)]:
+                return False
+        elif "patternProperties" not in schema and not types.get(join(pointer, "additionalProperties"), ALL_TYPES):
+            return False
+    return True
+
+
+def _array_possible(pointer: str, schema: dict[str, Json], types: Types) -> bool:
+    least = schema.get("minItems")
+    if not isinstance(least, int) or least < 1:
+        return True
+    items, prefix = schema.get("items"), schema.get("prefixItems")
+    key, rest = ("items", "additionalItems") if isinstance(items, list) else ("prefixItems", "items")
+    listed = items if isinstance(items, list) else prefix if isinstance(prefix, list) else []
+    if any(not types.get(join(pointer, key, i), ALL_TYPES) for i in range(min(least, len(listed)))):
+        return False
+    return least <= len(listed) or bool(types.get(join(pointer, rest), ALL_TYPES))

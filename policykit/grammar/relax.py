@@ -1,0 +1,228 @@
+"""The strongest schema that the engine can mask, with every keyword named that had to be weakened.
+
+First what the engine does not know is dropped; then, while it still refuses, whole kinds of keywords are weakened in
+order of how little is lost; last, every weakening that turns out to be unnecessary is undone. The result is never
+stronger than the schema: `oneOf` survives only where the engine proves its branches disjoint, and then it equals
+`anyOf`; nothing that judges by refutation (`not`, `if`, `contains`) survives at all.
+"""
+
+import copy
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from policykit.diagnostics import InternalError
+from policykit.grammar.engine import PROBES, is_unsatisfiable, masks_format, masks_keyword
+from policykit.grammar.productive import Unsatisfiable, without_dead_ends
+from policykit.grammar.schema_document import SchemaDocument
+from policykit.grammar.values import Json, join, lookup
+
+MAX_TRIALS: Final = 96
+MAX_TRIAL_CHARACTERS: Final = 1_000_000
+"""How many schemas, and how many characters of schema, are compiled at most to undo weakenings (counted, not timed,
+so that the same schema always gives the same mask); what is left undecided stays weakened."""
+
+EXACT_INTEGERS: Final = 2**53
+
+STAGES: Final[tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]] = (
+    (("oneOf",), ()),
+    (("pattern",), ()),
+    (("format",), ()),
+    (("patternProperties",), ("additionalProperties",)),
+    (("minProperties", "maxProperties"), ()),
+    (("multipleOf",), ()),
+    (("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"), ()),
+    (("minLength", "maxLength"), ()),
+    (("minItems", "maxItems"), ()),
+    (("const", "enum"), ()),
+    (("$ref",), ()),
+    (("allOf",), ()),
+    (("anyOf",), ()),
+    (("items", "prefixItems", "additionalItems"), ()),
+    (("properties", "required"), ("additionalProperties", "patternProperties")),
+)
+"""Keywords that are weakened where they occur, each with those that mean something else without it. What costs the
+mask least comes first."""
+
+VACUOUS_WITHOUT: Final = {"then": "if", "else": "if", "minContains": "contains", "maxContains": "contains"}
+
+
+@dataclass(frozen=True, slots=True)
+class Weakening:
+    """Keywords of one subschema that the mask gives up. ``pointer`` is the subschema's."""
+
+    pointer: str
+    keywords: tuple[str, ...]
+    why: str
+
+    def apply(self, root: dict[str, Json]) -> None:
+        """Weaken in place."""
+        schema = lookup(root, self.pointer)
+        if not isinstance(schema, dict):
+            raise InternalError(f"no subschema stands at `{self.pointer}`")
+        for keyword in self.keywords:
+            match keyword, schema.get("allOf", []):
+                case "oneOf", _ if "anyOf" not in schema:
+                    _rename(schema, "oneOf", "anyOf")
+                case "oneOf", list() as others:
+                    schema["allOf"] = [*others, {"anyOf": schema.pop("oneOf")}]
+                case _:
+                    schema.pop(keyword, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Relaxed:
+    schema: dict[str, Json]
+    weakenings: tuple[Weakening, ...]
+
+
+def relax(document: SchemaDocument, refusal: Callable[[dict[str, Json]], str | None]) -> Relaxed:
+    """The schema that ``refusal`` no longer refuses, and what was given up for it.
+
+    Raises:
+        Unsatisfiable: no value satisfies the schema.
+        InternalError: even the schema without any keyword is refused.
+    """
+    plain = SchemaDocument.of(plain_keywords(document), document.dialect)
+    closed = SchemaDocument.of(without_dead_ends(plain), document.dialect)
+    certain = unknown_to_the_engine(closed)
+    base = _weakened(closed.root, certain)
+    chosen: list[Weakening] = []
+    stages = iter(STAGES)
+    refused = refusal(base)
+    while refused is not None:
+        if is_unsatisfiable(refused):
+            raise Unsatisfiable(reason(refused))
+        stage = next(stages, None)
+        if stage is None:
+            raise InternalError(f"the grammar engine refuses the weakest form of the schema: {reason(refused)}")
+        found = _candidates(SchemaDocument.of(base, document.dialect), *stage, refused)
+        if found:
+            chosen += found
+            refused = refusal(_weakened(base, chosen))
+    needed = _shrink(base, chosen, refusal)
+    return Relaxed(_weakened(base, needed), (*certain, *needed))
+
+
+def plain_keywords(document: SchemaDocument) -> dict[str, Json]:
+    """The schema without keywords that say nothing: those beside a `$ref` that stands alone, and vacuous ones."""
+    result: dict[str, Json] = copy.deepcopy(document.root)
+    for pointer in document.reachable():
+        schema = lookup(result, pointer)
+        if not isinstance(schema, dict):
+            continue
+        alone = document.ignores_siblings(schema)
+        for keyword in list(schema):
+            if is_vacuous(schema, keyword) or (alone and keyword not in _BESIDE_REF):
+                del schema[keyword]
+    return result
+
+
+_BESIDE_REF: Final = frozenset({"$ref", "$schema", "id", "$id", "definitions", "$defs"})
+
+
+def is_vacuous(schema: dict[str, Json], keyword: str) -> bool:
+    """Whether a keyword constrains nothing where it stands."""
+    value = schema[keyword]
+    if keyword == "uniqueItems":
+        return value is False
+    if keyword == "if":
+        return "then" not in schema and "else" not in schema
+    return VACUOUS_WITHOUT.get(keyword, keyword) not in schema or keyword in ("$dynamicAnchor", "$recursiveAnchor")
+
+
+def unknown_to_the_engine(document: SchemaDocument) -> list[Weakening]:
+    """What the mask cannot carry, as the engine itself tells keyword by keyword."""
+    found: list[Weakening] = []
+    for pointer, schema in document.reachable().items():
+        if not isinstance(schema, dict) or document.ignores_siblings(schema):
+            continue
+        for keyword, value in schema.items():
+            why = None if is_vacuous(schema, keyword) else _certain_reason(keyword, value)
+            if why is not None:
+                found.append(Weakening(pointer, (keyword,), why))
+    return found
+
+
+def _certain_reason(keyword: str, value: Json) -> str | None:
+    if keyword in PROBES and not masks_keyword(keyword):
+        return "the masking engine has no such keyword"
+    if keyword == "format" and isinstance(value, str) and not masks_format(value):
+        return UNKNOWN_FORMAT
+    bounded = ("const", "enum", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
+    if keyword in bounded and _has_large_number(value):
+        return "the masking engine rounds numbers beyond 2^53"
+    return None
+
+
+UNKNOWN_FORMAT: Final = "a format that is not asserted: an annotation"
+
+
+def _has_large_number(value: Json) -> bool:
+    match value:
+        case bool():
+            return False
+        case int() | float():
+            return abs(value) > EXACT_INTEGERS
+        case list():
+            return any(map(_has_large_number, value))
+        case dict():
+            return any(map(_has_large_number, value.values()))
+        case _:
+            return False
+
+
+def _candidates(
+    document: SchemaDocument, triggers: tuple[str, ...], dependent: tuple[str, ...], refused: str
+) -> list[Weakening]:
+    why = f"the masking engine refuses it: {reason(refused)}"
+    return [
+        Weakening(pointer, tuple(k for k in (*triggers, *dependent) if k in schema), why)
+        for pointer, schema in document.reachable().items()
+        if isinstance(schema, dict) and not schema.keys().isdisjoint(triggers)
+    ]
+
+
+def reason(refused: str) -> str:
+    """The first line of a refusal, without its frame."""
+    return refused.splitlines()[0].split("failed to compile JSON schema: ", 1)[-1][:200]
+
+
+def _shrink(
+    base: dict[str, Json], chosen: list[Weakening], refusal: Callable[[dict[str, Json]], str | None]
+) -> list[Weakening]:
+    """The weakenings that cannot be undone one by one (halving, so that unneeded ones go together)."""
+    kept = list(chosen)
+    trials = max(8, min(MAX_TRIALS, MAX_TRIAL_CHARACTERS // len(json.dumps(base))))
+    groups = [chosen] if len(chosen) > 1 else []
+    while groups and trials:
+        group = groups.pop(0)
+        without = [w for w in kept if w not in group]
+        trials -= 1
+        if refusal(_weakened(base, without)) is None:
+            kept = without
+        elif len(group) > 1:
+            middle = len(group) // 2
+            groups += [group[:middle], group[middle:]]
+    return kept
+
+
+def _weakened(root: dict[str, Json], weakenings: list[Weakening]) -> dict[str, Json]:
+    result: dict[str, Json] = copy.deepcopy(root)
+    # Inner subschemas first: an outer weakening may remove the place of an inner one.
+    for weakening in sorted(weakenings, key=lambda w: -w.pointer.count("/")):
+        weakening.apply(result)
+    return result
+
+
+def _rename(schema: dict[str, Json], old: str, new: str) -> None:
+    """Rename a keyword where it stands: the order of keywords decides the order of properties."""
+    items = [(new if key == old else key, value) for key, value in schema.items()]
+    schema.clear()
+    schema.update(items)
+
+
+def keyword_pointers(weakening: Weakening) -> list[tuple[str, str]]:
+    """``(pointer of the keyword, keyword)`` of everything that a weakening gives up."""
+    return [(join(weakening.pointer, keyword), keyword) for keyword in weakening.keywords]

@@ -1,0 +1,153 @@
+"""A JSON Schema as a set of subschemas with pointers, and its references resolved inside the document."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+from urllib.parse import unquote, urldefrag, urljoin
+
+from policykit.grammar.values import Json, join, lookup
+
+ONE_SCHEMA: Final = (
+    "additionalProperties", "propertyNames", "items", "additionalItems", "contains", "not", "if", "then", "else",
+    "unevaluatedItems", "unevaluatedProperties", "contentSchema",
+)  # fmt: skip
+SCHEMA_LIST: Final = ("allOf", "anyOf", "oneOf", "prefixItems", "items")
+SCHEMA_MAP: Final = ("properties", "patternProperties", "dependentSchemas", "dependencies", "$defs", "definitions")
+
+GENERATING: Final = frozenset({
+    "properties", "patternProperties", "additionalProperties", "items", "prefixItems", "additionalItems",
+    "allOf", "anyOf", "oneOf",
+})  # fmt: skip
+"""Applicators whose subschemas describe text that is written; the others only judge it."""
+
+REFUTING: Final = frozenset({"not", "if", "oneOf", "contains", "unevaluatedItems", "unevaluatedProperties"})
+"""Applicators under which a failure can turn into acceptance."""
+
+
+class Dialect(StrEnum):
+    DRAFT_4 = "http://json-schema.org/draft-04/schema"
+    DRAFT_6 = "http://json-schema.org/draft-06/schema"
+    DRAFT_7 = "http://json-schema.org/draft-07/schema"
+    DRAFT_2019 = "https://json-schema.org/draft/2019-09/schema"
+    DRAFT_2020 = "https://json-schema.org/draft/2020-12/schema"
+
+    @property
+    def ref_stands_alone(self) -> bool:
+        """Whether keywords beside ``$ref`` are ignored (draft 7 and earlier)."""
+        return self in (Dialect.DRAFT_4, Dialect.DRAFT_6, Dialect.DRAFT_7)
+
+
+def dialect_of(schema: dict[str, Json]) -> Dialect | None:
+    """The dialect that ``$schema`` names; 2020-12 where it is absent; None where it is not known."""
+    named = schema.get("$schema")
+    if named is None:
+        return Dialect.DRAFT_2020
+    if not isinstance(named, str):
+        return None
+    bare = named.rstrip("#").replace("https://json-schema.org/draft-0", "http://json-schema.org/draft-0")
+    return next((dialect for dialect in Dialect if dialect == bare), None)
+
+
+def children(schema: Json, keywords: frozenset[str] | None = None) -> Iterator[tuple[str, str, Json]]:
+    """``(keyword, pointer below the schema, subschema)`` of each subschema directly inside, through ``keywords``."""
+    if not isinstance(schema, dict):
+        return
+    for keyword, value in schema.items():
+        if keywords is not None and keyword not in keywords:
+            continue
+        match value:
+            case dict() if keyword in SCHEMA_MAP:
+                for name, item in value.items():
+                    if isinstance(item, dict | bool):  # `dependencies` may list names instead
+                        yield keyword, join("", keyword, name), item
+            case list() if keyword in SCHEMA_LIST:
+                for i, item in enumerate(value):
+                    yield keyword, join("", keyword, i), item
+            case dict() | bool() if keyword in ONE_SCHEMA:
+                yield keyword, join("", keyword), value
+            case _:
+                pass
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaDocument:
+    """``bases`` maps a pointer to its base URI, ``resources`` an absolute URI (or anchor) to a pointer."""
+
+    root: dict[str, Json]
+    dialect: Dialect
+    bases: dict[str, str] = field(default_factory=dict[str, str])
+    resources: dict[str, str] = field(default_factory=dict[str, str])
+
+    @staticmethod
+    def of(root: dict[str, Json], dialect: Dialect) -> "SchemaDocument":
+        """The document with every identifier in it collected."""
+        document = SchemaDocument(root, dialect)
+        document.resources[""] = ""
+        pending: list[tuple[str, Json, str]] = [("", root, "")]
+        while pending:
+            pointer, schema, base = pending.pop()
+            if not isinstance(schema, dict):
+                continue
+            named = schema.get("id" if dialect is Dialect.DRAFT_4 else "$id")
+            if isinstance(named, str) and not (dialect.ref_stands_alone and "$ref" in schema):
+                base = urljoin(base, named)
+                document.resources.setdefault(base.rstrip("#"), pointer)
+            document.bases[pointer] = base
+            for key in ("$anchor", "$dynamicAnchor"):
+                if isinstance(anchor := schema.get(key), str):
+                    document.resources.setdefault(f"{urldefrag(base).url}#{anchor}", pointer)
+            pending.extend((pointer + below, item, base) for _, below, item in children(schema))
+        return document
+
+    def resolve(self, pointer: str, reference: str) -> str | None:
+        """Where a reference written at ``pointer`` leads, as a pointer; None if it leaves the document."""
+        target = urljoin(self._base(pointer), reference) if reference else self._base(pointer)
+        uri, fragment = urldefrag(target)
+        if uri not in self.resources and target.rstrip("#") not in self.resources:
+            return self.resources.get(f"{uri}#{unquote(fragment)}")
+        if fragment and not fragment.startswith("/"):
+            return self.resources.get(f"{uri}#{unquote(fragment)}", self.resources.get(target))
+        found = self.resources.get(uri, "") + unquote(fragment)
+        try:
+            lookup(self.root, found)
+        except KeyError:
+            return None
+        return found
+
+    def leaves(self, pointer: str, reference: str) -> bool:
+        """Whether a reference names another document."""
+        uri = urldefrag(urljoin(self._base(pointer), reference)).url
+        return uri not in self.resources and bool(uri)
+
+    def reference(self, pointer: str) -> str | None:
+        """Where the ``$ref`` of the subschema at ``pointer`` leads, if it has one."""
+        schema = lookup(self.root, pointer)
+        written = schema.get("$ref") if isinstance(schema, dict) else None
+        return self.resolve(pointer, written) if isinstance(written, str) else None
+
+    def reachable(self, start: str = "", keywords: frozenset[str] | None = GENERATING) -> dict[str, Json]:
+        """The subschemas that bear on the value, by pointer, in definition order (``keywords`` None: all of them)."""
+        found: dict[str, Json] = {}
+        pending = [start]
+        while pending:
+            pointer = pending.pop()
+            if pointer in found:
+                continue
+            schema = found[pointer] = lookup(self.root, pointer)
+            if not isinstance(schema, dict):
+                continue
+            target = self.reference(pointer)
+            inside = [] if self.ignores_siblings(schema) else list(children(schema, keywords))
+            below = [pointer + path for keyword, path, _ in inside if keyword not in ("$defs", "definitions")]
+            pending.extend(reversed([*below, *([] if target is None else [target])]))
+        return found
+
+    def ignores_siblings(self, schema: dict[str, Json]) -> bool:
+        """Whether only the ``$ref`` of this subschema counts."""
+        return self.dialect.ref_stands_alone and "$ref" in schema
+
+    def _base(self, pointer: str) -> str:
+        while pointer and pointer not in self.bases:
+            pointer = pointer.rpartition("/")[0]
+        return self.bases.get(pointer, "")

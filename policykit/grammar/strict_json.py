@@ -1,0 +1,107 @@
+"""JSON read strictly: RFC 8259 syntax, and the I-JSON profile (RFC 7493) where implementations would disagree."""
+
+import json
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Final, TypeAlias, cast
+
+MAX_DEPTH: Final = 256
+MAX_MAGNITUDE: Final = 308  # decimal exponent of the largest double (RFC 7493, section 2.2)
+
+Exact: TypeAlias = "bool | int | Decimal | str | list[Exact] | dict[str, Exact] | None"
+"""A JSON value whose fractions are decimals, as written."""
+
+
+@dataclass(frozen=True, slots=True)
+class JsonFault:
+    """Why a text is not one JSON value. ``line`` and ``column`` count from 1, where they are known."""
+
+    keyword: str  # `syntax` | `unique keys` | `number` | `depth` | `unicode`
+    message: str
+    line: int = 1
+    column: int = 1
+
+
+class _Faulty(Exception):
+    """Carries the first fault out of the parser."""
+
+
+def parse(text: str) -> "Exact | JsonFault":
+    """The one JSON value that ``text`` is, or what is wrong with it.
+
+    Repeated names, NaN and infinities, numbers beyond a double's magnitude, unpaired surrogates and nesting beyond
+    256 levels are faults: other readers of the same text would see something else.
+    """
+    if _depth(text) > MAX_DEPTH:
+        return JsonFault("depth", f"nested deeper than {MAX_DEPTH} levels")
+    try:
+        value = cast(
+            Exact,
+            json.loads(
+                text, object_pairs_hook=_unique, parse_float=_fraction, parse_int=_integer, parse_constant=_constant
+            ),
+        )
+    except json.JSONDecodeError as error:
+        return JsonFault("syntax", error.msg[:1].lower() + error.msg[1:], error.lineno, error.colno)
+    except _Faulty as faulty:
+        keyword, message = faulty.args
+        return JsonFault(keyword, message)
+    if _has_surrogate(value):
+        return JsonFault("unicode", "an unpaired surrogate is not a character")
+    return value
+
+
+def _unique(pairs: list[tuple[str, Exact]]) -> dict[str, Exact]:
+    found: dict[str, Exact] = {}
+    for key, value in pairs:
+        if key in found:
+            raise _Faulty("unique keys", f"the name `{key}` occurs twice in one object")
+        found[key] = value
+    return found
+
+
+def _constant(name: str) -> None:
+    raise _Faulty("number", f"`{name}` is not a JSON number")
+
+
+def _fraction(source: str) -> Decimal:
+    number = Decimal(source)
+    if number and abs(number.adjusted()) > MAX_MAGNITUDE:
+        raise _Faulty("number", f"`{source[:40]}` is beyond the range of a double")
+    return number if number else Decimal(0)  # 0e999999999 is zero, and costs nothing to compare
+
+
+def _integer(source: str) -> int:
+    if len(source.lstrip("-")) > MAX_MAGNITUDE + 1:
+        raise _Faulty("number", f"`{source[:40]}…` is beyond the range of a double")
+    return int(source)
+
+
+def _depth(text: str) -> int:
+    """The deepest nesting of brackets outside strings."""
+    depth = deepest = 0
+    quoted = escaped = False
+    for character in text:
+        if quoted:
+            quoted = escaped or character != '"'
+            escaped = not escaped and character == "\\"
+        elif character == '"':
+            quoted = True
+        elif character in "[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif character in "]}":
+            depth -= 1
+    return deepest
+
+
+def _has_surrogate(value: Exact) -> bool:
+    match value:
+        case str():
+            return any("\ud800" <= character <= "\udfff" for character in value)
+        case list():
+            return any(map(_has_surrogate, value))
+        case dict():
+            return any(map(_has_surrogate, value)) or any(map(_has_surrogate, value.values()))
+        case _:
+            return False

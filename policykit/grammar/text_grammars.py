@@ -1,0 +1,191 @@
+"""Grammars of plain text: Lark, regular expressions, choices."""
+
+import json
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from policykit.automata import parse_regex, unparse
+from policykit.diagnostics import Diagnostic, Place, PolicyError
+from policykit.grammar.engine import lark_program, refusal, syntax_refusal
+from policykit.grammar.lark_shape import cfg_of
+from policykit.grammar.lexing import splits_uniquely, unfinishable
+from policykit.ir.grammar import Cfg, GrammarKind, GrammarShape, GrammarSpec, Production, Symbol, Terminal
+from policykit.ir.plan import Enforcement, Level
+from policykit.ir.regex import Alternation, Assertion, Concat, Look, Regex, literal_text
+
+MAX_CHARACTERS: Final = 1_000_000
+MAX_CHOICES: Final = 20_000
+
+# The engine's messages are `at LINE(COLUMN): what`, or `LINE(COLUMN): what`.
+_MESSAGE: Final = re.compile(r"(?:at )?(?P<line>\d+)\((?P<column>\d+)\): (?P<what>.*)", re.DOTALL)
+_KINDS: Final = (
+    ("PK211", ("unknown name", "unknown grammar", "Unknown common")),
+    ("PK212", ("invalid regex", "regex parse error", "lookarounds not supported")),
+    ("PK206", ("too large", "too big", "too complex", "too many", "limit", "fuel", "exceed", "too deeply")),
+    ("PK216", ("not supported", "only supported", "Unimplemented", "failed to compile JSON schema")),
+)
+
+
+def lark(source: str, place: Place) -> GrammarSpec:
+    """The grammar of a Lark source in llguidance's dialect; lexemes are taken as long as possible.
+
+    Raises:
+        PolicyError: PK206, PK208, PK210, PK211, PK212 or PK216, with line and column where the engine gives them.
+    """
+    _check_size(source, place)
+    if "x-guidance" in source:
+        message = "`x-guidance` switches the engine's checks and may not stand in a grammar"
+        raise PolicyError.of("PK216", message, place)
+    program = lark_program(source)
+    refused = syntax_refusal(program)
+    if refused is None:
+        refused = refusal(program)
+        if refused is not None and "special token" in refused:
+            refused = None  # which special tokens there are is the vocabulary's to say
+    if refused is not None:
+        raise PolicyError([_diagnostic(refused, place)])
+    cfg = cfg_of(source, place)
+    if cfg is not None and (stuck := unfinishable(cfg)):
+        heads = dict.fromkeys(p.head for p in stuck if "@" not in p.head)
+        places = {p.head: p.place for p in reversed(stuck)}
+        advice = "give it an alternative that does not refer back to it"
+        raise PolicyError(
+            Diagnostic("PK208", f"the rule `{head}` can never be completed", places[head], advice) for head in heads
+        )
+    shape = cfg if cfg is not None and splits_uniquely(cfg) else None
+    return _specification(GrammarKind.LARK, source, program, shape, place)
+
+
+def regex(source: str, place: Place) -> GrammarSpec:
+    """The grammar whose texts are matched as a whole by an RE2 expression (classes as Unicode reads them).
+
+    Raises:
+        PolicyError: the expression's own diagnostics (PK1xx), PK206 or PK212.
+    """
+    _check_size(source, place)
+    language = _unanchored(parse_regex(source, place))
+    if _asserts(language):
+        message = "a grammar's expression may assert nothing but the start and the end of the text"
+        raise PolicyError.of("PK212", message, place, "spell the neighbouring characters out")
+    pattern = unparse(language)
+    program = lark_program("start: TEXT\nTEXT: /" + pattern.replace("/", "\\/").replace("\n", "\\n") + "/")
+    if (refused := refusal(program)) is not None:
+        code = "PK206" if _code(refused) == "PK206" else "PK212"
+        raise PolicyError.of(code, f"the expression is refused: {_first_line(refused)}", place)
+    shape = Cfg("start", (Production("start", (Symbol("TEXT", True),), place),), (Terminal("TEXT", language, place),))
+    return _specification(GrammarKind.REGEX, source, program, shape, place)
+
+
+def choices(texts: Sequence[str], place: Place) -> GrammarSpec:
+    """The grammar of exactly these texts.
+
+    Raises:
+        PolicyError: PK213 (none, not text, or one twice), PK206.
+    """
+    if not texts:
+        raise PolicyError.of("PK213", "there are no choices", place, "list at least one text")
+    faults = [
+        Diagnostic("PK213", f"choice {i + 1} is not a text", place)
+        for i, text in enumerate(texts)
+        if not isinstance(text, str) or not _is_text(text)  # pyright: ignore[reportUnnecessaryIsInstance]
+    ]
+    if faults:
+        raise PolicyError(faults)
+    if (
+        twice := [text for i, text in enumerate(texts) if text in texts[:i]]
+        if len(texts) <= 2_000
+        else _repeated(texts)
+    ):
+        raise PolicyError(Diagnostic("PK213", f"the choice `{text}` is listed twice", place) for text in twice)
+    source = json.dumps(list(texts), ensure_ascii=False, separators=(",", ":"))
+    if len(texts) > MAX_CHOICES:
+        raise PolicyError.of("PK206", f"{len(texts):,} choices, the limit is {MAX_CHOICES:,}", place)
+    _check_size(source, place)
+    program = lark_program("start: " + " | ".join(_lark_string(text) for text in texts))
+    if (refused := refusal(program)) is not None:
+        raise PolicyError([_diagnostic(refused, place)])
+    symbols = tuple((Symbol(f"choice {i + 1}", True), text) for i, text in enumerate(texts))
+    shape = Cfg(
+        "start",
+        tuple(Production("start", (symbol,), place) for symbol, _ in symbols),
+        tuple(Terminal(symbol.name, literal_text(text), place) for symbol, text in symbols),
+    )
+    return _specification(GrammarKind.CHOICES, source, program, shape, place)
+
+
+def _specification(kind: GrammarKind, source: str, program: str, shape: GrammarShape, place: Place) -> GrammarSpec:
+    rows = (Enforcement("grammar", "start", Level.DECODE, "masked", place),)
+    return GrammarSpec(kind, source, program, False, rows, (), shape, place)
+
+
+def _lark_string(text: str) -> str:
+    """A literal that the dialect reads back as ``text``: plain characters, and ``\\u`` escapes for all others."""
+    return '"' + "".join(c if c.isprintable() and c not in '"\\' else _escaped(c) for c in text) + '"'
+
+
+def _escaped(character: str) -> str:
+    return f"\\u{ord(character):04x}" if ord(character) < 0x10000 else character
+
+
+def _is_text(text: str) -> bool:
+    return not any("\ud800" <= c <= "\udfff" for c in text)
+
+
+def _repeated(texts: Sequence[str]) -> list[str]:
+    seen: set[str] = set()
+    return [text for text in texts if text in seen or seen.add(text)]
+
+
+def _check_size(source: str, place: Place) -> None:
+    if len(source) > MAX_CHARACTERS:
+        message = f"the grammar is {len(source):,} characters long, the limit is {MAX_CHARACTERS:,}"
+        raise PolicyError.of("PK206", message, place)
+
+
+def _unanchored(language: Regex) -> Regex:
+    """The expression without the anchors that a whole-text match implies."""
+    items = language.items if isinstance(language, Concat) else (language,)
+    while items and items[0] == Assertion(Look.TEXT_START):
+        items = items[1:]
+    while items and items[-1] == Assertion(Look.TEXT_END):
+        items = items[:-1]
+    return items[0] if len(items) == 1 else Concat(items)
+
+
+def _asserts(language: Regex) -> bool:
+    match language:
+        case Assertion():
+            return True
+        case Concat(items) | Alternation(items):
+            return any(map(_asserts, items))
+        case _:
+            item = getattr(language, "item", None)
+            return item is not None and _asserts(item)
+
+
+def _first_line(refused: str) -> str:
+    found = _MESSAGE.match(refused)
+    what = found["what"] if found else refused
+    lines = [line.strip() for line in what.splitlines() if line.strip()]
+    errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+    return (errors or lines or [refused])[0][:200]
+
+
+def _code(refused: str) -> str:
+    lowered = refused.lower()
+    return next((code for code, words in _KINDS if any(word.lower() in lowered for word in words)), "PK210")
+
+
+def _diagnostic(refused: str, place: Place) -> Diagnostic:
+    code = _code(refused)
+    what = _first_line(refused)
+    text = what[:1].lower() + what[1:]
+    if code == "PK211":
+        text = re.sub(r'"([^"]*)"', r"`\1`", text)
+    found = _MESSAGE.match(refused)
+    if found is None:
+        return Diagnostic(code, text, place)
+    line = int(found["line"]) + place.line - 1
+    column = int(found["column"])
+    return Diagnostic(code, text, Place(place.file, line, column, line, column + 1))

@@ -1,0 +1,64 @@
+"""Judging a whole text by its grammar, independent of any vocabulary."""
+
+import json
+from dataclasses import dataclass
+from itertools import islice
+from typing import Final, cast
+
+import jsonschema_rs
+
+from policykit.diagnostics import InternalError
+from policykit.grammar.judge import gave_up, judge
+from policykit.grammar.matcher import matches
+from policykit.grammar.schema_document import Dialect, SchemaDocument, dialect_of
+from policykit.grammar.strict_json import JsonFault, parse
+from policykit.grammar.values import Json, join
+from policykit.ir.grammar import GrammarKind, GrammarSpec
+
+MAX_VIOLATIONS: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class GrammarViolation:
+    """A text that is not in the grammar. ``pointer`` leads into the value (JSON), ``keyword`` is what it breaks."""
+
+    pointer: str
+    keyword: str
+    message: str
+
+
+class GrammarValidator:
+    """The judge for one grammar. A JSON Schema is applied as its author wrote it, never in relaxed form."""
+
+    __slots__ = ("_schema", "_spec")
+
+    def __init__(self, spec: GrammarSpec) -> None:
+        self._spec = spec
+        self._schema: jsonschema_rs.Validator | None = None
+        if spec.kind is GrammarKind.JSON_SCHEMA:
+            root = cast(dict[str, Json], json.loads(spec.source))
+            try:
+                self._schema = judge(SchemaDocument.of(root, dialect_of(root) or Dialect.DRAFT_2020))
+            except (ValueError, jsonschema_rs.ReferencingError) as error:
+                raise InternalError(f"the schema cannot be validated with: {error}") from error
+
+    def check(self, text: str) -> list[GrammarViolation]:
+        """Every way in which ``text`` breaks the grammar (64 at most); empty if it belongs to it.
+
+        Raises:
+            InternalError: the text could not be judged.
+        """
+        if self._schema is None:
+            if matches(self._spec, text):
+                return []
+            return [GrammarViolation("", self._spec.kind.value, "the text does not belong to the grammar")]
+        value = parse(text)
+        if isinstance(value, JsonFault):
+            return [GrammarViolation("", value.keyword, value.message)]
+        errors = list(islice(self._schema.iter_errors(cast("jsonschema_rs.JSONType", value)), MAX_VIOLATIONS))
+        if any(map(gave_up, errors)):
+            raise InternalError("a pattern of the schema could not be decided within its backtracking limit")
+        return [
+            GrammarViolation(join("", *error.instance_path), error.kind.name, error.message.splitlines()[0])
+            for error in errors
+        ]

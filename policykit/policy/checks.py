@@ -1,0 +1,162 @@
+"""What fields mean together: uniqueness, references, and matchers that could never or would always fire.
+
+The checks run on whatever part of a document could be read, so that one mistake does not hide another.
+"""
+
+from collections.abc import Iterable, Sequence
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from policykit.automata.regex_normal import matches_empty, matches_nothing
+from policykit.diagnostics import Diagnostic, Place, did_you_mean
+from policykit.ir.regex import MAX_CODE_POINT, Ranges
+from policykit.policy.checked import Entries, Leaf, RegexLeaf
+from policykit.policy.table import VIEWS
+from policykit.text import is_separator, view
+
+DEFAULT_VIEWS = ("compat",)
+
+
+def check(document: Entries, diagnostics: list[Diagnostic]) -> None:
+    """Appends everything that is wrong with the document beyond single fields."""
+    rules, tests = document.records("rules"), document.records("tests")
+    _unique("PK050", "rule id", (rule.leaf("id") for rule in rules), diagnostics)
+    _unique("PK052", "test name", (test.leaf("name") for test in tests), diagnostics)
+    _check_effective(document, diagnostics)
+    for rule in rules:
+        match = rule.entries("match")
+        if match:
+            _check_match(match, diagnostics)
+            _check_transform(rule, match, diagnostics)
+    _check_expectations(rules, tests, diagnostics)
+
+
+def _unique(code: str, what: str, leaves: Iterable[Leaf | None], diagnostics: list[Diagnostic]) -> None:
+    first: dict[object, Place] = {}
+    for leaf in leaves:
+        if leaf is None:
+            continue
+        if leaf.value in first:
+            related = ((first[leaf.value], "the first one"),)
+            message = f"duplicate {what} `{leaf.value}`"
+            diagnostics.append(Diagnostic(code, message, leaf.place, "rename one of the two", related=related))
+        first.setdefault(leaf.value, leaf.place)
+
+
+def _check_effective(document: Entries, diagnostics: list[Diagnostic]) -> None:
+    effective = document.entries("effective")
+    since, until = (effective.day("from"), effective.day("until")) if effective else (None, None)
+    if effective and since and until and since >= until:
+        message = f"`from` {since} is not before `until` {until}, so the document never applies"
+        place = effective.fields["until"].place
+        diagnostics.append(
+            Diagnostic("PK053", message, place, "`until` is the first day on which it no longer applies")
+        )
+
+
+def _check_expectations(rules: Sequence[Entries], tests: Sequence[Entries], diagnostics: list[Diagnostic]) -> None:
+    known = [text for rule in rules if (text := rule.text("id"))]
+    if len(known) < len(rules):
+        return  # an id that could not be read is reported already, and a test may mean that one
+    for test in tests:
+        expect = test.entries("expect")
+        for leaf in expect.leaves("rules") if expect else ():
+            if leaf.value not in known:
+                help = did_you_mean(str(leaf.value), known) or f"known rules: {', '.join(known)}"
+                message = f"the test expects rule `{leaf.value}`, which this document does not have"
+                diagnostics.append(Diagnostic("PK059", message, leaf.place, help))
+
+
+def _check_transform(rule: Entries, match: Entries, diagnostics: list[Diagnostic]) -> None:
+    action = rule.entries("action")
+    if action and "transform" in action.fields and not _has_place(match):
+        message = "`transform` has nothing to replace where `not` finds an absence"
+        help = "use `block`, or combine `not` with a matcher under `all`"
+        diagnostics.append(Diagnostic("PK058", message, action.keys["transform"], help))
+
+
+def _has_place(match: Entries) -> bool:
+    """Whether everything that the match finds stands somewhere in the text."""
+    if "not" in match.fields:
+        return False
+    if "all" in match.fields:
+        return any(map(_has_place, match.records("all")))
+    return all(map(_has_place, match.records("any")))
+
+
+def _check_match(match: Entries, diagnostics: list[Diagnostic]) -> None:
+    inner = match.entries("not")
+    for item in (*match.records("all"), *match.records("any"), *((inner,) if inner else ())):
+        _check_match(item, diagnostics)
+    names = [leaf.value for leaf in match.leaves("views")]
+    if len(set(names)) < len(names):
+        place = match.fields["views"].place
+        diagnostics.append(Diagnostic("PK056", "a view is named twice", place, "name each view once"))
+    if match.text("within") == "text" and match.text("join") == "array":
+        message = "`join: array` has no effect on `within: text`"
+        diagnostics.append(Diagnostic("PK056", message, match.keys["join"], "use `within: json.strings`, or remove it"))
+    views = tuple(str(name) for name in names if name in VIEWS) or DEFAULT_VIEWS
+    for phrase in match.leaves("phrases"):
+        _check_phrase(phrase, views, diagnostics)
+    for regex in match.regexes("regex"):
+        _check_regex(regex, views, True, diagnostics)
+    for side in (match.entries("before"), match.entries("after")):
+        for regex in side.regexes("regex") if side else ():
+            _check_regex(regex, views, False, diagnostics)
+
+
+def _check_phrase(phrase: Leaf, views: Sequence[str], diagnostics: list[Diagnostic]) -> None:
+    for name in views:
+        if all(is_separator[ord(char)] for char in view(name).apply(str(phrase.value))):
+            message = f"nothing of the phrase is left on the view `{name}`"
+            diagnostics.append(Diagnostic("PK054", message, phrase.place, "use `views: [raw]`, or remove the phrase"))
+            return
+
+
+def _check_regex(leaf: RegexLeaf, views: Sequence[str], looks: bool, diagnostics: list[Diagnostic]) -> None:
+    """``looks``: whether a mere assertion is too little; beside a match, `^` alone says something."""
+    regex = leaf.parsed.regex
+    if matches_nothing(regex):
+        message = f"`{leaf.source}` can never match"
+        diagnostics.append(Diagnostic("PK121", message, leaf.place, "the expression has an empty class of characters"))
+        return
+    if matches_empty(regex, looks=looks):
+        message = f"`{leaf.source}` matches the empty string, so it is found in every text"
+        diagnostics.append(Diagnostic("PK120", message, leaf.place, "let it need a character: `+` instead of `*`"))
+        return
+    for name in views:
+        if matches_empty(regex, lambda ranges, name=name: _meets(_erased(name), ranges), looks):
+            message = f"`{leaf.source}` matches the empty string on the view `{name}`, which drops its characters"
+            diagnostics.append(Diagnostic("PK120", message, leaf.place, "use `views: [raw]`"))
+        for named in leaf.parsed.classes:
+            if not _survives(name, named.ranges):
+                message = f"`{named.text}` finds next to nothing on the view `{name}`, which changes its characters"
+                diagnostics.append(Diagnostic("PK121", message, named.place, "use `views: [raw]`, or another class"))
+
+
+def _meets(flags: NDArray[np.bool_], ranges: Ranges) -> bool:
+    return any(bool(flags[low : high + 1].any()) for low, high in ranges)
+
+
+@cache
+def _erased(name: str) -> NDArray[np.bool_]:
+    """Which characters the view drops."""
+    flags = np.zeros(MAX_CODE_POINT + 1, dtype=np.bool_)
+    flags[[code_point for code_point, image in view(name).images.items() if not image]] = True
+    return flags
+
+
+@cache
+def _survives(name: str, ranges: Ranges) -> bool:
+    r"""Whether at least half of a class stays in the class on the view: `\p{Lu}` does not where case is folded."""
+    flags = np.zeros(MAX_CODE_POINT + 1, dtype=np.bool_)
+    for low, high in ranges:
+        flags[low : high + 1] = True
+    lost = sum(
+        1
+        for code_point, image in view(name).images.items()
+        if flags[code_point] and not (image and all(flags[ord(char)] for char in image))
+    )
+    return 2 * lost <= int(flags.sum())

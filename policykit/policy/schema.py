@@ -1,0 +1,83 @@
+"""The field table as a JSON Schema (2020-12), for editors and for whoever generates policies."""
+
+from typing import assert_never
+
+from policykit.policy.canonical import Json
+from policykit.policy.shapes import Choice, Day, Flag, Integer, Many, Number, Record, Ref, Shape, Text, TextKind
+from policykit.policy.table import RECORDS
+from policykit.policy.texts import DATE, GLOB, PATTERNS
+
+
+def document_schema() -> dict[str, Json]:
+    """The schema of a policy document. It checks the form; meanings (expressions, references) only loading checks."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "policykit policy, version 1",
+        "$ref": "#/$defs/document",
+        "$defs": {name: _record(record) for name, record in RECORDS.items()},
+    }
+
+
+def _record(record: Record) -> Json:
+    properties: dict[str, Json] = {}
+    for field in record.fields:
+        shape = _shape(field.shape)
+        properties[field.name] = {"description": field.about, **(shape if isinstance(shape, dict) else {})}
+    out: dict[str, Json] = {
+        "description": record.about,
+        "type": "object",
+        "properties": properties,
+        "additionalProperties": False,
+    }
+    required: list[Json] = [field.name for field in record.fields if field.required]
+    if required:
+        out["required"] = required
+    if record.any_of:
+        out["anyOf"] = [{"required": [name]} for name in record.any_of]
+    if record.alone:
+        alone: list[Json] = [{"required": [name]} for name in record.alone]
+        out["if"], out["then"] = {"anyOf": alone}, {"maxProperties": 1}
+    if record.needs:
+        out["dependentRequired"] = {name: [needed] for name, needed in record.needs}
+    return out
+
+
+def _shape(shape: Shape) -> Json:
+    match shape:
+        case Text(kind):
+            return _text(kind)
+        case Number(minimum):
+            return {"type": "number", "minimum": minimum}
+        case Integer(minimum, maximum):
+            return {"type": "integer", "minimum": minimum, "maximum": maximum}
+        case Flag():
+            return {"type": "boolean"}
+        case Day():
+            return {"type": "string", "format": "date", "pattern": f"^{DATE.pattern}$"}
+        case Choice(values):
+            return {"enum": list(values)}
+        case Many(item, at_least, or_one):
+            many: dict[str, Json] = {"type": "array", "items": _shape(item), "minItems": at_least}
+            return {"anyOf": [_shape(item), many]} if or_one else many
+        case Ref(name):
+            return {"$ref": f"#/$defs/{name}"}
+        case _:
+            assert_never(shape)
+
+
+def _text(kind: TextKind) -> Json:
+    match kind:
+        case TextKind.ANY:
+            return {"type": "string"}
+        case TextKind.PLAIN | TextKind.TEMPLATE:
+            return {"type": "string", "pattern": "\\S"}
+        case TextKind.PHRASE | TextKind.REGEX:
+            return {"type": "string", "minLength": 1}
+        case TextKind.GLOB:
+            return {"type": "string", "pattern": f"^{GLOB.pattern}$"}
+        case TextKind.VERSION:  # an unquoted 1.10 is a number to an editor and the text 1.10 to the loader
+            return {"type": ["string", "number"], "pattern": f"^({PATTERNS[kind][0].pattern})$"}
+        case TextKind.NAME | TextKind.ID | TextKind.LABEL:
+            return {"type": "string", "pattern": f"^({PATTERNS[kind][0].pattern})$"}
+        case _:
+            assert_never(kind)

@@ -1,0 +1,92 @@
+"""Checks of single texts: names, versions, globs, phrases, expressions and templates."""
+
+import re
+from typing import assert_never
+
+from policykit.automata.regex_syntax import parse
+from policykit.diagnostics import Diagnostic, PolicyError
+from policykit.policy.checked import Leaf, RegexLeaf
+from policykit.policy.nodes import Scalar
+from policykit.policy.shapes import TextKind
+from policykit.text import is_separator
+
+# Words of lower-case letters and digits, joined by single marks.
+_WORDS = "[a-z0-9]+([-_.][a-z0-9]+)*"
+NAME = re.compile(f"{_WORDS}(/{_WORDS})*")
+ID = re.compile(_WORDS)
+LABEL = re.compile("[A-Za-z][A-Za-z0-9_]*")
+# https://semver.org, version 2.0.0; the patch number may be left out.
+VERSION = re.compile(
+    r"(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))?"
+    r"(-(0|[1-9][0-9]*|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*)(\.(0|[1-9][0-9]*|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*))*)?"
+    r"(\+[0-9a-zA-Z-]+(\.[0-9a-zA-Z-]+)*)?"
+)
+GLOB = re.compile(r"[^?\[\]{}!\\\s]+")
+DATE = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
+MAX_NAME = 200
+_PLACEHOLDER = re.compile(r"\{[^{}]*\}?|\}")
+
+PATTERNS = {
+    TextKind.NAME: (NAME, "lower-case words, joined by `-`, `_`, `.` or `/`: `finance/retail-advice`"),
+    TextKind.ID: (ID, "lower-case words, joined by `-`, `_` or `.`: `no-guarantees`"),
+    TextKind.LABEL: (LABEL, "letters, digits and `_`: `ACCOUNT`"),
+    TextKind.VERSION: (VERSION, "a semantic version: `1.4.0`"),
+}
+
+
+def read_text(node: Scalar, kind: TextKind, name: str, diagnostics: list[Diagnostic]) -> Leaf | RegexLeaf | None:
+    """The text if it is what its kind asks for, else None and a diagnostic."""
+    if kind is TextKind.REGEX and node.text:
+        return _regex(node, diagnostics)
+    found = _complaint(node.text, kind, name)
+    if found is None:
+        return Leaf(node.text, node.place)
+    code, message, help = found
+    diagnostics.append(Diagnostic(code, message, node.place, help))
+    return None
+
+
+def _complaint(text: str, kind: TextKind, name: str) -> tuple[str, str, str] | None:
+    match kind:
+        case TextKind.ANY:
+            return None
+        case TextKind.PLAIN | TextKind.REGEX:
+            return None if text.strip() else ("PK029", f"`{name}` is empty", "give it a text, or remove the field")
+        case TextKind.NAME | TextKind.ID | TextKind.LABEL | TextKind.VERSION:
+            pattern, help = PATTERNS[kind]
+            fits = len(text) <= MAX_NAME and pattern.fullmatch(text)
+            return None if fits else ("PK025", f"`{text[:MAX_NAME]}` is not a valid {name}", f"use {help}")
+        case TextKind.GLOB:
+            help = "use letters, digits, marks and `*`, which stands for any text"
+            return None if GLOB.fullmatch(text) else ("PK055", f"`{text}` is no glob", help)
+        case TextKind.PHRASE:
+            return _phrase(text)
+        case TextKind.TEMPLATE:
+            return _template(text)
+        case _:
+            assert_never(kind)
+
+
+def _phrase(text: str) -> tuple[str, str, str] | None:
+    if not text:
+        return "PK054", "the phrase is empty", "remove it"
+    if all(is_separator[ord(char)] for char in text):
+        return "PK054", f"the phrase `{text}` is nothing but separators", "to look for marks, use `regex`"
+    return None
+
+
+def _template(text: str) -> tuple[str, str, str] | None:
+    if not text.strip():
+        return "PK029", "the mask's text is empty", 'to delete what was found, use `replace: {with: ""}`'
+    unknown = [found[0] for found in _PLACEHOLDER.finditer(text) if found[0] not in ("{type}", "{n}")]
+    if unknown:
+        return "PK057", f"unknown placeholder `{unknown[0]}`", "the placeholders are `{type}` and `{n}`"
+    return None
+
+
+def _regex(node: Scalar, diagnostics: list[Diagnostic]) -> RegexLeaf | None:
+    try:
+        return RegexLeaf(node.text, parse(node.text, node.content), node.place)
+    except PolicyError as error:
+        diagnostics.extend(error.diagnostics)
+        return None

@@ -1,0 +1,103 @@
+r"""Character properties of the shipped Unicode version: the one answer to "is this a word character?".
+
+The mask, the verifier and the regex classes all ask here, so they cannot disagree.
+"""
+
+from collections.abc import Mapping
+from functools import cache
+from hashlib import sha256
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from policykit.ir.regex import Ranges
+from policykit.text.tables import N_POINTS, spread, tables
+
+UNICODE_VERSION: str = ".".join(str(part) for part in tables()["version"].tolist())
+"""Version of the Unicode Character Database behind every table."""
+
+SEPARATOR_MARKS = "_*~`"
+"""Markdown and identifier marks that separate the words of a phrase, beside white space and dashes."""
+
+_CATEGORY_NAMES: tuple[str, ...] = tuple(name.decode() for name in tables()["category_names"].tolist())
+_SCRIPT_NAMES: tuple[str, ...] = tuple(name.decode() for name in tables()["script_names"].tolist())
+_UNKNOWN_SCRIPT = "Unknown"
+_CASED_LETTER = ("LC", ("Lu", "Ll", "Lt"))
+
+
+def _frozen(flags: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    flags.setflags(write=False)
+    return flags
+
+
+def _in_categories(*prefixes: str) -> NDArray[np.bool_]:
+    wanted = [name.startswith(prefixes) for name in _CATEGORY_NAMES]
+    return np.array(wanted, np.bool_)[spread("category")]
+
+
+def _at(points: "list[int] | NDArray[np.uint32]") -> NDArray[np.bool_]:
+    flags = np.zeros(N_POINTS, np.bool_)
+    flags[points] = True
+    return flags
+
+
+def _ranges(flags: NDArray[np.bool_]) -> Ranges:
+    edges = np.flatnonzero(np.diff(flags, prepend=False, append=False))
+    return tuple((int(low), int(end) - 1) for low, end in edges.reshape(-1, 2))
+
+
+_white_space = _at(tables()["white_space"])
+
+is_word: NDArray[np.bool_] = _frozen(_in_categories("L", "M", "N"))
+"""Word characters of phrases by code point, ``[0x110000]``: general categories L, M and N."""
+
+is_regex_word: NDArray[np.bool_] = _frozen(is_word | _at([ord("_")]))
+r"""Word characters of `\w` and `\b` by code point, ``[0x110000]``: ``is_word`` and `_`; on ASCII, RE2's."""
+
+is_separator: NDArray[np.bool_] = _frozen(_white_space | _in_categories("Pd") | _at([ord(c) for c in SEPARATOR_MARKS]))
+"""What may stand between the words of a phrase, ``[0x110000]``: White_Space, Pd, `_`, `*`, `~` and the backtick."""
+
+white_space_ranges: Ranges = _ranges(_white_space)
+"""The code points with the property White_Space (PropList.txt)."""
+
+
+@cache
+def category_ranges(name: str) -> Ranges | None:
+    """The code points of a general category or a script (UAX 44, UAX 24); None where there is none of that name.
+
+    Categories go by their short names, alone or as groups (`Lu`, `L`, `LC`); `C` and `Cn` hold the unassigned code
+    points, as in UAX 44. Scripts go by their long names (`Greek`). Case matters, as in RE2.
+    """
+    if name == _CASED_LETTER[0]:
+        return _ranges(_in_categories(*_CASED_LETTER[1]))
+    if name in _CATEGORY_NAMES or any(name == known[0] for known in _CATEGORY_NAMES):
+        return _ranges(_in_categories(name))
+    if name in _SCRIPT_NAMES and name != _UNKNOWN_SCRIPT:
+        return _ranges(spread("script") == _SCRIPT_NAMES.index(name))
+    return None
+
+
+@cache
+def simple_folding() -> Mapping[int, int]:
+    """Simple case folding (CaseFolding.txt, status C and S): only code points that change."""
+    return MappingProxyType({int(point): int(to) for point, to in tables()["simple_folding"].tolist()})
+
+
+@cache
+def tables_digest() -> str:
+    """SHA-256 over all that a mask reads from this package: the view maps, the properties, what is derived from them.
+
+    Over values and not over the file, so that storing the same values otherwise keeps the digest.
+    """
+    return digest_of({**tables(), "is_word": is_word, "is_regex_word": is_regex_word, "is_separator": is_separator})
+
+
+def digest_of(arrays: Mapping[str, NDArray[Any]]) -> str:
+    """SHA-256 over names, types, shapes and values, in the order of the names."""
+    digest = sha256()
+    for name, array in sorted(arrays.items()):
+        digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,30 @@
+"""The shipped Unicode tables, read once and never written to."""
+
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from policykit.ir.regex import MAX_CODE_POINT
+
+N_POINTS = MAX_CODE_POINT + 1
+
+
+@cache
+def tables() -> Mapping[str, NDArray[Any]]:
+    """Every array of ``unicode.npz`` by name; what they hold is said by ``build_tables.tables_of``."""
+    with files("policykit.text").joinpath("unicode.npz").open("rb") as file, np.load(file) as archive:
+        read = {name: archive[name] for name in sorted(archive.files)}
+    for array in read.values():
+        array.setflags(write=False)
+    return MappingProxyType(read)
+
+
+def spread(name: str) -> NDArray[np.uint8]:
+    """The value of a run-length encoded property at every code point, ``[0x110000]``."""
+    starts, values = tables()[f"{name}_starts"], tables()[f"{name}_values"]
+    return np.repeat(values, np.diff(starts.astype(np.int64), append=N_POINTS))

@@ -1,0 +1,148 @@
+"""What a rule's matcher finds in a text: its leaves on their views, combined over the whole text."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias, assert_never
+
+from policykit.automata import Found
+from policykit.compile.resolve import leaves
+from policykit.ir.document import AllOf, AnyOf, Matcher, Not, Phrases, Regexes, Within
+from policykit.text import View, view
+from policykit.verify.finders import Search, Searches
+from policykit.verify.units import Readings, SeenUnit, Span
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A match. ``pieces`` are its spans in the original text, one per JSON string that it runs through; ``content``
+    is the matched text as read (escapes decoded), ``in_json`` whether it was read inside JSON strings."""
+
+    pieces: tuple[Span, ...]
+    content: str
+    view: str
+    matched: str
+    in_json: bool
+
+    @property
+    def start(self) -> int:
+        return self.pieces[0][0]
+
+    @property
+    def end(self) -> int:
+        return self.pieces[-1][1]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """``fired`` is None where the matcher does not apply to the text, and ``why`` says so. A matcher that fired
+    without a finding found an absence."""
+
+    fired: bool | None
+    findings: tuple[Finding, ...] = ()
+    why: str = ""
+
+
+Check: TypeAlias = Callable[[Readings], Outcome]
+
+
+def compile_check(matcher: Matcher, searches: Searches, use_prefilter: bool) -> Check:
+    """The matcher as a function of a text's readings. Combinations follow Kleene's strong logic: what does not
+    apply decides nothing, unless the rest decides without it."""
+    match matcher:
+        case Phrases() | Regexes():
+            return _leaf(matcher, searches, use_prefilter)
+        case AnyOf(items):
+            return _any([compile_check(item, searches, use_prefilter) for item in items])
+        case AllOf(items):
+            return _all([compile_check(item, searches, use_prefilter) for item in items])
+        case Not(item):
+            return _not(compile_check(item, searches, use_prefilter))
+        case _:
+            assert_never(matcher)
+
+
+def _any(checks: Sequence[Check]) -> Check:
+    def check(readings: Readings) -> Outcome:
+        outcomes = [check(readings) for check in checks]
+        fired = [outcome for outcome in outcomes if outcome.fired]
+        if fired:
+            return Outcome(True, tuple(finding for outcome in fired for finding in outcome.findings))
+        return next((outcome for outcome in outcomes if outcome.fired is None), Outcome(False))
+
+    return check
+
+
+def _all(checks: Sequence[Check]) -> Check:
+    def check(readings: Readings) -> Outcome:
+        outcomes = [check(readings) for check in checks]
+        if any(outcome.fired is False for outcome in outcomes):
+            return Outcome(False)
+        inapplicable = next((outcome for outcome in outcomes if outcome.fired is None), None)
+        return inapplicable or Outcome(True, tuple(finding for outcome in outcomes for finding in outcome.findings))
+
+    return check
+
+
+def _not(inner: Check) -> Check:
+    def check(readings: Readings) -> Outcome:
+        outcome = inner(readings)
+        return outcome if outcome.fired is None else Outcome(not outcome.fired)
+
+    return check
+
+
+def _leaf(leaf: Phrases | Regexes, searches: Searches, use_prefilter: bool) -> Check:
+    views = [view(name) for name in leaf.reading.views]
+    compiled = [(on, searches.get(leaf, on)) for on in views]
+    names = leaf_names(leaf)
+
+    def check(readings: Readings) -> Outcome:
+        within = readings.resolve(leaf.reading.within)
+        if within is Within.JSON_STRINGS and not readings.has_strings:
+            return Outcome(None, why="reads JSON strings, and the text is not JSON")
+        findings: list[Finding] = []
+        for on, search in compiled:
+            seen = readings.seen(within, leaf.reading.join, on)
+            if use_prefilter and not search.may_find(seen.whole):
+                continue
+            findings += _findings(seen.units, search, on, names, within is Within.JSON_STRINGS)
+        return Outcome(bool(findings), tuple(findings))
+
+    return check
+
+
+def _findings(
+    units: Iterable[SeenUnit], search: Search, on: View, names: Sequence[str], in_json: bool
+) -> Iterable[Finding]:
+    for seen in units:
+        for found in search.findall(seen.text):
+            yield _finding(seen, found, on, names, in_json)
+
+
+def _finding(seen: SeenUnit, found: Found, on: View, names: Sequence[str], in_json: bool) -> Finding:
+    i, j = seen.in_unit(found.start, found.end)
+    return Finding(seen.unit.pieces(i, j), seen.unit.text[i:j], on.name, names[found.index], in_json)
+
+
+def leaf_names(leaf: Phrases | Regexes) -> tuple[str, ...]:
+    """What the author wrote, in the order that findings index."""
+    if isinstance(leaf, Phrases):
+        return tuple(phrase.text for phrase in leaf.phrases)
+    return tuple(item.source for item in leaf.regexes)
+
+
+def absence(matcher: Matcher) -> str:
+    """Names what is missing where a matcher fired without a finding."""
+    names = [name for leaf in leaves(matcher) for name in leaf_names(leaf)]
+    shown = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
+    return f"absent: {shown}"
+
+
+def separate_findings(findings: Iterable[Finding]) -> list[Finding]:
+    """The findings without overlaps: earliest start, then longest, then the first view and leaf. One stretch of text
+    is one violation, however many views and alternatives see it."""
+    chosen: list[Finding] = []
+    for finding in sorted(findings, key=lambda f: (f.start, -f.end)):
+        if not chosen or finding.start >= max(chosen[-1].end, chosen[-1].start + 1):
+            chosen.append(finding)
+    return chosen

@@ -1,0 +1,167 @@
+"""The parts of a text that matchers read, and where each of their characters stands in the original.
+
+A reading of the text as `text` is one unit, the text itself. A reading as `json.strings` is one unit per decoded
+string, or per run of array strings where they are joined by a space. Everything is computed at most once per text.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby
+
+from policykit.ir.document import Join, Within
+from policykit.text import View
+from policykit.text.json_strings import JsonString, strings_of
+
+Span = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A text that one match may lie in.
+
+    Character ``i`` was read from the code points ``starts[i]..ends[i]`` of the original (None: from ``i..i+1``).
+    ``seams`` are the indices of the spaces that join array strings; no part of the original's strings is behind them.
+    """
+
+    text: str
+    starts: Sequence[int] | None = None
+    ends: Sequence[int] | None = None
+    seams: tuple[int, ...] = ()
+
+    def span(self, i: int, j: int) -> Span:
+        """Where the characters ``[i, j)`` stand in the original; an empty range has no width there either."""
+        if self.starts is None or self.ends is None:
+            return i, j
+        if i >= j:
+            at = self.starts[i] if i < len(self.starts) else (self.ends[-1] if self.ends else 0)
+            return at, at
+        return self.starts[i], self.ends[j - 1]
+
+    def pieces(self, i: int, j: int) -> tuple[Span, ...]:
+        """The spans of ``[i, j)`` string by string: the seams are left out. Never empty."""
+        cuts = [i, *(cut for seam in self.seams if i <= seam < j for cut in (seam, seam + 1)), j]
+        parts = [(a, b) for a, b in zip(cuts[::2], cuts[1::2], strict=True) if a < b]
+        return tuple(self.span(a, b) for a, b in parts) or (self.span(i, i),)
+
+
+class SeenUnit:
+    """A unit on one view. Offsets are only computed where something was found."""
+
+    def __init__(self, unit: Unit, view: View) -> None:
+        self.unit = unit
+        self.text = view.apply(unit.text)
+        self._view = view
+
+    @cached_property
+    def _offsets(self) -> list[int]:
+        seen, offsets = self._view.apply_with_offsets(self.unit.text)
+        assert seen == self.text, "a view is one map"
+        return [int(at) for at in offsets]
+
+    def in_unit(self, start: int, end: int) -> Span:
+        """The unit's characters that ``[start, end)`` of the view was read from, from the first to the last."""
+        offsets = self._offsets
+        if start >= end:
+            at = offsets[start] if start < len(self.text) else len(self.unit.text)
+            return at, at
+        return offsets[start], offsets[end - 1] + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """All units of a reading on one view; ``whole`` is their concatenation: what it lacks, no unit has."""
+
+    units: tuple[SeenUnit, ...]
+    whole: str
+
+
+class Readings:
+    """One text as every matcher of a plan may read it. ``is_json`` says whether the plan's grammar makes it JSON."""
+
+    def __init__(self, text: str, is_json: bool) -> None:
+        self.text = text
+        self._is_json = is_json
+        self._units: dict[tuple[Within, Join], tuple[Unit, ...]] = {}
+        self._seen: dict[tuple[Within, Join, str], Seen] = {}
+
+    @cached_property
+    def has_strings(self) -> bool:
+        """Whether `json.strings` can be read: the grammar is JSON (then a truncated text counts), or the text is."""
+        return self._is_json or parses_as_json(self.text)
+
+    def resolve(self, within: Within) -> Within:
+        """`auto` as what it stands for here."""
+        if within is not Within.AUTO:
+            return within
+        return Within.JSON_STRINGS if self._is_json else Within.TEXT
+
+    def seen(self, within: Within, join: Join, view: View) -> Seen:
+        """The units of a reading on ``view``. Raises `ValueError` where a JSON string is no Unicode text."""
+        key = (within, join, view.name)
+        found = self._seen.get(key)
+        if found is None:
+            units = tuple(SeenUnit(unit, view) for unit in self._read(within, join))
+            found = self._seen[key] = Seen(units, "".join(unit.text for unit in units))
+        return found
+
+    def _read(self, within: Within, join: Join) -> tuple[Unit, ...]:
+        if within is not Within.JSON_STRINGS:
+            return (Unit(self.text),)
+        found = self._units.get((within, join))
+        if found is None:
+            found = self._units[within, join] = json_units(self._strings, join)
+        return found
+
+    @cached_property
+    def _strings(self) -> list[JsonString]:
+        strings = strings_of(self.text)
+        for string in strings:
+            if any("\ud800" <= char <= "\udfff" for char in string.content):
+                raise ValueError("a JSON string has an unpaired surrogate escape, which has no agreed meaning")
+        return strings
+
+
+def parses_as_json(text: str) -> bool:
+    """Whether a lenient reader takes ``text`` for one JSON value; a byte order mark, raw control characters and
+    numbers of any length are let pass, since another reader may let them pass too.
+
+    Raises `RecursionError` where the nesting is too deep to tell.
+    """
+    if not text.lstrip("\ufeff \t\r\n")[:1]:
+        return False
+    reader = json.JSONDecoder(parse_int=str, parse_float=str, strict=False)
+    try:
+        reader.decode(text.lstrip("\ufeff"))
+    except json.JSONDecodeError:
+        return False
+    return True
+
+
+def json_units(strings: Sequence[JsonString], join: Join) -> tuple[Unit, ...]:
+    """One unit per string; with `join: array` one per run of consecutive string elements of an array."""
+    if join is Join.NONE:
+        return tuple(_joined([string]) for string in strings)
+    lonely = [_joined([string]) for string in strings if string.array_run is None]
+    in_arrays = sorted((s for s in strings if s.array_run is not None), key=_run)
+    return (*lonely, *(_joined(list(run)) for _, run in groupby(in_arrays, key=_run)))
+
+
+def _run(string: JsonString) -> int:
+    assert string.array_run is not None
+    return string.array_run
+
+
+def _joined(strings: Sequence[JsonString]) -> Unit:
+    starts: list[int] = []
+    ends: list[int] = []
+    seams: list[int] = []
+    for string in strings:
+        if string is not strings[0]:
+            seams.append(len(starts))
+            starts.append(ends[-1] if ends else string.offsets[0])
+            ends.append(string.offsets[0])
+        starts += string.offsets[:-1]
+        ends += string.offsets[1:]
+    return Unit(" ".join(string.content for string in strings), starts, ends, tuple(seams))

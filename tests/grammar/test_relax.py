@@ -1,0 +1,175 @@
+"""What is weakened, where it is said, and that the mask still admits every valid instance."""
+
+import json
+from typing import Any
+
+import jsonschema
+import pytest
+
+from policykit.diagnostics import Place
+from policykit.grammar import CompiledGrammar, GrammarValidator, TokenTable, json_schema, matches
+from policykit.ir.plan import Level
+
+PLACE = Place("case.schema.json")
+D7 = "http://json-schema.org/draft-07/schema#"
+OBJECT = {"type": "object", "properties": {"a": {"type": "integer"}, "b": {"type": "integer"}}}
+CLOSED = {**OBJECT, "additionalProperties": False}
+
+# (schema, residue pointers, instances that the schema admits, instances that only the verifier refuses)
+CASES: dict[str, tuple[dict[str, Any], set[str], list[Any], list[Any]]] = {
+    "not": ({"type": "boolean", "not": {"const": True}}, {"/not"}, [False], [True]),
+    "oneOf overlapping": (
+        {"oneOf": [{"type": "integer", "multipleOf": 2}, {"type": "integer", "multipleOf": 3}]},
+        {"/oneOf"}, [2, 3, 9], [6],
+    ),
+    "oneOf disjoint": ({"oneOf": [{"type": "boolean"}, {"type": "null"}]}, set(), [True, None], []),
+    "one of two oneOf": (
+        {"type": "array", "prefixItems": [
+            {"oneOf": [{"type": "boolean"}, {"type": "null"}]},
+            {"oneOf": [{"enum": [1, 2]}, {"enum": [2, 3]}]},
+        ], "items": False, "minItems": 2},
+        {"/prefixItems/1/oneOf"}, [[None, 1]], [[None, 2]],
+    ),
+    "oneOf beside anyOf": (
+        {"anyOf": [{"type": "integer"}], "oneOf": [{"enum": [1, 2]}, {"enum": [2, 3]}]},
+        {"/oneOf"}, [1, 3], [2],
+    ),
+    "if/then/else": (
+        {**CLOSED, "if": {"required": ["a"]}, "then": {"required": ["b"]}, "else": {"maxProperties": 0}},
+        {"/if", "/then", "/else"}, [{}, {"a": 1, "b": 2}], [{"a": 1}, {"b": 1}],
+    ),
+    "dependentRequired": (
+        {**CLOSED, "dependentRequired": {"a": ["b"]}}, {"/dependentRequired"}, [{"b": 1}, {"a": 1, "b": 1}], [{"a": 1}],
+    ),
+    "dependentSchemas": (
+        {**CLOSED, "dependentSchemas": {"a": {"required": ["b"]}}}, {"/dependentSchemas"}, [{"b": 1}], [{"a": 1}],
+    ),
+    "dependencies": (
+        {"$schema": D7, **CLOSED, "dependencies": {"a": ["b"]}}, {"/dependencies"}, [{"b": 1}], [{"a": 1}],
+    ),
+    "uniqueItems": (
+        {"type": "array", "items": {"enum": [1, 2]}, "uniqueItems": True}, {"/uniqueItems"}, [[1, 2]], [[1, 1]],
+    ),
+    "uniqueItems false": ({"type": "array", "items": {"enum": [1, 2]}, "uniqueItems": False}, set(), [[1, 1]], []),
+    "contains": (
+        {"type": "array", "items": {"enum": [1, 2]}, "contains": {"const": 2}, "minContains": 2},
+        {"/contains", "/minContains"}, [[2, 1, 2]], [[1, 2]],
+    ),
+    "propertyNames": (
+        {"type": "object", "additionalProperties": {"const": 1}, "propertyNames": {"maxLength": 2}},
+        {"/propertyNames", ""}, [{"ab": 1}], [{"abc": 1}],
+    ),
+    "unevaluatedProperties": (
+        {**OBJECT, "unevaluatedProperties": False}, {"/unevaluatedProperties", ""}, [{"a": 1}], [{"c": 1}],
+    ),
+    "pattern with lookahead": (
+        {"type": "string", "pattern": "^(?!b)[ab]+$"}, {"/pattern"}, ["ab"], ["ba"],
+    ),
+    "one of two patterns": (
+        {"type": "array",
+         "prefixItems": [{"type": "string", "pattern": "^a+$"}, {"type": "string", "pattern": "^(?=a)"}],
+         "items": False, "minItems": 2},
+        {"/prefixItems/1/pattern"}, [["a", "ab"]], [["a", "b"]],
+    ),
+    "patternProperties that overlap": (
+        {"type": "object", "additionalProperties": False,
+         "patternProperties": {"^a": {"const": 1}, "b$": {"const": 1}}},
+        {"/patternProperties", "/additionalProperties", ""}, [{"a": 1, "b": 1}], [{"a": 2}, {"c": 1}],
+    ),
+    "minProperties": ({**CLOSED, "minProperties": 1, "maxProperties": 1}, None, [{"a": 1}], []),
+    "two of three properties": (
+        {"type": "object", "properties": {k: {"const": 1} for k in "abc"}, "additionalProperties": False,
+         "minProperties": 2},
+        {"/minProperties"}, [{"a": 1, "b": 1}], [{"a": 1}],
+    ),
+    "const beyond 2^53": ({"const": 9007199254740993}, {"/const"}, [9007199254740993], [9007199254740992]),
+    "maximum out of range": ({"type": "number", "minimum": 0, "maximum": 1e300}, {"/maximum", ""}, [1, 0.5], []),
+    "format with a calendar": ({"type": "string", "format": "date"}, {"/format"}, ["2024-02-29"], ["2023-02-29"]),
+    "format that is exact": ({"type": "string", "format": "ipv4"}, set(), ["127.0.0.1"], []),
+    "inside a definition": (
+        {"$ref": "#/$defs/d", "$defs": {"d": {"type": "boolean", "not": {"const": True}}}}, {"/$defs/d/not"},
+        [False], [True],
+    ),
+    "unreachable definition": ({"type": "boolean", "$defs": {"d": {"not": {}}}}, set(), [True], []),
+}  # fmt: skip
+
+
+def text_of(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_weakened_keywords_are_residue(name: str) -> None:
+    schema, pointers, valid, only_judged = CASES[name]
+    spec = json_schema(schema, PLACE)
+    found = {r.pointer for r in spec.residue} - {""}
+    if pointers is not None:
+        assert found == pointers - {""}
+    assert {e.name for e in spec.enforcements if e.level is Level.OUTPUT} == {r.pointer for r in spec.residue}
+    oracle = jsonschema.validators.validator_for(schema)(schema, format_checker=jsonschema.FormatChecker())
+    judge = GrammarValidator(spec)
+    for value in valid:
+        assert oracle.is_valid(value)
+        assert matches(spec, text_of(value)), value
+        assert judge.check(text_of(value)) == []
+    for value in only_judged:
+        assert not oracle.is_valid(value)
+        assert matches(spec, text_of(value)), "not residue after all"
+        assert judge.check(text_of(value))
+
+
+def test_rows_name_every_keyword_once() -> None:
+    schema = {"type": "object", "title": "t", "properties": {"a": {"type": "string", "format": "colour", "maxlen": 3}}}
+    spec = json_schema(schema, PLACE)
+    rows = {e.name: e.level for e in spec.enforcements if e.name}
+    assert rows == {
+        "/type": Level.DECODE,
+        "/properties": Level.DECODE,
+        "/properties/a/type": Level.DECODE,
+        "/properties/a/format": Level.OBSERVE,
+        "/properties/a/maxlen": Level.OBSERVE,
+    }
+
+
+def test_an_unknown_format_is_an_annotation_in_mask_and_verifier() -> None:
+    spec = json_schema({"type": "string", "format": "regex"}, PLACE)
+    assert matches(spec, '"("')
+    assert GrammarValidator(spec).check('"("') == []
+
+
+def test_siblings_of_a_reference_are_ignored_where_the_dialect_says_so() -> None:
+    schema = {
+        "definitions": {"d": {"type": "string"}},
+        "properties": {"a": {"$ref": "#/definitions/d", "maxLength": 1}},
+    }
+    old = json_schema({"$schema": D7, "type": "object", **schema}, PLACE)
+    new = json_schema({"type": "object", **schema}, PLACE)
+    assert (matches(old, '{"a":"xx"}'), matches(new, '{"a":"xx"}')) == (True, False)
+    assert not GrammarValidator(old).check('{"a":"xx"}')
+    assert GrammarValidator(new).check('{"a":"xx"}')
+
+
+def test_the_schema_cannot_switch_checks_off() -> None:
+    spec = json_schema({"type": "boolean", "x-guidance": {"lenient": True, "whitespace_flexible": True}}, PLACE)
+    assert not matches(spec, " true")
+
+
+@pytest.mark.parametrize("text", ['{"\\u0061":2}', '{"a":2}', '{"a": 1}', '{"\\u0062":1}'])
+def test_defined_names_have_one_spelling(text: str) -> None:
+    spec = json_schema({"type": "object", "properties": {"a": {"const": 1}}}, PLACE)
+    assert not matches(spec, text)
+
+
+def test_control_characters_of_a_constant_survive() -> None:
+    spec = json_schema({"const": "a\x01\x7f\n"}, PLACE)
+    assert matches(spec, '"a\\u0001\\u007f\\n"')
+    assert GrammarValidator(spec).check('"a\\u0001\\u007f\\n"') == []
+
+
+def test_branches_that_cannot_end_are_closed() -> None:
+    node = {"type": "object", "properties": {"next": {"$ref": "#/$defs/node"}}, "required": ["next"]}
+    spec = json_schema({"$defs": {"node": node}, "anyOf": [{"$ref": "#/$defs/node"}, {"const": 1}]}, PLACE)
+    assert matches(spec, "1")
+    assert not matches(spec, '{"next":')
+    table = TokenTable((*(bytes([i]) for i in range(256)), b"<end>"), frozenset({256}), (256,))
+    assert CompiledGrammar(spec, table).start().forced_bytes() == b"1"

@@ -1,0 +1,135 @@
+"""What cannot be judged is an error, and an error blocks."""
+
+import pytest
+
+from policykit.automata import Found
+from policykit.ir.document import Mode, Not, Phrases, Regexes, Within
+from policykit.text import View
+from policykit.verify import Verifier
+from policykit.verify.units import parses_as_json
+from tests.verify.build import mask, phrases, reading, rule
+
+
+class Crashing:
+    """Searches that fail in one phase with one exception, in place of the automata."""
+
+    def __init__(self, error: BaseException, phase: str) -> None:
+        self._error = error
+        self._phase = phase
+
+    def get(self, leaf: Phrases | Regexes, view: View) -> "Crashing":
+        return self
+
+    def may_find(self, view_text: str) -> bool:
+        if self._phase == "prefilter":
+            raise self._error
+        return True
+
+    def findall(self, view_text: str) -> list[Found]:
+        raise self._error
+
+
+RULES = (rule("a", phrases("aa")),)
+
+
+@pytest.mark.parametrize("phase", ["prefilter", "finder"])
+@pytest.mark.parametrize(
+    "error", [RuntimeError("boom"), RecursionError(), MemoryError(), AssertionError("x")], ids=repr
+)
+def test_a_crashing_check_blocks(error: Exception, phase: str) -> None:
+    verdict = Verifier(RULES, None, "", searches=Crashing(error, phase)).verify("harmless")
+    assert (verdict.decision, verdict.text, verdict.violations) == ("block", "", ())
+    (failed,) = verdict.errors
+    assert failed.rule == "a"
+    assert type(error).__name__ in failed.message
+
+
+def test_a_crash_below_a_negation_blocks() -> None:
+    rules = (rule("a", Not(phrases("aa"))),)
+    verdict = Verifier(rules, None, "", searches=Crashing(RuntimeError("boom"), "finder")).verify("aa")
+    assert (verdict.decision, len(verdict.errors)) == ("block", 1)
+
+
+def test_a_crash_hides_no_other_rule() -> None:
+    class CrashesOnA:
+        def get(self, leaf: Phrases | Regexes, view: View) -> "Crashing | Finds":
+            is_a = isinstance(leaf, Phrases) and leaf.phrases[0].text == "aa"
+            return Crashing(RuntimeError("boom"), "finder") if is_a else Finds()
+
+    class Finds:
+        def may_find(self, view_text: str) -> bool:
+            return True
+
+        def findall(self, view_text: str) -> list[Found]:
+            return [Found(0, 1, 0)]
+
+    rules = (rule("a", phrases("aa")), rule("b", phrases("bb")))
+    verdict = Verifier(rules, None, "", searches=CrashesOnA()).verify("x")
+    assert verdict.decision == "block"
+    assert verdict.rules == ("b",)
+    assert [failed.rule for failed in verdict.errors] == ["a"]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(1)], ids=repr)
+def test_an_exit_is_no_check_error(error: BaseException) -> None:
+    with pytest.raises(type(error)):
+        Verifier(RULES, None, "", searches=Crashing(error, "finder")).verify("harmless")
+
+
+def test_a_crashing_shadow_rule_is_named_and_changes_nothing() -> None:
+    rules = (rule("a", phrases("aa"), mode=Mode.SHADOW),)
+    verdict = Verifier(rules, None, "", searches=Crashing(RuntimeError("boom"), "finder")).verify("harmless")
+    assert (verdict.decision, verdict.text) == ("allow", "harmless")
+    assert [failed.rule for failed in verdict.errors] == ["a"]
+
+
+@pytest.mark.parametrize("text", ["\ud800", "aa\udfff", "a\udc80b"])
+def test_text_with_a_lone_surrogate_is_an_error(text: str) -> None:
+    verdict = Verifier((), None, "").verify(text)
+    assert (verdict.decision, verdict.text, len(verdict.errors)) == ("block", "", 1)
+
+
+@pytest.mark.parametrize("prefilter", [True, False])
+@pytest.mark.parametrize("text", ['["guar\\ud800anteed returns"]', '["\\udc00"]', '["\\ud83d\\ud83d"]'])
+def test_an_unpaired_surrogate_escape_is_an_error(text: str, prefilter: bool) -> None:
+    rules = (rule("j", phrases("guaranteed returns", read=reading(within=Within.JSON_STRINGS))),)
+    verdict = Verifier(rules, None, "", prefilter=prefilter).verify(text)
+    assert (verdict.decision, verdict.rules, [failed.rule for failed in verdict.errors]) == ("block", (), ["j"])
+
+
+def test_a_paired_surrogate_escape_is_a_character() -> None:
+    rules = (rule("j", phrases("\U0001f600", read=reading(within=Within.JSON_STRINGS))),)
+    (violation,) = Verifier(rules, None, "").verify('["\\ud83d\\ude00"]').violations
+    assert (violation.start, violation.end) == (2, 14)
+
+
+@pytest.mark.parametrize(("text", "decision"), [("é" * 5, "allow"), ("é" * 5 + "a", "block"), ("a" * 11, "block")])
+def test_the_size_is_bounded_in_bytes(text: str, decision: str) -> None:
+    verdict = Verifier((), None, "", max_bytes=10).verify(text)
+    assert verdict.decision == decision
+    assert bool(verdict.errors) == (decision == "block")
+
+
+def test_a_transform_that_outgrows_the_bound_blocks() -> None:
+    verdict = Verifier((rule("m", phrases("x"), mask("y" * 50)),), None, "", max_bytes=20).verify("a x")
+    assert (verdict.decision, verdict.text, len(verdict.errors)) == ("block", "", 1)
+
+
+def test_a_transform_of_an_absence_blocks() -> None:
+    verdict = Verifier((rule("m", Not(phrases("x")), mask()),), None, "").verify("y")
+    assert (verdict.decision, verdict.text, [failed.rule for failed in verdict.errors]) == ("block", "", ["m"])
+
+
+def test_nesting_too_deep_to_tell_blocks() -> None:
+    rules = (rule("j", phrases("x", read=reading(within=Within.JSON_STRINGS))),)
+    verdict = Verifier(rules, None, "").verify("[" * 200_000)
+    assert (verdict.decision, len(verdict.errors)) == ("block", 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("", False), ("  ", False), ("a", False), ("{", False), ('"a"', True), (" [1] ", True), ("1" * 9000, True),
+     ('{"a": Infinity}', True), ('["\n"]', True), ("\ufeff{}", True), ("{} {}", False), ("[1,]", False)],
+)  # fmt: skip
+def test_what_reads_as_json(text: str, expected: bool) -> None:
+    assert parses_as_json(text) is expected
