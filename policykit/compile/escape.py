@@ -1,7 +1,8 @@
-"""The proof that free text never traps: one short text that frees every automaton from every state.
+"""The proof that free text never traps: a short text that frees every automaton from every state.
 
 If after any text that the rules admit the same continuation is admitted too, and the text may end after it, then
-there are no dead ends. The states of an expression's automaton are enumerated, which also bounds them: an expression
+there are no dead ends. Where a few automata need another continuation in some states, those states are known, and
+the mask examines the tokens that lead to them. The states of an expression's automaton are enumerated, which also bounds them: an expression
 that needs more is refused. A phrase automaton needs no enumeration: a character that no phrase contains empties it.
 """
 
@@ -10,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from policykit.automata import FOUND, Automaton, PhraseAutomaton, run
+from policykit.automata.alphabet import PHRASE_WORD
 
 MAX_STATES = 10_000
 FRESH_WORDS = ("ꙮ", "龘", "Ꮿ", "z", "0")
@@ -70,24 +72,38 @@ def frees_phrases(automaton: PhraseAutomaton, text: str) -> bool:
     used = {s for node in automaton.trie.children for s in node} | {automaton.trie.separator}
     first = symbols[0]
     after = run(automaton, automaton.start, symbols)
-    is_word = automaton.step(automaton.start, first) == automaton.reference(automaton.step(automaton.start, first))
-    word = bool(automaton.alphabet.flags[first] & 1)
-    return first not in used and is_word and word and bool(after) and not automaton.end_found(after)
+    is_word = bool(automaton.alphabet.flags[first] & PHRASE_WORD)
+    return first not in used and is_word and bool(after) and not automaton.end_found(after)
 
 
-def common_escape(
+@dataclass(frozen=True, slots=True)
+class Escape:
+    """``text`` frees every automaton from every state, but for the ``fragile`` ones (by number), which it frees from
+    some: there the mask looks at each token whether this or another text frees all."""
+
+    text: str
+    fragile: tuple[int, ...]
+
+
+def best_escape(
     automata: Sequence[tuple[Automaton, frozenset[int] | None]], witnesses: Sequence[str] = ()
-) -> str | None:
-    """A text that frees all automata from all their states (None for a phrase automaton's), or None."""
+) -> Escape:
+    """The candidate that leaves the fewest automata fragile. States None: a phrase automaton's."""
+    best: Escape | None = None
     for text in candidates(witnesses):
-        if all(
-            frees(automaton, states, text)
-            if states is not None
-            else isinstance(automaton, PhraseAutomaton) and frees_phrases(automaton, text)
-            for automaton, states in automata
-        ):
-            return text
-    return None
+        fragile = tuple(i for i, (a, states) in enumerate(automata) if not _always_frees(a, states, text))
+        if best is None or len(fragile) < len(best.fragile):
+            best = Escape(text, fragile)
+        if not fragile:
+            break
+    assert best is not None, "there are candidates"
+    return best
+
+
+def _always_frees(automaton: Automaton, states: frozenset[int] | None, text: str) -> bool:
+    if states is not None:
+        return frees(automaton, states, text)
+    return isinstance(automaton, PhraseAutomaton) and frees_phrases(automaton, text)
 
 
 def shortest_match(automaton: Automaton, limit: int = MAX_STATES) -> str | None:

@@ -8,7 +8,7 @@ from typing import assert_never
 from policykit.automata import Automaton, PhraseAutomaton, run
 from policykit.automata.frames import InJoinedArrays, InStrings
 from policykit.compile.digest import bundle_digest, plan_digest
-from policykit.compile.escape import TooManyStates, common_escape, shortest_match, states_of
+from policykit.compile.escape import Escape, TooManyStates, best_escape, shortest_match, states_of
 from policykit.compile.product import Nothing, Safe, Trimmed, Undecided, analyse
 from policykit.compile.program import Formula, Literal, Program, UnitSpec, lower
 from policykit.compile.resolve import has_absence, is_effective, leaves, resolve
@@ -254,25 +254,40 @@ def _liveness(
 ) -> tuple[Liveness, str | None]:
     if not program.units:
         return Liveness(LivenessKind.ESCAPE, "no rule is in the mask; the grammar engine never traps by itself"), None
-    texts = [(_text_automaton(a), s) for a, s in zip(automata, states, strict=True)]
-    forbidding = [pair for spec, pair in zip(program.units, texts, strict=True) if spec.forbids]
-    escape = common_escape(forbidding, witnesses)
+    escape = _escape(program, automata, states, witnesses)
     if grammar is None:
-        if escape is not None:
-            return Liveness(LivenessKind.ESCAPE, f"from every state {escape!r} may follow and end the text"), None
-        return _bounded("no single text frees every rule"), None
+        return _escaping(LivenessKind.ESCAPE, "the text can always be ended", escape), None
     if program.requirements:
-        return _bounded("a rule asks for a text, and the grammar may have no place for it"), None
+        return _bounded("a rule asks for a text, and the grammar may have no place for it", escape), None
     scopes = {spec.within for spec in program.units}
     if isinstance(grammar.shape, JsonSites) and scopes == {Within.JSON_STRINGS}:
         return _string_liveness(grammar, grammar.shape, program, automata, escape, decode), None
     if isinstance(grammar.shape, Cfg) and scopes == {Within.TEXT}:
-        return _product_liveness(grammar, grammar.shape, [a for a, _ in forbidding], decode)
-    return _bounded("rules on the whole text over this kind of grammar are not analysed"), None
+        forbidding = [_text_automaton(a) for spec, a in zip(program.units, automata, strict=True) if spec.forbids]
+        return _product_liveness(grammar, grammar.shape, forbidding, decode, escape)
+    return _bounded("rules on the whole text over this kind of grammar are not analysed", escape), None
 
 
-def _bounded(why: str, *, resets: bool = False) -> Liveness:
-    return Liveness(LivenessKind.BOUNDED, why, HORIZON_BYTES, resets)
+def _escape(
+    program: Program,
+    automata: Sequence[Automaton],
+    states: Sequence[frozenset[int] | None],
+    witnesses: Sequence[str],
+) -> Escape:
+    """The best escape; ``fragile`` counts the program's units."""
+    forbidding = [i for i, spec in enumerate(program.units) if spec.forbids]
+    escape = best_escape([(_text_automaton(automata[i]), states[i]) for i in forbidding], witnesses)
+    return Escape(escape.text, tuple(forbidding[i] for i in escape.fragile))
+
+
+def _escaping(kind: LivenessKind, what: str, escape: Escape) -> Liveness:
+    per_step = f"; {len(escape.fragile)} expressions are examined per token" if escape.fragile else ""
+    why = f"{what}: {escape.text!r} frees every rule from every state{per_step}"
+    return Liveness(kind, why, escape=escape.text, fragile=escape.fragile)
+
+
+def _bounded(why: str, escape: Escape, *, resets: bool = False) -> Liveness:
+    return Liveness(LivenessKind.BOUNDED, why, HORIZON_BYTES, resets, escape.text, escape.fragile)
 
 
 def _string_liveness(
@@ -280,13 +295,11 @@ def _string_liveness(
     sites: JsonSites,
     program: Program,
     automata: Sequence[Automaton],
-    escape: str | None,
+    escape: Escape,
     decode: Sequence[ResolvedRule],
 ) -> Liveness:
     if any(spec.joined for spec in program.units):
-        return _bounded("joined arrays are not analysed")
-    if escape is None:
-        return _bounded("no single text frees every rule inside a string")
+        return _bounded("joined arrays are not analysed", escape)
     forbidden = _forbidden(program, automata, decode, Within.JSON_STRINGS)
     key = characters_key([f.automaton for f in forbidden])
     open_sites: list[str] = []
@@ -301,12 +314,17 @@ def _string_liveness(
         if result.can_always_close is not True:
             open_sites.append(result.why)
     if open_sites:
-        return _bounded(f"strings that may trap: {'; '.join(open_sites[:5])}", resets=True)
-    return Liveness(LivenessKind.RESETS, f"every string can be closed ({len(sites.strings)} restricted ones checked)")
+        return _bounded(f"strings that may trap: {'; '.join(open_sites[:5])}", escape, resets=True)
+    what = f"every string can be closed ({len(sites.strings)} restricted ones checked)"
+    return _escaping(LivenessKind.RESETS, what, escape)
 
 
 def _product_liveness(
-    grammar: GrammarSpec, cfg: Cfg, automata: Sequence[Automaton], decode: Sequence[ResolvedRule]
+    grammar: GrammarSpec,
+    cfg: Cfg,
+    automata: Sequence[Automaton],
+    decode: Sequence[ResolvedRule],
+    escape: Escape,
 ) -> tuple[Liveness, str | None]:
     result = analyse(cfg, automata)
     match result:
@@ -321,7 +339,7 @@ def _product_liveness(
                             "widen the grammar or the rules", related=blockers)]
             )  # fmt: skip
         case Undecided(why):
-            return _bounded(why), None
+            return _bounded(why, escape), None
         case _:
             assert_never(result)
 

@@ -20,7 +20,10 @@ ClassString = tuple[int, ...]
 class Group:
     """Shared symbols are the classes of the common alphabet, then the lexer's marks, then the vocabulary's tails."""
 
-    def __init__(self, vocabulary: Vocabulary, lexer: Lexer, view: View, automata: Sequence[Automaton]) -> None:
+    def __init__(
+        self, vocabulary: Vocabulary, lexer: Lexer, view: View, automata: Sequence[Automaton], escape: str = ""
+    ) -> None:
+        self._escape = escape
         self.vocabulary = vocabulary
         self.lexer = lexer
         self.view = view
@@ -33,7 +36,8 @@ class Group:
         """The i-th automaton bound to the vocabulary. ``automaton`` is a fresh copy of the one it was made with."""
         symbols, tails = self._specs[i]
         special = self.vocabulary.special_ids.difference(self.vocabulary.eos_ids)
-        return Unit(automaton, symbols, tails, self.vocabulary.size, sorted(special))
+        escape = automaton.alphabet.encode(self.view.apply(self._escape))
+        return Unit(automaton, symbols, tails, self.vocabulary.size, sorted(special), escape)
 
     def prepare(self, unit: Unit, mode: str) -> None:
         """Make the unit's masks of a lexer mode available."""

@@ -14,15 +14,18 @@ import numpy as np
 from policykit.automata import FOUND, run
 from policykit.constraint.group import Group
 from policykit.constraint.images import JsonLexer, Lexer, TextLexer, cut, on_view
+from policykit.compile.escape import candidates
 from policykit.compile.program import Every, Formula, Literal, Program, Some, UnitSpec
 from policykit.constraint.unit import Row, Unit
 from policykit.constraint.vocabulary import Vocabulary
 from policykit.ir.document import Within
+from policykit.ir.plan import Liveness
 from policykit.text import utf8, view
 
 MASK_BYTES = 96 << 20
 TABLE_BYTES = 96 << 20
 MAX_JOINTS = 50_000
+ESCAPES = candidates()
 _LENIENT = JsonLexer(strict=False)
 
 
@@ -79,9 +82,17 @@ class PolicyMachine:
     of text pass unchanged, the end of text is allowed where every rule lets the text end."""
 
     def __init__(
-        self, program: Program, vocabulary: Vocabulary, mask_bytes: int = MASK_BYTES, table_bytes: int = TABLE_BYTES
+        self,
+        program: Program,
+        vocabulary: Vocabulary,
+        liveness: Liveness | None = None,
+        *,
+        mask_bytes: int = MASK_BYTES,
+        table_bytes: int = TABLE_BYTES,
     ) -> None:
         self.program = program
+        self._escape = (liveness and liveness.escape) or ""
+        self._fragile = liveness.fragile if liveness else ()
         self.vocabulary = vocabulary
         self._table_bytes = table_bytes
         scopes = list(dict.fromkeys(_scope(spec) for spec in program.units))
@@ -92,6 +103,7 @@ class PolicyMachine:
         self._group_index = [list(self._groups).index(key) for key, _ in self._place]
         self.rows = RowCache(mask_bytes)
         self._reference_rows: dict[object, Row] = {}
+        self._escapable: dict[tuple[int, ...], bool] = {}
         self._joints: dict[tuple[bytes, tuple[str, ...], tuple[int, ...]], Joint] = {}
         self._epoch = self._new_epoch()
         self._eos = np.array(vocabulary.eos_ids, np.int64)
@@ -109,7 +121,7 @@ class PolicyMachine:
             place.append((key, len(members.setdefault(key, []))))
             members[key].append(spec)
         groups = {
-            key: Group(self.vocabulary, self._lexers[key[0]], view(key[1]), [spec.make() for spec in specs])
+            key: Group(self.vocabulary, self._lexers[key[0]], view(key[1]), [spec.make() for spec in specs], self._escape)
             for key, specs in members.items()
         }
         return groups, place
@@ -215,6 +227,7 @@ class PolicyMachine:
             self.rows.clear()
             self._reference_rows.clear()
             self._joints.clear()
+            self._escapable.clear()
 
     # ---- reading
 
@@ -380,6 +393,8 @@ class PolicyMachine:
             touched += 2
         if touched:
             self._check_tails(joint, row)
+        if self._fragile:
+            self._close_traps(joint, row)
         return row
 
     def _reference_row(self, modes: tuple[str, ...], references: tuple[int, ...]) -> Row:
@@ -401,18 +416,48 @@ class PolicyMachine:
             self.rows.put(key, row)
         return row
 
-    def open_mask(self, joint: Joint) -> Row:
-        """Tokens after which some rule does not let the text (or the JSON string) end at once, packed."""
-        joint = self.current(joint)
-        key = ("open", joint.modes, joint.states)
-        row = self.rows.get(key)
-        if row is None:
-            row = np.zeros_like(self._plain)
-            for i in self._forbids:
-                mode = self._prepared_mode(i, joint)
-                row |= joint.epoch.units[i].open_row(mode, joint.states[i])
-            self.rows.put(key, row)
+    def held_mask(self, joint: Joint, units: Sequence[int]) -> Row:
+        """Tokens after which the escape does not free one of these automata, packed."""
+        row = np.zeros_like(self._plain)
+        for i in units:
+            mode = self._prepared_mode(i, joint)
+            key = ("held", i, mode, joint.states[i])
+            held = self.rows.get(key)
+            if held is None:
+                held = joint.epoch.units[i].held_row(mode, joint.states[i])
+                self.rows.put(key, held)
+            row |= held
         return row
+
+    def open_mask(self, joint: Joint) -> Row:
+        """:meth:`held_mask` of all forbidding automata: tokens after which some rule holds on to the text."""
+        return self.held_mask(self.current(joint), self._forbids)
+
+    def _close_traps(self, joint: Joint, row: Row) -> None:
+        """Close tokens that lead a fragile automaton to where no known text frees all of them."""
+        held = np.unpackbits((row & self.held_mask(joint, self._fragile)).view(np.uint8), bitorder="little")
+        for token_id in np.flatnonzero(held).tolist():
+            after = self.advance(joint, token_id)
+            if after is not None and not self.can_escape(after):
+                row.view(np.uint32)[token_id >> 5] &= ~np.uint32(1 << (token_id & 31))
+
+    def can_escape(self, joint: Joint) -> bool:
+        """Whether one of the known texts is admitted here and may be the end (of the text, or of its JSON string)."""
+        joint = self.current(joint)
+        if joint.pending:
+            return True  # completions were tried when the character was begun
+        known = self._escapable.get(joint.states)
+        if known is None:
+            known = self._escapable[joint.states] = any(self._frees(joint, text) for text in ESCAPES)
+        return known
+
+    def _frees(self, joint: Joint, text: str) -> bool:
+        units = joint.epoch.units
+        for i in self._forbids:
+            unit = units[i]
+            if not unit.freed_by(joint.states[i], unit.automaton.alphabet.encode(self._group_of[i].view.apply(text))):
+                return False
+        return True
 
     def _prepared_mode(self, i: int, joint: Joint) -> str:
         mode = joint.modes[self._scope_of[i]]

@@ -39,7 +39,9 @@ class Tails:
 class Unit:
     """An automaton and its masks. ``symbols`` maps the shared symbols to this automaton's (-1: erased)."""
 
-    def __init__(self, automaton: Automaton, symbols: Ints, tails: Tails, size: int, free_ids: Sequence[int]) -> None:
+    def __init__(
+        self, automaton: Automaton, symbols: Ints, tails: Tails, size: int, free_ids: Sequence[int], escape: Sequence[int]
+    ) -> None:
         self.automaton = automaton
         self.symbols = symbols
         self.symbol_list: list[int] = symbols.tolist()
@@ -47,10 +49,11 @@ class Unit:
         self._single = tails.single(automaton.n_symbols)
         self._columns = automaton.n_symbols + len(tails.strings)
         self._size = size
+        self._escape = tuple(escape)
         self._free_ids = np.array(sorted(free_ids), np.int64)
         self._table = np.zeros((64, self._columns), np.int32)
         self._built = np.zeros(64, bool)
-        self._ends = np.zeros(64, bool)
+        self._fails = np.zeros(64, bool)  # [states]: the escape does not free the state
         self._tries: dict[str, TokenTrie] = {}
         self._token_ids: dict[str, Ints] = {}
         self._base: dict[tuple[str, int], Row] = {}
@@ -74,6 +77,11 @@ class Unit:
         """Whether some completion of the unfinished character leaves the state alive."""
         kind = int(self.tails.column[tail])
         return kind < 0 or any(run(self.automaton, state, s) for s in self.tails.strings[kind])
+
+    def freed_by(self, state: int, symbols: Sequence[int]) -> bool:
+        """Whether the automaton admits the symbols from this state and lets the text end after them."""
+        after = run(self.automaton, state, symbols)
+        return after != FOUND and not self.automaton.end_found(after)
 
     def _row(self, state: int) -> NDArray[np.int32]:
         """Successor on every symbol, then 1 or 0 for every kind of tail: can it still be completed?"""
@@ -103,10 +111,10 @@ class Unit:
             grown = max(2 * len(self._built), n_states)
             self._table = np.concatenate([self._table, np.zeros((grown - len(self._table), self._columns), np.int32)])
             self._built = np.concatenate([self._built, np.zeros(grown - len(self._built), bool)])
-            self._ends = np.concatenate([self._ends, np.zeros(grown - len(self._ends), bool)])
+            self._fails = np.concatenate([self._fails, np.zeros(grown - len(self._fails), bool)])
         self._table[state] = row
         self._built[state] = True
-        self._ends[state] = self.automaton.end_found(state)
+        self._fails[state] = not self.freed_by(state, self._escape)
 
     def _go(self, states: NDArray[np.int32], symbols: Ints) -> NDArray[np.int32]:
         """Successors of many states at once; rows are built on first use."""
@@ -171,25 +179,25 @@ class Unit:
         bits[self._free_ids] = 1
         return np.packbits(bits, bitorder="little").view(np.int32)
 
-    def open_row(self, mode: str, state: int) -> Row:
-        """Tokens after which the text could not end at once: a boundary is pending there. Packed like a mask."""
+    def held_row(self, mode: str, state: int) -> Row:
+        """Tokens after which the escape does not free the automaton, packed like a mask."""
         trie, ids = self._tries[mode], self._token_ids[mode]
         reference = self.automaton.reference(state) if state else state
         self._reference_row(mode, reference)
-        after = self._next[mode, reference]
+        after = self._next[mode, reference][ids]
         bits = np.zeros(-(-self._size // 32) * 32, bool)
-        known = ids[after[ids] > FOUND]
-        bits[known] = self._ending(after[known])
+        known = after > FOUND
+        bits[ids[known]] = self._held(after[known])
         for node, own in self._difference(mode, state, reference)[1] if state != reference else ():
             a = int(trie.begin[node])
-            bits[trie.order[a : a + self._own(trie, node)]] = self._ending(np.array([own]))[0]
+            bits[trie.order[a : a + self._own(trie, node)]] = self._held(np.array([own]))[0]
         return np.packbits(bits, bitorder="little").view(np.int32)
 
-    def _ending(self, states: NDArray[np.int32]) -> NDArray[np.bool_]:
+    def _held(self, states: NDArray[np.int32]) -> NDArray[np.bool_]:
         for state in np.unique(states).tolist():
             if state >= len(self._built) or not self._built[state]:
                 self._row(state)
-        return self._ends[states]
+        return self._fails[states]
 
     @staticmethod
     def _own(trie: TokenTrie, node: int) -> int:

@@ -76,12 +76,16 @@ class LivenessKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Liveness:
-    """``resets``: what is not proved lies inside single JSON strings, at whose end every rule starts anew."""
+    """``resets``: what is not proved lies inside single JSON strings, at whose end every rule starts anew.
+    ``escape``: a text that frees every rule, but for the ``fragile`` automata, from every state; tokens that lead
+    those to where it does not are examined one by one."""
 
     kind: LivenessKind
     why: str
     horizon_bytes: int | None = None
     resets: bool = False
+    escape: str | None = None
+    fragile: tuple[int, ...] = ()
 
 
 __all__ = [

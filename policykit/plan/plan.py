@@ -77,7 +77,7 @@ class Plan:
         """The masks of this plan for a model's vocabulary. Raises PolicyError if the plan has expired."""
         self.check_date()
         rules = tuple(rule for rule in self.spec.rules if rule.level == Level.DECODE)
-        machine = PolicyMachine(lower(rules), vocabulary)
+        machine = PolicyMachine(lower(rules), vocabulary, self.liveness)
         grammar = self.spec.grammar
         compiled = CompiledGrammar(grammar, vocabulary.table) if grammar else None
         trimmed = None

@@ -93,7 +93,7 @@ class Written:
 
 @pytest.mark.usefixtures("run")
 def test_the_step_shown_is_the_one_that_the_mask_divides(promises: str) -> None:
-    tokens = [bytes([b]) for b in range(256)] + [b"guaranteed", b" returns", b" work", b""]
+    tokens = [bytes([b]) for b in range(256)] + [b"guaranteed", b" returns!", b" work", b""]
     guaranteed, returns, work, end = 256, 257, 258, 259
     vocabulary = Vocabulary.from_tokens(tokens, [end])
     constraint = compile_plan(load_policies(promises)).constraint(vocabulary)
@@ -108,7 +108,7 @@ def test_the_step_shown_is_the_one_that_the_mask_divides(promises: str) -> None:
     assert moment.masked_mass == pytest.approx(0.6, abs=1e-3)
     step = step_of(moment, "p", (guaranteed, returns, end), vocabulary)
     assert step.written == "guaranteed"
-    assert step.candidates[0] == Candidate(" returns", pytest.approx(0.6), ("finance/promises#no-guarantees",))
+    assert step.candidates[0] == Candidate(" returns!", pytest.approx(0.6), ("finance/promises#no-guarantees",))
     assert step.candidates[1] == Candidate(" work", pytest.approx(0.3), ())
     kept = Batch((Written((guaranteed, work, end)),), 1.0)  # pyright: ignore[reportArgumentType]
     quiet = [np.eye(1, 260, k, np.float32) for k in (guaranteed, work, end)]

@@ -43,8 +43,8 @@ def test_a_plan_is_shown_as_a_table(run: Run, promises: str) -> None:
     done = run("explain", "--plan", "--policies", promises)
     assert done.status == 0
     rows = [line.split()[:2] for line in done.out.splitlines()]
-    assert ["decode", "finance/promises#no-guarantees"] in rows
-    assert ["stream", "finance/promises#mask-accounts"] in rows
+    at = rows.index(["finance/promises"])
+    assert rows[at + 1 : at + 3] == [["decode", "no-guarantees"], ["stream", "mask-accounts"]]
     assert "no date ends it" in done.out
     assert "cannot be generated" in done.out
 
