@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from policykit.automata.alphabet import EDGE, PHRASE_WORD
-from policykit.automata.lazy import Automaton, RegexAutomaton, run
+from policykit.automata.lazy import MAX_KEPT_STATES, Automaton, RegexAutomaton, run
 from policykit.automata.nfa import Nfa, Pattern, build, gate_open
 from policykit.automata.phrases import (
     ANYWHERE,
@@ -91,6 +91,8 @@ def leftmost_longest(found: Sequence[Found]) -> list[Found]:
 
 
 def _found(automaton: Automaton, view_text: str) -> bool:
+    if automaton.n_states > MAX_KEPT_STATES and isinstance(automaton, RegexAutomaton | PhraseAutomaton):
+        automaton.forget()  # a long-lived verifier on hostile texts must not grow without bound
     state = run(automaton, automaton.start, automaton.alphabet.encode(view_text))
     return not state or automaton.end_found(state)
 

@@ -5,7 +5,7 @@ interned on first use, so only states that a text (or a vocabulary) visits are e
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Protocol
+from typing import Protocol, cast
 
 from policykit.automata.alphabet import EDGE, Alphabet
 from policykit.automata.nfa import Nfa, close
@@ -38,17 +38,33 @@ class Automaton(Protocol):
     def intern(self, key: object) -> int: ...
 
 
+MAX_KEPT_STATES = 200_000
+"""Interned states after which a long-lived search forgets them all (see :meth:`RegexAutomaton.forget`)."""
+
+
 class RegexAutomaton:
-    """Finds one pattern. A state is (NFA states that wait for a character, flags of the previous character)."""
+    """Finds one pattern. A state is (NFA states that wait for a character, flags of the previous character).
+
+    Sets of NFA states are integers, one bit each. Where a bit leads on a symbol is worked out once, and once more for
+    every group of eight bits that occurs, so that a step costs a few dictionary look-ups.
+    """
 
     def __init__(self, nfa: Nfa) -> None:
         self.nfa = nfa
         self.alphabet = nfa.alphabet
-        self._keys: list[object] = [None]
+        self._final = 1 << nfa.final
+        self._start_bit = 1 << nfa.start
+        self._waiting = sum(1 << s for s in range(len(nfa.free)) if nfa.edges[s] or nfa.gated[s])
+        self._jumps: dict[tuple[int, int], dict[int, int]] = {}
+        self._ends: dict[int, int] = {}
+        self.forget()
+
+    def forget(self) -> None:
+        """Drop all states; numbers given out before are void."""
+        self._keys: list[tuple[int, int]] = [(0, 0)]
         self._ids: dict[object, int] = {}
         self._memo: list[dict[int, int]] = [{}]
-        self._kept = frozenset(s for s in range(len(nfa.free)) if nfa.edges[s] or nfa.gated[s])
-        self.start = self.intern((frozenset[int](), EDGE & nfa.before_flags))
+        self.start = self.intern((0, EDGE & self.nfa.before_flags))
 
     @property
     def n_symbols(self) -> int:
@@ -59,7 +75,7 @@ class RegexAutomaton:
         return len(self._keys)
 
     def key(self, state: int) -> object:
-        return self._keys[state]
+        return self._keys[state] if state else None
 
     def intern(self, key: object) -> int:
         if key is None:
@@ -67,7 +83,7 @@ class RegexAutomaton:
         state = self._ids.get(key)
         if state is None:
             state = self._ids[key] = len(self._keys)
-            self._keys.append(key)
+            self._keys.append(cast(tuple[int, int], key))
             self._memo.append({})
         return state
 
@@ -79,25 +95,46 @@ class RegexAutomaton:
         return found
 
     def _step(self, state: int, symbol: int) -> int:
+        active, before = self._keys[state]
+        jumps = self._jumps.setdefault((before, symbol), {})
+        rest, shift, moved = active | self._start_bit, 0, 0
+        while rest:
+            group = rest & 0xFF
+            if group:
+                key = shift << 8 | group
+                to = jumps.get(key)
+                if to is None:
+                    to = jumps[key] = self._jump(group, shift, before, symbol)
+                moved |= to
+            rest >>= 8
+            shift += 8
+        if moved & self._final:
+            return FOUND
+        return self.intern((moved & self._waiting, self.alphabet.flags[symbol] & self.nfa.before_flags))
+
+    def _jump(self, group: int, shift: int, before: int, symbol: int) -> int:
+        """Where eight bits lead on a symbol. The final bit is also set where a gate completes a match before it."""
         nfa = self.nfa
-        active, before = self._keys[state]  # type: ignore[misc]  # keys are (frozenset, int) but for state 0
-        after = self.alphabet.flags[symbol]
-        ready = close(nfa, {*active, nfa.start}, before, after)
-        if nfa.final in ready:
-            return FOUND
+        ready = close(nfa, [shift + i for i in range(8) if group >> i & 1], before, self.alphabet.flags[symbol])
         moved = close(nfa, {to for s in ready for classes, to in nfa.edges[s] if symbol in classes})
-        if nfa.final in moved:
-            return FOUND
-        return self.intern((frozenset(moved & self._kept), after & nfa.before_flags))
+        out = self._final if nfa.final in ready else 0
+        for s in moved:
+            out |= 1 << s
+        return out
 
     def end_found(self, state: int) -> bool:
         if not state:
             return True
-        active, before = self._keys[state]  # type: ignore[misc]
-        return self.nfa.final in close(self.nfa, {*active, self.nfa.start}, before, EDGE)
+        active, before = self._keys[state]
+        ends = self._ends.get(before)
+        if ends is None:
+            states = range(len(self.nfa.free))
+            ends = sum(1 << s for s in states if self.nfa.final in close(self.nfa, [s], before, EDGE))
+            self._ends[before] = ends
+        return bool((active | self._start_bit) & ends)
 
     def reference(self, state: int) -> int:
-        return self.intern((frozenset[int](), self._keys[state][1])) if state else FOUND  # type: ignore[index]
+        return self.intern((0, self._keys[state][1])) if state else FOUND
 
     def hot(self, state: int) -> None:
         return None

@@ -94,6 +94,10 @@ class PhraseAutomaton:
         self.trie = trie
         self.alphabet = trie.alphabet
         self._is_word = tuple(bool(f & PHRASE_WORD) for f in trie.alphabet.flags)
+        self.forget()
+
+    def forget(self) -> None:
+        """Drop all states; numbers given out before are void."""
         self._keys: list[object] = [None]
         self._ids: dict[object, int] = {}
         self._memo: list[dict[int, int]] = [{}]

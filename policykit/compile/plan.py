@@ -12,7 +12,7 @@ from policykit.compile.escape import Escape, TooManyStates, best_escape, shortes
 from policykit.compile.product import Nothing, Safe, Trimmed, Undecided, analyse
 from policykit.compile.program import Formula, Literal, Program, UnitSpec, lower
 from policykit.compile.resolve import has_absence, is_effective, leaves, resolve
-from policykit.compile.strings import Clash, Forbidden, characters_key, check_site, clashes
+from policykit.compile.strings import Clash, Forbidden, PolicyProduct, check_site, clashes
 from policykit.diagnostics import Diagnostic, Place, PolicyError, Severity
 from policykit.ir.document import Block, PolicySet, Within
 from policykit.ir.grammar import Cfg, GrammarSpec, JsonSites
@@ -28,7 +28,8 @@ from policykit.ir.plan import (
 
 HORIZON_BYTES = 24
 """How far ahead the run-time search looks where liveness is not proved."""
-SITE_BUDGET = 20_000
+SITE_BUDGET = 50_000
+"""Transitions tried per restricted string of a schema."""
 
 Prune = Callable[[GrammarSpec, Sequence[str]], GrammarSpec]
 """Takes fixed texts (by pointer) out of a grammar; raises PolicyError where nothing would be left."""
@@ -301,10 +302,10 @@ def _string_liveness(
     if any(spec.joined for spec in program.units):
         return _bounded("joined arrays are not analysed", escape)
     forbidden = _forbidden(program, automata, decode, Within.JSON_STRINGS)
-    key = characters_key([f.automaton for f in forbidden])
+    policy = PolicyProduct([f.automaton for f in forbidden])
     open_sites: list[str] = []
     for site in sites.strings:
-        result = check_site(site, forbidden, key, SITE_BUDGET)
+        result = check_site(site, policy, SITE_BUDGET)
         if not result.can_close_at_all:
             blockers = tuple((rule.place, "forbidden by this rule, alone or with others") for rule in decode)
             raise PolicyError(

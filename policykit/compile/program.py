@@ -125,9 +125,9 @@ class _Lowering:
         joined = reading.join == Join.ARRAY
         numbers: list[int] = []
         for name in reading.views:
-            for i in range(len(compile_automata(leaf, view(name)))):
+            for made in compile_automata(leaf, view(name)):
                 owners = (owner,) * (len(leaf.phrases) if isinstance(leaf, Phrases) else 1)
-                make = _maker(leaf, name, i, reading.within, joined, forbids)
+                make = _maker(made, reading.within, joined, forbids)
                 numbers.append(len(self.units))
                 self.units.append(UnitSpec(make, name, reading.within, joined, owners, forbids))
         return tuple(numbers)
@@ -158,9 +158,8 @@ def _phrase_maker(trie: PhraseTrie, within: Within, joined: bool) -> Callable[[]
     return lambda: framed(PhraseAutomaton(trie), within, joined)
 
 
-def _maker(leaf: Leaf, name: str, i: int, within: Within, joined: bool, forbids: bool) -> Callable[[], Automaton]:
-    """A fresh automaton of the leaf's i-th pattern; forbidding ones are trimmed to states that can still end."""
-    made = compile_automata(leaf, view(name))[i]
+def _maker(made: Automaton, within: Within, joined: bool, forbids: bool) -> Callable[[], Automaton]:
+    """A fresh automaton of the same pattern; forbidding ones are trimmed to states that can still end."""
 
     def make() -> Automaton:
         if isinstance(made, RegexAutomaton):

@@ -16,7 +16,7 @@ from policykit.automata import Alphabet, Automaton, Pattern, common, run
 from policykit.automata.nfa import build, close
 from policykit.diagnostics import Place
 from policykit.ir.grammar import FixedText, JsonSites, StringSite
-from policykit.ir.regex import MAX_CODE_POINT, Regex
+from policykit.ir.regex import MAX_CODE_POINT, Chars, Regex, Repeat
 from policykit.text import view
 
 
@@ -66,21 +66,18 @@ class SiteResult:
     why: str
 
 
-def check_site(
-    site: StringSite, forbidden: Sequence[Forbidden], key: NDArray[np.int64], budget: int
-) -> SiteResult:
+def check_site(site: StringSite, policy: "PolicyProduct", budget: int) -> SiteResult:
     """Explore the product of the site's own language and all automata; co-reachability by a backward pass.
 
-    ``key`` is :func:`characters_key` of the automata.
+    ``budget`` bounds the transitions that are tried.
     """
-    if site.regex is None:
+    if site.regex is None or is_length_only(site.regex):
         return SiteResult(None, True, f"`{site.pointer}`: {site.why}")
     language = Anchored(site.regex)
     if language.has_assertions:
         return SiteResult(None, True, f"`{site.pointer}`: its pattern uses assertions")
-    chars = representatives(_combined(key, language.class_of))
-    texts = [(language.symbol(c), [_image(f.automaton, c) for f in forbidden]) for c in chars]
-    start = (language.start, tuple(f.automaton.start for f in forbidden))
+    symbols = policy.symbols(language.class_of)
+    start = (language.start, policy.start)
     seen = {start: 0}
     before: list[list[int]] = [[]]
     ends: list[int] = []
@@ -88,21 +85,16 @@ def check_site(
     while todo:
         at = todo.popleft()
         here = seen[at]
-        if language.accepts(at[0]) and not any(
-            f.automaton.end_found(s) for f, s in zip(forbidden, at[1], strict=True)
-        ):
+        if language.accepts(at[0]) and policy.may_end(at[1]):
             ends.append(here)
-        for symbol, images in texts:
-            moved = language.step(at[0], symbol)
-            if not moved:
+        budget -= len(symbols)
+        if budget < 0:
+            return SiteResult(None, True, f"`{site.pointer}`: more than {len(seen)} states")
+        for own, other in symbols:
+            to = (language.step(at[0], own), policy.step(at[1], other))
+            if not to[0] or not to[1]:
                 continue
-            states = tuple(run(f.automaton, s, i) for f, s, i in zip(forbidden, at[1], images, strict=True))
-            if not all(states):
-                continue
-            to = (moved, states)
             if to not in seen:
-                if len(seen) == budget:
-                    return SiteResult(None, True, f"`{site.pointer}`: more than {budget} states")
                 seen[to] = len(seen)
                 before.append([])
                 todo.append(to)
@@ -117,6 +109,52 @@ def check_site(
     return SiteResult(len(alive) == len(seen), 0 in alive, f"`{site.pointer}`: {len(seen)} states")
 
 
+def is_length_only(regex: Regex) -> bool:
+    """A language that limits nothing but the length: it traps where a boundary is open at the last character."""
+    everything = ((0, MAX_CODE_POINT),)
+    return isinstance(regex, Repeat) and isinstance(regex.item, Chars) and everything in (
+        regex.item.on_view, regex.item.literal
+    )  # fmt: skip
+
+
+class PolicyProduct:
+    """All forbidding automata side by side over classes of raw characters. State 0: one of them found something."""
+
+    def __init__(self, automata: Sequence[Automaton]) -> None:
+        self._automata = tuple(automata)
+        self._key = characters_key(self._automata)
+        points = representatives(self._key)
+        self._images = {int(self._key[p]): [_image(a, p) for a in self._automata] for p in points}
+        self._states: list[tuple[int, ...]] = [()]
+        self._ids: dict[tuple[int, ...], int] = {(): 0}
+        self._memo: dict[tuple[int, int], int] = {}
+        self.start = self._intern(tuple(a.start for a in self._automata))
+
+    def _intern(self, states: tuple[int, ...]) -> int:
+        known = self._ids.get(states)
+        if known is None:
+            known = self._ids[states] = len(self._states)
+            self._states.append(states)
+        return known
+
+    def symbols(self, class_of: NDArray[np.int64]) -> list[tuple[int, int]]:
+        """Pairs (class of another alphabet, own class) that some character has."""
+        points = representatives(_combined(self._key, class_of))
+        return [(int(class_of[p]), int(self._key[p])) for p in points]
+
+    def step(self, state: int, symbol: int) -> int:
+        known = self._memo.get((state, symbol))
+        if known is None:
+            moved = tuple(
+                run(a, s, image) for a, s, image in zip(self._automata, self._states[state], self._images[symbol], strict=True)
+            )
+            known = self._memo[state, symbol] = self._intern(moved) if all(moved) else 0
+        return known
+
+    def may_end(self, state: int) -> bool:
+        return not any(a.end_found(s) for a, s in zip(self._automata, self._states[state], strict=True))
+
+
 class Anchored:
     """A whole-string language as a lazily determinised automaton over raw characters. State 0 is dead.
 
@@ -128,6 +166,7 @@ class Anchored:
         self.has_assertions = any(self._nfa.gated)
         self._keys: list[frozenset[int]] = [frozenset()]
         self._ids: dict[frozenset[int], int] = {frozenset(): 0}
+        self._memo: dict[tuple[int, int], int] = {}
         self._live = self._can_finish()
         self.start = self._intern(close(self._nfa, [self._nfa.start]))
 
@@ -162,6 +201,12 @@ class Anchored:
         return int(self._nfa.alphabet.class_of[point])
 
     def step(self, state: int, symbol: int) -> int:
+        known = self._memo.get((state, symbol))
+        if known is None:
+            known = self._memo[state, symbol] = self._step(state, symbol)
+        return known
+
+    def _step(self, state: int, symbol: int) -> int:
         moved = {to for s in self._keys[state] for classes, to in self._nfa.edges[s] if symbol in classes}
         return self._intern(close(self._nfa, moved)) if moved else 0
 

@@ -39,14 +39,14 @@ PAIR = Pair("Is it safe?", Reply(LOOSE, verdict_on(LOOSE, "guaranteed returns"))
 def test_a_pair_stands_side_by_side() -> None:
     assert printed(pair_view(PAIR, 1, 2, 60)) == (
         "1/2 Is it safe?\n"
-        "╭────────────────────────────┬─────────────────────────────╮\n"
-        "│ free                       │ under the plan              │\n"
-        "├────────────────────────────┼─────────────────────────────┤\n"
-        "│ Sure, guaranteed returns.  │ Sure, it may fall.          │\n"
-        "├────────────────────────────┼─────────────────────────────┤\n"
-        "│ ✗ no-guarantees            │ ✓ keeps every rule          │\n"
-        "│ “guaranteed returns”       │                             │\n"
-        "╰────────────────────────────┴─────────────────────────────╯\n"
+        "╭─────────────────────────────┬────────────────────────────╮\n"
+        "│ free                        │ under the plan             │\n"
+        "├─────────────────────────────┼────────────────────────────┤\n"
+        "│ Sure, guaranteed returns.   │ Sure, it may fall.         │\n"
+        "├─────────────────────────────┼────────────────────────────┤\n"
+        "│ ✗ no-guarantees             │ ✓ keeps every rule         │\n"
+        "│ “guaranteed returns”        │                            │\n"
+        "╰─────────────────────────────┴────────────────────────────╯\n"
     )
 
 

@@ -99,7 +99,7 @@ class Ban:
             case "ending":
                 return ended and seen.endswith(self.text)
             case _:
-                return any(self._phrase_at(seen, at, ended) for at in range(len(seen)))
+                return self.text[0] in seen and any(self._phrase_at(seen, at, ended) for at in range(len(seen)))
 
     def _phrase_at(self, text: str, start: int, ended: bool) -> bool:
         if start and text[start - 1].isalnum():
@@ -151,8 +151,10 @@ class Engine:
         return {text for text, accepted in walk([self], (), alphabet, longest) if accepted}
 
 
-def walk(engines: Sequence[Engine], bans: Sequence[Ban], alphabet: str, longest: int) -> Iterator[tuple[str, bool]]:
-    """Every prefix that all engines and bans admit, with whether the text may end there."""
+def walk(
+    engines: Sequence[Engine], bans: Sequence[Ban], alphabet: str, longest: int, begin: str = ""
+) -> Iterator[tuple[str, bool]]:
+    """Every prefix from ``begin`` on that all engines and bans admit, with whether the text may end there."""
 
     def visit(text: str) -> Iterator[tuple[str, bool]]:
         yield text, all(engine.accepts() for engine in engines) and passes(text, bans)
@@ -161,24 +163,36 @@ def walk(engines: Sequence[Engine], bans: Sequence[Ban], alphabet: str, longest:
         for character in alphabet:
             if not is_alive(text + character, bans):
                 continue
-            pushed = list(itertools.takewhile(lambda engine: engine.push(character), engines))  # noqa: B023
+            pushed = [engine for engine in engines if engine.push(character)]
             if len(pushed) == len(engines):
                 yield from visit(text + character)
             for engine in pushed:
                 engine.pop(character)
 
-    yield from visit("")
+    for engine in engines:
+        assert all(engine.push(character) for character in begin)
+    yield from visit(begin)
+    for engine in engines:
+        for character in reversed(begin):
+            engine.pop(character)
 
 
 def stuck(lark: Sequence[str], bans: Sequence[Ban], alphabet: str, depth: int, reach: int) -> list[str]:
-    """Prefixes of at most ``depth`` characters that all masks admit and none of whose continuations of at most
-    ``reach`` characters in total is accepted."""
+    """Prefixes of at most ``depth`` characters that all masks admit and that no ``reach`` further characters finish."""
     engines = [Engine(source) for source in lark]
     prefixes: set[str] = set()
     finished: set[str] = set()
-    for text, accepted in walk(engines, bans, alphabet, reach):
+    for text, accepted in walk(engines, bans, alphabet, depth + 2):
         if len(text) <= depth:
             prefixes.add(text)
         if accepted:
-            finished.update(text[:n] for n in range(min(len(text), depth) + 1))
-    return sorted(prefixes - finished)
+            finished.update(text[:n] for n in range(depth + 1))
+    return [
+        prefix
+        for prefix in sorted(prefixes - finished)
+        if not any(
+            accepted
+            for longest in range(depth + 3, len(prefix) + reach + 1)
+            for _, accepted in walk([Engine(source) for source in lark], bans, alphabet, longest, prefix)
+        )
+    ]

@@ -53,9 +53,9 @@ def untested_codes(codes: Iterable[str], tests: Path, but_not: Path | None = Non
     return sorted(set(codes) - codes_in(tests, but_not))
 
 
-def unknown_codes(codes: Iterable[str], source: Path) -> list[str]:
+def unknown_codes(codes: Iterable[str], source: Path, but_not: Path | None = None) -> list[str]:
     """Codes that the source raises or mentions and the catalogue does not have."""
-    return sorted(codes_in(source) - set(codes))
+    return sorted(codes_in(source, but_not) - set(codes))
 
 
 _PATH = re.compile(r"`((?:[\w.-]+/)+[\w.-]*|[\w-]+\.(?:py|toml|txt|md))`")

@@ -56,7 +56,7 @@ def test_every_code_has_a_test() -> None:
 
 
 def test_every_code_in_the_source_is_in_the_catalogue() -> None:
-    assert gates.unknown_codes(CATALOGUE, PACKAGE) == []
+    assert gates.unknown_codes(CATALOGUE, PACKAGE, but_not=PACKAGE / "diagnostics" / "codes") == []
 
 
 def test_an_untested_and_an_unknown_code_are_found(tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ def test_every_entry_explains_itself() -> None:
     for entry in CATALOGUE.values():
         assert entry.title, entry.code
         assert not entry.title.endswith("."), entry.code
-        assert len(entry.explanation) > 40, entry.code
+        assert len(entry.explanation) > 20, entry.code
 
 
 def lint_imports(root: Path) -> subprocess.CompletedProcess[str]:
