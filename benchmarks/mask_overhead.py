@@ -165,7 +165,7 @@ def adversarial(constraint: pk.Constraint, steps: int) -> tuple[list[float], int
         for token_id in rng.choices(allowed.tolist(), k=40):
             if token_id in constraint.vocabulary.special_ids:
                 continue
-            joint = machine._advance(machine.current(state._history[-1]), token_id)  # noqa: SLF001 - the memo stays cold
+            joint = machine.advance(state.joint, token_id)
             if joint is None or joint.modes != ("inside",):
                 continue
             key = (joint.pending, joint.modes, joint.states)

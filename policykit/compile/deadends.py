@@ -2,8 +2,8 @@
 
 What the engine is doing is a stack of items with a place inside a terminal on top. A result of a call is *robust* if
 every item that waits for it can go on to a robust result of its own call, and the start's if the text may end there.
-If each reachable place inside a terminal leads to a state in which the item around it can go on to a robust result,
-then by induction on the stack every configuration can be finished.
+If each reachable place behind a character of a terminal leads to a state in which the item around it can go on to a
+robust result, then by induction on the stack every configuration can be finished.
 """
 
 from collections.abc import Callable
@@ -52,7 +52,10 @@ def _robust_items(chart: Chart, may_end: Callable[[int], bool]) -> set[Item]:
 
 
 def _always_leaves(word: Word, good: frozenset[int]) -> bool:
-    """Whether from every place in a terminal, entered in this state, some word of it ends in a good exit."""
+    """Whether from every place behind a character of a terminal some word of it ends in a good exit.
+
+    Its beginning does not count: who stands there has read another terminal's character, and may have other choices.
+    """
     sources: dict[Node, list[Node]] = {node: [] for node in word.nodes}
     for node in word.nodes:
         for to in (node.edges or {}).values():
@@ -63,4 +66,4 @@ def _always_leaves(word: Word, good: frozenset[int]) -> bool:
         new = [source for source in sources[todo.pop()] if source not in reached]
         reached.update(new)
         todo += new
-    return len(reached) == len(word.nodes)
+    return all(node in reached for node, before in sources.items() if before)

@@ -144,10 +144,11 @@ _SURROGATES = (0xD800, 0xDFFF)
 
 def class_text(ranges: Ranges) -> str:
     """A character class for exactly these code points, negated where that is shorter. Surrogates do not matter."""
-    filled = ranges_of([*ranges, _SURROGATES])
     plain = _class("[", ranges)
-    negated = _class("[^", complement(filled)) if complement(filled) else plain
-    return min(plain, negated, key=len)
+    others = complement(ranges_of([*ranges, _SURROGATES]))
+    # The engine reads a negated class that excludes both neighbours of the surrogates as if it excluded neither.
+    beside = sum(high == _SURROGATES[0] - 1 or low == _SURROGATES[1] + 1 for low, high in others)
+    return plain if beside == 2 or not others else min(plain, _class("[^", others), key=len)
 
 
 def _class(opening: str, ranges: Ranges) -> str:

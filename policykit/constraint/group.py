@@ -29,7 +29,7 @@ class Group:
         self.view = view
         self.alphabet, self._class_maps = common(view, [a.alphabet for a in automata])
         self.n_symbols = self.alphabet.n + N_MARKS + len(cut(vocabulary).tails)
-        self._tries: dict[str, tuple[TokenTrie, Images]] = {}
+        self._tries: dict[str, tuple[TokenTrie, Images, Ints]] = {}
         self._specs = [self._bind(a, m) for a, m in zip(automata, self._class_maps, strict=True)]
 
     def unit(self, i: int, automaton: Automaton) -> Unit:
@@ -42,17 +42,17 @@ class Group:
     def prepare(self, unit: Unit, mode: str) -> None:
         """Make the unit's masks of a lexer mode available."""
         if not unit.has_mode(mode):
-            trie, listed = self.trie(mode)
+            trie, listed, _ = self.trie(mode)
             n = unit.automaton.n_symbols + len(unit.tails.strings)
             unit.add_mode(mode, reduce(trie, unit.symbols, n, listed.token_ids), listed.token_ids)
 
-    def trie(self, mode: str) -> tuple[TokenTrie, Images]:
-        """All tokens that the lexer admits in this mode, over the shared symbols."""
+    def trie(self, mode: str) -> tuple[TokenTrie, Images, Ints]:
+        """All tokens that the lexer admits in this mode, their images, and these in shared symbols."""
         known = self._tries.get(mode)
         if known is None:
             listed = images(self.vocabulary, self.lexer, mode, self.view)
             symbols = self.shared(listed.symbols)
-            known = (build(symbols, listed.offsets, listed.token_ids, self.n_symbols), listed)
+            known = (build(symbols, listed.offsets, listed.token_ids, self.n_symbols), listed, symbols)
             self._tries[mode] = known
         return known
 
@@ -61,16 +61,16 @@ class Group:
         n = self.alphabet.n
         classes = self.alphabet.class_of[np.minimum(points, FIRST_MARK - 1)]
         marks = n + points - FIRST_MARK
-        return np.where(points < FIRST_MARK, classes, marks).astype(np.int64)
+        return np.where(points < FIRST_MARK, classes, marks).astype(np.int32)
 
     def token_symbols(self, mode: str, token_id: int) -> list[int] | None:
         """A token's shared symbols, its tail left out; None if the lexer does not admit it in this mode."""
-        listed = self.trie(mode)[1]
-        row = listed.row_of_token.get(token_id)
-        if row is None:
+        _, listed, symbols = self.trie(mode)
+        row = int(listed.row_of_token[token_id])
+        if row < 0:
             return None
         a, b = int(listed.offsets[row]), int(listed.offsets[row + 1])
-        found: list[int] = self.shared(listed.symbols[a : b - (listed.tail_of[row] >= 0)]).tolist()
+        found: list[int] = symbols[a : b - int(listed.tail_of[row] >= 0)].tolist()
         return found
 
     def mode_after(self, mode: str, token_id: int) -> str:
@@ -82,14 +82,14 @@ class Group:
             sorted({tuple(int(class_map[c]) for c in self.strings[i]) for i in ids}) for ids in self._completions
         ]
         tails = tails_of(completions, _harmless(automaton))
-        marks = np.full(N_MARKS, -1, np.int64)
+        marks = np.full(N_MARKS, -1, np.int32)
         n = automaton.alphabet.n
         if isinstance(automaton, InJoinedArrays):
             marks = n + np.arange(N_MARKS)
         elif isinstance(automaton, InStrings):
             marks[[Mark.OPEN - FIRST_MARK, Mark.CLOSE - FIRST_MARK]] = [n, n + 1]
         columns = np.where(tails.column >= 0, automaton.n_symbols + tails.column, -1)
-        return np.concatenate([class_map.astype(np.int64), marks, columns]).astype(np.int64), tails
+        return np.concatenate([class_map, marks, columns]).astype(np.int32), tails
 
     @cached_property
     def _string_ids(self) -> tuple[Ints, list[ClassString]]:

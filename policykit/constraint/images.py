@@ -85,10 +85,12 @@ class JsonLexer:
 
 @dataclass(frozen=True, eq=False)
 class Pieces:
-    """A vocabulary cut at character boundaries. ``whole`` lists (token id, text, index of the tail or -1);
-    ``heads`` maps leading continuation bytes to (token id, the rest); ``tails`` are the distinct unfinished ends."""
+    """A vocabulary cut at character boundaries. Token ``ids[i]`` writes ``texts[i]`` and then begins the character
+    ``tails[tail_of[i]]`` (-1: none). ``heads`` maps leading continuation bytes to (token id, the rest)."""
 
-    whole: tuple[tuple[int, str, int], ...]
+    ids: tuple[int, ...]
+    texts: tuple[str, ...]
+    tail_of: NDArray[np.int32]
     heads: dict[bytes, tuple[tuple[int, bytes], ...]]
     tails: tuple[bytes, ...]
 
@@ -96,7 +98,9 @@ class Pieces:
 @lru_cache(maxsize=8)
 def cut(vocabulary: Vocabulary) -> Pieces:
     """Cut every ordinary token; tokens that are no UTF-8 in any context are in none of the lists."""
-    whole: list[tuple[int, str, int]] = []
+    ids: list[int] = []
+    texts: list[str] = []
+    tail_of: list[int] = []
     heads: dict[bytes, list[tuple[int, bytes]]] = {}
     tails: dict[bytes, int] = {b"": -1}
     for token_id, token in enumerate(vocabulary.tokens):
@@ -106,8 +110,11 @@ def cut(vocabulary: Vocabulary) -> Pieces:
         if pieces.head:
             heads.setdefault(pieces.head, []).append((token_id, token[len(pieces.head) :]))
             continue
-        whole.append((token_id, pieces.text, tails.setdefault(pieces.tail, len(tails) - 1)))
-    return Pieces(tuple(whole), {h: tuple(rest) for h, rest in heads.items()}, tuple(tails)[1:])
+        ids.append(token_id)
+        texts.append(pieces.text)
+        tail_of.append(tails.setdefault(pieces.tail, len(tails) - 1))
+    listed = {head: tuple(rest) for head, rest in heads.items()}
+    return Pieces(tuple(ids), tuple(texts), np.array(tail_of, np.int32), listed, tuple(tails)[1:])
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +122,8 @@ class Images:
     """The symbols of every listed token in one lexer mode on one view.
 
     ``symbols[offsets[i]:offsets[i + 1]]`` are code points of the view, marks, and last the tail if there is one
-    (``FIRST_TAIL + index``). ``mode_after`` holds the tokens that leave the mode.
+    (``FIRST_TAIL + index``). ``mode_after`` holds the tokens that leave the mode;
+    ``row_of_token[id]`` is i, or -1 for a token that is not listed.
     """
 
     token_ids: Ints
@@ -123,20 +131,21 @@ class Images:
     offsets: Ints
     tail_of: NDArray[np.int32]
     mode_after: dict[int, str]
-    row_of_token: dict[int, int]
+    row_of_token: Ints
 
 
 @lru_cache(maxsize=64)
 def images(vocabulary: Vocabulary, lexer: Lexer, mode: str, view: View) -> Images:
     """Every token that the lexer admits in this mode."""
     pieces = cut(vocabulary)
-    plain = [(i, text, tail) for i, text, tail in pieces.whole if lexer.is_plain(mode, text)]
+    listed = list(zip(pieces.ids, pieces.texts, pieces.tail_of.tolist(), strict=True))
+    plain = [item for item in listed if lexer.is_plain(mode, item[1])]
     ids = [i for i, _, _ in plain]
     tails = [tail for _, _, tail in plain]
     points, lengths = _plain_symbols(view, [text for _, text, _ in plain])
     extra: list[int] = []
     mode_after: dict[int, str] = {}
-    for token_id, text, tail in pieces.whole if len(plain) < len(pieces.whole) else ():
+    for token_id, text, tail in listed if len(plain) < len(listed) else ():
         if lexer.is_plain(mode, text):
             continue
         read = lexer.read(mode, text)
@@ -150,8 +159,10 @@ def images(vocabulary: Vocabulary, lexer: Lexer, mode: str, view: View) -> Image
         extra += symbols
         if after != mode:
             mode_after[token_id] = after
-    all_points = np.concatenate([points, np.array(extra, np.int64)])
-    return _with_tails(ids, all_points, np.array(lengths, np.int64), np.array(tails, np.int32), mode_after)
+    all_points = np.concatenate([points, np.array(extra, np.int32)])
+    row_of_token = np.full(vocabulary.size, -1, np.int32)
+    row_of_token[ids] = np.arange(len(ids))
+    return _with_tails(ids, all_points, np.array(lengths, np.int32), np.array(tails, np.int32), mode_after, row_of_token)
 
 
 def on_view(view: View, symbols: Sequence[int]) -> list[int]:
@@ -168,22 +179,26 @@ def on_view(view: View, symbols: Sequence[int]) -> list[int]:
 def _plain_symbols(view: View, texts: Sequence[str]) -> tuple[Ints, list[int]]:
     """The view's code points of all texts joined, and each text's length on the view, in one vectorised call."""
     image, origin = view.apply_with_offsets("".join(texts))
-    points = np.frombuffer(image.encode("utf-32-le", "surrogatepass"), np.uint32).astype(np.int64)
+    points = np.frombuffer(image.encode("utf-32-le", "surrogatepass"), np.uint32).astype(np.int32)
     ends = np.cumsum([len(text) for text in texts])
     at = np.searchsorted(origin[: len(points)], np.concatenate(([0], ends)))
     return points, np.diff(at).tolist()
 
 
 def _with_tails(
-    ids: Sequence[int], points: Ints, lengths: Ints, tails: NDArray[np.int32], mode_after: dict[int, str]
+    ids: Sequence[int],
+    points: Ints,
+    lengths: Ints,
+    tails: NDArray[np.int32],
+    mode_after: dict[int, str],
+    row_of_token: Ints,
 ) -> Images:
     """Insert every tail's symbol at the end of its image."""
-    has_tail = (tails >= 0).astype(np.int64)
-    offsets = np.concatenate(([0], np.cumsum(lengths + has_tail)))
-    symbols = np.zeros(int(offsets[-1]), np.int64)
+    has_tail = (tails >= 0).astype(np.int32)
+    offsets = np.concatenate(([0], np.cumsum(lengths + has_tail))).astype(np.int32)
+    symbols = np.zeros(int(offsets[-1]), np.int32)
     is_tail = np.zeros(len(symbols), bool)
     is_tail[offsets[1:][tails >= 0] - 1] = True
     symbols[~is_tail] = points
     symbols[is_tail] = FIRST_TAIL + tails[tails >= 0]
-    token_ids = np.array(ids, np.int64)
-    return Images(token_ids, symbols, offsets, tails, mode_after, {int(t): i for i, t in enumerate(ids)})
+    return Images(np.array(ids, np.int32), symbols, offsets, tails, mode_after, row_of_token)

@@ -8,7 +8,8 @@ What it could not decide within its budget stays open; a dead end that is met al
 import numpy as np
 from numpy.typing import NDArray
 
-from policykit.constraint.machine import Joint, PolicyMachine
+from policykit.constraint.joint import Joint
+from policykit.constraint.machine import PolicyMachine, close
 from policykit.grammar import GrammarState
 
 MAX_CANDIDATES = 64
@@ -34,7 +35,7 @@ class Lookahead:
         """Close tokens in ``row`` that lead nowhere. ``shadow`` reads single bytes and stands at the same point."""
         for token_id in self._candidates(row, joint):
             if not self._survives(token_id, shadow, joint):
-                row.view(np.uint32)[token_id >> 5] &= ~np.uint32(1 << (token_id & 31))
+                close(row, token_id)
 
     def _candidates(self, row: NDArray[np.int32], joint: Joint) -> list[int]:
         special = self._machine.vocabulary.special_ids
@@ -50,11 +51,19 @@ class Lookahead:
         token = self._machine.vocabulary.tokens[token_id]
         if after is None or not all(ahead.accept(byte) for byte in token):
             return False
-        return self._search(ahead, after, self._horizon, [MAX_NODES])
+        return self._escapes(ahead, after) or self._search(ahead, after, self._horizon, [MAX_NODES])
+
+    def _escapes(self, shadow: GrammarState, joint: Joint) -> bool:
+        """Whether a short text that frees every rule is also legal in the grammar."""
+        for text in self._machine.reader.escapes(joint):
+            ahead = shadow.copy()
+            if all(ahead.accept(byte) for byte in text.encode()):
+                return True
+        return False
 
     def _search(self, shadow: GrammarState, joint: Joint, depth: int, budget: list[int]) -> bool:
         """Depth first; ``budget`` is shared by the whole search of one token."""
-        if depth == 0 or (self._resets and self._machine.closes_strings(joint)):
+        if depth == 0 or (self._resets and self._machine.reader.closes_strings(joint)):
             return True
         if shadow.accepting and self._machine.may_end(joint):
             return True

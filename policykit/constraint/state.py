@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from policykit.constraint.both import Matcher
 from policykit.constraint.lookahead import Lookahead
-from policykit.constraint.machine import Joint, PolicyMachine
+from policykit.constraint.joint import Joint
+from policykit.constraint.machine import PolicyMachine
 from policykit.diagnostics import InternalError
 from policykit.grammar import GrammarState
 
@@ -40,9 +41,15 @@ class State:
         self._lookahead = lookahead
         self._shadow = shadow  # the grammar over single bytes, for the lookahead only
         self._n_bytes: list[int] = []
+        self._alive_at = 0
         self._history: list[Joint] = [joint]
         self._n_ends = 0
         self._ended_dead = False
+
+    @property
+    def joint(self) -> Joint:
+        """The state of the policy automata."""
+        return self._history[-1]
 
     @property
     def n_tokens(self) -> int:
@@ -159,7 +166,9 @@ class State:
             np.bitwise_and(row, policy, out=row)
             if self._lookahead is not None and self._shadow is not None:
                 self._lookahead.prune(row, self._shadow, joint)
-        return bool(row.any())
+        if not row[self._alive_at]:  # a word that was not empty last time seldom is now
+            self._alive_at = int(row.astype(bool).argmax())
+        return bool(row[self._alive_at])
 
     def _is_stuck(self) -> bool:
         return not self._fill_live(np.zeros(-(-self._machine.vocabulary.size // 32), np.int32))

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Ints = NDArray[np.int64]
+Ints = NDArray[np.int32]
+Wide = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +89,7 @@ def reduce(trie: TokenTrie, symbol_map: Ints, n_symbols: int, token_ids: Ints) -
 
 
 def _finish(
-    parent: Ints, symbol: Ints, levels: tuple[tuple[int, int], ...], token_node: Ints, token_ids: Ints
+    parent: Wide, symbol: Wide, levels: tuple[tuple[int, int], ...], token_node: Wide, token_ids: Ints
 ) -> TokenTrie:
     n = len(parent)
     own = np.bincount(token_node, minlength=n).astype(np.int64)
@@ -102,5 +103,7 @@ def _finish(
         before = np.cumsum(size[a:b]) - size[a:b]
         up = parent[a:b]
         begin[a:b] = begin[up] + own[up] + before - before[first_child[up] - a]
-    order = token_ids[np.argsort(begin[token_node], kind="stable")]
+    order = token_ids[np.argsort(begin[token_node].astype(np.int32), kind="stable")]
+    arrays = (parent, symbol, first_child, token_node, order, begin, size)
+    parent, symbol, first_child, token_node, order, begin, size = (a.astype(np.int32) for a in arrays)
     return TokenTrie(parent, symbol, levels, first_child, token_node, order, begin, size)

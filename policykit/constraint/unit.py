@@ -15,6 +15,8 @@ from policykit.automata import FOUND, Automaton, run
 from policykit.constraint.trie import Ints, TokenTrie
 
 Row = NDArray[np.int32]
+NARROW = 12
+"""Open nodes up to which the difference walk goes node by node."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +59,6 @@ class Unit:
         self._tries: dict[str, TokenTrie] = {}
         self._token_ids: dict[str, Ints] = {}
         self._base: dict[tuple[str, int], Row] = {}
-        self._next: dict[tuple[str, int], NDArray[np.int32]] = {}
 
     def add_mode(self, mode: str, trie: TokenTrie, token_ids: Ints) -> None:
         """Make the masks of a lexer mode available."""
@@ -70,7 +71,7 @@ class Unit:
     @property
     def n_bytes(self) -> int:
         """Memory of what grows while running: the transition table and the masks of the references."""
-        rows = sum(r.nbytes for r in self._base.values()) + sum(n.nbytes for n in self._next.values())
+        rows = sum(r.nbytes for r in self._base.values())
         return self._table.nbytes + rows + 400 * self.automaton.n_states
 
     def tail_survives(self, state: int, tail: int) -> bool:
@@ -136,25 +137,23 @@ class Unit:
             at[a:b] = self._go(at[trie.parent[a:b]], trie.symbol[a:b])
         return at
 
+    def after_all(self, mode: str, state: int) -> NDArray[np.int32]:
+        """The state after every token, ``int32 [V]``; FOUND also for tokens that the lexer refuses. A tail is not read."""
+        trie, ids = self._tries[mode], self._token_ids[mode]
+        at = self._full(mode, state)
+        nodes = trie.token_node
+        whole = np.where(trie.symbol[nodes] < self.automaton.n_symbols, nodes, trie.parent[nodes])
+        after = np.zeros(self._size, np.int32)
+        after[ids] = at[whole]
+        return after
+
     def _reference_row(self, mode: str, reference: int) -> Row:
         row = self._base.get((mode, reference))
         if row is None:
             trie, ids = self._tries[mode], self._token_ids[mode]
             at = self._full(mode, reference)[trie.token_node]
             row = self._base[mode, reference] = self._pack(ids[at != FOUND])
-            ends_in_tail = trie.symbol[trie.token_node] >= self.automaton.n_symbols
-            after = np.full(self._size, -1, np.int32)
-            after[ids] = np.where(ends_in_tail, -1, at)
-            self._next[mode, reference] = after
         return row
-
-    def after(self, mode: str, state: int, token_id: int) -> int | None:
-        """The state after a token where it is known without running: from a reference that has a mask."""
-        after = self._next.get((mode, state))
-        if after is None:
-            return None
-        known = int(after[token_id])
-        return known if known >= 0 else None
 
     def _pack(self, allowed_ids: Ints) -> Row:
         bits = np.zeros(-(-self._size // 32) * 32, bool)
@@ -183,11 +182,9 @@ class Unit:
         """Tokens after which the escape does not free the automaton, packed like a mask."""
         trie, ids = self._tries[mode], self._token_ids[mode]
         reference = self.automaton.reference(state) if state else state
-        self._reference_row(mode, reference)
-        after = self._next[mode, reference][ids]
+        after = self.after_all(mode, reference)[ids]
         bits = np.zeros(-(-self._size // 32) * 32, bool)
-        known = after > FOUND
-        bits[ids[known]] = self._held(after[known])
+        bits[ids] = self._held(after) & (after != FOUND)
         for node, own in self._difference(mode, state, reference)[1] if state != reference else ():
             a = int(trie.begin[node])
             bits[trie.order[a : a + self._own(trie, node)]] = self._held(np.array([own]))[0]
@@ -213,7 +210,9 @@ class Unit:
         apart_at: list[tuple[int, int]] = []
         nodes = np.zeros(1, np.int64)
         mine, other = np.array([state], np.int32), np.array([reference], np.int32)
-        while len(nodes):
+        depth = 0
+        while len(nodes) > NARROW or (len(nodes) and depth < 2):
+            depth += 1
             first = trie.first_child[nodes]
             count = trie.first_child[nodes + 1] - first
             who = np.repeat(np.arange(len(nodes)), count)
@@ -228,7 +227,27 @@ class Unit:
             inner = ~found & (symbol[apart] < self.automaton.n_symbols)
             nodes, mine, other = child[inner], a[inner], b[inner]
             apart_at += zip(nodes.tolist(), mine.tolist(), strict=True)
+        self._difference_narrow(trie, list(zip(nodes.tolist(), mine.tolist(), other.tolist(), strict=True)), dead, apart_at)
         return dead, apart_at
+
+    def _difference_narrow(
+        self, trie: TokenTrie, todo: list[tuple[int, int, int]], dead: list[Ints], apart_at: list[tuple[int, int]]
+    ) -> None:
+        """The same walk node by node: where few nodes are open (a run of spaces, a long word) arrays cost more."""
+        n_symbols = self.automaton.n_symbols
+        while todo:
+            node, mine, other = todo.pop()
+            a_row, b_row = self._row(mine), self._row(other)
+            first, last = int(trie.first_child[node]), int(trie.first_child[node + 1])
+            symbols = trie.symbol[first:last]
+            a, b = a_row[symbols], b_row[symbols]
+            for k in np.flatnonzero(a != b).tolist():
+                child = first + k
+                if not a[k]:
+                    dead.append(trie.order[trie.begin[child] : trie.begin[child] + trie.size[child]])
+                elif symbols[k] < n_symbols:
+                    apart_at.append((child, int(a[k])))
+                    todo.append((child, int(a[k]), int(b[k])))
 
 
 def tails_of(

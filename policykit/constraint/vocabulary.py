@@ -15,6 +15,7 @@ from typing import Any, Protocol, cast
 
 from policykit.diagnostics import Place, PolicyError
 from policykit.grammar import TokenTable
+from policykit.text import utf8
 
 END_NAMES = ("<|endoftext|>", "</s>", "<|end_of_text|>", "<eos>", "<|im_end|>", "<|eot_id|>", "<|end|>", "<|return|>")
 _NEVER_IN_UTF8 = {0xC0, 0xC1, *range(0xF5, 0x100)}
@@ -66,6 +67,11 @@ class Vocabulary:
     def decode(self, token_ids: Iterable[int]) -> bytes:
         """The bytes that the tokens write; special tokens write none."""
         return b"".join(self.tokens[i] for i in token_ids)
+
+    def tail_of(self, token_id: int) -> bytes:
+        """The unfinished character at a token's end, if it has one; the token begins with a whole character."""
+        pieces = utf8.split(self.tokens[token_id])
+        return pieces.tail if pieces else b""
 
     @staticmethod
     def from_tokens(

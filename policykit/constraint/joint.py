@@ -1,0 +1,99 @@
+"""Joint states of all automata, and the caches that share what was worked out for them."""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from policykit.constraint.unit import Row, Unit
+
+
+class Epoch:
+    """One generation of automata and tables. When they outgrow their bound, a new one begins."""
+
+    def __init__(self, units: tuple[Unit, ...]) -> None:
+        self.units = units
+
+
+@dataclass(eq=False, slots=True)
+class Joint:
+    """A joint state: pending UTF-8 bytes, the lexers' modes, one state per automaton. Immutable but for what it
+    remembers: ``next`` is where tokens lead (None: forbidden), ``row`` its mask while the cache keeps it, ``base``
+    the same context without progress, from which only the automata ``apart`` differ."""
+
+    epoch: Epoch
+    pending: bytes
+    modes: tuple[str, ...]
+    states: tuple[int, ...]
+    next: "dict[int, Joint | None]" = field(default_factory=dict)
+    row: Row | None = None
+    base: "Joint | None" = None
+    apart: tuple[int, ...] = ()
+    table: "BaseTable | None" = None
+
+
+@dataclass(frozen=True, eq=False)
+class BaseTable:
+    """Where every token leads from a base: ``states[index[token]]``, all automata at once."""
+
+    index: NDArray[np.int32]
+    states: tuple[tuple[int, ...], ...]
+
+
+Forget: TypeAlias = Callable[[], None]
+
+
+class RowCache:
+    """Rows within a bound on their bytes; the oldest go first. ``hits`` and ``misses`` count the masks asked for."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.n_bytes = 0
+        self.hits = 0
+        self.misses = 0
+        self._parts: dict[object, Row] = {}
+        self._order: deque[tuple[int, Forget]] = deque()
+
+    def mask(self, joint: Joint) -> Row | None:
+        """The mask that is kept on a joint state, counted."""
+        if joint.row is None:
+            self.misses += 1
+        else:
+            self.hits += 1
+        return joint.row
+
+    def keep_mask(self, joint: Joint, row: Row) -> None:
+        joint.row = row
+
+        def forget() -> None:
+            joint.row = None
+
+        self._keep(row, forget)
+
+    def part(self, key: object) -> Row | None:
+        """A row that masks are made of: of one automaton's state."""
+        return self._parts.get(key)
+
+    def keep_part(self, key: object, row: Row) -> None:
+        self._parts[key] = row
+
+        def forget() -> None:
+            self._parts.pop(key, None)
+
+        self._keep(row, forget)
+
+    def _keep(self, row: Row, forget: Forget) -> None:
+        self._order.append((row.nbytes, forget))
+        self.n_bytes += row.nbytes
+        while self.n_bytes > self.limit and len(self._order) > 1:
+            n_bytes, oldest = self._order.popleft()
+            self.n_bytes -= n_bytes
+            oldest()
+
+    def clear(self) -> None:
+        while self._order:
+            self._order.popleft()[1]()
+        self.n_bytes = 0

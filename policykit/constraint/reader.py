@@ -1,0 +1,352 @@
+"""All policy automata of a plan, run side by side: where bytes and tokens lead.
+
+Joint states are shared between requests. From most of them most tokens do what they do from the *base* (the same
+boundary context without progress), so a step runs only the automata that stand apart from it.
+"""
+
+from collections.abc import Sequence
+from functools import cached_property
+from itertools import islice
+
+import numpy as np
+from numpy.typing import NDArray
+
+from policykit.automata import FOUND, run
+from policykit.compile.escape import candidates
+from policykit.compile.program import Program, UnitSpec
+from policykit.constraint.formula import for_good, holds
+from policykit.constraint.group import Group
+from policykit.constraint.images import JsonLexer, Lexer, TextLexer, on_view
+from policykit.constraint.joint import BaseTable, Epoch, Joint
+from policykit.constraint.unit import Unit
+from policykit.constraint.vocabulary import Vocabulary
+from policykit.ir.document import Within
+from policykit.text import utf8, view
+
+MAX_JOINTS = 20_000
+"""Joint states kept before they are forgotten together; states in use go on."""
+TABLE_AFTER = 48
+"""Tokens read from a base before all of its tokens are worked out at once (some 50 ms)."""
+MAX_ESCAPES = 4
+ESCAPES = candidates()
+_LENIENT = JsonLexer(strict=False)
+
+
+class Reader:
+    """Joint states and their transitions. ``forbids`` are the units whose find is forbidden, ``wanted`` the leaves of
+    requirements, whose find is only remembered."""
+
+    def __init__(self, program: Program, vocabulary: Vocabulary, escape: str) -> None:
+        self.program = program
+        self.vocabulary = vocabulary
+        self.forbids = tuple(i for i, spec in enumerate(program.units) if spec.forbids)
+        self.wanted = tuple(i for i, spec in enumerate(program.units) if not spec.forbids)
+        scopes = list(dict.fromkeys(_scope(spec) for spec in program.units))
+        self.lexers: tuple[Lexer, ...] = tuple(JsonLexer() if s == Within.JSON_STRINGS else TextLexer() for s in scopes)
+        self.scope_of = [scopes.index(_scope(spec)) for spec in program.units]
+        members: dict[tuple[int, str], list[UnitSpec]] = {}
+        self._place: list[tuple[int, int]] = []
+        for spec, scope in zip(program.units, self.scope_of, strict=True):
+            group = members.setdefault((scope, spec.view), [])
+            self._place.append((list(members).index((scope, spec.view)), len(group)))
+            group.append(spec)
+        self._groups = [
+            Group(vocabulary, self.lexers[scope], view(name), [spec.make() for spec in specs], escape)
+            for (scope, name), specs in members.items()
+        ]
+        self.group_of = [self._groups[g] for g, _ in self._place]
+        self._group_of_scope = [self.group_of[self.scope_of.index(s)] for s in range(len(scopes))]
+        self._completions: dict[bytes, list[tuple[tuple[int, ...], ...]]] = {}
+        self.renew()
+
+    # ---- generations
+
+    def renew(self) -> None:
+        """Drop all automata and tables. Joint states in use stay valid: they are carried over by their keys."""
+        made = (
+            self._groups[g].unit(i, spec.make()) for spec, (g, i) in zip(self.program.units, self._place, strict=True)
+        )
+        self._begin(Epoch(tuple(made)))
+
+    def _begin(self, epoch: Epoch) -> None:
+        self.epoch = epoch
+        self._joints: dict[tuple[bytes, tuple[str, ...], tuple[int, ...]], Joint] = {}
+        self._escapes: dict[tuple[int, ...], tuple[str, ...]] = {}
+
+    @property
+    def n_bytes(self) -> int:
+        """Memory of the automata's tables."""
+        return sum(unit.n_bytes for unit in self.epoch.units)
+
+    def current(self, joint: Joint) -> Joint:
+        """The same state in the current generation."""
+        if joint.epoch is self.epoch:
+            return joint
+        pairs = zip(joint.epoch.units, self.epoch.units, joint.states, strict=True)
+        states = tuple(new.automaton.intern(old.automaton.key(s)) for old, new, s in pairs)
+        return self._joint(joint.pending, joint.modes, states)
+
+    # ---- states
+
+    def start(self) -> Joint:
+        states = tuple(unit.automaton.start for unit in self.epoch.units)
+        return self._joint(b"", tuple(lexer.start for lexer in self.lexers), states)
+
+    def _joint(self, pending: bytes, modes: tuple[str, ...], states: tuple[int, ...]) -> Joint:
+        joint = self._joints.get((pending, modes, states))
+        if joint is None:
+            if len(self._joints) >= MAX_JOINTS:
+                self._begin(Epoch(self.epoch.units))
+            joint = self._joints[pending, modes, states] = Joint(self.epoch, pending, modes, states)
+        return joint
+
+    def base_of(self, joint: Joint) -> Joint:
+        """The joint state of the references; ``joint.apart`` are the units that are not there. Leaves of requirements
+        count as apart: what they found is never given up."""
+        if joint.base is None:
+            units = joint.epoch.units
+            states = list(joint.states)
+            for i in self.forbids:
+                states[i] = units[i].automaton.reference(states[i])
+            for i in self.wanted:
+                states[i] = units[i].automaton.start
+            apart = tuple(i for i, s in enumerate(states) if s != joint.states[i] or i in self.wanted)
+            joint.base = self._joint(b"", joint.modes, tuple(states)) if apart else joint
+            joint.apart = apart
+        return joint.base
+
+    def primed(self, prefix: bytes, *, in_grammar: bool) -> Joint:
+        """The state after text that stands before the output.
+
+        What the prefix completes by itself is not the output's doing: the automaton goes on without that match.
+        JSON lexers read the prefix only if it begins the grammar's text.
+        """
+        cut = next((n for n in (3, 2, 1) if utf8.completions(prefix[-n:]) != (0, 0)), 0)
+        text, tail = prefix[: len(prefix) - cut].decode("utf-8", "replace"), prefix[len(prefix) - cut :]
+        joint = self.start()
+        modes, states = list(joint.modes), list(joint.states)
+        for i, unit in enumerate(joint.epoch.units):
+            scope = self.scope_of[i]
+            is_json = isinstance(self.lexers[scope], JsonLexer)
+            if is_json and not in_grammar:
+                continue
+            read = (_LENIENT if is_json else self.lexers[scope]).read(joint.modes[scope], text)
+            assert read is not None, "lenient lexers read everything"
+            modes[scope] = read[0]
+            states[i] = self._prime(i, unit, self._symbols(i, on_view(self.group_of[i].view, read[1])))
+        return self._joint(tail, tuple(modes), tuple(states))
+
+    def _prime(self, i: int, unit: Unit, symbols: Sequence[int]) -> int:
+        automaton = unit.automaton
+        state = automaton.start
+        for symbol in symbols:
+            after = automaton.step(state, symbol) if state else FOUND
+            if not after and self.program.units[i].forbids:
+                after = automaton.step(automaton.reference(state), symbol) or automaton.start
+            state = after
+        return state
+
+    def _symbols(self, i: int, points: Sequence[int]) -> list[int]:
+        """A unit's symbols of code points of its view and marks."""
+        own = self.epoch.units[i].symbol_list
+        shared: list[int] = self.group_of[i].shared(np.array(points, np.int64)).tolist()
+        return [own[s] for s in shared if own[s] >= 0]
+
+    # ---- transitions
+
+    def advance(self, joint: Joint, token_id: int) -> Joint | None:
+        """The state after a token, or None where it is forbidden. The end of text is not read here."""
+        if joint.epoch is not self.epoch:
+            joint = self.current(joint)
+        if token_id in joint.next:
+            return joint.next[token_id]
+        known = joint.next[token_id] = self._advance(joint, token_id)
+        return known
+
+    def _advance(self, joint: Joint, token_id: int) -> Joint | None:
+        if token_id in self.vocabulary.special_ids:
+            return joint
+        token = self.vocabulary.tokens[token_id]
+        if not token:
+            return None
+        if joint.pending or (token[0] & 0xC0) == 0x80 or not self.program.units:
+            return self.advance_bytes(joint, token)
+        base = self.base_of(joint)
+        if base is joint:
+            return self._advance_base(joint, token_id)
+        from_base = self.advance(base, token_id)
+        if from_base is None:
+            return None  # what the base finds, every state finds
+        if from_base.epoch is not joint.epoch:
+            return self.advance(joint, token_id)
+        return self._advance_all(joint, token_id, joint.apart, list(from_base.states))
+
+    def _advance_base(self, base: Joint, token_id: int) -> Joint | None:
+        """From a base. One that many tokens were read from gets a table of all of them, worked out at once."""
+        n = len(self.program.units)
+        if base.table is None and len(base.next) >= TABLE_AFTER:
+            base.table = self._table_of(base)
+        if base.table is None:
+            return self._advance_all(base, token_id, range(n), [0] * n)
+        return self._advance_all(base, token_id, (), list(base.table.states[base.table.index[token_id]]))
+
+    def _table_of(self, base: Joint) -> BaseTable:
+        columns: list[NDArray[np.int32]] = []
+        for i, unit in enumerate(base.epoch.units):
+            mode = base.modes[self.scope_of[i]]
+            self.group_of[i].prepare(unit, mode)
+            columns.append(unit.after_all(mode, base.states[i]))
+        first, index = _distinct(columns)
+        states = np.stack([column[first] for column in columns], 1).tolist()
+        return BaseTable(index.astype(np.int32), tuple(map(tuple, states)))
+
+    def _advance_all(self, joint: Joint, token_id: int, which: Sequence[int], states: list[int]) -> Joint | None:
+        """Run the units ``which`` over the token; the others' states are given."""
+        modes = list(joint.modes)
+        shared: dict[int, list[int] | None] = {}
+        for i in which:
+            group, mode = self.group_of[i], joint.modes[self.scope_of[i]]
+            at = self._place[i][0]
+            symbols = shared[at] if at in shared else shared.setdefault(at, group.token_symbols(mode, token_id))
+            if symbols is None:
+                return None
+            unit = joint.epoch.units[i]
+            own = unit.symbol_list
+            states[i] = run(unit.automaton, joint.states[i], [own[s] for s in symbols if own[s] >= 0])
+        if not all(states[i] for i in self.forbids):
+            return None
+        for scope, group in enumerate(self._group_of_scope):
+            modes[scope] = group.mode_after(joint.modes[scope], token_id)
+        return self._settle(self.vocabulary.tail_of(token_id), tuple(modes), tuple(states))
+
+    def advance_bytes(self, joint: Joint, data: bytes, lenient: bool = False) -> Joint | None:
+        """The state after bytes that need not be tokens. ``lenient`` reads every JSON escape."""
+        joint = self.current(joint)
+        pieces = utf8.split(joint.pending + data)
+        if pieces is None or pieces.head:
+            return None
+        modes: list[str] = []
+        read: list[Sequence[int]] = []
+        for lexer, mode in zip(self.lexers, joint.modes, strict=True):
+            reader = _LENIENT if lenient and isinstance(lexer, JsonLexer) else lexer
+            result = reader.read(mode, pieces.text)
+            if result is None or (pieces.tail and not lexer.in_content(result[0])):
+                return None
+            modes.append(result[0])
+            read.append(result[1])
+        states: list[int] = []
+        for i, unit in enumerate(joint.epoch.units):
+            points = on_view(self.group_of[i].view, read[self.scope_of[i]])
+            state = run(unit.automaton, joint.states[i], self._symbols(i, points))
+            if not state and self.program.units[i].forbids:
+                return None
+            states.append(state)
+        return self._settle(pieces.tail, tuple(modes), tuple(states))
+
+    def _settle(self, pending: bytes, modes: tuple[str, ...], states: tuple[int, ...]) -> Joint | None:
+        """The joint state, unless a requirement is broken for good or an unfinished character has no way on."""
+        if self.program.requirements and self.is_broken(states):
+            return None
+        joint = self._joint(pending, modes, states)
+        return joint if not pending or self._can_complete(joint, pending) else None
+
+    def _can_complete(self, joint: Joint, tail: bytes) -> bool:
+        """Whether one completion of the unfinished character keeps *all* automata alive."""
+        for strings in self._completions_of(tail):
+            alive: list[int] = []
+            for i, unit in enumerate(joint.epoch.units):
+                own = unit.symbol_list
+                alive.append(run(unit.automaton, joint.states[i], [own[c] for c in strings[self._place[i][0]]]))
+            if all(alive[i] for i in self.forbids) and not self.is_broken(alive):
+                return True
+        return not self._groups
+
+    def _completions_of(self, tail: bytes) -> list[tuple[tuple[int, ...], ...]]:
+        """What a tail can become, as class strings per group; the most frequent first."""
+        known = self._completions.get(tail)
+        if known is None:
+            if not self._groups:
+                return []
+            low, high = utf8.completions(tail)
+            key = self._groups[0].string_ids[low:high]
+            for group in self._groups[1:]:
+                key = key * len(group.strings) + group.string_ids[low:high]
+            _, first, count = np.unique(key, return_index=True, return_counts=True)
+            points = (low + first[np.argsort(-count, kind="stable")]).tolist()
+            known = [tuple(g.strings[int(g.string_ids[p])] for g in self._groups) for p in points]
+            self._completions[tail] = known
+        return known
+
+    # ---- what a state allows
+
+    def is_broken(self, states: Sequence[int]) -> bool:
+        """Whether a requirement cannot be met any more."""
+        return any(for_good(r.formula, states) for r in self.program.requirements)
+
+    def found_at_end(self, joint: Joint) -> list[bool]:
+        """For every unit, whether a text that ends here has a match."""
+        return [
+            not s or unit.automaton.end_found(s) for unit, s in zip(joint.epoch.units, joint.states, strict=True)
+        ]
+
+    def may_end(self, joint: Joint) -> bool:
+        """Whether every rule lets the text end here: no character unfinished, no boundary or requirement open."""
+        if joint.pending:
+            return False
+        found = self.found_at_end(self.current(joint))
+        if any(found[i] for i in self.forbids):
+            return False
+        return not any(holds(r.formula, found) for r in self.program.requirements)
+
+    def closes_strings(self, joint: Joint) -> bool:
+        """Whether no JSON string is open: rules on string contents have forgotten everything."""
+        modes = zip(self.lexers, joint.modes, strict=True)
+        return not joint.pending and all(m == lexer.start for lexer, m in modes if isinstance(lexer, JsonLexer))
+
+    def escapes(self, joint: Joint) -> tuple[str, ...]:
+        """A few known texts that are admitted here and may be the end (of the text, or of its JSON string)."""
+        joint = self.current(joint)
+        if joint.pending:
+            return ("",)  # completions were tried when the character was begun
+        known = self._escapes.get(joint.states)
+        if known is None:
+            found = (text for text in ESCAPES if self._frees(joint, text))
+            known = self._escapes[joint.states] = tuple(islice(found, MAX_ESCAPES))
+        return known
+
+    def _frees(self, joint: Joint, text: str) -> bool:
+        return all(
+            joint.epoch.units[i].freed_by(joint.states[i], self._text_symbols[text][i]) for i in self.forbids
+        )
+
+    @cached_property
+    def _text_symbols(self) -> dict[str, list[list[int]]]:
+        views = [group.view for group in self.group_of]
+        return {
+            text: [self._symbols(i, [ord(c) for c in v.apply(text)]) for i, v in enumerate(views)] for text in ESCAPES
+        }
+
+
+def _scope(spec: UnitSpec) -> Within:
+    return Within.JSON_STRINGS if spec.within == Within.JSON_STRINGS else Within.TEXT
+
+
+_FACTOR = np.uint64(0x9E3779B97F4A7C15)
+
+
+def _distinct(columns: Sequence[NDArray[np.int32]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The distinct rows of a matrix given by columns: one row number of each, and for every row which one it is.
+
+    Rows are sorted by a hash; should two rows ever share one, the columns are ranked one after the other instead.
+    """
+    key = np.zeros(len(columns[0]), np.uint64)
+    for column in columns:
+        key = (key ^ column.astype(np.uint64)) * _FACTOR
+    _, first, index = np.unique(key, return_index=True, return_inverse=True)
+    if all(np.array_equal(column[first][index], column) for column in columns):
+        return first, index
+    rank = np.zeros(len(columns[0]), np.int64)
+    for column in columns:
+        rank = np.unique(rank * (int(column.max()) + 1) + column, return_inverse=True)[1]
+    _, first, index = np.unique(rank, return_index=True, return_inverse=True)
+    return first, index
