@@ -13,6 +13,7 @@ from policykit.constraint import Constraint, State, Vocabulary
 
 N_CLOSED = 5
 N_OPEN = 5
+MIN_MASKED = 0.1  # less than this is no step to look at
 
 Probabilities = NDArray[np.float32]
 
@@ -58,14 +59,14 @@ def _moments(
 
 
 def interesting(free: Batch, steps: Sequence[Probabilities], constraint: Constraint) -> Moment | None:
-    """The step whose probability the mask divides most evenly, so that both sides show; None if it never closed any."""
+    """The step whose probability the mask divides most evenly, so that both sides show; None if it closed little."""
     moments = [
         moment
         for row, generation in enumerate(free.generations)
         for moment in _moments(row, generation.token_ids, steps, constraint.start(), constraint.vocabulary.size)
     ]
-    best = max(moments, key=lambda moment: moment.masked_mass * (1 - moment.masked_mass), default=None)
-    return best if best and best.masked_mass > 0.01 else None
+    closing = (moment for moment in moments if moment.masked_mass >= MIN_MASKED)
+    return min(closing, key=lambda moment: abs(moment.masked_mass - 0.5), default=None)
 
 
 def step_of(moment: Moment, prompt: str, token_ids: Sequence[int], vocabulary: Vocabulary) -> Step:

@@ -141,9 +141,9 @@ def step_view(step: Step) -> Group:
     tail = _safe(step.written)
     tail = f"…{tail[-72:]}" if len(tail) > 72 else tail
     where = Text.assemble((_safe(step.prompt), "dim"), "\n", (tail, "italic"), ("▌", "bold"), "\n")
-    total = Text.assemble(
-        "\nAll closed tokens together hold ", (f"{step.masked_mass:.1%}", "bold"), " of the probability."
-    )
+    mass = (f"{step.masked_mass:.2%}", "bold")
+    total = Text.assemble("\nAll closed tokens together hold ", mass, " of the probability.")
+    total.append("\nA mask closes tokens; what was written before them stays, also where no good word is left.", "dim")
     return Group(where, table, total)
 
 

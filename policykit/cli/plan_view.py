@@ -9,6 +9,8 @@ from policykit.cli.render import counted
 from policykit.ir.plan import Enforcement, Level, Liveness
 from policykit.plan import Plan
 
+MAX_NAME = 56  # cells of a name that are kept together; a longer JSON pointer is folded
+
 LEVEL_STYLE: dict[Level, str] = {
     Level.DECODE: "bold green",
     Level.STREAM: "cyan",
@@ -31,19 +33,23 @@ def _owner(row: Enforcement) -> str:
     return row.name.partition("#")[0] if row.subject == "rule" else row.subject
 
 
+def _shown_name(row: Enforcement) -> str:
+    return "  " + (row.name.rpartition("#")[2] if row.subject == "rule" else row.name or "(the whole)")
+
+
 def enforcement_table(enforcements: tuple[Enforcement, ...]) -> Table:
     """One row per rule and per grammar keyword, under the name of its document; strongest level first in each."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 2, 0, 0))
     table.add_column("level", no_wrap=True)
-    table.add_column("rule or keyword", overflow="fold")
+    longest = max((len(_shown_name(row)) for row in enforcements), default=0)
+    table.add_column("rule or keyword", overflow="fold", min_width=min(longest, MAX_NAME))
     table.add_column("why there", overflow="fold", ratio=1)
     order = list(Level)
     for owner in dict.fromkeys(map(_owner, enforcements)):
         table.add_row("", Text(owner, "bold"))
         rows = [row for row in enforcements if _owner(row) == owner]
         for row in sorted(rows, key=lambda row: order.index(row.level)):
-            name = row.name.rpartition("#")[2] if row.subject == "rule" else row.name or "(the whole)"
-            table.add_row(Text(row.level.value, LEVEL_STYLE[row.level]), Text(f"  {name}"), Text(row.why))
+            table.add_row(Text(row.level.value, LEVEL_STYLE[row.level]), Text(_shown_name(row)), Text(row.why))
     return table
 
 

@@ -8,6 +8,7 @@ Policy states that agree on every symbol that may come next (and on the end of t
 so one stands for all: after a literal or a separator hundreds of states become one.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from policykit.compile.indexed import IndexedCfg, Part, members, symbol_sets
@@ -18,13 +19,15 @@ from policykit.compile.symbols import DEAD, Budget, JointSymbols, PolicyStates
 @dataclass(eq=False, slots=True)
 class Node:
     """State ``at`` of a terminal with a policy state. ``exit`` is the state in which the terminal is left here, if a
-    word of it ends here. Edges lead over one symbol; symbols with which a policy finds something have none."""
+    word of it ends here. Edges lead over one symbol, to ``onward``; symbols with which a policy finds something have none.
+    """
 
     lexeme: int
     at: int
     state: int
     exit: int | None
-    edges: "dict[int, Node] | None" = None
+    edges: "dict[int, Node]" = field(default_factory=dict[int, "Node"])
+    onward: "tuple[Node, ...] | None" = None
 
 
 @dataclass(eq=False, slots=True)
@@ -34,6 +37,20 @@ class Word:
     start: Node
     nodes: tuple[Node, ...]
     results: tuple[int, ...]
+
+    def leading_to(self, exits: Collection[int]) -> set[Node]:
+        """The nodes from which one of these exits can be reached."""
+        sources: dict[Node, list[Node]] = {node: [] for node in self.nodes}
+        for node in self.nodes:
+            for to in node.onward or ():
+                sources[to].append(node)
+        todo = [node for node in self.nodes if node.exit in exits]
+        found = set(todo)
+        while todo:
+            new = [source for source in sources[todo.pop()] if source not in found]
+            found.update(new)
+            todo += new
+        return found
 
 
 @dataclass(eq=False, slots=True)
@@ -185,7 +202,7 @@ class Chart:
             nodes = [start]
             seen = {start}
             for node in nodes:  # grows while it is read
-                new = [to for to in dict.fromkeys(self._edges(node).values()) if to not in seen]
+                new = [to for to in self._onward(node) if to not in seen]
                 seen.update(new)
                 nodes += new
             results = dict.fromkeys(node.exit for node in nodes if node.exit is not None)
@@ -203,11 +220,11 @@ class Chart:
             node = self._nodes[lexeme, at, state] = Node(lexeme, at, state, left)
         return node
 
-    def _edges(self, node: Node) -> dict[int, Node]:
-        if node.edges is None:
-            node.edges = {}
+    def _onward(self, node: Node) -> tuple[Node, ...]:
+        if node.onward is None:
             for symbol, to in self.grammar.lexemes[node.lexeme].onward[node.at].items():
                 state = self._policies.step(node.state, symbol)
                 if state != DEAD:
                     node.edges[symbol] = self._node(node.lexeme, to, state)
-        return node.edges
+            node.onward = tuple(dict.fromkeys(node.edges.values()))
+        return node.onward

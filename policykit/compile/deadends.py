@@ -8,7 +8,7 @@ robust result, then by induction on the stack every configuration can be finishe
 
 from collections.abc import Callable
 
-from policykit.compile.chart import Call, Chart, Item, Node, Word
+from policykit.compile.chart import Call, Chart, Item, Word
 
 
 def accepted(chart: Chart, may_end: Callable[[int], bool]) -> list[int]:
@@ -56,14 +56,5 @@ def _always_leaves(word: Word, good: frozenset[int]) -> bool:
 
     Its beginning does not count: who stands there has read another terminal's character, and may have other choices.
     """
-    sources: dict[Node, list[Node]] = {node: [] for node in word.nodes}
-    for node in word.nodes:
-        for to in (node.edges or {}).values():
-            sources[to].append(node)
-    todo = [node for node in word.nodes if node.exit in good]
-    reached = set(todo)
-    while todo:
-        new = [source for source in sources[todo.pop()] if source not in reached]
-        reached.update(new)
-        todo += new
-    return all(node in reached for node, before in sources.items() if before)
+    leaving = word.leading_to(good)
+    return len(leaving) == len(word.nodes) or all(to in leaving for node in word.nodes for to in node.onward or ())

@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, assert_never
 
-from policykit.compile.chart import Call, Chart, Item, Node, Word
+from policykit.compile.chart import Call, Chart, Item, Word
 from policykit.compile.rules import Alternative, CharacterRules, equal, lark_text, merge_equal, write_out_single
 from policykit.compile.symbols import JointSymbols
 
@@ -125,11 +125,12 @@ class _Emission:
 
 def _merged(word: Word, asked: Collection[int]) -> _Automaton:
     """The places from which an exit that is asked for can be reached, merged where they agree on what follows."""
-    nodes = _leading_to(word, asked)
+    leading = word.leading_to(asked)
+    nodes = [node for node in word.nodes if node in leading]  # the start stays first
     number = {node: i for i, node in enumerate(nodes)}
     futures: list[frozenset[Alternative]] = []
     for node in nodes:
-        future: set[Alternative] = {(number[to], ~symbol) for symbol, to in (node.edges or {}).items() if to in number}
+        future: set[Alternative] = {(number[to], ~symbol) for symbol, to in node.edges.items() if to in number}
         if node.exit is not None and node.exit in asked:
             future.add((~node.exit,))
         futures.append(frozenset(future))
@@ -139,23 +140,8 @@ def _merged(word: Word, asked: Collection[int]) -> _Automaton:
     for node, at in zip(nodes, block, strict=True):
         if node.exit is not None and node.exit in asked:
             exits.setdefault(node.exit, {})[at] = None
-        for symbol, to in (node.edges or {}).items():
+        for symbol, to in node.edges.items():
             if to in number:
                 labels[block[number[to]]].setdefault(at, set()).add(symbol)
     sources = [[(at, frozenset(symbols)) for at, symbols in row.items()] for row in labels]
     return _Automaton(block[0], {exit: list(blocks) for exit, blocks in exits.items()}, sources)
-
-
-def _leading_to(word: Word, asked: Collection[int]) -> list[Node]:
-    """The word's places that lead to an exit that is asked for, its start first."""
-    sources: dict[Node, list[Node]] = {node: [] for node in word.nodes}
-    for node in word.nodes:
-        for to in (node.edges or {}).values():
-            sources[to].append(node)
-    todo = [node for node in word.nodes if node.exit in asked]
-    found = set(todo)
-    while todo:
-        new = [source for source in sources[todo.pop()] if source not in found]
-        found.update(new)
-        todo += new
-    return [node for node in word.nodes if node in found]

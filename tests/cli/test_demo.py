@@ -1,6 +1,7 @@
 """The demo's pictures from hand-made values, and the choice of the step that it shows."""
 
 import io
+import sys
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,7 +82,7 @@ def test_a_step_shows_what_the_mask_makes_of_each_token() -> None:
     returns, work = [line.split() for line in shown.split("\n") if line.startswith("␣")]
     assert returns == ["␣returns", "75.0%", "█" * 15, "closed", "by", "no-guarantees"]
     assert work == ["␣work", "20.0%", "█" * 4, "open", "█" * 16, "80.0%"]
-    assert "All closed tokens together hold 75.0% of the probability." in shown
+    assert "All closed tokens together hold 75.00% of the probability." in shown
 
 
 @dataclass(frozen=True)
@@ -110,14 +111,18 @@ def test_the_step_shown_is_the_one_that_the_mask_divides(promises: str) -> None:
     assert step.written == "guaranteed"
     assert step.candidates[0] == Candidate(" returns!", pytest.approx(0.6), ("finance/promises#no-guarantees",))
     assert step.candidates[1] == Candidate(" work", pytest.approx(0.3), ())
+    steps[2][0, [work, end]] = 0.9, 0.05  # a step that is hardly masked is nearer to even than one that is all masked
+    steps[1][0, [returns, work]] = 0.9999, 1e-6
+    moment = interesting(free, steps, constraint)
+    assert moment
+    assert moment.at == 1
     kept = Batch((Written((guaranteed, work, end)),), 1.0)  # pyright: ignore[reportArgumentType]
     quiet = [np.eye(1, 260, k, np.float32) for k in (guaranteed, work, end)]
     assert interesting(kept, quiet, constraint) is None
 
 
 def test_the_demo_needs_torch_and_says_so(run: Run, monkeypatch: pytest.MonkeyPatch, promises: str) -> None:
-    import sys
-
+    monkeypatch.delattr("policykit.engines.transformers", raising=False)
     monkeypatch.delitem(sys.modules, "policykit.engines.transformers", raising=False)
     monkeypatch.setitem(sys.modules, "torch", None)
     for command in (["demo", "--policies", promises], ["generate", "--prompt", "x", "--policies", promises]):

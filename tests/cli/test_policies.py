@@ -86,6 +86,21 @@ def test_compile_writes_a_plan_that_says_what_it_enforces(run: Run, promises: st
     assert shown["bundle_digest"] in done.out
 
 
+def test_compile_names_the_residue_of_a_grammar(run: Run, promises: str, tmp_path: Path) -> None:
+    schema = {"type": "array", "items": {"type": "integer"}, "uniqueItems": True}
+    (tmp_path / "set.schema.json").write_text(json.dumps(schema), encoding="utf-8")
+    done = run("compile", "--policies", promises, "--grammar", "set.schema.json")
+    assert done.status == 0
+    rows = [line.split() for line in done.out.splitlines()]
+    assert ["grammar"] in rows
+    assert any(row[:2] == ["output", "/uniqueItems"] for row in rows)
+    assert any(row[:2] == ["/uniqueItems", "uniqueItems"] for row in rows)
+    assert "found when the output is complete" in done.out
+    verdict = run("verify", "--policies", promises, "--grammar", "set.schema.json", stdin=b"[1,1]\n")
+    assert verdict.status == 1
+    assert "<stdin>: high: grammar: " in verdict.out
+
+
 def test_compile_says_where_a_plan_cannot_be_written(run: Run, promises: str) -> None:
     done = run("compile", "--policies", promises, "-o", "no/such/folder/plan.json")
     assert done.status == 3

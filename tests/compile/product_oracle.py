@@ -21,7 +21,8 @@ PLACE = Place("grammar")
 LIMITS = LLParserLimits(step_max_items=1_000_000, max_items_in_row=50_000, verbose_errors=False)
 TOKENIZER = LLTokenizer("byte")
 SEPARATORS = " -"
-IMAGES = {"A": "a", "\u00ad": "", "㎏": "kg"}
+FULL_WIDTH = {chr(0xFF21 + i): chr(ord("a") + i) for i in range(26)}
+IMAGES = {"A": "a", "\u00ad": "", "㎏": "kg"} | FULL_WIDTH
 """What `compat` does to the letters that are used here, from the Unicode data files."""
 
 
@@ -129,7 +130,9 @@ class Engine:
     """The masking engine over bytes, stepped one character at a time."""
 
     def __init__(self, lark: str) -> None:
-        self.matcher = LLMatcher(TOKENIZER, LLMatcher.grammar_from_lark(lark), log_level=0, limits=LIMITS)
+        grammar = LLMatcher.grammar_from_lark(lark)
+        assert not LLMatcher.validate_grammar(grammar, TOKENIZER), lark
+        self.matcher = LLMatcher(TOKENIZER, grammar, log_level=0, limits=LIMITS)
         assert not self.matcher.is_error(), self.matcher.get_error() + lark
 
     def push(self, character: str) -> bool:

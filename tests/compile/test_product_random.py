@@ -12,6 +12,7 @@ from .product_oracle import Ban, Engine, Tiny, passes, stuck
 ALPHABETS = ("ab :", "aA -", "kg㎏ ", "ab\u00ad ")
 N_BATCHES, PER_BATCH = 10, 320
 LONGEST = 5
+REACH = 20
 
 
 def tiny(choose: random.Random, alphabet: str) -> Tiny:
@@ -62,10 +63,10 @@ def check(grammar: Tiny, bans: list[Ban], alphabet: str) -> str:
         case Nothing():
             assert not good
         case Safe():
-            assert not stuck([grammar.lark], bans, alphabet, 3, 12)
+            assert not stuck([grammar.lark], bans, alphabet, 3, REACH)
         case Trimmed(lark):
             assert Engine(lark).texts(alphabet, LONGEST) == good
-            assert not stuck([grammar.lark, lark], bans, alphabet, 3, 12)
+            assert not stuck([grammar.lark, lark], bans, alphabet, 3, REACH)
     return type(result).__name__
 
 
