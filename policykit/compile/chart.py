@@ -19,8 +19,7 @@ from policykit.compile.symbols import DEAD, Budget, JointSymbols, PolicyStates
 @dataclass(eq=False, slots=True)
 class Node:
     """State ``at`` of a terminal with a policy state. ``exit`` is the state in which the terminal is left here, if a
-    word of it ends here. Edges lead over one symbol, to ``onward``; symbols with which a policy finds something have none.
-    """
+    word of it ends here. Edges lead over one symbol (none where a policy finds something), to the nodes ``onward``."""
 
     lexeme: int
     at: int

@@ -86,7 +86,8 @@ def join_symbols(
     classes = tuple(tuple(of[raw_classes[used][first]].tolist()) for of in of_terminal)
     joined: list[list[tuple[int, ...]]] = [[()] * len(automata) for _ in first]
     for v, column in zip(views, columns, strict=True):
-        for row, number in zip(joined, column[first].tolist(), strict=True):
+        numbers: list[int] = column[first].tolist()
+        for row, number in zip(joined, numbers, strict=True):
             for i, word in zip(v.members, v.words[number], strict=True):
                 row[i] = word
     return JointSymbols(lows, highs, symbols.reshape(-1).astype(np.int64), classes, tuple(map(tuple, joined)))

@@ -63,6 +63,12 @@ class Group:
         marks = n + points - FIRST_MARK
         return np.where(points < FIRST_MARK, classes, marks).astype(np.int32)
 
+    def symbols_of(self, point: int) -> tuple[int, ...]:
+        """Shared symbols of one character of the text (or of a mark)."""
+        if point >= FIRST_MARK:
+            return (self.alphabet.n + point - FIRST_MARK,)
+        return self.strings[int(self.string_ids[point])]
+
     def token_symbols(self, mode: str, token_id: int) -> list[int] | None:
         """A token's shared symbols, its tail left out; None if the lexer does not admit it in this mode."""
         _, listed, symbols = self.trie(mode)

@@ -110,6 +110,14 @@ class PolicyMachine:
             self.trim()
         return row
 
+    def warm(self) -> None:
+        """Work out what every text needs: tries, the first masks, and inside a JSON string the same."""
+        start = self.start()
+        self.mask(start)
+        for opening in (b'"', b'"\xe2'):
+            if self.reader.lexers and not self.reader.closes_strings(inside := self.advance_bytes(start, opening) or start):
+                self.mask(inside)
+
     def trim(self) -> None:
         """Drop automata, tables and rows together if they have outgrown their bound. States stay valid."""
         if self.reader.n_bytes > self._table_bytes:
@@ -179,11 +187,22 @@ class PolicyMachine:
     def _pending_mask(self, joint: Joint) -> Row:
         """Inside a character: only tokens that begin with its continuation bytes, each tried."""
         allowed = list(self._passing)
+        known: dict[tuple[int, ...], Joint | None] = {}
         for head, tokens in cut(self.vocabulary).heads.items():
-            after = self.advance_bytes(joint, head)
+            pieces = utf8.split(joint.pending + head)
+            if pieces is None or pieces.head:
+                continue
+            if len(pieces.text) == 1:
+                after = self.reader.advance_character(joint, ord(pieces.text), known)
+            else:
+                after = self.advance_bytes(joint, head)
             if after is not None:
-                allowed += [i for i, rest in tokens if not rest or self.advance_bytes(after, rest) is not None]
+                allowed += [i for i, rest in tokens if not rest or self._goes_on(after, rest)]
         return self._row_of(allowed)
+
+    def _goes_on(self, joint: Joint, rest: bytes) -> bool:
+        after = self.advance_bytes(joint, rest) if joint.pending else self.reader.advance_rest(joint, rest)
+        return after is not None
 
     # ---- traps
 

@@ -16,7 +16,7 @@ from policykit.compile.escape import candidates
 from policykit.compile.program import Program, UnitSpec
 from policykit.constraint.formula import for_good, holds
 from policykit.constraint.group import Group
-from policykit.constraint.images import JsonLexer, Lexer, TextLexer, on_view
+from policykit.constraint.images import JsonLexer, Lexer, TextLexer
 from policykit.constraint.joint import BaseTable, Epoch, Joint
 from policykit.constraint.unit import Unit
 from policykit.constraint.vocabulary import Vocabulary
@@ -55,7 +55,9 @@ class Reader:
             for (scope, name), specs in members.items()
         ]
         self.group_of = [self._groups[g] for g, _ in self._place]
+        self._scope_of_group = [(g, scope) for g, (scope, _) in zip(self._groups, members, strict=True)]
         self._group_of_scope = [self.group_of[self.scope_of.index(s)] for s in range(len(scopes))]
+        self._rests: dict[tuple[tuple[str, ...], bytes], list[list[int]] | None] = {}
         self._completions: dict[bytes, list[tuple[tuple[int, ...], ...]]] = {}
         self.renew()
 
@@ -133,7 +135,9 @@ class Reader:
             read = (_LENIENT if is_json else self.lexers[scope]).read(joint.modes[scope], text)
             assert read is not None, "lenient lexers read everything"
             modes[scope] = read[0]
-            states[i] = self._prime(i, unit, self._symbols(i, on_view(self.group_of[i].view, read[1])))
+            own = unit.symbol_list
+            symbols = (own[c] for point in read[1] for c in self.group_of[i].symbols_of(point))
+            states[i] = self._prime(i, unit, [c for c in symbols if c >= 0])
         return self._joint(tail, tuple(modes), tuple(states))
 
     def _prime(self, i: int, unit: Unit, symbols: Sequence[int]) -> int:
@@ -145,12 +149,6 @@ class Reader:
                 after = automaton.step(automaton.reference(state), symbol) or automaton.start
             state = after
         return state
-
-    def _symbols(self, i: int, points: Sequence[int]) -> list[int]:
-        """A unit's symbols of code points of its view and marks."""
-        own = self.epoch.units[i].symbol_list
-        shared: list[int] = self.group_of[i].shared(np.array(points, np.int64)).tolist()
-        return [own[s] for s in shared if own[s] >= 0]
 
     # ---- transitions
 
@@ -184,6 +182,8 @@ class Reader:
     def _advance_base(self, base: Joint, token_id: int) -> Joint | None:
         """From a base. One that many tokens were read from gets a table of all of them, worked out at once."""
         n = len(self.program.units)
+        if any(g.token_symbols(base.modes[scope], token_id) is None for g, scope in self._scope_of_group):
+            return None  # a table would read it as found, which only forbids where a unit forbids
         if base.table is None and len(base.next) >= TABLE_AFTER:
             base.table = self._table_of(base)
         if base.table is None:
@@ -234,14 +234,67 @@ class Reader:
                 return None
             modes.append(result[0])
             read.append(result[1])
+        shared = [[c for p in read[scope] for c in g.symbols_of(p)] for g, scope in self._scope_of_group]
+        states = self._run(joint, shared)
+        return self._settle(pieces.tail, tuple(modes), states) if states is not None else None
+
+    def advance_rest(self, joint: Joint, rest: bytes) -> Joint | None:
+        """:meth:`advance_bytes` for the rest of a token after a character, remembered like a token's."""
+        if rest in joint.next:
+            return joint.next[rest]
+        base = self.base_of(joint)
+        if base is joint:
+            after = self.advance_bytes(joint, rest)
+        else:
+            after = self.advance_rest(base, rest)
+            if after is not None and after.epoch is joint.epoch:
+                after = self._rest_from_base(joint, rest, after)
+        joint.next[rest] = after
+        return after
+
+    def _rest_from_base(self, joint: Joint, rest: bytes, from_base: Joint) -> Joint | None:
+        read = self._read(joint.modes, rest)
+        assert read is not None, "the base has read it"
+        states = list(from_base.states)
+        for i in joint.apart:
+            own = joint.epoch.units[i].symbol_list
+            symbols = [own[c] for c in read[self._place[i][0]] if own[c] >= 0]
+            states[i] = run(joint.epoch.units[i].automaton, joint.states[i], symbols)
+            if not states[i] and self.program.units[i].forbids:
+                return None
+        return self._settle(from_base.pending, from_base.modes, tuple(states))
+
+    def _read(self, modes: tuple[str, ...], rest: bytes) -> list[list[int]] | None:
+        """Shared symbols of a token's rest for every group, remembered."""
+        if (modes, rest) not in self._rests:
+            pieces = utf8.split(rest)
+            assert pieces is not None, "a rest is text"
+            read = [lexer.read(mode, pieces.text) for lexer, mode in zip(self.lexers, modes, strict=True)]
+            symbols = [r[1] if r else () for r in read]
+            shared = [[c for p in symbols[scope] for c in g.symbols_of(p)] for g, scope in self._scope_of_group]
+            self._rests[modes, rest] = shared if all(read) else None
+        return self._rests[modes, rest]
+
+    def advance_character(self, joint: Joint, point: int, known: "dict[tuple[int, ...], Joint | None]") -> Joint | None:
+        """The state after one whole character of content, in place of the pending bytes. Characters that no automaton
+        tells apart are worked out once and kept in ``known``."""
+        key = tuple(int(group.string_ids[point]) for group in self._groups)
+        if key not in known:
+            states = self._run(joint, [group.symbols_of(point) for group in self._groups])
+            known[key] = self._settle(b"", joint.modes, states) if states is not None else None
+        return known[key]
+
+    def _run(self, joint: Joint, shared: Sequence[Sequence[int]]) -> tuple[int, ...] | None:
+        """All units over the shared symbols of their groups; None if one finds what is forbidden."""
         states: list[int] = []
         for i, unit in enumerate(joint.epoch.units):
-            points = on_view(self.group_of[i].view, read[self.scope_of[i]])
-            state = run(unit.automaton, joint.states[i], self._symbols(i, points))
+            own = unit.symbol_list
+            symbols = [own[c] for c in shared[self._place[i][0]] if own[c] >= 0]
+            state = run(unit.automaton, joint.states[i], symbols)
             if not state and self.program.units[i].forbids:
                 return None
             states.append(state)
-        return self._settle(pieces.tail, tuple(modes), tuple(states))
+        return tuple(states)
 
     def _settle(self, pending: bytes, modes: tuple[str, ...], states: tuple[int, ...]) -> Joint | None:
         """The joint state, unless a requirement is broken for good or an unfinished character has no way on."""
@@ -321,10 +374,11 @@ class Reader:
 
     @cached_property
     def _text_symbols(self) -> dict[str, list[list[int]]]:
-        views = [group.view for group in self.group_of]
-        return {
-            text: [self._symbols(i, [ord(c) for c in v.apply(text)]) for i, v in enumerate(views)] for text in ESCAPES
-        }
+        def symbols(text: str, i: int) -> list[int]:
+            own = self.epoch.units[i].symbol_list
+            return [own[c] for char in text for c in self.group_of[i].symbols_of(ord(char)) if own[c] >= 0]
+
+        return {text: [symbols(text, i) for i in range(len(self.group_of))] for text in ESCAPES}
 
 
 def _scope(spec: UnitSpec) -> Within:

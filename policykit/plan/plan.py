@@ -78,6 +78,7 @@ class Plan:
         self.check_date()
         rules = tuple(rule for rule in self.spec.rules if rule.level == Level.DECODE)
         machine = PolicyMachine(lower(rules), vocabulary, self.liveness)
+        machine.warm()
         grammar = self.spec.grammar
         compiled = CompiledGrammar(grammar, vocabulary.table) if grammar else None
         trimmed = None
