@@ -126,7 +126,7 @@ _UNSET = 1 << 60
 
 
 def _regex_spans(nfa: Nfa, view_text: str) -> list[tuple[int, int]]:
-    """Spans by a simulation whose threads carry (body start, -body end), the smaller of two threads in one state wins."""
+    """Spans by a simulation whose threads carry (body start, -body end); of two in one state the smaller wins."""
     out: dict[int, int] = {}
     threads: dict[int, tuple[int, int]] = {}
     before = EDGE

@@ -242,7 +242,9 @@ def _finish(b: _Builder, start: int, final: int, body_start: int, body_end: int)
     )
 
 
-def close(nfa: Nfa, states: Sequence[int] | frozenset[int] | set[int], before: int = 0, after: int | None = None) -> set[int]:
+def close(
+    nfa: Nfa, states: Sequence[int] | frozenset[int] | set[int], before: int = 0, after: int | None = None
+) -> set[int]:
     """States reachable without reading; gates are tried only when the next character's flags are known."""
     seen, todo = set(states), list(states)
     while todo:

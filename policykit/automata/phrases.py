@@ -169,7 +169,7 @@ class PhraseAutomaton:
         trie = self.trie
         if any(trie.final[a] == ENDS_AT_BOUNDARY for a in active):
             return None
-        symbols: set[int] = set().union(*(trie.children[a] for a in active))
+        symbols = set[int]().union(*(trie.children[a] for a in active))
         return symbols | {trie.separator} if active & trie.loops else symbols
 
     def culprits(self, state: int, symbol: int | None) -> tuple[int, ...]:

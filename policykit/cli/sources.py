@@ -3,11 +3,9 @@
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import cast
 
-from policykit.diagnostics import Diagnostic, PolicyError
+from policykit.diagnostics import PolicyError
 from policykit.grammar import load_grammar
-from policykit.ir.document import PolicySet
 from policykit.plan import Plan, load_plan
 from policykit.plan import compile as compile_plan
 from policykit.policy import load_policies
@@ -91,8 +89,3 @@ def plan_from(args: Namespace) -> Plan:
     if not any(sources):
         raise PolicyError.of("PK550", "nothing to enforce", help="name `--plan`, `--policies` or `--grammar`")
     return compile_from(args)
-
-
-def warnings_of(policies: PolicySet) -> tuple[Diagnostic, ...]:
-    """The warnings that loading left; a policy set types them loosely."""
-    return cast("tuple[Diagnostic, ...]", policies.warnings)

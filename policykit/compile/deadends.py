@@ -8,7 +8,8 @@ robust result, then by induction on the stack every configuration can be finishe
 
 from collections.abc import Callable
 
-from policykit.compile.chart import Call, Chart, Item, Word
+from policykit.compile.chart import Call, Chart, Item
+from policykit.compile.words import Word
 
 
 def accepted(chart: Chart, may_end: Callable[[int], bool]) -> list[int]:
@@ -26,7 +27,7 @@ def never_traps(chart: Chart, may_end: Callable[[int], bool]) -> bool:
         if isinstance(item.callee, Word):
             good = frozenset(result for result, to in item.onward.items() if to in robust)
             wanted[item.callee, good] = None
-    return all(_always_leaves(word, good) for word, good in wanted)
+    return all(word.always_leaves(good) for word, good in wanted)
 
 
 def _robust_items(chart: Chart, may_end: Callable[[int], bool]) -> set[Item]:
@@ -49,12 +50,3 @@ def _robust_items(chart: Chart, may_end: Callable[[int], bool]) -> set[Item]:
             if isinstance(source.callee, Call):
                 todo += source.callee.finished[result]  # one that receives it cannot go on: it is not robust
     return robust
-
-
-def _always_leaves(word: Word, good: frozenset[int]) -> bool:
-    """Whether from every place behind a character of a terminal some word of it ends in a good exit.
-
-    Its beginning does not count: who stands there has read another terminal's character, and may have other choices.
-    """
-    leaving = word.leading_to(good)
-    return len(leaving) == len(word.nodes) or all(to in leaving for node in word.nodes for to in node.onward or ())

@@ -25,7 +25,9 @@ def bundle_digest(policies: PolicySet, grammar: GrammarSpec | None) -> str:
     return _sha256({"format": FORMAT, "tables": tables_digest(), "documents": documents, "grammars": grammars})
 
 
-def plan_digest(bundle: str, grammar: GrammarSpec | None, context: CompileContext, rules: Sequence[ResolvedRule]) -> str:
+def plan_digest(
+    bundle: str, grammar: GrammarSpec | None, context: CompileContext, rules: Sequence[ResolvedRule]
+) -> str:
     """Covers the bundle, the grammar and the resolved rule set."""
     resolved = [[rule.name, rule.mode.value, rule.level.value] for rule in rules]
     scope = [context.profile, context.tenant, context.locale, context.jurisdiction]

@@ -9,9 +9,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, assert_never
 
-from policykit.compile.chart import Call, Chart, Item, Word
+from policykit.compile.chart import Call, Chart, Item
 from policykit.compile.rules import Alternative, CharacterRules, equal, lark_text, merge_equal, write_out_single
 from policykit.compile.symbols import JointSymbols
+from policykit.compile.words import Word
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,9 @@
 
 If after any text that the rules admit the same continuation is admitted too, and the text may end after it, then
 there are no dead ends. Where a few automata need another continuation in some states, those states are known, and
-the mask examines the tokens that lead to them. The states of an expression's automaton are enumerated, which also bounds them: an expression
-that needs more is refused. A phrase automaton needs no enumeration: a character that no phrase contains empties it.
+the mask examines the tokens that lead to them. The states of an expression's automaton are enumerated, which also
+bounds them: an expression that needs more is refused. A phrase automaton needs no enumeration: a character that no
+phrase contains empties it.
 """
 
 from collections import deque
@@ -85,9 +86,7 @@ class Escape:
     fragile: tuple[int, ...]
 
 
-def best_escape(
-    automata: Sequence[tuple[Automaton, frozenset[int] | None]], witnesses: Sequence[str] = ()
-) -> Escape:
+def best_escape(automata: Sequence[tuple[Automaton, frozenset[int] | None]], witnesses: Sequence[str] = ()) -> Escape:
     """The candidate that leaves the fewest automata fragile. States None: a phrase automaton's."""
     best: Escape | None = None
     for text in candidates(witnesses):

@@ -11,7 +11,7 @@ from policykit.compile.digest import bundle_digest, plan_digest
 from policykit.compile.escape import Escape, TooManyStates, best_escape, shortest_match, states_of
 from policykit.compile.product import Nothing, Safe, Trimmed, Undecided, analyse
 from policykit.compile.program import Formula, Literal, Program, UnitSpec, lower
-from policykit.compile.resolve import has_absence, is_effective, leaves, resolve
+from policykit.compile.resolve import combines, has_absence, has_place, is_effective, leaves, resolve
 from policykit.compile.strings import Clash, Forbidden, PolicyProduct, check_site, clashes
 from policykit.diagnostics import Diagnostic, Place, PolicyError, Severity
 from policykit.ir.document import Block, PolicySet, Within
@@ -22,8 +22,8 @@ from policykit.ir.plan import (
     Level,
     Liveness,
     LivenessKind,
-    ResolvedRule,
     Residue,
+    ResolvedRule,
 )
 
 HORIZON_BYTES = 24
@@ -120,11 +120,11 @@ def _valid_until(policies: PolicySet, at: date) -> date | None:
 
 
 def _check_transforms(rules: Sequence[ResolvedRule]) -> None:
-    wrong = [r for r in rules if not isinstance(r.action, Block) and has_absence(r.matcher)]
+    wrong = [r for r in rules if not isinstance(r.action, Block) and not has_place(r.matcher)]
     if wrong:
         raise PolicyError(
             Diagnostic("PK304", f"rule `{r.rule_id}` transforms an absence: there is nothing to replace", r.place,
-                       "use `block`, or match the text that is to be replaced")
+                       "use `block`, or combine `not` with a matcher under `all`")
             for r in wrong
         )  # fmt: skip
 
@@ -166,9 +166,7 @@ def _absences(formula: Formula) -> list[Literal]:
 
 def _witnesses(program: Program, automata: Sequence[Automaton], decode: Sequence[ResolvedRule]) -> list[str]:
     """For every absence that a rule punishes, a text that mends it and that no rule forbids."""
-    forbidding = [
-        (spec, _text_automaton(a)) for spec, a in zip(program.units, automata, strict=True) if spec.forbids
-    ]
+    forbidding = [(spec, _text_automaton(a)) for spec, a in zip(program.units, automata, strict=True) if spec.forbids]
     out: list[str] = []
     for requirement in program.requirements:
         for literal in _absences(requirement.formula):
@@ -178,9 +176,7 @@ def _witnesses(program: Program, automata: Sequence[Automaton], decode: Sequence
                 out.append(good[0])
                 continue
             rule = _rule(decode, requirement.rule)
-            blockers = {
-                spec.owners[0] for spec, a in forbidding for t in texts if _finds(a, f" {t} ")
-            }
+            blockers = {spec.owners[0] for spec, a in forbidding for t in texts if _finds(a, f" {t} ")}
             others = tuple((_rule(decode, name).place, "this rule forbids it") for name in sorted(blockers))
             raise PolicyError(
                 [Diagnostic("PK305", f"rule `{rule.rule_id}` asks for a text that cannot be written", rule.place,
@@ -238,7 +234,8 @@ def _without_clashes(
 
 def _conflict(clash: Clash, decode: Sequence[ResolvedRule], grammar: Place) -> Diagnostic:
     rule = _rule(decode, clash.rule)
-    text = f"the grammar's {clash.fixed.role} `{clash.fixed.text}` at `{clash.fixed.pointer}` is forbidden by `{rule.rule_id}`"
+    fixed = clash.fixed
+    text = f"the grammar's {fixed.role} `{fixed.text}` at `{fixed.pointer}` is forbidden by `{rule.rule_id}`"
     return Diagnostic("PK306", text, grammar, "change one of the two", related=((clash.place, "the rule"),))
 
 
@@ -360,8 +357,7 @@ def _rule_row(rule: ResolvedRule, is_json: bool) -> Enforcement:
             kind = "block with its message" if isinstance(rule.action, Block) else "transform"
             why = f"verifier: {kind}, found on views {views} of {text}"
         case Level.OUTPUT:
-            reason = "depends on an absence" if has_absence(rule.matcher) else "no JSON grammar: applies if the output is JSON"
-            why = f"verifier, when the output is complete: {reason}"
+            why = f"verifier, when the output is complete: {_why_late(rule)}"
         case Level.OBSERVE:
             why = "shadow: logged, never changes output"
         case Level.REFUSED:
@@ -371,3 +367,9 @@ def _rule_row(rule: ResolvedRule, is_json: bool) -> Enforcement:
     return Enforcement("rule", rule.name, rule.level, why, rule.place)
 
 
+def _why_late(rule: ResolvedRule) -> str:
+    if has_absence(rule.matcher):
+        return "depends on an absence"
+    if combines(rule.matcher) and not isinstance(rule.action, Block):
+        return "depends on several finds together"
+    return "no JSON grammar: applies if the output is JSON"

@@ -16,7 +16,9 @@ from policykit.compile.emit import emit
 from policykit.compile.indexed import IndexedCfg, index
 from policykit.compile.lexeme import classes_read, determinise, written_out
 from policykit.compile.lexing import lexing_clash
+from policykit.compile.survey import Survey
 from policykit.compile.symbols import Budget, JointSymbols, OverBudget, PolicyStates, join_symbols
+from policykit.compile.words import Words
 from policykit.ir.grammar import Cfg
 from policykit.text import view
 
@@ -61,27 +63,40 @@ def analyse(cfg: Cfg, automata: Sequence[Automaton], budget: int = 20_000) -> Pr
     """What grammar and policies allow together.
 
     ``automata`` forbid what they find in the whole text, each on its own view; their framing symbols are not used.
-    ``budget`` bounds the product states: places in terminals, grammar items and calls with a policy state, and the
-    policy states themselves.
+    ``budget`` bounds the product states: policy states and places in terminals together, and grammar items and calls
+    with a policy state.
     """
     if sum(written_out(terminal.regex) for terminal in cfg.terminals) > PAIRS_PER_STATE * budget:
         return Undecided(f"the terminals alone are over the budget of {budget} states")
-    states = Budget(budget)
+    places, spots, items = Budget(budget), Budget(budget), Budget(budget)
     try:
         found = _lexed(cfg, automata, budget)
         if isinstance(found, Undecided):
             return found
         grammar, symbols = found
-        policies = PolicyStates(automata, symbols, states)
-        chart = Chart(grammar, symbols, policies, states)
+        words = Words(grammar, symbols, PolicyStates(automata, symbols, places), places)
+        if _surveyed(words, spots):
+            return Safe(places.spent + spots.spent)
+        chart = Chart(words, items)
     except OverBudget:
         return Undecided(f"grammar and rules together have more than {budget} states")
-    ends = accepted(chart, policies.may_end)
+    n_states = places.spent + items.spent
+    ends = accepted(chart, words.policies.may_end)
     if not ends:
-        return Nothing(states.spent)
-    if never_traps(chart, policies.may_end):
-        return Safe(states.spent)
-    return Trimmed(emit(chart, ends, symbols), states.spent)
+        return Nothing(n_states)
+    if never_traps(chart, words.policies.may_end):
+        return Safe(n_states)
+    return Trimmed(emit(chart, ends, symbols), n_states)
+
+
+def _surveyed(words: Words, budget: Budget) -> bool:
+    """Whether the quick proof succeeds. Raises OverBudget only for places, which every analysis needs."""
+    try:
+        return Survey(words, budget).never_traps()
+    except OverBudget:
+        if budget.spent > budget.limit:
+            return False
+        raise
 
 
 def _lexed(cfg: Cfg, automata: Sequence[Automaton], budget: int) -> tuple[IndexedCfg, JointSymbols] | Undecided:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import TypeAlias, assert_never
 
 from policykit.automata import Automaton, PhraseAutomaton, RegexAutomaton, build_trie, compile_automata, separate
-from policykit.automata.phrases import PhraseTrie
 from policykit.automata.frames import InJoinedArrays, InStrings, Trimmed
+from policykit.automata.phrases import PhraseTrie
 from policykit.ir.document import AllOf, AnyOf, Join, Matcher, Not, Phrases, Regexes, Within
 from policykit.ir.plan import ResolvedRule
 from policykit.text import view

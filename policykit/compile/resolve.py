@@ -63,9 +63,7 @@ def is_effective(document: Document, at: date) -> bool:
     return (effective.since is None or effective.since <= at) and (effective.until is None or at < effective.until)
 
 
-def resolve(
-    policies: PolicySet, context: CompileContext, *, json_output: bool = False
-) -> tuple[ResolvedRule, ...]:
+def resolve(policies: PolicySet, context: CompileContext, *, json_output: bool = False) -> tuple[ResolvedRule, ...]:
     """The rules that apply, in document order; `auto` readings become the JSON strings if the output is JSON."""
     return tuple(
         _resolved(document, rule, json_output)
@@ -94,11 +92,11 @@ def _resolved(document: Document, rule: Rule, json_output: bool) -> ResolvedRule
 
 def level_of(rule: Rule, json_output: bool) -> Level:
     """Where a rule is enforced: a block that is to be avoided in the mask, what must be shown or replaced while text
-    is released, what depends on an absence when the output is complete."""
+    is released, what depends on text that comes later (an absence, a second find) when the output is complete."""
     if rule.mode == Mode.SHADOW:
         return Level.OBSERVE
     if not isinstance(rule.action, Block):
-        return Level.STREAM
+        return Level.OUTPUT if combines(rule.matcher) else Level.STREAM
     if rule.action.on_match == OnMatch.STOP:
         return Level.OUTPUT if has_absence(rule.matcher) else Level.STREAM
     reads_json = any(leaf.reading.within == Within.JSON_STRINGS for leaf in leaves(rule.matcher))
@@ -130,6 +128,36 @@ def leaves(matcher: Matcher) -> tuple[Phrases | Regexes, ...]:
             return tuple(leaf for item in items for leaf in leaves(item))
         case Not(item):
             return leaves(item)
+        case _:
+            assert_never(matcher)
+
+
+def combines(matcher: Matcher) -> bool:
+    """Whether a find counts only together with what the rest of the text holds or does not hold."""
+    match matcher:
+        case Phrases() | Regexes():
+            return False
+        case AnyOf(items):
+            return any(combines(item) for item in items)
+        case AllOf(items):
+            return len(items) > 1 or any(combines(item) for item in items)
+        case Not(_):
+            return True
+        case _:
+            assert_never(matcher)
+
+
+def has_place(matcher: Matcher) -> bool:
+    """Whether, wherever the matcher finds something, a part of it stands in the text."""
+    match matcher:
+        case Phrases() | Regexes():
+            return True
+        case AnyOf(items):
+            return all(has_place(item) for item in items)
+        case AllOf(items):
+            return any(has_place(item) for item in items)
+        case Not(_):
+            return False
         case _:
             assert_never(matcher)
 

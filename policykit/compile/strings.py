@@ -146,7 +146,8 @@ class PolicyProduct:
         known = self._memo.get((state, symbol))
         if known is None:
             moved = tuple(
-                run(a, s, image) for a, s, image in zip(self._automata, self._states[state], self._images[symbol], strict=True)
+                run(a, s, image)
+                for a, s, image in zip(self._automata, self._states[state], self._images[symbol], strict=True)
             )
             known = self._memo[state, symbol] = self._intern(moved) if all(moved) else 0
         return known

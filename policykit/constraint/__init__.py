@@ -1,8 +1,8 @@
 """Token masks: a plan's grammar and decode rules, bound to a vocabulary."""
 
+from policykit.compile.program import lower
 from policykit.constraint.constraint import Constraint
 from policykit.constraint.machine import PolicyMachine
-from policykit.compile.program import lower
 from policykit.constraint.state import Outcome, State
 from policykit.constraint.vocabulary import Vocabulary
 

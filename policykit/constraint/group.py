@@ -110,7 +110,7 @@ class Group:
                 known[string] = len(strings)
                 strings.append(string)
             ids[point] = known[string]
-        return ids, strings
+        return ids.astype(np.int32), strings
 
     @property
     def string_ids(self) -> Ints:

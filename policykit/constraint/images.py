@@ -162,7 +162,9 @@ def images(vocabulary: Vocabulary, lexer: Lexer, mode: str, view: View) -> Image
     all_points = np.concatenate([points, np.array(extra, np.int32)])
     row_of_token = np.full(vocabulary.size, -1, np.int32)
     row_of_token[ids] = np.arange(len(ids))
-    return _with_tails(ids, all_points, np.array(lengths, np.int32), np.array(tails, np.int32), mode_after, row_of_token)
+    return _with_tails(
+        ids, all_points, np.array(lengths, np.int32), np.array(tails, np.int32), mode_after, row_of_token
+    )
 
 
 def on_view(view: View, symbols: Sequence[int]) -> list[int]:

@@ -21,14 +21,14 @@ class Epoch:
 @dataclass(eq=False, slots=True)
 class Joint:
     """A joint state: pending UTF-8 bytes, the lexers' modes, one state per automaton. Immutable but for what it
-    remembers: ``next`` is where tokens (or a token's last bytes) lead (None: forbidden), ``row`` its mask while the cache keeps it, ``base``
-    the same context without progress, from which only the automata ``apart`` differ."""
+    remembers: ``next`` is where tokens (or a token's last bytes) lead (None: forbidden), ``row`` its mask while the
+    cache keeps it, ``base`` the same context without progress, from which only the automata ``apart`` differ."""
 
     epoch: Epoch
     pending: bytes
     modes: tuple[str, ...]
     states: tuple[int, ...]
-    next: "dict[int | bytes, Joint | None]" = field(default_factory=dict)
+    next: "dict[int | bytes, Joint | None]" = field(default_factory=dict["int | bytes", "Joint | None"])
     row: Row | None = None
     base: "Joint | None" = None
     apart: tuple[int, ...] = ()

@@ -54,8 +54,9 @@ class Lookahead:
         return self._escapes(ahead, after) or self._search(ahead, after, self._horizon, [MAX_NODES])
 
     def _escapes(self, shadow: GrammarState, joint: Joint) -> bool:
-        """Whether a short text that frees every rule is also legal in the grammar."""
-        for text in self._machine.reader.escapes(joint):
+        """Whether a short text that frees every rule is also legal in the grammar. The empty one shows nothing: what
+        the grammar demands next may be what a rule forbids."""
+        for text in filter(None, self._machine.reader.escapes(joint)):
             ahead = shadow.copy()
             if all(ahead.accept(byte) for byte in text.encode()):
                 return True

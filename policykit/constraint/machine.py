@@ -10,6 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from policykit.compile.program import Program
+from policykit.constraint.binding import Binding
 from policykit.constraint.formula import for_good_rows, holds
 from policykit.constraint.images import cut, on_view
 from policykit.constraint.joint import Joint, RowCache
@@ -38,7 +39,7 @@ class PolicyMachine:
     ) -> None:
         self.program = program
         self.vocabulary = vocabulary
-        self.reader = Reader(program, vocabulary, (liveness and liveness.escape) or "")
+        self.reader = Reader(Binding(program, vocabulary, (liveness and liveness.escape) or ""))
         self.rows = RowCache(mask_bytes)
         self._fragile = liveness.fragile if liveness else ()
         self._table_bytes = table_bytes
@@ -75,9 +76,13 @@ class PolicyMachine:
         return self._row_of([*cut(self.vocabulary).ids, *self._passing])
 
     @cached_property
-    def _tail_row(self) -> Row:
+    def _contested(self) -> Row:
+        """Tokens that end inside a character which at least two automata could refuse to see completed."""
         pieces = cut(self.vocabulary)
-        return self._row_of(np.array(pieces.ids)[pieces.tail_of >= 0].tolist())
+        refusing = np.zeros(len(pieces.tails) + 1, np.int64)  # the last entry stands for no tail
+        for unit in self.reader.epoch.units:
+            refusing[:-1] += unit.tails.column >= 0
+        return self._row_of(np.array(pieces.ids, np.int64)[refusing[pieces.tail_of] > 1].tolist())
 
     @cached_property
     def without_grammar(self) -> Row:
@@ -112,11 +117,13 @@ class PolicyMachine:
 
     def warm(self) -> None:
         """Work out what every text needs: tries, the first masks, and inside a JSON string the same."""
+        self.reader.warm()
         start = self.start()
         self.mask(start)
         for opening in (b'"', b'"\xe2'):
-            if self.reader.lexers and not self.reader.closes_strings(inside := self.advance_bytes(start, opening) or start):
-                self.mask(inside)
+            inside = self.advance_bytes(start, opening) if self.reader.lexers else None
+            if not self.reader.closes_strings(inside or start):
+                self.mask(inside or start)
 
     def trim(self) -> None:
         """Drop automata, tables and rows together if they have outgrown their bound. States stay valid."""
@@ -134,18 +141,18 @@ class PolicyMachine:
     def _whole_mask(self, joint: Joint) -> Row:
         base = self.reader.base_of(joint)
         row = self._base_row(base).copy()
-        touched = 0
+        touched = int(bool(np.any(self._contested & ~row))) if joint.apart else 0
         for i in joint.apart:
             if self.program.units[i].forbids:
                 own = self._unit_row(i, joint)
-                touched += bool(np.any(self._tail_row & ~own))
+                touched += bool(np.any(self._contested & ~own))
                 np.bitwise_and(row, own, out=row)
         if self.program.requirements:
             found = {i: ~self._unit_row(i, joint) for i in self.reader.wanted}
             for requirement in self.program.requirements:
                 np.bitwise_and(row, ~for_good_rows(requirement.formula, found, self._plain), out=row)
-            touched += 1
-        if touched:
+            touched += len(self.reader.wanted)
+        if touched > 1:
             self._check_tails(joint, row)
         if self._fragile:
             self._close_traps(joint, row)
@@ -179,7 +186,7 @@ class PolicyMachine:
     def _check_tails(self, joint: Joint, row: Row) -> None:
         """Tokens that end inside a character: the automata were asked one by one whether some completion survives,
         but it must be the same completion for all of them."""
-        bits = np.unpackbits((row & self._tail_row).view(np.uint8), bitorder="little")
+        bits = np.unpackbits((row & self._contested).view(np.uint8), bitorder="little")
         for token_id in np.flatnonzero(bits).tolist():
             if self.advance(joint, token_id) is None:
                 close(row, token_id)
@@ -187,7 +194,7 @@ class PolicyMachine:
     def _pending_mask(self, joint: Joint) -> Row:
         """Inside a character: only tokens that begin with its continuation bytes, each tried."""
         allowed = list(self._passing)
-        known: dict[tuple[int, ...], Joint | None] = {}
+        known: dict[int, Joint | None] = {}
         for head, tokens in cut(self.vocabulary).heads.items():
             pieces = utf8.split(joint.pending + head)
             if pieces is None or pieces.head:
@@ -205,6 +212,11 @@ class PolicyMachine:
         return after is not None
 
     # ---- traps
+
+    @property
+    def closes_traps(self) -> bool:
+        """Whether masks close tokens that :meth:`advance` would read."""
+        return bool(self._fragile)
 
     def held_mask(self, joint: Joint, units: Sequence[int]) -> Row:
         """Tokens after which the plan's escape does not free one of these automata, packed."""
@@ -254,7 +266,8 @@ class PolicyMachine:
         if read is None:
             return []
         unit, group, state = joint.epoch.units[i], self.reader.group_of[i], joint.states[i]
-        for shared in group.shared(np.array(on_view(group.view, read[1]), np.int64)).tolist():
+        symbols: list[int] = group.shared(np.array(on_view(group.view, read[1]), np.int32)).tolist()
+        for shared in symbols:
             symbol = unit.symbol_list[shared]
             if symbol < 0:
                 continue

@@ -13,62 +13,44 @@ from numpy.typing import NDArray
 
 from policykit.automata import FOUND, run
 from policykit.compile.escape import candidates
-from policykit.compile.program import Program, UnitSpec
+from policykit.constraint.binding import Binding
 from policykit.constraint.formula import for_good, holds
-from policykit.constraint.group import Group
-from policykit.constraint.images import JsonLexer, Lexer, TextLexer
+from policykit.constraint.images import JsonLexer, cut
 from policykit.constraint.joint import BaseTable, Epoch, Joint
 from policykit.constraint.unit import Unit
-from policykit.constraint.vocabulary import Vocabulary
-from policykit.ir.document import Within
-from policykit.text import utf8, view
+from policykit.text import utf8
 
 MAX_JOINTS = 20_000
 """Joint states kept before they are forgotten together; states in use go on."""
 TABLE_AFTER = 48
 """Tokens read from a base before all of its tokens are worked out at once (some 50 ms)."""
+EXPLORED_STATES = 600
+"""Automata of at most so many states are worked out ahead."""
 MAX_ESCAPES = 4
 ESCAPES = candidates()
 _LENIENT = JsonLexer(strict=False)
 
 
 class Reader:
-    """Joint states and their transitions. ``forbids`` are the units whose find is forbidden, ``wanted`` the leaves of
-    requirements, whose find is only remembered."""
+    """Joint states and their transitions."""
 
-    def __init__(self, program: Program, vocabulary: Vocabulary, escape: str) -> None:
-        self.program = program
-        self.vocabulary = vocabulary
-        self.forbids = tuple(i for i, spec in enumerate(program.units) if spec.forbids)
-        self.wanted = tuple(i for i, spec in enumerate(program.units) if not spec.forbids)
-        scopes = list(dict.fromkeys(_scope(spec) for spec in program.units))
-        self.lexers: tuple[Lexer, ...] = tuple(JsonLexer() if s == Within.JSON_STRINGS else TextLexer() for s in scopes)
-        self.scope_of = [scopes.index(_scope(spec)) for spec in program.units]
-        members: dict[tuple[int, str], list[UnitSpec]] = {}
-        self._place: list[tuple[int, int]] = []
-        for spec, scope in zip(program.units, self.scope_of, strict=True):
-            group = members.setdefault((scope, spec.view), [])
-            self._place.append((list(members).index((scope, spec.view)), len(group)))
-            group.append(spec)
-        self._groups = [
-            Group(vocabulary, self.lexers[scope], view(name), [spec.make() for spec in specs], escape)
-            for (scope, name), specs in members.items()
-        ]
-        self.group_of = [self._groups[g] for g, _ in self._place]
-        self._scope_of_group = [(g, scope) for g, (scope, _) in zip(self._groups, members, strict=True)]
-        self._group_of_scope = [self.group_of[self.scope_of.index(s)] for s in range(len(scopes))]
+    def __init__(self, binding: Binding) -> None:
+        self.binding = binding
+        self.program = binding.program
+        self.vocabulary = binding.vocabulary
+        self.forbids = binding.forbids
+        self.wanted = binding.wanted
+        self.lexers = binding.lexers
+        self.scope_of = binding.scope_of
+        self.group_of = binding.group_of
         self._rests: dict[tuple[tuple[str, ...], bytes], list[list[int]] | None] = {}
-        self._completions: dict[bytes, list[tuple[tuple[int, ...], ...]]] = {}
         self.renew()
 
     # ---- generations
 
     def renew(self) -> None:
         """Drop all automata and tables. Joint states in use stay valid: they are carried over by their keys."""
-        made = (
-            self._groups[g].unit(i, spec.make()) for spec, (g, i) in zip(self.program.units, self._place, strict=True)
-        )
-        self._begin(Epoch(tuple(made)))
+        self._begin(Epoch(self.binding.units()))
 
     def _begin(self, epoch: Epoch) -> None:
         self.epoch = epoch
@@ -182,13 +164,13 @@ class Reader:
     def _advance_base(self, base: Joint, token_id: int) -> Joint | None:
         """From a base. One that many tokens were read from gets a table of all of them, worked out at once."""
         n = len(self.program.units)
-        if any(g.token_symbols(base.modes[scope], token_id) is None for g, scope in self._scope_of_group):
+        if any(g.token_symbols(base.modes[scope], token_id) is None for g, scope in self.binding.scope_of_group):
             return None  # a table would read it as found, which only forbids where a unit forbids
         if base.table is None and len(base.next) >= TABLE_AFTER:
             base.table = self._table_of(base)
         if base.table is None:
             return self._advance_all(base, token_id, range(n), [0] * n)
-        return self._advance_all(base, token_id, (), list(base.table.states[base.table.index[token_id]]))
+        return self._advance_all(base, token_id, (), list(base.table.states[int(base.table.index[token_id])]))
 
     def _table_of(self, base: Joint) -> BaseTable:
         columns: list[NDArray[np.int32]] = []
@@ -197,7 +179,7 @@ class Reader:
             self.group_of[i].prepare(unit, mode)
             columns.append(unit.after_all(mode, base.states[i]))
         first, index = _distinct(columns)
-        states = np.stack([column[first] for column in columns], 1).tolist()
+        states: list[list[int]] = np.stack([column[first] for column in columns], 1).tolist()
         return BaseTable(index.astype(np.int32), tuple(map(tuple, states)))
 
     def _advance_all(self, joint: Joint, token_id: int, which: Sequence[int], states: list[int]) -> Joint | None:
@@ -206,7 +188,7 @@ class Reader:
         shared: dict[int, list[int] | None] = {}
         for i in which:
             group, mode = self.group_of[i], joint.modes[self.scope_of[i]]
-            at = self._place[i][0]
+            at = self.binding.place[i][0]
             symbols = shared[at] if at in shared else shared.setdefault(at, group.token_symbols(mode, token_id))
             if symbols is None:
                 return None
@@ -215,7 +197,7 @@ class Reader:
             states[i] = run(unit.automaton, joint.states[i], [own[s] for s in symbols if own[s] >= 0])
         if not all(states[i] for i in self.forbids):
             return None
-        for scope, group in enumerate(self._group_of_scope):
+        for scope, group in enumerate(self.binding.group_of_scope):
             modes[scope] = group.mode_after(joint.modes[scope], token_id)
         return self._settle(self.vocabulary.tail_of(token_id), tuple(modes), tuple(states))
 
@@ -234,7 +216,7 @@ class Reader:
                 return None
             modes.append(result[0])
             read.append(result[1])
-        shared = [[c for p in read[scope] for c in g.symbols_of(p)] for g, scope in self._scope_of_group]
+        shared = [[c for p in read[scope] for c in g.symbols_of(p)] for g, scope in self.binding.scope_of_group]
         states = self._run(joint, shared)
         return self._settle(pieces.tail, tuple(modes), states) if states is not None else None
 
@@ -258,7 +240,7 @@ class Reader:
         states = list(from_base.states)
         for i in joint.apart:
             own = joint.epoch.units[i].symbol_list
-            symbols = [own[c] for c in read[self._place[i][0]] if own[c] >= 0]
+            symbols = [own[c] for c in read[self.binding.place[i][0]] if own[c] >= 0]
             states[i] = run(joint.epoch.units[i].automaton, joint.states[i], symbols)
             if not states[i] and self.program.units[i].forbids:
                 return None
@@ -271,16 +253,16 @@ class Reader:
             assert pieces is not None, "a rest is text"
             read = [lexer.read(mode, pieces.text) for lexer, mode in zip(self.lexers, modes, strict=True)]
             symbols = [r[1] if r else () for r in read]
-            shared = [[c for p in symbols[scope] for c in g.symbols_of(p)] for g, scope in self._scope_of_group]
+            shared = [[c for p in symbols[scope] for c in g.symbols_of(p)] for g, scope in self.binding.scope_of_group]
             self._rests[modes, rest] = shared if all(read) else None
         return self._rests[modes, rest]
 
-    def advance_character(self, joint: Joint, point: int, known: "dict[tuple[int, ...], Joint | None]") -> Joint | None:
+    def advance_character(self, joint: Joint, point: int, known: "dict[int, Joint | None]") -> Joint | None:
         """The state after one whole character of content, in place of the pending bytes. Characters that no automaton
         tells apart are worked out once and kept in ``known``."""
-        key = tuple(int(group.string_ids[point]) for group in self._groups)
+        key = int(self.binding.characters[point]) if self.binding.groups else 0
         if key not in known:
-            states = self._run(joint, [group.symbols_of(point) for group in self._groups])
+            states = self._run(joint, self.binding.strings[key]) if self.binding.groups else ()
             known[key] = self._settle(b"", joint.modes, states) if states is not None else None
         return known[key]
 
@@ -289,7 +271,7 @@ class Reader:
         states: list[int] = []
         for i, unit in enumerate(joint.epoch.units):
             own = unit.symbol_list
-            symbols = [own[c] for c in shared[self._place[i][0]] if own[c] >= 0]
+            symbols = [own[c] for c in shared[self.binding.place[i][0]] if own[c] >= 0]
             state = run(unit.automaton, joint.states[i], symbols)
             if not state and self.program.units[i].forbids:
                 return None
@@ -305,30 +287,22 @@ class Reader:
 
     def _can_complete(self, joint: Joint, tail: bytes) -> bool:
         """Whether one completion of the unfinished character keeps *all* automata alive."""
-        for strings in self._completions_of(tail):
+        for strings in self.binding.completions_of(tail):
             alive: list[int] = []
             for i, unit in enumerate(joint.epoch.units):
                 own = unit.symbol_list
-                alive.append(run(unit.automaton, joint.states[i], [own[c] for c in strings[self._place[i][0]]]))
+                alive.append(run(unit.automaton, joint.states[i], [own[c] for c in strings[self.binding.place[i][0]]]))
             if all(alive[i] for i in self.forbids) and not self.is_broken(alive):
                 return True
-        return not self._groups
+        return not self.binding.groups
 
-    def _completions_of(self, tail: bytes) -> list[tuple[tuple[int, ...], ...]]:
-        """What a tail can become, as class strings per group; the most frequent first."""
-        known = self._completions.get(tail)
-        if known is None:
-            if not self._groups:
-                return []
-            low, high = utf8.completions(tail)
-            key = self._groups[0].string_ids[low:high]
-            for group in self._groups[1:]:
-                key = key * len(group.strings) + group.string_ids[low:high]
-            _, first, count = np.unique(key, return_index=True, return_counts=True)
-            points = (low + first[np.argsort(-count, kind="stable")]).tolist()
-            known = [tuple(g.strings[int(g.string_ids[p])] for g in self._groups) for p in points]
-            self._completions[tail] = known
-        return known
+    def warm(self) -> None:
+        """Work out what all texts share, so that no step has to wait for it."""
+        for unit in self.epoch.units:
+            unit.explore(EXPLORED_STATES)
+        self.escapes(self.start())
+        for tail in cut(self.vocabulary).tails:
+            self.binding.completions_of(tail)
 
     # ---- what a state allows
 
@@ -338,9 +312,7 @@ class Reader:
 
     def found_at_end(self, joint: Joint) -> list[bool]:
         """For every unit, whether a text that ends here has a match."""
-        return [
-            not s or unit.automaton.end_found(s) for unit, s in zip(joint.epoch.units, joint.states, strict=True)
-        ]
+        return [not s or unit.automaton.end_found(s) for unit, s in zip(joint.epoch.units, joint.states, strict=True)]
 
     def may_end(self, joint: Joint) -> bool:
         """Whether every rule lets the text end here: no character unfinished, no boundary or requirement open."""
@@ -368,9 +340,7 @@ class Reader:
         return known
 
     def _frees(self, joint: Joint, text: str) -> bool:
-        return all(
-            joint.epoch.units[i].freed_by(joint.states[i], self._text_symbols[text][i]) for i in self.forbids
-        )
+        return all(joint.epoch.units[i].freed_by(joint.states[i], self._text_symbols[text][i]) for i in self.forbids)
 
     @cached_property
     def _text_symbols(self) -> dict[str, list[list[int]]]:
@@ -379,10 +349,6 @@ class Reader:
             return [own[c] for char in text for c in self.group_of[i].symbols_of(ord(char)) if own[c] >= 0]
 
         return {text: [symbols(text, i) for i in range(len(self.group_of))] for text in ESCAPES}
-
-
-def _scope(spec: UnitSpec) -> Within:
-    return Within.JSON_STRINGS if spec.within == Within.JSON_STRINGS else Within.TEXT
 
 
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from policykit.constraint.both import Matcher
-from policykit.constraint.lookahead import Lookahead
 from policykit.constraint.joint import Joint
+from policykit.constraint.lookahead import Lookahead
 from policykit.constraint.machine import PolicyMachine
 from policykit.diagnostics import InternalError
 from policykit.grammar import GrammarState
@@ -45,6 +45,8 @@ class State:
         self._history: list[Joint] = [joint]
         self._n_ends = 0
         self._ended_dead = False
+        self._looks_ahead = lookahead is not None or machine.closes_traps
+        self._searched: NDArray[np.int32] | None = None  # this place's row, where a search closes tokens
 
     @property
     def joint(self) -> Joint:
@@ -93,9 +95,12 @@ class State:
         joint = self._machine.advance(self._history[-1], token_id)
         if joint is None or (self._grammar is None and token_id in vocabulary.special_ids):
             return False
+        if self._looks_ahead and not self._is_open(token_id):
+            return False
         if self._grammar is not None and not self._grammar.accept(token_id):
             return False
         self._history.append(joint)
+        self._searched = None
         if self._shadow is not None:
             token = vocabulary.tokens[token_id]
             if not all(self._shadow.accept(byte) for byte in token):
@@ -107,6 +112,7 @@ class State:
         """Undo the last ``n`` accepted tokens. Raises ValueError if there are fewer."""
         if n < 0 or n > self.n_tokens:
             raise ValueError(f"cannot roll back {n} of {self.n_tokens} tokens")
+        self._searched = None
         ends = min(n, self._n_ends)
         self._n_ends -= ends
         if not self._n_ends and ends:
@@ -156,6 +162,13 @@ class State:
             return (*rules, "grammar")
         return rules or ("lookahead",)
 
+    def _is_open(self, token_id: int) -> bool:
+        """The token's bit of the row, in which the search for a way on has closed some."""
+        if self._searched is None:
+            self._searched = np.zeros(-(-self._machine.vocabulary.size // 32), np.int32)
+            self._fill_live(self._searched)
+        return bool(self._searched.view(np.uint32)[token_id >> 5] >> np.uint32(token_id & 31) & np.uint32(1))
+
     def _fill_live(self, row: NDArray[np.int32]) -> bool:
         joint = self._history[-1]
         policy = self._machine.mask(joint)
@@ -166,6 +179,8 @@ class State:
             np.bitwise_and(row, policy, out=row)
             if self._lookahead is not None and self._shadow is not None:
                 self._lookahead.prune(row, self._shadow, joint)
+        if self._looks_ahead:
+            self._searched = row.copy()
         if not row[self._alive_at]:  # a word that was not empty last time seldom is now
             self._alive_at = int(row.astype(bool).argmax())
         return bool(row[self._alive_at])

@@ -104,6 +104,13 @@ def _finish(
         up = parent[a:b]
         begin[a:b] = begin[up] + own[up] + before - before[first_child[up] - a]
     order = token_ids[np.argsort(begin[token_node].astype(np.int32), kind="stable")]
-    arrays = (parent, symbol, first_child, token_node, order, begin, size)
-    parent, symbol, first_child, token_node, order, begin, size = (a.astype(np.int32) for a in arrays)
-    return TokenTrie(parent, symbol, levels, first_child, token_node, order, begin, size)
+    return TokenTrie(
+        parent=parent.astype(np.int32),
+        symbol=symbol.astype(np.int32),
+        levels=levels,
+        first_child=first_child.astype(np.int32),
+        token_node=token_node.astype(np.int32),
+        order=order.astype(np.int32),
+        begin=begin.astype(np.int32),
+        size=size.astype(np.int32),
+    )

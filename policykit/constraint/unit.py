@@ -42,7 +42,13 @@ class Unit:
     """An automaton and its masks. ``symbols`` maps the shared symbols to this automaton's (-1: erased)."""
 
     def __init__(
-        self, automaton: Automaton, symbols: Ints, tails: Tails, size: int, free_ids: Sequence[int], escape: Sequence[int]
+        self,
+        automaton: Automaton,
+        symbols: Ints,
+        tails: Tails,
+        size: int,
+        free_ids: Sequence[int],
+        escape: Sequence[int],
     ) -> None:
         self.automaton = automaton
         self.symbols = symbols
@@ -55,10 +61,11 @@ class Unit:
         self._free_ids = np.array(sorted(free_ids), np.int64)
         self._table = np.zeros((64, self._columns), np.int32)
         self._built = np.zeros(64, bool)
-        self._fails = np.zeros(64, bool)  # [states]: the escape does not free the state
+        self._fails = np.zeros(64, bool)  # [states]: the text cannot end here, or the escape does not free the state
         self._tries: dict[str, TokenTrie] = {}
         self._token_ids: dict[str, Ints] = {}
         self._base: dict[tuple[str, int], Row] = {}
+        self._held_base: dict[tuple[str, int], Row] = {}
 
     def add_mode(self, mode: str, trie: TokenTrie, token_ids: Ints) -> None:
         """Make the masks of a lexer mode available."""
@@ -115,7 +122,7 @@ class Unit:
             self._fails = np.concatenate([self._fails, np.zeros(grown - len(self._fails), bool)])
         self._table[state] = row
         self._built[state] = True
-        self._fails[state] = not self.freed_by(state, self._escape)
+        self._fails[state] = self.automaton.end_found(state) or not self.freed_by(state, self._escape)
 
     def _go(self, states: NDArray[np.int32], symbols: Ints) -> NDArray[np.int32]:
         """Successors of many states at once; rows are built on first use."""
@@ -138,7 +145,9 @@ class Unit:
         return at
 
     def after_all(self, mode: str, state: int) -> NDArray[np.int32]:
-        """The state after every token, ``int32 [V]``; FOUND also for tokens that the lexer refuses. A tail is not read."""
+        """The state after every token, ``int32 [V]``; FOUND also for tokens that the lexer refuses.
+
+        A tail is not read."""
         trie, ids = self._tries[mode], self._token_ids[mode]
         at = self._full(mode, state)
         nodes = trie.token_node
@@ -164,7 +173,7 @@ class Unit:
     def row(self, mode: str, state: int) -> Row:
         """The mask of a state, ``int32 [ceil(V/32)]``, bit 1 = survives. Not cached here."""
         if state == FOUND:
-            return self._pack(np.zeros(0, np.int64))
+            return self._pack(np.zeros(0, np.int32))
         reference = self.automaton.reference(state)
         base = self._reference_row(mode, reference)
         if state == reference:
@@ -180,15 +189,35 @@ class Unit:
 
     def held_row(self, mode: str, state: int) -> Row:
         """Tokens after which the escape does not free the automaton, packed like a mask."""
-        trie, ids = self._tries[mode], self._token_ids[mode]
+        trie = self._tries[mode]
         reference = self.automaton.reference(state) if state else state
-        after = self.after_all(mode, reference)[ids]
-        bits = np.zeros(-(-self._size // 32) * 32, bool)
-        bits[ids] = self._held(after) & (after != FOUND)
-        for node, own in self._difference(mode, state, reference)[1] if state != reference else ():
+        base = self._held_base.get((mode, reference))
+        if base is None:
+            after = self.after_all(mode, reference)
+            base = self._held_base[mode, reference] = self._packed(self._held(after) & (after != FOUND))
+        apart_at = self._difference(mode, state, reference)[1] if state != reference else []
+        if not apart_at:
+            return base
+        bits = np.unpackbits(base.view(np.uint8), bitorder="little")
+        held = self._held(np.array([own for _, own in apart_at], np.int32)).tolist()
+        for (node, _), is_held in zip(apart_at, held, strict=True):
             a = int(trie.begin[node])
-            bits[trie.order[a : a + self._own(trie, node)]] = self._held(np.array([own]))[0]
+            bits[trie.order[a : a + self._own(trie, node)]] = is_held
         return np.packbits(bits, bitorder="little").view(np.int32)
+
+    def _packed(self, flags: NDArray[np.bool_]) -> Row:
+        bits = np.zeros(-(-self._size // 32) * 32, bool)
+        bits[: self._size] = flags
+        return np.packbits(bits, bitorder="little").view(np.int32)
+
+    def explore(self, limit: int) -> None:
+        """Build the transition rows of all states, if there are not more than ``limit``: no walk has to wait later."""
+        todo = [self.automaton.start]
+        seen = set(todo)
+        while todo and len(seen) <= limit:
+            for to in set(self._row(todo.pop())[: self.automaton.n_symbols].tolist()) - seen:
+                seen.add(to)
+                todo.append(to)
 
     def _held(self, states: NDArray[np.int32]) -> NDArray[np.bool_]:
         for state in np.unique(states).tolist():
@@ -227,7 +256,8 @@ class Unit:
             inner = ~found & (symbol[apart] < self.automaton.n_symbols)
             nodes, mine, other = child[inner], a[inner], b[inner]
             apart_at += zip(nodes.tolist(), mine.tolist(), strict=True)
-        self._difference_narrow(trie, list(zip(nodes.tolist(), mine.tolist(), other.tolist(), strict=True)), dead, apart_at)
+        todo = list(zip(nodes.tolist(), mine.tolist(), other.tolist(), strict=True))
+        self._difference_narrow(trie, todo, dead, apart_at)
         return dead, apart_at
 
     def _difference_narrow(
@@ -255,7 +285,7 @@ def tails_of(
 ) -> Tails:
     """Group tails by what they can become. A tail is harmless if it can become nothing, or if ``is_harmless`` says
     that among its completions one survives in every state."""
-    column = np.full(len(completions), -1, np.int64)
+    column = np.full(len(completions), -1, np.int32)
     kinds: dict[frozenset[tuple[int, ...]], int] = {}
     for i, strings in enumerate(completions):
         possible = frozenset(strings)

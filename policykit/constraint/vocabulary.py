@@ -7,7 +7,7 @@ decodes is refused, since a mask over bytes would then speak about another text.
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -105,7 +105,9 @@ class Vocabulary:
         return Vocabulary(table, special, tuple(dict.fromkeys(eos_ids)), not missing)
 
     @staticmethod
-    def from_file(path: str | Path, *, eos_token: str | Sequence[str] | None = None, size: int | None = None) -> "Vocabulary":
+    def from_file(
+        path: str | Path, *, eos_token: str | Sequence[str] | None = None, size: int | None = None
+    ) -> "Vocabulary":
         """The vocabulary of a ``tokenizer.json``. The end of text comes from ``eos_token``, else from the configuration
         files beside it, else from the one well-known name among its special tokens. ``size`` pads to a model's
         ``vocab_size``. Raises PolicyError (PK400–PK404)."""
@@ -113,13 +115,16 @@ class Vocabulary:
         place = Place(str(path))
         try:
             data: Any = json.loads(path.read_text("utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise PolicyError.of("PK404", f"cannot read the tokenizer: {error}", place) from error
         config = _read_beside(path, "tokenizer_config.json")
         if config.get("clean_up_tokenization_spaces"):
             raise _edits_text(place, "tokenizer_config.json sets `clean_up_tokenization_spaces`")
         names = [eos_token] if isinstance(eos_token, str) else list(eos_token or ())
-        return _from_data(data, place, names, _configured_end(path, config), size)
+        try:
+            return _from_data(data, place, names, _configured_end(path, config), size)
+        except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
+            raise PolicyError.of("PK404", f"the tokenizer is malformed: {error!r}", place) from error
 
     @staticmethod
     def from_tokenizer(tokenizer: FastTokenizer, *, size: int | None = None) -> "Vocabulary":
@@ -158,8 +163,8 @@ def _configured_end(path: Path, config: Mapping[str, Any]) -> list[int | str]:
     """End-of-text ids and names from the files beside tokenizer.json."""
     found: list[int | str] = []
     for name in ("generation_config.json", "config.json"):
-        ids = _read_beside(path, name).get("eos_token_id")
-        found += [i for i in (ids if isinstance(ids, list) else [ids]) if isinstance(i, int)]
+        ids: Any = _read_beside(path, name).get("eos_token_id")
+        found += [i for i in (cast(list[Any], ids) if isinstance(ids, list) else [ids]) if isinstance(i, int)]
     token = config.get("eos_token") or _read_beside(path, "special_tokens_map.json").get("eos_token")
     name = cast(Mapping[str, Any], token).get("content") if isinstance(token, dict) else token
     return [*found, name] if isinstance(name, str) else found
@@ -168,19 +173,19 @@ def _configured_end(path: Path, config: Mapping[str, Any]) -> list[int | str]:
 def _from_data(
     data: Mapping[str, Any], place: Place, names: Sequence[str], configured: Sequence[int | str], size: int | None
 ) -> Vocabulary:
-    byte_level = _encoding(data, place)
+    bytes_of = _encoding(data, place)
     words = _words(data, place)
     added = cast(list[dict[str, Any]], data.get("added_tokens") or [])
     n = max([*words.values(), *(int(t["id"]) for t in added), (size or 0) - 1], default=-1) + 1
     tokens = [b""] * n
     for word, i in words.items():
-        tokens[i] = _bytes_of(word, byte_level)
+        tokens[i] = bytes_of(word)
     special: set[int] = set()
     by_name: dict[str, int] = {}
     for token in added:
         i, content = int(token["id"]), str(token["content"])
         by_name[content] = i
-        tokens[i] = content.encode("utf-8")
+        tokens[i] = bytes_of(content)  # the decoder does not know which tokens were added
         if token.get("special"):
             special.add(i)
     ends = _ends(by_name, special, names, configured, place, n)
@@ -211,13 +216,13 @@ def _ends(
     return [by_name[name] for name in known]
 
 
-def _encoding(data: Mapping[str, Any], place: Place) -> bool:
-    """True for byte-level, False for byte fallback; anything that edits text is refused."""
+def _encoding(data: Mapping[str, Any], place: Place) -> Callable[[str], bytes]:
+    """What a token's name says about its bytes; anything that edits text is refused."""
     decoder = cast(Mapping[str, Any], data.get("decoder") or {})
     steps = cast(list[Mapping[str, Any]], decoder.get("decoders") if decoder.get("type") == "Sequence" else [decoder])
     kinds = [str(step.get("type")) for step in steps]
     if "ByteLevel" in kinds and set(kinds) <= {"ByteLevel", "Fuse"}:
-        return True
+        return _byte_level
     if "ByteFallback" not in kinds:
         raise PolicyError.of(
             "PK403",
@@ -227,7 +232,7 @@ def _encoding(data: Mapping[str, Any], place: Place) -> bool:
         )
     for step in steps:
         _check_step(step, place)
-    return False
+    return _byte_fallback if {"Replace", "Metaspace"}.isdisjoint(kinds) else _spaced_byte_fallback
 
 
 def _check_step(step: Mapping[str, Any], place: Place) -> None:
@@ -258,10 +263,16 @@ def _words(data: Mapping[str, Any], place: Place) -> dict[str, int]:
     raise PolicyError.of("PK403", f"unknown tokenizer model `{model.get('type')}`", place, "use BPE or Unigram")
 
 
-def _bytes_of(word: str, byte_level: bool) -> bytes:
-    if byte_level:
-        if all(c in _BYTE_LEVEL for c in word):
-            return bytes(_BYTE_LEVEL[c] for c in word)
-        return word.encode("utf-8")
+def _byte_level(word: str) -> bytes:
+    """GPT-2's decoder: a name outside the table stands for itself."""
+    known = all(c in _BYTE_LEVEL for c in word)
+    return bytes(_BYTE_LEVEL[c] for c in word) if known else word.encode("utf-8")
+
+
+def _byte_fallback(word: str) -> bytes:
     fallback = _BYTE_TOKEN.fullmatch(word)
-    return bytes([int(fallback[1], 16)]) if fallback else word.replace("▁", " ").encode("utf-8")
+    return bytes([int(fallback[1], 16)]) if fallback else word.encode("utf-8")
+
+
+def _spaced_byte_fallback(word: str) -> bytes:
+    return _byte_fallback(word.replace("▁", " "))

@@ -9,7 +9,7 @@ from datetime import date
 from enum import StrEnum
 from typing import TypeAlias
 
-from policykit.diagnostics import Place
+from policykit.diagnostics import Diagnostic, Place
 from policykit.ir.regex import Regex
 
 
@@ -227,4 +227,4 @@ class PolicySet:
     """Documents that are compiled together; names are unique."""
 
     documents: tuple[Document, ...]
-    warnings: tuple["object", ...] = ()
+    warnings: tuple[Diagnostic, ...] = ()

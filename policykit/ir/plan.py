@@ -5,7 +5,7 @@ from datetime import date
 from enum import StrEnum
 
 from policykit.diagnostics import Place
-from policykit.ir.document import Action, Join, Matcher, Mode
+from policykit.ir.document import Action, Matcher, Mode
 
 
 class Level(StrEnum):
@@ -20,7 +20,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Enforcement:
-    """One row of the plan. ``subject`` is `rule` or `grammar`; ``name`` is `document#rule` or a JSON pointer/terminal."""
+    """One row of the plan. ``subject`` is `rule` or `grammar`; ``name``: `document#rule`, JSON pointer or terminal."""
 
     subject: str
     name: str
@@ -86,8 +86,3 @@ class Liveness:
     resets: bool = False
     escape: str | None = None
     fragile: tuple[int, ...] = ()
-
-
-__all__ = [
-    "CompileContext", "Enforcement", "Join", "Level", "Liveness", "LivenessKind", "ResolvedRule", "Residue",
-]

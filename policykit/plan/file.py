@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from policykit.compile import FORMAT, PlanSpec, compile_plan
 from policykit.diagnostics import Place, PolicyError
@@ -33,10 +33,15 @@ def load_plan(path: str | Path) -> Plan:
     place = Place(str(path))
     try:
         data: Any = json.loads(Path(path).read_text("utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise PolicyError.of("PK311", f"cannot read the plan: {error}", place) from error
-    if not isinstance(data, dict) or data.get("kind") != KIND:
+    if not isinstance(data, dict) or cast(dict[str, Any], data).get("kind") != KIND:
         raise PolicyError.of("PK311", "this file is no plan", place, "make one with `policykit compile -o plan.json`")
+    return _checked(cast(dict[str, Any], data), place)
+
+
+def _checked(data: dict[str, Any], place: Place) -> Plan:
+    """The plan that the content compiles to, if it is the plan that the content claims to be."""
     if data.get("format") != FORMAT:
         raise PolicyError.of(
             "PK312",
@@ -48,10 +53,11 @@ def load_plan(path: str | Path) -> Plan:
         plan = Plan(_recompile(data, place))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise PolicyError.of("PK311", f"the plan is malformed: {error!r}", place) from error
-    if plan.digest != data["digest"] or plan.bundle_digest != data["bundle_digest"]:
+    claimed = (data.get("digest"), data.get("bundle_digest"))
+    if (plan.digest, plan.bundle_digest) != claimed:
         raise PolicyError.of(
             "PK313",
-            f"the plan's content gives digest `{plan.digest}`, the file says `{data['digest']}`",
+            f"the plan's content gives digest `{plan.digest}`, the file says `{claimed[0]}`",
             place,
             "it was changed after compiling, or Unicode tables differ: compile it again from its policies",
         )

@@ -2,32 +2,35 @@
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 from policykit.diagnostics import Place
 from policykit.grammar import choices, json_schema, lark, regex
 from policykit.ir.grammar import GrammarSpec
-from typing import Any
+
+_SCHEMA, _REGEX, _LARK, _CHOICES = Place("<schema>"), Place("<regex>"), Place("<lark>"), Place("<choices>")
+"""Where a grammar stands that was given without a place."""
 
 
 class Grammar:
     """Constructors of grammars. Each returns a GrammarSpec and raises PolicyError (PK2xx) with the place."""
 
     @staticmethod
-    def from_json_schema(schema: "dict[str, Any] | bool | str", place: Place = Place("<schema>")) -> GrammarSpec:
+    def from_json_schema(schema: "dict[str, Any] | bool | str", place: Place = _SCHEMA) -> GrammarSpec:
         """A JSON Schema (draft-07 or 2020-12), as a value or as text."""
         return json_schema(schema if isinstance(schema, str) else json.dumps(schema), place)
 
     @staticmethod
-    def from_regex(pattern: str, place: Place = Place("<regex>")) -> GrammarSpec:
+    def from_regex(pattern: str, place: Place = _REGEX) -> GrammarSpec:
         """A regular expression that the whole output matches."""
         return regex(pattern, place)
 
     @staticmethod
-    def from_lark(source: str, place: Place = Place("<lark>")) -> GrammarSpec:
+    def from_lark(source: str, place: Place = _LARK) -> GrammarSpec:
         """A context-free grammar in llguidance's Lark dialect."""
         return lark(source, place)
 
     @staticmethod
-    def from_choices(texts: Sequence[str], place: Place = Place("<choices>")) -> GrammarSpec:
+    def from_choices(texts: Sequence[str], place: Place = _CHOICES) -> GrammarSpec:
         """Exactly one of the texts."""
         return choices(list(texts), place)

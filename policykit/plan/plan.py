@@ -100,7 +100,7 @@ class Plan:
             )
 
 
-def compile(  # noqa: A001 - the verb of this package
+def compile(
     policies: PolicySet | None,
     grammar: GrammarSpec | None = None,
     *,

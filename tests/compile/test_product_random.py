@@ -6,6 +6,7 @@ from collections import Counter
 import pytest
 
 from policykit.compile.product import Nothing, Safe, Trimmed, Undecided, analyse
+from policykit.compile.survey import Survey
 
 from .product_oracle import Ban, Engine, Tiny, passes, stuck
 
@@ -71,7 +72,9 @@ def check(grammar: Tiny, bans: list[Ban], alphabet: str) -> str:
 
 
 @pytest.mark.parametrize("seed", range(N_BATCHES))
-def test_claims_hold_over_all_short_texts(seed: int) -> None:
+def test_claims_hold_over_all_short_texts(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    if seed % 2:  # every other batch has to do without the quick proof
+        monkeypatch.setattr(Survey, "never_traps", lambda self: False)
     choose = random.Random(seed)
     outcomes: Counter[str] = Counter()
     for _ in range(PER_BATCH):

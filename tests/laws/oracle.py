@@ -177,26 +177,27 @@ def _is_ordered(value: Any, schema: dict[str, Any]) -> bool:
 
 
 def derives(rules: dict[str, list[list[str]]], text: str, head: str = "start") -> bool:
-    """Whether a context-free grammar derives the text. Bodies hold heads and quoted literals; naive and memoised."""
-    memo: dict[tuple[str, int], frozenset[int]] = {}
+    """Whether a context-free grammar derives the text. Bodies hold heads and quoted literals; the least fixpoint over
+    all (head, begin) of where they can end."""
+    ends: dict[tuple[str, int], set[int]] = {(h, at): set() for h in rules for at in range(len(text) + 1)}
 
-    def ends(symbol: str, at: int) -> frozenset[int]:
-        if symbol.startswith('"'):
-            literal = symbol[1:-1]
-            return frozenset({at + len(literal)}) if text.startswith(literal, at) else frozenset()
-        if (symbol, at) not in memo:
-            memo[symbol, at] = frozenset()
-            grown = True
-            while grown:  # left recursion: to a fixpoint
-                found = frozenset(e for body in rules[symbol] for e in sequence(body, at))
-                grown = found != memo[symbol, at]
-                memo[symbol, at] = found
-        return memo[symbol, at]
+    def after(symbol: str, at: int) -> set[int]:
+        if not symbol.startswith('"'):
+            return ends[symbol, at]
+        literal = symbol[1:-1]
+        return {at + len(literal)} if text.startswith(literal, at) else set()
 
     def sequence(body: list[str], at: int) -> set[int]:
         places = {at}
         for symbol in body:
-            places = {e for p in places for e in ends(symbol, p)}
+            places = {end for place in places for end in after(symbol, place)}
         return places
 
-    return len(text) in ends(head, 0)
+    grown = True
+    while grown:
+        grown = False
+        for name, at in ends:
+            found = {end for body in rules[name] for end in sequence(body, at)}
+            grown |= not found <= ends[name, at]
+            ends[name, at] |= found
+    return len(text) in ends[head, 0]

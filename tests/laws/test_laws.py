@@ -15,12 +15,10 @@ from tests.laws.worlds import (
     World,
     allowed,
     bytewise,
+    likely_texts,
     make_world,
-    mutated,
     phrases,
-    phrases_of,
     schemas,
-    text_of,
     tokenised,
     worlds,
 )
@@ -57,16 +55,6 @@ def what_passes_is_reachable(world: World, n_texts: int = 12) -> None:
                 assert state.accept(i), (text, world.rules)
             assert state.accepting, (text, world.rules, world.language.name)
             assert set(world.vocabulary.eos_ids) <= set(allowed(state, world.vocabulary))
-
-
-def likely_texts(world: World, n: int) -> list[str]:
-    """Texts of the grammar, and near misses of what the rules forbid."""
-    rng = world.rng
-    texts = [world.language.sample(rng) for _ in range(n)]
-    if world.language.spec is None:
-        texts += [mutated(rng, p) for p in phrases_of(world.rules)]
-        texts += [text_of(rng) + mutated(rng, p) + text_of(rng) for p in phrases_of(world.rules)]
-    return texts
 
 
 def there_are_no_dead_ends(world: World, n_walks: int = 5) -> None:

@@ -71,7 +71,7 @@ def accept_agrees_with_the_row(world: World) -> None:
             if i in row:
                 assert state.copy().accept(i), (i, world.rules, world.language.name)
             else:
-                assert not state.accept(i), (i, tried(world, state, i))
+                assert not state.accept(i), tried(world, state, i)
         assert seen(state, world.vocabulary) == before
         assert state.accept(world.walker.pick(sorted(row), 1))
 

@@ -39,7 +39,7 @@ def phrases(*texts: str, **fields: Any) -> dict[str, Any]:
     return rule({"phrases": list(texts), **fields})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Language:
     """A grammar, and an independent judge of its texts; ``sample`` draws texts that are likely in it."""
 
@@ -47,6 +47,9 @@ class Language:
     spec: GrammarSpec | None
     has: Callable[[str], bool]
     sample: Callable[[random.Random], str]
+
+    def __repr__(self) -> str:
+        return f"Language({self.name!r})"
 
     @property
     def is_json(self) -> bool:
@@ -135,7 +138,7 @@ class Walker:
         self.long = long
         liked = alphabet.encode() + b'"{}[],:'
         self._liked = {i for i, t in enumerate(vocabulary.tokens) if t and set(t) <= set(liked)}
-        closing = [b'"', b"}", b"]", b".", b" ", "Ж".encode(), b"c"]
+        closing = [b'"', b"}", b"]", b")", b".", b" ", "Ж".encode(), b"c"]
         self._rank = {i: closing.index(t) for i, t in enumerate(vocabulary.tokens) if t in closing}
 
     def pick(self, ids: Sequence[int], step: int) -> int:
@@ -392,6 +395,16 @@ def make_world(rules: Rules, language: Language, seed: int) -> World:
     texts = [*phrases_of(rules), *(language.sample(rng) for _ in range(6)), *(text_of(rng) for _ in range(3))]
     words = vocabulary(rng, texts)
     return World(rules, language, plan, words, plan.constraint(words), rng)
+
+
+def likely_texts(world: World, n: int) -> list[str]:
+    """Texts of the grammar, and near misses of what the rules forbid."""
+    rng = world.rng
+    texts = [world.language.sample(rng) for _ in range(n)]
+    if world.language.spec is None:
+        texts += [mutated(rng, p) for p in phrases_of(world.rules)]
+        texts += [text_of(rng) + mutated(rng, p) + text_of(rng) for p in phrases_of(world.rules)]
+    return texts
 
 
 @st.composite

@@ -7,7 +7,6 @@ from policykit.cli.command import Command, add_format, add_max_warnings
 from policykit.cli.exits import Exit, status_of
 from policykit.cli.render import counted
 from policykit.cli.reports.diagnostics import report_diagnostics
-from policykit.cli.sources import warnings_of
 from policykit.cli.streams import Streams
 from policykit.diagnostics import PolicyError
 from policykit.policy import load_policies
@@ -23,7 +22,7 @@ def _run(args: Namespace, streams: Streams) -> Exit:
     fine = ""
     try:
         policies = load_policies(*args.paths)
-        found = warnings_of(policies)
+        found = policies.warnings
         n_rules = sum(len(document.rules) for document in policies.documents)
         n_tests = sum(len(document.tests) for document in policies.documents)
         sizes = (counted(len(policies.documents), "document"), counted(n_rules, "rule"), counted(n_tests, "test"))

@@ -4,9 +4,7 @@ from policykit.diagnostics.codes import document, engine, grammar, plan, regex, 
 from policykit.diagnostics.codes.entry import CodeEntry
 
 CATALOGUE: dict[str, CodeEntry] = {
-    entry.code: entry
-    for module in (document, regex, grammar, plan, engine, run)
-    for entry in module.CODES
+    entry.code: entry for module in (document, regex, grammar, plan, engine, run) for entry in module.CODES
 }
 
 __all__ = ["CATALOGUE", "CodeEntry"]

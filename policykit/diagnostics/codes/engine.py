@@ -4,6 +4,41 @@ from policykit.diagnostics.codes.entry import CodeEntry
 
 CODES: tuple[CodeEntry, ...] = (
     CodeEntry(
+        "PK400",
+        "no end of text",
+        "A mask decides when a text may end, so it must know the token that ends it. It is read from "
+        "`generation_config.json`, `config.json`, `tokenizer_config.json` or `special_tokens_map.json` beside "
+        "`tokenizer.json`, or is the one well-known name among the special tokens. None was found, or several.",
+        "Vocabulary.from_file('tokenizer.json', eos_token='<|no such token|>')",
+    ),
+    CodeEntry(
+        "PK401",
+        "the tokenizer edits text when it decodes",
+        "A mask speaks about the bytes of the tokens. If decoding then cleans up spaces, or changes the text in any "
+        "other way, the reader gets a text that no mask has seen.",
+        '{"clean_up_tokenization_spaces": true}',
+    ),
+    CodeEntry(
+        "PK402",
+        "the vocabulary cannot spell every text",
+        "Where a byte of UTF-8 has no token of its own, some legal continuation may have no spelling, and a text could "
+        "run into a dead end that no plan foresees.",
+    ),
+    CodeEntry(
+        "PK403",
+        "unknown kind of tokenizer",
+        "Two encodings of bytes are known: byte-level (GPT-2) and byte fallback (SentencePiece), over BPE or Unigram. "
+        "Others, such as WordPiece, do not say which bytes a token writes.",
+        '{"model": {"type": "WordPiece"}, "decoder": {"type": "WordPiece"}}',
+    ),
+    CodeEntry(
+        "PK404",
+        "the tokenizer cannot be read",
+        "A vocabulary comes from a `tokenizer.json` and the configuration files beside it. One is missing or not "
+        "JSON, or the tokenizer is a slow one, which has none.",
+        "Vocabulary.from_file('missing/tokenizer.json')",
+    ),
+    CodeEntry(
         "PK450",
         "no model in this folder",
         "A model folder holds at least `config.json`, the weights and `tokenizer.json`, as `save_pretrained` writes "

@@ -66,15 +66,15 @@ CODES: tuple[CodeEntry, ...] = (
     CodeEntry(
         "PK554",
         "the text is not UTF-8",
-        "A plan judges text. Bytes that are not strict UTF-8 have no agreed meaning, so a phrase could hide in them; they "
-        "are refused rather than guessed at.",
+        "A plan judges text. Bytes that are not strict UTF-8 have no agreed meaning, so a phrase could hide in them; "
+        "they are refused rather than guessed at.",
         "printf 'guar\\xC3anteed' | policykit verify --policies policies/",
     ),
     CodeEntry(
         "PK555",
         "an optional part of policykit is not installed",
-        "Checking, testing and verifying need no model. Generating text does: it needs torch and transformers, which are "
-        "an extra of the package. The exit status is 4.",
+        "Checking, testing and verifying need no model. Generating text does: it needs torch and transformers, which "
+        "are an extra of the package. The exit status is 4.",
         "pip install policykit && policykit demo",
     ),
 )

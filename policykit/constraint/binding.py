@@ -1,0 +1,80 @@
+"""The program's automata bound to a vocabulary: which text and view each reads, and what characters are to them."""
+
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from policykit.compile import Program
+from policykit.compile.program import UnitSpec
+from policykit.constraint.group import Group
+from policykit.constraint.images import JsonLexer, Lexer, TextLexer
+from policykit.constraint.unit import Unit
+from policykit.constraint.vocabulary import Vocabulary
+from policykit.ir.document import Within
+from policykit.text import utf8, view
+
+
+class Binding:
+    """``forbids`` are the units whose find is forbidden, ``wanted`` the leaves of requirements, whose find is only
+    remembered. ``scope_of[i]`` numbers the lexer of unit i, ``place[i]`` its group and its number there."""
+
+    def __init__(self, program: Program, vocabulary: Vocabulary, escape: str) -> None:
+        self.program = program
+        self.vocabulary = vocabulary
+        self.forbids = tuple(i for i, spec in enumerate(program.units) if spec.forbids)
+        self.wanted = tuple(i for i, spec in enumerate(program.units) if not spec.forbids)
+        scopes = list(dict.fromkeys(_scope(spec) for spec in program.units))
+        self.lexers: tuple[Lexer, ...] = tuple(JsonLexer() if s == Within.JSON_STRINGS else TextLexer() for s in scopes)
+        self.scope_of = [scopes.index(_scope(spec)) for spec in program.units]
+        members: dict[tuple[int, str], list[UnitSpec]] = {}
+        self.place: list[tuple[int, int]] = []
+        for spec, scope in zip(program.units, self.scope_of, strict=True):
+            group = members.setdefault((scope, spec.view), [])
+            self.place.append((list(members).index((scope, spec.view)), len(group)))
+            group.append(spec)
+        self.groups = [
+            Group(vocabulary, self.lexers[scope], view(name), [spec.make() for spec in specs], escape)
+            for (scope, name), specs in members.items()
+        ]
+        self.scope_of_group = [(g, scope) for g, (scope, _) in zip(self.groups, members, strict=True)]
+        self.group_of = [self.groups[g] for g, _ in self.place]
+        self.group_of_scope = [self.group_of[self.scope_of.index(s)] for s in range(len(scopes))]
+        self._completions: dict[bytes, list[tuple[tuple[int, ...], ...]]] = {}
+
+    def units(self) -> tuple[Unit, ...]:
+        """Fresh automata with empty tables."""
+        specs = zip(self.program.units, self.place, strict=True)
+        return tuple(self.groups[g].unit(i, spec.make()) for spec, (g, i) in specs)
+
+    def completions_of(self, tail: bytes) -> list[tuple[tuple[int, ...], ...]]:
+        """What a tail can become, as class strings per group; the most frequent first."""
+        known = self._completions.get(tail)
+        if known is None:
+            if not self.groups:
+                return []
+            low, high = utf8.completions(tail)
+            count = np.bincount(self.characters[low:high])
+            kinds = np.flatnonzero(count)
+            frequent_first: list[int] = kinds[np.argsort(-count[kinds], kind="stable")].tolist()
+            known = [self.strings[k] for k in frequent_first]
+            self._completions[tail] = known
+        return known
+
+    @cached_property
+    def characters(self) -> NDArray[np.int64]:
+        """A number for every code point, ``[0x110000]``; equal numbers are the same to every automaton."""
+        key = np.zeros(len(self.groups[0].string_ids), np.int64)
+        for group in self.groups:
+            key = np.unique(key * len(group.strings) + group.string_ids, return_inverse=True)[1].reshape(-1)
+        return key
+
+    @cached_property
+    def strings(self) -> list[tuple[tuple[int, ...], ...]]:
+        """For every number of :attr:`characters`, the class strings of the groups."""
+        _, first = np.unique(self.characters, return_index=True)
+        return [tuple(g.strings[int(g.string_ids[p])] for g in self.groups) for p in first.tolist()]
+
+
+def _scope(spec: UnitSpec) -> Within:
+    return Within.JSON_STRINGS if spec.within == Within.JSON_STRINGS else Within.TEXT

@@ -1,0 +1,236 @@
+"""Every text that a small speller can write, against an oracle that shares no code with what it judges.
+
+A case is (grammar, policy, text). The constraint writes the text in random tokens; it must come to an accepting end
+exactly if the oracle finds the text legal. Beside that the reachable states are explored from the start, over about
+twelve tokens: where liveness is proved, each must lead to an end.
+"""
+
+import itertools
+from collections import Counter
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+import policykit as pk
+from tests.laws import oracle
+from tests.laws.worlds import (
+    FORMULAS,
+    FREE,
+    LANGUAGES,
+    LEAVES,
+    Language,
+    Rules,
+    World,
+    allowed,
+    bytewise,
+    likely_texts,
+    make_world,
+    phrases_of,
+    rule,
+    ruleset,
+    schemas,
+    tokenised,
+)
+
+SPELLER = "ab1A é-Ж"
+ENDINGS = '"}]bЖz. ꙮ☃\n'
+"""Characters that are tried, beside the speller's, to bring a text to an end."""
+
+
+def texts_to_judge(world: World, n: int) -> list[str]:
+    """Every short text of three characters of the speller where there is no grammar; samples and near misses."""
+    rng = world.rng
+    texts = likely_texts(world, n)
+    if world.language.spec is None:
+        few = rng.sample(SPELLER, 3)
+        short = ["".join(t) for k in range(5) for t in itertools.product(few, repeat=k)]
+        texts += rng.sample(short, n)
+    return list(dict.fromkeys(texts))
+
+
+def is_written(world: World, ids: list[int]) -> bool:
+    """Whether the constraint takes all tokens and then the end of text."""
+    state = world.constraint.start()
+    return all(state.accept(i) for i in ids) and state.accepting and state.accept(world.vocabulary.eos_ids[0])
+
+
+def judge_texts(world: World, n: int) -> Counter[str]:
+    found: Counter[str] = Counter()
+    assert not world.plan.residue
+    for text in texts_to_judge(world, n):
+        legal = world.is_legal(text)
+        data = text.encode()
+        for ids in (tokenised(world.rng, world.vocabulary, data), bytewise(world.vocabulary, data)):
+            what = "a legal text is unreachable" if legal else "a forbidden text is admitted"
+            assert is_written(world, ids) == legal, (what, text, world)
+        found["legal" if legal else "forbidden"] += 1
+    return found
+
+
+@dataclass
+class Explorer:
+    """Walks the states over a few tokens and finds for each an ending."""
+
+    world: World
+    tokens: list[int]
+    alive: set[bytes] = field(default_factory=set)
+
+    def has_an_end(self, state: pk.State, data: bytes) -> bool:
+        if self.ends(state, data, [60], 40) or any(self.ends_with(state, hint) for hint in self.hints):
+            return True
+        return self.ends(state, data, [3000], 40)
+
+    @cached_property
+    def hints(self) -> list[str]:
+        """Texts that free most rules, and with what a rule may ask for."""
+        words = [p for p in phrases_of(self.world.rules) if all(c in oracle.CHARACTERS for c in p)]
+        asked = ["", *words, " ".join(words), *(" ".join(pair) for pair in itertools.permutations(words, 2))]
+        return [f"{a}{w}{b}" for w in asked for a in ("", " ", ". ", "Ж ") for b in ("", "Ж", ".", " ")]
+
+    def ends_with(self, state: pk.State, text: str) -> bool:
+        following = state.copy()
+        return all(following.accept(i) for i in bytewise(self.world.vocabulary, text.encode())) and following.accepting
+
+    def explore(self, n_states: int, depth: int = 12) -> Counter[str]:
+        world = self.world
+        claims = world.constraint.liveness.kind is not pk.LivenessKind.BOUNDED
+        todo = [(world.constraint.start(), b"")]
+        counted: Counter[str] = Counter()
+        while todo and counted["states"] < n_states:
+            state, data = todo.pop(world.rng.randrange(len(todo)))
+            counted["states"] += 1
+            self.judge_end(state, data)
+            here = set(allowed(state, world.vocabulary))
+            if state.outcome is pk.Outcome.DEAD_END:
+                assert not claims, ("a dead end", data, world)
+                assert here == set(world.vocabulary.eos_ids)
+                counted["dead ends"] += 1
+                continue
+            assert not claims or self.has_an_end(state, data), ("no way to an end", data, world)
+            counted["co-accessible"] += claims
+            for i in self.tokens if state.n_tokens < depth else ():
+                following = state.copy()
+                assert following.accept(i) == (i in here), ("row and accept differ", data, i, world)
+                if i in here:
+                    todo.append((following, data + world.vocabulary.tokens[i]))
+        return counted
+
+    def judge_end(self, state: pk.State, data: bytes) -> None:
+        try:
+            text = data.decode("utf-8")
+        except UnicodeDecodeError:
+            assert not state.accepting
+            return
+        assert state.accepting == self.world.is_legal(text), (text, self.world)
+
+    def ends(self, state: pk.State, data: bytes, budget: list[int], depth: int) -> bool:
+        """Depth first, closing characters first; what was found alive before is alive."""
+        if data in self.alive or state.accepting:
+            self.alive.add(data)
+            return True
+        if not depth or not budget[0]:
+            return False
+        budget[0] -= 1
+        vocabulary = self.world.vocabulary
+        here = [i for i in allowed(state, vocabulary) if i not in vocabulary.special_ids]
+        liked = {b: k for k, b in enumerate(ENDINGS.encode())}
+        for i in sorted(here, key=lambda i: (liked.get(vocabulary.tokens[i][0], 99), len(vocabulary.tokens[i])))[:24]:
+            following = state.copy()
+            token = vocabulary.tokens[i]
+            if following.accept(i) and self.ends(following, data + token, budget, depth - 1):
+                self.alive.add(data)
+                return True
+        return False
+
+
+def speller_tokens(world: World) -> list[int]:
+    """About twelve ids: bytes and pieces that the speller's characters, JSON and the grammar's samples are made of."""
+    liked = set(world.language.sample(world.rng).encode()) | set(world.rng.sample(SPELLER, 3)[0].encode()) | {0x61}
+    fitting = [i for i, t in enumerate(world.vocabulary.tokens) if t and set(t) <= liked]
+    return world.rng.sample(fitting, min(12, len(fitting)))
+
+
+def conflicts_are_real(rules: Rules, language: Language, error: pk.PolicyError, seed: int) -> int:
+    """A plan that is refused for want of a text: the oracle finds none either."""
+    import random
+
+    rng = random.Random(seed)
+    codes = {d.code for d in error.diagnostics}
+    assert codes <= {"PK305", "PK306", "PK307"}, error
+    if "PK305" in codes:
+        return 0
+    texts = [language.sample(rng) for _ in range(40)]
+    legal = [t for t in texts if language.has(t) and not oracle.breaks_a_rule(rules, t, language.is_json)]
+    assert not legal, (legal[0], rules, language.name, error)
+    return len(texts)
+
+
+DRAWS = st.tuples(ruleset(LEAVES | FORMULAS), LANGUAGES, st.integers(0, 2**32))
+
+
+def run(draws: st.SearchStrategy[tuple[Rules, Language, int]], n_worlds: int, n_texts: int, n_states: int) -> Counter[str]:
+    """Judge generated worlds, the same in every run."""
+    counted: Counter[str] = Counter()
+
+    @settings(
+        max_examples=n_worlds, deadline=None, derandomize=True, database=None, phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )  # fmt: skip
+    @given(draws)
+    def judge(draw: tuple[Rules, Language, int]) -> None:
+        rules, language, seed = draw
+        try:
+            world = make_world(rules, language, seed)
+        except pk.PolicyError as error:
+            counted["refused"] += conflicts_are_real(rules, language, error, seed)
+            return
+        counted.update(judge_texts(world, n_texts))
+        counted.update(Explorer(world, speller_tokens(world)).explore(n_states))
+        counted["worlds"] += 1
+
+    judge()
+    return counted
+
+
+def test_every_text_is_judged_as_the_oracle_does() -> None:
+    counted = run(DRAWS, 32, 70, 25)
+    assert counted["legal"] + counted["forbidden"] >= 1_500, counted
+    assert min(counted["legal"], counted["forbidden"], counted["co-accessible"]) >= 200, counted
+
+
+@pytest.mark.slow
+def test_every_text_is_judged_as_the_oracle_does_at_length() -> None:
+    counted = run(DRAWS, 300, 70, 60)
+    assert counted["legal"] + counted["forbidden"] >= 10_000, counted
+    assert counted["co-accessible"] >= 5_000, counted
+
+
+IN_JSON = st.builds(
+    lambda found, reading: [rule({"phrases": found, **reading})],
+    st.lists(st.sampled_from(["ab", "a b", "é1", "b", "a", "1 a"]), min_size=1, max_size=3, unique=True),
+    st.sampled_from([{}, {"join": "array"}, {"within": "text"}, {"exact": True}, {"views": ["unmarked"]}]),
+)
+
+
+def test_strings_of_json_are_judged_as_the_oracle_does() -> None:
+    counted = run(st.tuples(IN_JSON, schemas(), st.integers(0, 2**32)), 16, 40, 20)
+    assert counted["legal"] + counted["forbidden"] >= 200, counted
+
+
+@pytest.mark.slow
+def test_strings_of_json_are_judged_as_the_oracle_does_at_length() -> None:
+    counted = run(st.tuples(IN_JSON, schemas(), st.integers(0, 2**32)), 150, 60, 50)
+    assert counted["legal"] + counted["forbidden"] >= 3_000, counted
+
+
+def test_the_speller_can_fail() -> None:
+    """A planted violation: a judge that forbids one letter more than the policy."""
+    world = make_world([rule({"phrases": ["ab"]})], FREE, 1)
+    stricter = World(
+        [rule({"regex": ["b"]})], FREE, world.plan, world.vocabulary, world.constraint, world.rng
+    )
+    with pytest.raises(AssertionError, match="a forbidden text is admitted"):
+        judge_texts(stricter, 60)
