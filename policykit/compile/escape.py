@@ -8,7 +8,7 @@ phrase contains empties it.
 """
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from policykit.automata import FOUND, Automaton, PhraseAutomaton, run
@@ -105,20 +105,22 @@ def _always_frees(automaton: Automaton, states: frozenset[int] | None, text: str
     return isinstance(automaton, PhraseAutomaton) and frees_phrases(automaton, text)
 
 
-def shortest_match(automaton: Automaton, limit: int = MAX_STATES) -> str | None:
-    """A shortest text that the automaton finds, of representative characters; None within the limit."""
+def shortest_matches(automaton: Automaton, limit: int = MAX_STATES) -> Iterator[str]:
+    """Texts that the automaton finds, shortest first, one for every way to complete a match within the limit.
+
+    They are spelled with representatives of the symbol classes.
+    """
     chars = [chr(c) for c in automaton.alphabet.representatives.tolist()]
     seen = {automaton.start: ""}
     todo = deque(seen)
     while todo and len(seen) <= limit:
         at = todo.popleft()
         if automaton.end_found(at):
-            return seen[at]
+            yield seen[at]
         for symbol, char in enumerate(chars):
             to = automaton.step(at, symbol)
             if to == FOUND:
-                return seen[at] + char
-            if to not in seen:
+                yield seen[at] + char
+            elif to not in seen:
                 seen[to] = seen[at] + char
                 todo.append(to)
-    return None

@@ -3,14 +3,15 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import chain, islice
 from typing import assert_never
 
 from policykit.automata import Automaton, PhraseAutomaton, run
 from policykit.automata.frames import InJoinedArrays, InStrings
 from policykit.compile.digest import bundle_digest, plan_digest
-from policykit.compile.escape import Escape, TooManyStates, best_escape, shortest_match, states_of
+from policykit.compile.escape import Escape, TooManyStates, best_escape, shortest_matches, states_of
 from policykit.compile.product import Nothing, Safe, Trimmed, Undecided, analyse
-from policykit.compile.program import Formula, Literal, Program, UnitSpec, lower
+from policykit.compile.program import Program, UnitSpec, literals, lower
 from policykit.compile.resolve import combines, has_absence, has_place, is_effective, leaves, resolve
 from policykit.compile.strings import Clash, Forbidden, PolicyProduct, check_site, clashes
 from policykit.diagnostics import Diagnostic, Place, PolicyError, Severity
@@ -28,6 +29,8 @@ from policykit.ir.plan import (
 
 HORIZON_BYTES = 24
 """How far ahead the run-time search looks where liveness is not proved."""
+MAX_WITNESSES = 500
+"""Texts tried for one that a requirement asks for and no rule forbids."""
 SITE_BUDGET = 50_000
 """Transitions tried per restricted string of a schema."""
 
@@ -71,7 +74,7 @@ def compile_plan(
     automata = [spec.make() for spec in program.units]
     states = _bounded_states(program.units, automata, decode)
     witnesses = _witnesses(program, automata, decode)
-    pruned, removed = _without_clashes(grammar, program, automata, decode, prune)
+    pruned, grammar_rows = _without_clashes(grammar, program, automata, decode, prune)
     liveness, trimmed = _liveness(pruned, program, automata, states, witnesses, decode)
     bundle = bundle_digest(policies, grammar)
     return PlanSpec(
@@ -80,7 +83,7 @@ def compile_plan(
         trimmed=trimmed,
         context=context,
         rules=rules,
-        enforcements=(*(_rule_row(r, is_json) for r in rules), *(pruned.enforcements if pruned else ()), *removed),
+        enforcements=(*(_rule_row(r) for r in rules), *grammar_rows),
         residue=pruned.residue if pruned else (),
         liveness=liveness,
         bundle_digest=bundle,
@@ -141,7 +144,7 @@ def _bounded_states(
         if isinstance(states, TooManyStates):
             rule = _rule(decode, spec.owners[0])
             text = f"rule `{rule.rule_id}` needs more than {states.limit} states: an expression is too large to enforce"
-            refused.append(Diagnostic("PK303", text, rule.place, "shorten bounded repetitions, or split the rule"))
+            refused.append(Diagnostic("PK303", text, spec.places[0], "shorten bounded repetitions, or split the rule"))
             states = None
         found.append(states)
     if refused:
@@ -158,22 +161,17 @@ def _rule(decode: Sequence[ResolvedRule], name: str) -> ResolvedRule:
     return next(rule for rule in decode if rule.name == name)
 
 
-def _absences(formula: Formula) -> list[Literal]:
-    if isinstance(formula, Literal):
-        return [] if formula.positive else [formula]
-    return [literal for item in formula.items for literal in _absences(item)]
-
-
 def _witnesses(program: Program, automata: Sequence[Automaton], decode: Sequence[ResolvedRule]) -> list[str]:
     """For every absence that a rule punishes, a text that mends it and that no rule forbids."""
     forbidding = [(spec, _text_automaton(a)) for spec, a in zip(program.units, automata, strict=True) if spec.forbids]
     out: list[str] = []
     for requirement in program.requirements:
-        for literal in _absences(requirement.formula):
-            texts = [t for u in literal.units if (t := shortest_match(_text_automaton(automata[u]))) is not None]
-            good = [t for t in texts if not any(_finds(a, f" {t} ") for _, a in forbidding)]
-            if good:
-                out.append(good[0])
+        for literal in (x for x in literals(requirement.formula) if not x.positive):
+            found = (shortest_matches(_text_automaton(automata[u])) for u in literal.units)
+            texts = list(islice(chain.from_iterable(found), MAX_WITNESSES))
+            good = next((t for t in texts if not any(_finds(a, f" {t} ") for _, a in forbidding)), None)
+            if good is not None:
+                out.append(good)
                 continue
             rule = _rule(decode, requirement.rule)
             blockers = {spec.owners[0] for spec, a in forbidding for t in texts if _finds(a, f" {t} ")}
@@ -196,9 +194,8 @@ def _finds(automaton: Automaton, text: str) -> bool:
 def _forbidden(
     program: Program, automata: Sequence[Automaton], decode: Sequence[ResolvedRule], within: Within
 ) -> list[Forbidden]:
-    places = {rule.name: rule.place for rule in decode}
     return [
-        Forbidden(_text_automaton(a), spec.owners, tuple(places[o] for o in spec.owners))
+        Forbidden(_text_automaton(a), spec.owners, spec.places)
         for spec, a in zip(program.units, automata, strict=True)
         if spec.forbids and spec.within == within
     ]
@@ -210,13 +207,13 @@ def _without_clashes(
     automata: Sequence[Automaton],
     decode: Sequence[ResolvedRule],
     prune: Prune | None,
-) -> tuple[GrammarSpec | None, list[Enforcement]]:
-    """The grammar without the members that a rule forbids, and a row for each."""
+) -> tuple[GrammarSpec | None, Sequence[Enforcement]]:
+    """The grammar without the members that a rule forbids, and its rows: one for each of them names the rule."""
     if grammar is None or not isinstance(grammar.shape, JsonSites):
-        return grammar, []
+        return grammar, grammar.enforcements if grammar else ()
     found = clashes(grammar.shape, _forbidden(program, automata, decode, Within.JSON_STRINGS))
     if not found:
-        return grammar, []
+        return grammar, grammar.enforcements
     required = [c for c in found if c.fixed.required]
     if required or prune is None:
         raise PolicyError(_conflict(c, decode, grammar.place) for c in required or found)
@@ -229,7 +226,9 @@ def _without_clashes(
                     f"{c.fixed.role} `{c.fixed.text}` removed: `{c.rule}` forbids it", c.place)
         for c in found
     ]  # fmt: skip
-    return pruned, rows
+    named = {row.name for row in rows}
+    others = [row for row in pruned.enforcements if row.name not in named or row in grammar.enforcements]
+    return pruned, [*others, *rows]
 
 
 def _conflict(clash: Clash, decode: Sequence[ResolvedRule], grammar: Place) -> Diagnostic:
@@ -253,8 +252,10 @@ def _liveness(
     if not program.units:
         return Liveness(LivenessKind.ESCAPE, "no rule is in the mask; the grammar engine never traps by itself"), None
     escape = _escape(program, automata, states, witnesses)
-    if grammar is None:
+    if grammar is None and (not program.requirements or not escape.fragile):
         return _escaping(LivenessKind.ESCAPE, "the text can always be ended", escape), None
+    if grammar is None:
+        return _bounded("a rule asks for a text, and no single text frees every rule", escape), None
     if program.requirements:
         return _bounded("a rule asks for a text, and the grammar may have no place for it", escape), None
     scopes = {spec.within for spec in program.units}
@@ -272,10 +273,13 @@ def _escape(
     states: Sequence[frozenset[int] | None],
     witnesses: Sequence[str],
 ) -> Escape:
-    """The best escape; ``fragile`` counts the program's units."""
-    forbidding = [i for i, spec in enumerate(program.units) if spec.forbids]
-    escape = best_escape([(_text_automaton(automata[i]), states[i]) for i in forbidding], witnesses)
-    return Escape(escape.text, tuple(forbidding[i] for i in escape.fragile))
+    """The best escape; ``fragile`` counts the program's units. What a requirement punishes (the positive leaves of its
+    formula) must not be found by it either."""
+    leaves = [literal for r in program.requirements for literal in literals(r.formula)]
+    punished = {unit for literal in leaves if literal.positive for unit in literal.units}
+    held = [i for i, spec in enumerate(program.units) if spec.forbids or i in punished]
+    escape = best_escape([(_text_automaton(automata[i]), states[i]) for i in held], witnesses)
+    return Escape(escape.text, tuple(held[i] for i in escape.fragile))
 
 
 def _escaping(kind: LivenessKind, what: str, escape: Escape) -> Liveness:
@@ -345,7 +349,7 @@ def _product_liveness(
 # ---- rows
 
 
-def _rule_row(rule: ResolvedRule, is_json: bool) -> Enforcement:
+def _rule_row(rule: ResolvedRule) -> Enforcement:
     readings = [leaf.reading for leaf in leaves(rule.matcher)]
     views = "+".join(dict.fromkeys(v for reading in readings for v in reading.views))
     text = "+".join(dict.fromkeys(reading.within.value for reading in readings))

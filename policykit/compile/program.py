@@ -11,7 +11,8 @@ from typing import TypeAlias, assert_never
 from policykit.automata import Automaton, PhraseAutomaton, RegexAutomaton, build_trie, compile_automata, separate
 from policykit.automata.frames import InJoinedArrays, InStrings, Trimmed
 from policykit.automata.phrases import PhraseTrie
-from policykit.ir.document import AllOf, AnyOf, Join, Matcher, Not, Phrases, Regexes, Within
+from policykit.diagnostics import Place
+from policykit.ir.document import AllOf, AnyOf, Join, Matcher, Not, Phrase, Phrases, Regexes, Within
 from policykit.ir.plan import ResolvedRule
 from policykit.text import view
 
@@ -41,7 +42,8 @@ Formula: TypeAlias = Literal | Every | Some
 class UnitSpec:
     """An automaton to bind: how to make a fresh one, which text it reads, and whom a find belongs to.
 
-    ``owners[i]`` is the rule of the i-th pattern. ``forbids`` is False for the leaves of formulas.
+    ``owners[i]`` is the rule of the i-th pattern and ``places[i]`` where that stands. ``forbids`` is False for the
+    leaves of formulas.
     """
 
     make: Callable[[], Automaton]
@@ -49,6 +51,7 @@ class UnitSpec:
     within: Within
     joined: bool
     owners: tuple[str, ...]
+    places: tuple[Place, ...]
     forbids: bool
 
 
@@ -99,7 +102,7 @@ def framed(automaton: Automaton, within: Within, joined: bool) -> Automaton:
 
 class _Lowering:
     def __init__(self) -> None:
-        self.phrases: dict[tuple[str, Within, bool, bool], list[tuple[str, str]]] = {}
+        self.phrases: dict[tuple[str, Within, bool, bool], list[tuple[Phrase, str]]] = {}
         self.units: list[UnitSpec] = []
         self.requirements: list[Requirement] = []
 
@@ -115,7 +118,7 @@ class _Lowering:
         if isinstance(leaf, Phrases) and not leaf.before and not leaf.after:
             for name in reading.views:
                 key = (name, reading.within, reading.join == Join.ARRAY, leaf.exact)
-                self.phrases.setdefault(key, []).extend((p.text, owner) for p in leaf.phrases)
+                self.phrases.setdefault(key, []).extend((p, owner) for p in leaf.phrases)
             return
         self.leaf(leaf, owner, forbids=True)
 
@@ -125,11 +128,15 @@ class _Lowering:
         joined = reading.join == Join.ARRAY
         numbers: list[int] = []
         for name in reading.views:
-            for made in compile_automata(leaf, view(name)):
-                owners = (owner,) * (len(leaf.phrases) if isinstance(leaf, Phrases) else 1)
+            automata = compile_automata(leaf, view(name))
+            patterns = leaf.phrases if isinstance(leaf, Phrases) else leaf.regexes
+            for i, made in enumerate(automata):
+                own = patterns if len(automata) == 1 else patterns[i : i + 1]
+                places = tuple(p.place for p in own)
                 make = _maker(made, reading.within, joined, forbids)
                 numbers.append(len(self.units))
-                self.units.append(UnitSpec(make, name, reading.within, joined, owners, forbids))
+                owners = (owner,) * len(places)
+                self.units.append(UnitSpec(make, name, reading.within, joined, owners, places, forbids))
         return tuple(numbers)
 
     def formula(self, matcher: Matcher, owner: str) -> Formula:
@@ -148,9 +155,10 @@ class _Lowering:
 
     def finish(self) -> Program:
         for (name, within, joined, exact), entries in self.phrases.items():
-            separated = [separate(view(name), text, exact) for text, _ in entries]
+            separated = [separate(view(name), phrase.text, exact) for phrase, _ in entries]
             make = _phrase_maker(build_trie(view(name), separated), within, joined)
-            self.units.append(UnitSpec(make, name, within, joined, tuple(owner for _, owner in entries), True))
+            owners, places = tuple(o for _, o in entries), tuple(p.place for p, _ in entries)
+            self.units.append(UnitSpec(make, name, within, joined, owners, places, True))
         return Program(tuple(self.units), tuple(self.requirements))
 
 
@@ -169,6 +177,13 @@ def _maker(made: Automaton, within: Within, joined: bool, forbids: bool) -> Call
         return framed(PhraseAutomaton(made.trie), within, joined)
 
     return make
+
+
+def literals(formula: Formula) -> tuple[Literal, ...]:
+    """All leaves of a formula."""
+    if isinstance(formula, Literal):
+        return (formula,)
+    return tuple(literal for item in formula.items for literal in literals(item))
 
 
 def lower(rules: Sequence[ResolvedRule]) -> Program:

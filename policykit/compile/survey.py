@@ -13,7 +13,6 @@ from typing import TypeAlias
 from policykit.compile.symbols import Budget
 from policykit.compile.words import Word, Words
 
-
 Ways: TypeAlias = set[tuple[int, int]]
 """Nonterminals, each with a policy state in which it is left."""
 

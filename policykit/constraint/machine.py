@@ -41,7 +41,8 @@ class PolicyMachine:
         self.vocabulary = vocabulary
         self.reader = Reader(Binding(program, vocabulary, (liveness and liveness.escape) or ""))
         self.rows = RowCache(mask_bytes)
-        self._fragile = liveness.fragile if liveness else ()
+        fragile = liveness.fragile if liveness else ()
+        self._fragile = tuple(i for i in fragile if program.units[i].forbids)
         self._table_bytes = table_bytes
         self._bases: dict[tuple[tuple[str, ...], tuple[int, ...]], Row] = {}
         self._passing = sorted(vocabulary.special_ids.difference(vocabulary.eos_ids))

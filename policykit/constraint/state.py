@@ -45,7 +45,6 @@ class State:
         self._history: list[Joint] = [joint]
         self._n_ends = 0
         self._ended_dead = False
-        self._looks_ahead = lookahead is not None or machine.closes_traps
         self._searched: NDArray[np.int32] | None = None  # this place's row, where a search closes tokens
 
     @property
@@ -95,7 +94,9 @@ class State:
         joint = self._machine.advance(self._history[-1], token_id)
         if joint is None or (self._grammar is None and token_id in vocabulary.special_ids):
             return False
-        if self._looks_ahead and not self._is_open(token_id):
+        if self._lookahead is not None and not self._is_open(token_id):
+            return False
+        if self._machine.closes_traps and not has_bit(self._machine.mask(self._history[-1]), token_id):
             return False
         if self._grammar is not None and not self._grammar.accept(token_id):
             return False
@@ -155,7 +156,7 @@ class State:
         """Names of the rules (`document#rule`), or `grammar`, that forbid a token here; empty if it is allowed."""
         row = np.zeros(-(-self._machine.vocabulary.size // 32), np.int32)
         self.fill(row)
-        if row.view(np.uint32)[token_id >> 5] >> np.uint32(token_id & 31) & np.uint32(1):
+        if has_bit(row, token_id):
             return ()
         rules = self._machine.closed_by(self._history[-1], token_id)
         if self._grammar is not None and not self._grammar.copy().accept(token_id):
@@ -167,7 +168,7 @@ class State:
         if self._searched is None:
             self._searched = np.zeros(-(-self._machine.vocabulary.size // 32), np.int32)
             self._fill_live(self._searched)
-        return bool(self._searched.view(np.uint32)[token_id >> 5] >> np.uint32(token_id & 31) & np.uint32(1))
+        return has_bit(self._searched, token_id)
 
     def _fill_live(self, row: NDArray[np.int32]) -> bool:
         joint = self._history[-1]
@@ -179,7 +180,7 @@ class State:
             np.bitwise_and(row, policy, out=row)
             if self._lookahead is not None and self._shadow is not None:
                 self._lookahead.prune(row, self._shadow, joint)
-        if self._looks_ahead:
+        if self._lookahead is not None:
             self._searched = row.copy()
         if not row[self._alive_at]:  # a word that was not empty last time seldom is now
             self._alive_at = int(row.astype(bool).argmax())
@@ -204,3 +205,8 @@ class State:
             return False
         self._n_ends = 1
         return True
+
+
+def has_bit(row: NDArray[np.int32], token_id: int) -> bool:
+    """Whether a packed row allows a token."""
+    return bool(row.view(np.uint32)[token_id >> 5] >> np.uint32(token_id & 31) & np.uint32(1))

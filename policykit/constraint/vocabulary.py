@@ -116,7 +116,7 @@ class Vocabulary:
         try:
             data: Any = json.loads(path.read_text("utf-8"))
         except (OSError, ValueError, RecursionError) as error:
-            raise PolicyError.of("PK404", f"cannot read the tokenizer: {error}", place) from error
+            raise _unreadable(place, "cannot read the tokenizer", error) from error
         config = _read_beside(path, "tokenizer_config.json")
         if config.get("clean_up_tokenization_spaces"):
             raise _edits_text(place, "tokenizer_config.json sets `clean_up_tokenization_spaces`")
@@ -124,7 +124,7 @@ class Vocabulary:
         try:
             return _from_data(data, place, names, _configured_end(path, config), size)
         except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
-            raise PolicyError.of("PK404", f"the tokenizer is malformed: {error!r}", place) from error
+            raise _unreadable(place, "the tokenizer is malformed", error) from error
 
     @staticmethod
     def from_tokenizer(tokenizer: FastTokenizer, *, size: int | None = None) -> "Vocabulary":
@@ -148,6 +148,17 @@ def _edits_text(place: Place, why: str) -> PolicyError:
     )
 
 
+def _unreadable(place: Place, what: str, error: Exception) -> PolicyError:
+    match error:
+        case KeyError(args=(name,)):
+            why = f"`{name}` is missing"
+        case OSError(strerror=str(reason)):
+            why = reason.lower()
+        case _:
+            why = str(error)
+    return PolicyError.of("PK404", f"{what}: {why}", place, "name a `tokenizer.json` as `save_pretrained` writes it")
+
+
 def _read_beside(path: Path, name: str) -> Mapping[str, Any]:
     other = path.with_name(name)
     if not other.is_file():
@@ -155,7 +166,7 @@ def _read_beside(path: Path, name: str) -> Mapping[str, Any]:
     try:
         data: Any = json.loads(other.read_text("utf-8"))
     except ValueError as error:
-        raise PolicyError.of("PK404", f"cannot read `{name}`: {error}", Place(str(other))) from error
+        raise _unreadable(Place(str(other)), f"cannot read `{name}`", error) from error
     return cast(Mapping[str, Any], data) if isinstance(data, dict) else {}
 
 

@@ -27,7 +27,8 @@ def load_grammar(path: str | Path) -> GrammarSpec:
         text = Path(path).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else "it is not UTF-8 text"
-        raise PolicyError.of("PK215", f"`{name}` cannot be read: {why[:1].lower()}{why[1:]}", place) from error
+        message = f"`{name}` cannot be read: {why[:1].lower()}{why[1:]}"
+        raise PolicyError.of("PK215", message, place, "check the path; grammar files are UTF-8") from error
     return read(text, place)
 
 

@@ -27,6 +27,8 @@ _GRAMMARS: dict[GrammarKind, Callable[[str, Place], GrammarSpec]] = {
     GrammarKind.CHOICES: lambda source, place: choices(json.loads(source), place),
 }
 
+MAKE_ONE = "make one with `policykit compile -o plan.json`"
+
 
 def load_plan(path: str | Path) -> Plan:
     """The plan in a file. Raises PolicyError: unreadable (PK311), a newer format (PK312), changed content (PK313)."""
@@ -34,9 +36,9 @@ def load_plan(path: str | Path) -> Plan:
     try:
         data: Any = json.loads(Path(path).read_text("utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise PolicyError.of("PK311", f"cannot read the plan: {error}", place) from error
+        raise PolicyError.of("PK311", f"cannot read the plan: {_wrong(error)}", place, MAKE_ONE) from error
     if not isinstance(data, dict) or cast(dict[str, Any], data).get("kind") != KIND:
-        raise PolicyError.of("PK311", "this file is no plan", place, "make one with `policykit compile -o plan.json`")
+        raise PolicyError.of("PK311", "this file is no plan", place, MAKE_ONE)
     return _checked(cast(dict[str, Any], data), place)
 
 
@@ -52,7 +54,7 @@ def _checked(data: dict[str, Any], place: Place) -> Plan:
     try:
         plan = Plan(_recompile(data, place))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise PolicyError.of("PK311", f"the plan is malformed: {error!r}", place) from error
+        raise PolicyError.of("PK311", f"the plan is malformed: {_wrong(error)}", place, MAKE_ONE) from error
     claimed = (data.get("digest"), data.get("bundle_digest"))
     if (plan.digest, plan.bundle_digest) != claimed:
         raise PolicyError.of(
@@ -62,6 +64,17 @@ def _checked(data: dict[str, Any], place: Place) -> Plan:
             "it was changed after compiling, or Unicode tables differ: compile it again from its policies",
         )
     return plan
+
+
+def _wrong(error: Exception) -> str:
+    """What an error says, in the file's words."""
+    match error:
+        case KeyError(args=(name,)):
+            return f"`{name}` is missing"
+        case OSError(strerror=str(reason)):
+            return reason.lower()
+        case _:
+            return str(error)
 
 
 def _recompile(data: dict[str, Any], place: Place) -> PlanSpec:

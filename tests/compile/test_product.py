@@ -12,6 +12,7 @@ from policykit.automata import Pattern, RegexAutomaton, parse_regex
 from policykit.automata.nfa import build
 from policykit.compile.product import Nothing, Safe, Trimmed, Undecided, analyse
 from policykit.compile.rules import class_text, equal
+from policykit.compile.survey import Survey
 from policykit.compile.symbols import join_symbols
 from policykit.ir.grammar import Cfg, Production
 from policykit.ir.regex import complement, ranges_of
@@ -241,6 +242,23 @@ def test_undecided(grammar: Tiny, budget: int, why: str) -> None:
     result = analyse(grammar.cfg, [ban.automaton for ban in RETURNS], budget)
     assert isinstance(result, Undecided)
     assert why in result.why
+
+
+@pytest.mark.parametrize("bodies", [(("A", "start"),), (("x", "start", "A"),), (("start",),)])
+def test_a_start_that_only_calls_itself_has_nothing(bodies: tuple[tuple[str, ...], ...]) -> None:
+    grammar = Tiny({"start": bodies, "x": (("A",), ())}, {"A": "a"})
+    assert isinstance(analyse(grammar.cfg, [ban.automaton for ban in RETURNS]), Nothing)
+
+
+def test_the_quick_proof_reaches_where_the_exact_one_is_over_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    rules = {"start": (("term",), ("term", "PLUS", "start")), "term": (("NAME",), ("OPEN", "start", "CLOSE"))}
+    grammar = Tiny(rules, {"NAME": "[a-z]+", "PLUS": " ", "OPEN": "[(]", "CLOSE": "[)]"})
+    letters = "bcdfghjklm"
+    automata = [Ban("phrase", f"{one} {two}").automaton for one, two in pairwise(letters)]
+    assert isinstance(analyse(grammar.cfg, automata, 500), Safe)
+    monkeypatch.setattr(Survey, "never_traps", lambda self: False)
+    assert isinstance(analyse(grammar.cfg, automata, 500), Undecided)
+    assert isinstance(analyse(grammar.cfg, automata), Safe)
 
 
 def test_a_ban_on_the_empty_text_leaves_nothing_of_it() -> None:

@@ -41,7 +41,7 @@ def byte_level() -> Tokenizer:
 
 def byte_fallback() -> Tokenizer:
     """A small BPE as Llama 2's: characters and merges, bytes for the rest, `▁` for the space."""
-    characters = sorted(set("".join(TEXTS[0].split())) - set("日本ï")) + ["▁"]
+    characters = [*sorted(set("".join(TEXTS[0].split())) - set("日本ï")), "▁"]
     merges = [("g", "u"), ("▁", "a"), ("r", "e")]
     words = ["<unk>", "<s>", "</s>", *(f"<0x{b:02X}>" for b in range(256)), *characters, *("".join(m) for m in merges)]
     vocab = {word: i for i, word in enumerate(words)}
@@ -321,6 +321,7 @@ def test_a_tokenizer_that_no_mask_can_use_is_refused(
     assert (found.code, found.place is not None) == (code, True)
     assert message in found.message
     assert not found.message.endswith(".")
+    assert found.help
     assert code in CATALOGUE
 
 

@@ -79,16 +79,30 @@ class Explorer:
     alive: set[bytes] = field(default_factory=set)
 
     def has_an_end(self, state: pk.State, data: bytes) -> bool:
-        if self.ends(state, data, [60], 40) or any(self.ends_with(state, hint) for hint in self.hints):
-            return True
-        return self.ends(state, data, [3000], 40)
+        """By a text that the plan names, by one that the rules ask for, or by searching."""
+        return any(self.ends_with(s, hint) for s in self.completed(state) for hint in self.hints) or self.ends(
+            state, data, [400], 40
+        )
+
+    def completed(self, state: pk.State) -> list[pk.State]:
+        """The state, and those after it in which an unfinished character has been completed."""
+        found, last = [state], [state]
+        for _ in range(3):
+            following = [s.copy() for s in last for _ in range(2)]
+            last = [s for s in following if s.accept(self.world.rng.choice(self.continuing(s) or [-1]))]
+            found += last
+        return found
+
+    def continuing(self, state: pk.State) -> list[int]:
+        tokens = self.world.vocabulary.tokens
+        return [i for i in allowed(state, self.world.vocabulary) if tokens[i] and len(tokens[i]) == 1 and tokens[i][0] & 0xC0 == 0x80]
 
     @cached_property
     def hints(self) -> list[str]:
         """Texts that free most rules, and with what a rule may ask for."""
-        words = [p for p in phrases_of(self.world.rules) if all(c in oracle.CHARACTERS for c in p)]
-        asked = ["", *words, " ".join(words), *(" ".join(pair) for pair in itertools.permutations(words, 2))]
-        return [f"{a}{w}{b}" for w in asked for a in ("", " ", ". ", "Ж ") for b in ("", "Ж", ".", " ")]
+        if self.world.language.spec is not None:
+            return []
+        return [self.world.plan.liveness.escape or "", "Ж", ". ", *(f". {p} " for p in phrases_of(self.world.rules))]
 
     def ends_with(self, state: pk.State, text: str) -> bool:
         following = state.copy()
