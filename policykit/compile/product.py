@@ -79,7 +79,7 @@ def analyse(cfg: Cfg, automata: Sequence[Automaton], budget: int = 20_000) -> Pr
             return Safe(places.spent + spots.spent)
         chart = Chart(words, items)
     except OverBudget:
-        return Undecided(f"grammar and rules together have more than {budget} states")
+        return Undecided(f"grammar and rules together are over the budget of {budget} states")
     n_states = places.spent + items.spent
     ends = accepted(chart, words.policies.may_end)
     if not ends:

@@ -16,6 +16,8 @@ from policykit.ir.regex import MAX_CODE_POINT, Ranges, ranges_of
 from policykit.text import view
 
 DEAD = 0
+STEPS_PER_STATE = 100
+"""Moves that may be made per state of a budget: free text reads hundreds of symbols in every state."""
 _SURROGATES = np.array((0xD800, 0xE000), np.int64)
 
 
@@ -159,6 +161,7 @@ class PolicyStates:
         self._automata = tuple(automata)
         self._words = symbols.words
         self._budget = budget
+        self._steps = Budget(STEPS_PER_STATE * budget.limit)
         self._keys: list[tuple[int, ...]] = [()]
         self._ids: dict[tuple[int, ...], int] = {}
         self._next: list[dict[int, int]] = [{}]
@@ -182,6 +185,7 @@ class PolicyStates:
         return found
 
     def _step(self, state: int, symbol: int) -> int:
+        self._steps.spend()
         after: list[int] = []
         for automaton, at, word in zip(self._automata, self._keys[state], self._words[symbol], strict=True):
             for character in word:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from policykit.compile.indexed import IndexedCfg, Part, members, symbol_sets
 from policykit.compile.lexeme import bits
-from policykit.compile.symbols import DEAD, Budget, JointSymbols, PolicyStates
+from policykit.compile.symbols import DEAD, STEPS_PER_STATE, Budget, JointSymbols, PolicyStates
 
 
 @dataclass(eq=False, slots=True)
@@ -88,6 +88,7 @@ class Words:
         self.grammar = grammar
         self.policies = policies
         self._budget = budget
+        self._visits = Budget(STEPS_PER_STATE * budget.limit)
         self._sets = symbol_sets(grammar, symbols.n)
         self._futures = Futures(policies, symbols.n)
         self._ahead = [
@@ -123,6 +124,7 @@ class Words:
             nodes = [start]
             seen = {start}
             for node in nodes:  # grows while it is read
+                self._visits.spend()
                 new = [to for to in self._onward(node) if to not in seen]
                 seen.update(new)
                 nodes += new
