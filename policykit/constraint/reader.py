@@ -156,7 +156,10 @@ class Reader:
             return self._advance_base(joint, token_id)
         from_base = self.advance(base, token_id)
         if from_base is None:
-            return None  # what the base finds, every state finds
+            if not self.program.requirements:
+                return None  # what the base finds, every state finds
+            # The leaves of requirements stand at their start in the base, without the word before: it decides nothing.
+            return self._advance_all(joint, token_id, range(len(joint.states)), [0] * len(joint.states))
         if from_base.epoch is not joint.epoch:
             return self.advance(joint, token_id)
         return self._advance_all(joint, token_id, joint.apart, list(from_base.states))

@@ -138,6 +138,7 @@ class State:
         other._n_bytes = list(self._n_bytes)
         other._n_ends = self._n_ends
         other._ended_dead = self._ended_dead
+        other._searched = self._searched
         return other
 
     def forced_bytes(self) -> bytes:
@@ -166,11 +167,14 @@ class State:
     def _is_open(self, token_id: int) -> bool:
         """The token's bit of the row, in which the search for a way on has closed some."""
         if self._searched is None:
-            self._searched = np.zeros(-(-self._machine.vocabulary.size // 32), np.int32)
-            self._fill_live(self._searched)
+            self._is_stuck()
+        assert self._searched is not None, "filling keeps what a search has closed"
         return has_bit(self._searched, token_id)
 
     def _fill_live(self, row: NDArray[np.int32]) -> bool:
+        if self._searched is not None:
+            row[:] = self._searched
+            return bool(row.any())
         joint = self._history[-1]
         policy = self._machine.mask(joint)
         if self._grammar is None:

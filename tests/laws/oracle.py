@@ -14,8 +14,10 @@ ERASED = "\u200b\u00ad\u2060"
 """Default-ignorable characters among those that the tests use."""
 SEPARATORS = " \t\n\r\u00a0-_*~`"
 CHARACTERS = "abcAéａßﬁЖ1☃.\u0301\U0001d41a" + ERASED + SEPARATORS
-_IMAGES = CHARACTERS + "".join(map(chr, range(128))) + "".join(
-    unicodedata.normalize("NFKD", c).casefold() for c in CHARACTERS
+_IMAGES = (
+    CHARACTERS
+    + "".join(map(chr, range(128)))
+    + "".join(unicodedata.normalize("NFKD", c).casefold() for c in CHARACTERS)
 )
 _PHRASE_WORD = "[" + "".join(sorted({c for c in _IMAGES if unicodedata.category(c)[0] in "LMN"})) + "]"
 _REGEX_WORD = _PHRASE_WORD[:-1] + "_]"
@@ -149,7 +151,9 @@ def fits(value: Any, schema: dict[str, Any]) -> bool:
         case "null":
             return value is None
         case "array":
-            in_bounds = isinstance(value, list) and schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", 99)
+            in_bounds = isinstance(value, list) and schema.get("minItems", 0) <= len(value) <= schema.get(
+                "maxItems", 99
+            )
             return in_bounds and all(fits(item, schema["items"]) for item in value)
         case "object":
             known = schema["properties"]

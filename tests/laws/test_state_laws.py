@@ -9,10 +9,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import policykit as pk
-from tests.laws.worlds import World, allowed, new_row, phrases_of, seen, text_of, worlds
+from tests.laws.languages import text_of
+from tests.laws.worlds import World, allowed, new_row, phrases_of, seen, worlds
 from tests.policy.documents import as_yaml, documents
 
-FAST = settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+FAST = settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 LONG = settings(FAST, max_examples=250)
 
 
@@ -83,7 +84,7 @@ def tried(world: World, state: pk.State, i: int) -> str:
 
 def a_batch_is_its_singles(world: World) -> None:
     """Law 6: texts that are written in turns on one constraint see the rows that each sees alone."""
-    walks = [world.walker.walk(world.constraint.start(), 14).ids for _ in range(4)]
+    walks = [world.walker.walk(world.constraint.start(), 14).ids for _ in range(3)]
     alone = []
     for ids in walks:
         fresh = world.plan.constraint(world.vocabulary).start()
@@ -114,7 +115,7 @@ def test_the_contract_of_a_state(world: World) -> None:
         law(world)
 
 
-@settings(FAST, max_examples=8)
+@settings(FAST, max_examples=6)
 @given(worlds())
 def test_a_batch_is_its_singles(world: World) -> None:
     a_batch_is_its_singles(world)
@@ -128,7 +129,7 @@ def test_state_laws_at_length(world: World) -> None:
         law(world)
 
 
-@settings(FAST, max_examples=12)
+@settings(FAST, max_examples=8)
 @given(world=worlds())
 def test_a_saved_plan_is_the_plan(tmp_path: Path, world: World) -> None:
     """Law 8: the file loads to the same digests, masks and verdicts, and writing it again gives the same bytes."""

@@ -1,4 +1,4 @@
-"""Grammars and policies that are each harmless and trap together: no dead end, or one that is announced and reported."""
+"""Grammars and policies that are each harmless and trap together: no dead end, or one announced and reported."""
 
 import random
 from collections import Counter
@@ -11,19 +11,8 @@ import pytest
 import policykit as pk
 from policykit.ir.grammar import GrammarSpec
 from tests.laws import oracle
-from tests.laws.worlds import (
-    FILE,
-    GRAMMAR_PLACE,
-    Rules,
-    Walker,
-    allowed,
-    bytewise,
-    bytewise,
-    phrases,
-    policies,
-    rule,
-    vocabulary,
-)
+from tests.laws.languages import GRAMMAR_PLACE, Rules, phrases, rule
+from tests.laws.worlds import FILE, Walker, allowed, bytewise, policies, vocabulary
 
 BANNED = "guaranteed returns"
 POLICY: Rules = [phrases(BANNED)]
@@ -56,7 +45,9 @@ class Trap:
 
 TRAPS = [
     Trap("an enum that contains the phrase", lambda: obj({"note": {"enum": ["ok", BANNED, "fine"]}}, "note"), True),
-    Trap("an optional key that is the phrase", lambda: obj({BANNED: {"type": "string"}, "b": {"type": "string"}}), True),
+    Trap(
+        "an optional key that is the phrase", lambda: obj({BANNED: {"type": "string"}, "b": {"type": "string"}}), True
+    ),
     Trap(
         "a pattern with one bad branch",
         lambda: obj({"note": {"type": "string", "pattern": "^guaranteed (returns|rates) now$"}}, "note"),
@@ -90,12 +81,16 @@ TRAPS = [
     ),
     Trap(
         "choices of which one is forbidden",
-        lambda: pk.Grammar.from_choices(["we offer guaranteed returns", "we offer guaranteed", "we offer"], GRAMMAR_PLACE),
+        lambda: pk.Grammar.from_choices(
+            ["we offer guaranteed returns", "we offer guaranteed", "we offer"], GRAMMAR_PLACE
+        ),
         True,
     ),
     Trap(
         "an expression that often ends in the phrase",
-        lambda: pk.Grammar.from_regex("(no|some|guaranteed)+ (returns|rates|-returns)( guaranteed| returns)*", GRAMMAR_PLACE),
+        lambda: pk.Grammar.from_regex(
+            "(no|some|guaranteed)+ (returns|rates|-returns)( guaranteed| returns)*", GRAMMAR_PLACE
+        ),
         True,
     ),
     Trap(
@@ -114,7 +109,12 @@ TRAPS = [
     Trap(
         "an array that two elements always spell the phrase in",
         lambda: pk.Grammar.from_json_schema(
-            {"type": "array", "items": {"enum": ["guaranteed returns", "returns", "guaranteed"]}, "minItems": 1, "maxItems": 2},
+            {
+                "type": "array",
+                "items": {"enum": ["guaranteed returns", "returns", "guaranteed"]},
+                "minItems": 1,
+                "maxItems": 2,
+            },
             GRAMMAR_PLACE,
         ),
         None,
@@ -191,9 +191,21 @@ UNSATISFIABLE = [
         lambda: obj({"note": {"type": "string", "pattern": "^(very )?guaranteed returns$"}}, "note"),
         "PK307",
     ),
-    ("choices that are all forbidden", lambda: pk.Grammar.from_choices([BANNED, f"no {BANNED}"], GRAMMAR_PLACE), "PK307"),
-    ("an expression that forces the phrase", lambda: pk.Grammar.from_regex("[a-z]+: guaranteed +returns", GRAMMAR_PLACE), "PK307"),
-    ("sentences that force the phrase", lambda: lark('start: a b\na: "guaranteed" | "x " a\nb: " " "returns"'), "PK307"),
+    (
+        "choices that are all forbidden",
+        lambda: pk.Grammar.from_choices([BANNED, f"no {BANNED}"], GRAMMAR_PLACE),
+        "PK307",
+    ),
+    (
+        "an expression that forces the phrase",
+        lambda: pk.Grammar.from_regex("[a-z]+: guaranteed +returns", GRAMMAR_PLACE),
+        "PK307",
+    ),
+    (
+        "sentences that force the phrase",
+        lambda: lark('start: a b\na: "guaranteed" | "x " a\nb: " " "returns"'),
+        "PK307",
+    ),
 ]
 
 

@@ -93,6 +93,12 @@ def copy(tmp_path: Path) -> Path:
         pytest.param("text/planted.py", "import policykit.policy", "data flows one way", id="upwards"),
         pytest.param("policy/planted.py", "import policykit.grammar", "data flows one way", id="sideways"),
         pytest.param("plan/planted.py", "import torch", "heavy packages stay in leaf adapters", id="heavy"),
+        pytest.param(
+            "embedded/planted.py",
+            "import transformers",
+            "heavy packages stay in leaf adapters",
+            id="heavy beside a model",
+        ),
         pytest.param("utils/__init__.py", "", "not listed as layers: - policykit.utils", id="a stray package"),
     ],
 )
