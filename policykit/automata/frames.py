@@ -62,6 +62,11 @@ class InStrings:
         hot = self.inner.hot(state - 1)
         return None if hot is None else {*hot, self.alphabet.n + Mark.CLOSE - FIRST_MARK}
 
+    def pass_over(self, state: int, symbol: int) -> int:
+        if state <= _OUT or symbol >= self.alphabet.n:
+            return self.step(state, symbol) or _OUT
+        return self.inner.pass_over(state - 1, symbol) + 1
+
     def culprits(self, state: int, symbol: int | None) -> tuple[int, ...]:
         closes = symbol is None or symbol >= self.alphabet.n
         return self.inner.culprits(state - 1, None if closes else symbol)
@@ -178,6 +183,13 @@ class InJoinedArrays:
     def hot(self, state: int) -> None:
         return None
 
+    def pass_over(self, state: int, symbol: int) -> int:
+        """Structure that completes a joined match ends it; inside a string the other patterns go on."""
+        stack, phase, kept = self._parts(state)
+        if phase != "in" or symbol >= self.alphabet.n:
+            return self.step(state, symbol) or self._leave(stack, None, _mark(symbol, self.alphabet.n))
+        return self.intern((stack, "in", self.inner.key(self.inner.pass_over(self.inner.intern(kept), symbol))))
+
     def culprits(self, state: int, symbol: int | None) -> tuple[int, ...]:
         kept = self._parts(state)[2]
         if kept is None:
@@ -240,6 +252,11 @@ class Trimmed:
 
     def hot(self, state: int) -> Iterable[int] | None:
         return self.inner.hot(state)
+
+    def pass_over(self, state: int, symbol: int) -> int:
+        """A state that only completes is let go too: the text before cannot be mended."""
+        to = self.inner.pass_over(state, symbol)
+        return self.inner.reference(to) if self.is_doomed(to) else to
 
     def culprits(self, state: int, symbol: int | None) -> tuple[int, ...]:
         return self.inner.culprits(state, symbol)

@@ -18,7 +18,8 @@ class Automaton(Protocol):
 
     ``reference(q)`` is the state with the same boundary context and no progress: whatever it finds, ``q`` finds too.
     ``hot(q)`` are the symbols on which ``q`` can differ from its reference (None: any). ``culprits(q, s)`` are the
-    patterns that symbol ``s`` (None: the end) completes. ``key`` and ``intern`` carry a state to a fresh copy.
+    patterns that symbol ``s`` (None: the end) completes; ``pass_over`` steps as if such a match
+    were none. ``key`` and ``intern`` carry a state to a fresh copy.
     """
 
     alphabet: Alphabet
@@ -34,6 +35,7 @@ class Automaton(Protocol):
     def reference(self, state: int) -> int: ...
     def hot(self, state: int) -> Iterable[int] | None: ...
     def culprits(self, state: int, symbol: int | None) -> tuple[int, ...]: ...
+    def pass_over(self, state: int, symbol: int) -> int: ...
     def key(self, state: int) -> object: ...
     def intern(self, key: object) -> int: ...
 
@@ -55,6 +57,8 @@ class RegexAutomaton:
         self._final = 1 << nfa.final
         self._start_bit = 1 << nfa.start
         self._waiting = sum(1 << s for s in range(len(nfa.free)) if nfa.edges[s] or nfa.gated[s])
+        bits = [tuple(1 << s for s in gap) for gap in nfa.gaps]
+        self._gaps = tuple((sum(gap), gap) for gap in bits)
         self._jumps: dict[tuple[int, int], dict[int, int]] = {}
         self._ends: dict[int, int] = {}
         self.forget()
@@ -95,6 +99,21 @@ class RegexAutomaton:
         return found
 
     def _step(self, state: int, symbol: int) -> int:
+        moved = self._moved(state, symbol)
+        return FOUND if moved & self._final else self._after(moved, symbol)
+
+    def pass_over(self, state: int, symbol: int) -> int:
+        """The step of :meth:`step`, but a match that it completes is let go and the others go on."""
+        return self._after(self._moved(state, symbol), symbol)
+
+    def _after(self, moved: int, symbol: int) -> int:
+        for gap in self._gaps:
+            open_places = moved & gap[0]
+            if open_places & (open_places - 1):  # of several places in a gap the one with most room says it all
+                moved = moved & ~gap[0] | next(bit for bit in gap[1] if open_places & bit)
+        return self.intern((moved & self._waiting, self.alphabet.flags[symbol] & self.nfa.before_flags))
+
+    def _moved(self, state: int, symbol: int) -> int:
         active, before = self._keys[state]
         jumps = self._jumps.setdefault((before, symbol), {})
         rest, shift, moved = active | self._start_bit, 0, 0
@@ -108,9 +127,7 @@ class RegexAutomaton:
                 moved |= to
             rest >>= 8
             shift += 8
-        if moved & self._final:
-            return FOUND
-        return self.intern((moved & self._waiting, self.alphabet.flags[symbol] & self.nfa.before_flags))
+        return moved
 
     def _jump(self, group: int, shift: int, before: int, symbol: int) -> int:
         """Where eight bits lead on a symbol. The final bit is also set where a gate completes a match before it."""

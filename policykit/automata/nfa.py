@@ -71,7 +71,8 @@ def gate_open(gate: Gate, before: int, after: int) -> bool:
 class Nfa:
     """States 0..n-1. ``final`` maps accepting states to the pattern's index; ``body_start`` and ``body_end`` are the
     states where the reported match begins and ends (context lies outside). ``before_flags`` are the flags of the
-    previous character that some gate looks at."""
+    previous character that some gate looks at. ``gaps`` list the states of a bounded gap, the one with most room first:
+    whatever a later one of them finds, an earlier one finds too."""
 
     alphabet: Alphabet
     start: int
@@ -82,6 +83,7 @@ class Nfa:
     body_start: int
     body_end: int
     before_flags: int
+    gaps: tuple[tuple[int, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,7 @@ class _Builder:
         self.free: list[list[int]] = []
         self.gated: list[list[tuple[Gate, int]]] = []
         self.edges: list[list[tuple[Ranges, int]]] = []
+        self.gaps: list[tuple[int, ...]] = []
 
     def state(self) -> int:
         self.free.append([])
@@ -192,8 +195,18 @@ class _Builder:
         return self.gate(Gate.PHRASE_BOUNDARY, at) if phrase.right_boundary else at
 
     def gap(self, n: int, at: int) -> int:
-        anything = Repeat(Chars(on_view=((0, 0x10FFFF),)), 0, n)
-        return self.regex(anything, at)
+        """At most ``n`` characters of any kind."""
+        out = self.state()
+        self.free[at].append(out)
+        places: list[int] = []
+        for _ in range(n):
+            place = self.state()
+            self.free[at].append(place)
+            at = self.set(((0, 0x10FFFF),), place)
+            self.free[at].append(out)
+            places.append(place)
+        self.gaps.append(tuple(places))
+        return out
 
 
 def build(view: View, pattern: Pattern) -> Nfa:
@@ -239,6 +252,7 @@ def _finish(b: _Builder, start: int, final: int, body_start: int, body_end: int)
         body_start=body_start,
         body_end=body_end,
         before_flags=flags,
+        gaps=tuple(b.gaps),
     )
 
 

@@ -137,20 +137,32 @@ class PhraseAutomaton:
 
     def _step(self, state: int, symbol: int) -> int:
         active, was_word = self._parts(state)
-        trie, word = self.trie, self._is_word[symbol]
-        children, final = trie.children, trie.final
+        final, word = self.trie.final, self._is_word[symbol]
         if word != was_word and any(final[a] == ENDS_AT_BOUNDARY for a in active):
             return FOUND
+        ahead = self._ahead(active, was_word, symbol)
+        if any(final[a] == ENDS for a in ahead):
+            return FOUND
+        return self.intern((ahead, word))
+
+    def _ahead(self, active: frozenset[int], was_word: bool, symbol: int) -> frozenset[int]:
+        """The nodes that are active after the symbol."""
+        trie, word = self.trie, self._is_word[symbol]
+        children = trie.children
         ahead = {children[a].get(symbol, -1) for a in active}
         if symbol == trie.separator:
             ahead |= active & trie.loops
         ahead.add(children[ANYWHERE].get(symbol, -1))
         if word != was_word:
             ahead.add(children[AT_BOUNDARY].get(symbol, -1))
-        ahead.discard(-1)
-        if any(final[a] == ENDS for a in ahead):
-            return FOUND
-        return self.intern((frozenset(ahead), word))
+        return frozenset(ahead - {-1})
+
+    def pass_over(self, state: int, symbol: int) -> int:
+        """The step of :meth:`step`, but a match that it completes is let go and the others go on."""
+        active, was_word = self._parts(state)
+        ahead = self._ahead(active, was_word, symbol)
+        open_nodes = frozenset(a for a in ahead if self.trie.final[a] != ENDS or self.trie.children[a])
+        return self.intern((open_nodes, self._is_word[symbol]))
 
     def end_found(self, state: int) -> bool:
         if not state:

@@ -1,20 +1,22 @@
 """The `policykit` command: one parser, one dispatch, and one place where errors become exit codes."""
 
-import os
 import sys
 import traceback
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from policykit.cli.command import Command
 from policykit.cli.commands import check, compile, demo, explain, generate, new, test, verify
 from policykit.cli.engine import NotInstalled
 from policykit.cli.exits import INTERRUPTED, PIPE_CLOSED, Exit
 from policykit.cli.render import print_diagnostics
-from policykit.cli.streams import Streams, standard_streams
+from policykit.cli.streams import StreamFault, Streams, discard_unwritable, fault_of, standard_streams
 from policykit.cli.version import installed_version
 from policykit.diagnostics import Diagnostic, InternalError, PolicyError, did_you_mean
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
 
 COMMANDS: tuple[Command, ...] = (
     check.COMMAND,
@@ -42,6 +44,10 @@ class _Parser(ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise PolicyError.of("PK550", f"{self.prog}: {message}", help=f"see `{self.prog} --help`")
+
+    def _print_message(self, message: str, file: "SupportsWrite[str] | None" = None) -> None:
+        """Help and version; argparse would not say that they could not be written."""
+        (file or sys.stdout).write(message)
 
 
 def build_parser() -> ArgumentParser:
@@ -95,26 +101,35 @@ def _run(argv: Sequence[str], streams: Streams) -> int:
         return done.code if isinstance(done.code, int) else Exit.FINE
 
 
-def _discard_output() -> None:
-    """Point standard output at nothing, so that the interpreter's own flush at exit does not fail again."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status; nothing raised by a command leaves this function."""
-    streams = standard_streams()
     try:
-        status = _run(sys.argv[1:] if argv is None else argv, streams)
+        streams = standard_streams()
+    except StreamFault as fault:
+        if sys.stderr is not None:
+            print(f"policykit: {fault}", file=sys.stderr)
+        return Exit.UNAVAILABLE
+    status = _guarded(sys.argv[1:] if argv is None else argv, streams)
+    discard_unwritable()
+    return status
+
+
+def _guarded(argv: Sequence[str], streams: Streams) -> int:
+    """The status of a command whatever it raises: the interpreter would exit with 1, which says that a test failed."""
+    try:
+        status = _run(argv, streams)
         sys.stdout.flush()
     except KeyboardInterrupt:
-        streams.err.print("interrupted")
+        streams.complain("interrupted")
         return INTERRUPTED
     except BrokenPipeError:
-        _discard_output()
         return PIPE_CLOSED
-    except Exception:  # the interpreter would exit with 1, which says that a test failed
-        traceback.print_exc()
-        streams.err.print("policykit: internal error; the traceback above is worth a bug report")
+    except Exception as error:
+        fault = fault_of(error) if isinstance(error, OSError) else error if isinstance(error, StreamFault) else None
+        why = fault or "internal error; the traceback above is worth a bug report"
+        if fault is None:
+            streams.complain(traceback.format_exc().rstrip())
+        streams.complain(f"policykit: {why}")
         return Exit.UNAVAILABLE
     return status
 

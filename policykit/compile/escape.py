@@ -124,3 +124,32 @@ def shortest_matches(automaton: Automaton, limit: int = MAX_STATES) -> Iterator[
             elif to not in seen:
                 seen[to] = seen[at] + char
                 todo.append(to)
+
+
+def always_findable(automaton: Automaton, states: frozenset[int]) -> bool:
+    """Whether from every state some text still completes a match: what is missing can always be mended."""
+    into: dict[int, list[int]] = {}
+    reached: list[int] = []
+    for state in states:
+        ahead = {automaton.step(state, symbol) for symbol in range(automaton.n_symbols)}
+        if FOUND in ahead or automaton.end_found(state):
+            reached.append(state)
+        for to in ahead:
+            into.setdefault(to, []).append(state)
+    seen = set(reached)
+    while reached:
+        for state in into.get(reached.pop(), ()):
+            if state not in seen:
+                seen.add(state)
+                reached.append(state)
+    return seen >= states
+
+
+def finds(automaton: Automaton, states: frozenset[int] | None, text: str) -> bool:
+    """Whether the text, written in any state (None: of a phrase automaton, which any boundary frees), is a match."""
+    symbols = automaton.alphabet.encode(automaton.alphabet.view.apply(text))
+    for state in states if states is not None else (automaton.start,):
+        after = run(automaton, state, symbols)
+        if after and not automaton.end_found(after):
+            return False
+    return True

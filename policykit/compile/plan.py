@@ -9,7 +9,15 @@ from typing import assert_never
 from policykit.automata import Automaton, PhraseAutomaton, run
 from policykit.automata.frames import InJoinedArrays, InStrings
 from policykit.compile.digest import bundle_digest, plan_digest
-from policykit.compile.escape import Escape, TooManyStates, best_escape, shortest_matches, states_of
+from policykit.compile.escape import (
+    Escape,
+    TooManyStates,
+    always_findable,
+    best_escape,
+    finds,
+    shortest_matches,
+    states_of,
+)
 from policykit.compile.product import Nothing, Safe, Trimmed, Undecided, analyse
 from policykit.compile.program import Program, UnitSpec, literals, lower
 from policykit.compile.resolve import combines, has_absence, has_place, is_effective, leaves, resolve
@@ -73,6 +81,7 @@ def compile_plan(
     program = lower(decode)
     automata = [spec.make() for spec in program.units]
     states = _bounded_states(program.units, automata, decode)
+    _check_absences(program, automata, states, decode)
     witnesses = _witnesses(program, automata, decode)
     pruned, grammar_rows = _without_clashes(grammar, program, automata, decode, prune)
     liveness, trimmed = _liveness(pruned, program, automata, states, witnesses, decode)
@@ -159,6 +168,24 @@ def _text_automaton(automaton: Automaton) -> Automaton:
 
 def _rule(decode: Sequence[ResolvedRule], name: str) -> ResolvedRule:
     return next(rule for rule in decode if rule.name == name)
+
+
+def _check_absences(
+    program: Program,
+    automata: Sequence[Automaton],
+    states: Sequence[frozenset[int] | None],
+    decode: Sequence[ResolvedRule],
+) -> None:
+    """Refuse rules that punish an absence which cannot be mended later, as of a text at the very start."""
+    for requirement in program.requirements:
+        for literal in (x for x in literals(requirement.formula) if not x.positive):
+            for unit in literal.units:
+                own = states[unit]
+                if own is not None and not always_findable(_text_automaton(automata[unit]), own):
+                    rule = _rule(decode, requirement.rule)
+                    text = f"rule `{rule.rule_id}` asks for a text that can be too late to write"
+                    help_text = "drop the anchor, or let the verifier find it: `onMatch: stop`"
+                    raise PolicyError([Diagnostic("PK305", text, program.units[unit].places[0], help_text)])
 
 
 def _witnesses(program: Program, automata: Sequence[Automaton], decode: Sequence[ResolvedRule]) -> list[str]:
@@ -252,7 +279,11 @@ def _liveness(
     if not program.units:
         return Liveness(LivenessKind.ESCAPE, "no rule is in the mask; the grammar engine never traps by itself"), None
     escape = _escape(program, automata, states, witnesses)
-    if grammar is None and (not program.requirements or not escape.fragile):
+    missing = [x for r in program.requirements for x in literals(r.formula) if not x.positive]
+    mends = all(
+        any(finds(_text_automaton(automata[u]), states[u], escape.text) for u in literal.units) for literal in missing
+    )
+    if grammar is None and mends and (not program.requirements or not escape.fragile):
         return _escaping(LivenessKind.ESCAPE, "the text can always be ended", escape), None
     if grammar is None:
         return _bounded("a rule asks for a text, and no single text frees every rule", escape), None

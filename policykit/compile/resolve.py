@@ -1,7 +1,7 @@
 """Which rules apply in a request context, and at which level each is enforced.
 
 A part of the context that is not given does not narrow: a rule for one profile applies where no profile is named,
-because a rule that silently does not apply is the worse mistake.
+because a rule that silently does not apply is the worse mistake. An empty text is not given either.
 """
 
 from collections.abc import Sequence
@@ -45,7 +45,12 @@ def glob_matches(pattern: str, value: str) -> bool:
 
 
 def _admits(patterns: Sequence[str], value: str | None) -> bool:
-    return not patterns or value is None or any(glob_matches(p, value) for p in patterns)
+    return not patterns or not value or any(glob_matches(p, value) for p in patterns)
+
+
+def _locale(written: str) -> str:
+    """One spelling per language tag: `en-GB` is `en_gb` (BCP 47, section 2.1.1; UTS #35, section 3)."""
+    return written.casefold().replace("_", "-")
 
 
 def in_scope(scope: Scope, context: CompileContext) -> bool:
@@ -53,8 +58,8 @@ def in_scope(scope: Scope, context: CompileContext) -> bool:
     return (
         _admits(scope.profiles, context.profile)
         and _admits(scope.tenants, context.tenant)
-        and _admits(scope.locales, context.locale)
-        and _admits(scope.jurisdictions, context.jurisdiction)
+        and _admits([*map(_locale, scope.locales)], _locale(context.locale or ""))
+        and _admits([*map(str.casefold, scope.jurisdictions)], (context.jurisdiction or "").casefold())
     )
 
 

@@ -22,6 +22,7 @@ class Binding:
     def __init__(self, program: Program, vocabulary: Vocabulary, escape: str) -> None:
         self.program = program
         self.vocabulary = vocabulary
+        self.escape = escape
         self.forbids = tuple(i for i, spec in enumerate(program.units) if spec.forbids)
         self.wanted = tuple(i for i, spec in enumerate(program.units) if not spec.forbids)
         scopes = list(dict.fromkeys(_scope(spec) for spec in program.units))
@@ -60,6 +61,18 @@ class Binding:
             known = [self.strings[k] for k in frequent_first]
             self._completions[tail] = known
         return known
+
+    def is_unfinished(self, modes: tuple[str, ...]) -> bool:
+        """Whether some lexer stands inside a character that is spelled with several."""
+        return any(mode in lexer.unfinished for lexer, mode in zip(self.lexers, modes, strict=True))
+
+    def endings_of(self, modes: tuple[str, ...]) -> list[tuple[tuple[int, ...], ...]]:
+        """How an unfinished character can go on, as class strings per group: decoded, or as it is read."""
+        scope = next(i for i, mode in enumerate(modes) if mode in self.lexers[i].unfinished)
+        return [
+            tuple(g.strings[int(g.string_ids[content if s == scope else raw])] for g, s in self.scope_of_group)
+            for raw, content in self.lexers[scope].completions(modes[scope])
+        ]
 
     @cached_property
     def characters(self) -> NDArray[np.int64]:

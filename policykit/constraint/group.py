@@ -28,7 +28,7 @@ class Group:
         self.lexer = lexer
         self.view = view
         self.alphabet, self._class_maps = common(view, [a.alphabet for a in automata])
-        self.n_symbols = self.alphabet.n + N_MARKS + len(cut(vocabulary).tails)
+        self.n_symbols = self.alphabet.n + N_MARKS + len(cut(vocabulary).tails) + len(lexer.unfinished)
         self._tries: dict[str, tuple[TokenTrie, Images, Ints]] = {}
         self._specs = [self._bind(a, m) for a, m in zip(automata, self._class_maps, strict=True)]
 
@@ -122,11 +122,13 @@ class Group:
 
     @cached_property
     def _completions(self) -> list[list[int]]:
-        """For every tail of the vocabulary, the class strings that it may become (surrogates are no text)."""
+        """For every tail of the vocabulary and every unfinished mode, the class strings that it may become."""
         out: list[list[int]] = []
         for tail in cut(self.vocabulary).tails:
             low, high = utf8.completions(tail)
             out.append(np.unique(self.string_ids[low:high]).tolist())
+        for mode in self.lexer.unfinished:
+            out.append(np.unique(self.string_ids[[c for _, c in self.lexer.completions(mode)]]).tolist())
         return out
 
 

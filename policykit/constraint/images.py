@@ -40,6 +40,15 @@ class Lexer(Protocol):
         """Whether a character that is begun in this mode is content."""
         ...
 
+    @property
+    def unfinished(self) -> tuple[str, ...]:
+        """Modes inside a character that is spelled with several: a token may end there."""
+        ...
+
+    def completions(self, mode: str) -> tuple[tuple[int, int], ...]:
+        """How such a character can go on: (code point that is read next, code point of the content)."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class TextLexer:
@@ -56,6 +65,13 @@ class TextLexer:
 
     def in_content(self, mode: str) -> bool:
         return True
+
+    @property
+    def unfinished(self) -> tuple[str, ...]:
+        return ()
+
+    def completions(self, mode: str) -> tuple[tuple[int, int], ...]:
+        return ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +97,13 @@ class JsonLexer:
 
     def in_content(self, mode: str) -> bool:
         return mode == json_lexer.INSIDE
+
+    @property
+    def unfinished(self) -> tuple[str, ...]:
+        return json_lexer.UNFINISHED
+
+    def completions(self, mode: str) -> tuple[tuple[int, int], ...]:
+        return tuple((ord(raw), ord(content)) for raw, content in json_lexer.completions(mode))
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,7 +145,8 @@ class Images:
     """The symbols of every listed token in one lexer mode on one view.
 
     ``symbols[offsets[i]:offsets[i + 1]]`` are code points of the view, marks, and last the tail if there is one
-    (``FIRST_TAIL + index``). ``mode_after`` holds the tokens that leave the mode;
+    (``FIRST_TAIL + index``; after the vocabulary's tails come the lexer's unfinished modes).
+    ``mode_after`` holds the tokens that leave the mode;
     ``row_of_token[id]`` is i, or -1 for a token that is not listed.
     """
 
@@ -152,6 +176,8 @@ def images(vocabulary: Vocabulary, lexer: Lexer, mode: str, view: View) -> Image
         if read is None or (tail >= 0 and not lexer.in_content(read[0])):
             continue
         after, written = read
+        if after in lexer.unfinished:
+            tail = len(pieces.tails) + lexer.unfinished.index(after)
         symbols = on_view(view, written)
         ids.append(token_id)
         tails.append(tail)

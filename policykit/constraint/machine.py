@@ -45,6 +45,7 @@ class PolicyMachine:
         self._fragile = tuple(i for i in fragile if program.units[i].forbids)
         self._table_bytes = table_bytes
         self._bases: dict[tuple[tuple[str, ...], tuple[int, ...]], Row] = {}
+        self._contested_rows: dict[tuple[str, ...], Row] = {}
         self._passing = sorted(vocabulary.special_ids.difference(vocabulary.eos_ids))
 
     # ---- reading, as the reader does it
@@ -77,13 +78,35 @@ class PolicyMachine:
         return self._row_of([*cut(self.vocabulary).ids, *self._passing])
 
     @cached_property
-    def _contested(self) -> Row:
-        """Tokens that end inside a character which at least two automata could refuse to see completed."""
+    def tail_row(self) -> Row:
+        """Tokens that end inside a character."""
         pieces = cut(self.vocabulary)
-        refusing = np.zeros(len(pieces.tails) + 1, np.int64)  # the last entry stands for no tail
-        for unit in self.reader.epoch.units:
-            refusing[:-1] += unit.tails.column >= 0
-        return self._row_of(np.array(pieces.ids, np.int64)[refusing[pieces.tail_of] > 1].tolist())
+        return self._row_of(np.array(pieces.ids, np.int64)[pieces.tail_of >= 0].tolist())
+
+    @cached_property
+    def _contested(self) -> Row:
+        """Of these, the tokens whose character cannot become one like the escape's first, which frees every rule."""
+        escape = self.reader.binding.escape
+        if not escape or self.program.requirements:
+            return self.tail_row
+        pieces = cut(self.vocabulary)
+        characters = self.reader.binding.characters
+        free = characters[ord(escape[0])]
+        ranges = [utf8.completions(tail) for tail in pieces.tails]
+        eased = np.array([bool((characters[low:high] == free).any()) for low, high in ranges] + [True])
+        return self._row_of(np.array(pieces.ids, np.int64)[~eased[pieces.tail_of]].tolist())
+
+    def _contested_in(self, modes: tuple[str, ...]) -> Row:
+        """The same for these lexer modes: tokens that end inside an escape count too."""
+        row = self._contested_rows.get(modes)
+        if row is None:
+            row = self._contested.copy()
+            n_tails = len(cut(self.vocabulary).tails)
+            for group, scope in self.reader.binding.scope_of_group if len(self.program.units) > 1 else ():
+                listed = group.trie(modes[scope])[1]
+                row |= self._row_of(listed.token_ids[listed.tail_of >= n_tails].tolist())
+            self._contested_rows[modes] = row
+        return row
 
     @cached_property
     def without_grammar(self) -> Row:
@@ -142,18 +165,14 @@ class PolicyMachine:
     def _whole_mask(self, joint: Joint) -> Row:
         base = self.reader.base_of(joint)
         row = self._base_row(base).copy()
-        touched = int(bool(np.any(self._contested & ~row))) if joint.apart else 0
         for i in joint.apart:
             if self.program.units[i].forbids:
-                own = self._unit_row(i, joint)
-                touched += bool(np.any(self._contested & ~own))
-                np.bitwise_and(row, own, out=row)
+                np.bitwise_and(row, self._unit_row(i, joint), out=row)
         if self.program.requirements:
             found = {i: ~self._unit_row(i, joint) for i in self.reader.wanted}
             for requirement in self.program.requirements:
                 np.bitwise_and(row, ~for_good_rows(requirement.formula, found, self._plain), out=row)
-            touched += len(self.reader.wanted)
-        if touched > 1:
+        if self.program.units:
             self._check_tails(joint, row)
         if self._fragile:
             self._close_traps(joint, row)
@@ -187,9 +206,12 @@ class PolicyMachine:
     def _check_tails(self, joint: Joint, row: Row) -> None:
         """Tokens that end inside a character: the automata were asked one by one whether some completion survives,
         but it must be the same completion for all of them."""
-        bits = np.unpackbits((row & self._contested).view(np.uint8), bitorder="little")
+        contested = self._contested_in(joint.modes)
+        if self._fragile:
+            contested = contested | self.tail_row & self.held_mask(joint, self._fragile)
+        bits = np.unpackbits((row & contested).view(np.uint8), bitorder="little")
         for token_id in np.flatnonzero(bits).tolist():
-            if self.advance(joint, token_id) is None:
+            if not self.reader.survives(joint, token_id):
                 close(row, token_id)
 
     def _pending_mask(self, joint: Joint) -> Row:

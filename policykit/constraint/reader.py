@@ -56,6 +56,7 @@ class Reader:
         self.epoch = epoch
         self._joints: dict[tuple[bytes, tuple[str, ...], tuple[int, ...]], Joint] = {}
         self._escapes: dict[tuple[int, ...], tuple[str, ...]] = {}
+        self._completable: dict[tuple[bytes, tuple[str, ...], tuple[int, ...]], bool] = {}
 
     @property
     def n_bytes(self) -> int:
@@ -128,7 +129,7 @@ class Reader:
         for symbol in symbols:
             after = automaton.step(state, symbol) if state else FOUND
             if not after and self.program.units[i].forbids:
-                after = automaton.step(automaton.reference(state), symbol) or automaton.start
+                after = automaton.pass_over(state, symbol)
             state = after
         return state
 
@@ -286,15 +287,46 @@ class Reader:
         if self.program.requirements and self.is_broken(states):
             return None
         joint = self._joint(pending, modes, states)
-        return joint if not pending or self._can_complete(joint, pending) else None
+        if not pending and not self.binding.is_unfinished(modes):
+            return joint
+        return joint if self._can_complete(pending, modes, states) else None
 
-    def _can_complete(self, joint: Joint, tail: bytes) -> bool:
-        """Whether one completion of the unfinished character keeps *all* automata alive."""
-        for strings in self.binding.completions_of(tail):
+    def survives(self, joint: Joint, token_id: int) -> bool:
+        """Whether a token that begins with a whole character leads anywhere; nothing is remembered but the answer on
+        the character that it ends in. The joint state is current and has no pending bytes."""
+        base = self.base_of(joint)
+        if base.table is None:
+            base.table = self._table_of(base)
+        states = list(base.table.states[base.table.index[token_id]])
+        for i in joint.apart:
+            symbols = self.group_of[i].token_symbols(joint.modes[self.scope_of[i]], token_id)
+            if symbols is None:
+                return False
+            own = joint.epoch.units[i].symbol_list
+            states[i] = run(joint.epoch.units[i].automaton, joint.states[i], [own[s] for s in symbols if own[s] >= 0])
+        if not all(states[i] for i in self.forbids) or self.is_broken(states):
+            return False
+        after = (g.mode_after(m, token_id) for g, m in zip(self.binding.group_of_scope, joint.modes, strict=True))
+        modes, tail = tuple(after), self.vocabulary.tail_of(token_id)
+        return not (tail or self.binding.is_unfinished(modes)) or self._can_complete(tail, modes, tuple(states))
+
+    def _can_complete(self, pending: bytes, modes: tuple[str, ...], states: tuple[int, ...]) -> bool:
+        """Whether one way to finish the character that was begun keeps *all* automata alive."""
+        key = (pending, modes, states)
+        known = self._completable.get(key)
+        if known is None:
+            if len(self._completable) >= MAX_JOINTS:
+                self._completable.clear()
+            options = self.binding.completions_of(pending) if pending else self.binding.endings_of(modes)
+            known = self._completable[key] = self._completes(states, options)
+        return known
+
+    def _completes(self, states: tuple[int, ...], options: Sequence[tuple[tuple[int, ...], ...]]) -> bool:
+        for strings in options:
             alive: list[int] = []
-            for i, unit in enumerate(joint.epoch.units):
+            for i, unit in enumerate(self.epoch.units):
                 own = unit.symbol_list
-                alive.append(run(unit.automaton, joint.states[i], [own[c] for c in strings[self.binding.place[i][0]]]))
+                alive.append(run(unit.automaton, states[i], [own[c] for c in strings[self.binding.place[i][0]]]))
             if all(alive[i] for i in self.forbids) and not self.is_broken(alive):
                 return True
         return not self.binding.groups
@@ -334,7 +366,7 @@ class Reader:
     def escapes(self, joint: Joint) -> tuple[str, ...]:
         """A few known texts that are admitted here and may be the end (of the text, or of its JSON string)."""
         joint = self.current(joint)
-        if joint.pending:
+        if joint.pending or self.binding.is_unfinished(joint.modes):
             return ("",)  # completions were tried when the character was begun
         known = self._escapes.get(joint.states)
         if known is None:

@@ -12,9 +12,12 @@ from numpy.typing import NDArray
 from policykit.constraint.both import Matcher
 from policykit.constraint.joint import Joint
 from policykit.constraint.lookahead import Lookahead
-from policykit.constraint.machine import PolicyMachine
+from policykit.constraint.machine import PolicyMachine, close
 from policykit.diagnostics import InternalError
 from policykit.grammar import GrammarState
+
+MAX_UNFINISHED = 300
+"""Tokens that end inside a character and are tried against grammar and rules together."""
 
 
 class Outcome(StrEnum):
@@ -182,6 +185,7 @@ class State:
         else:
             self._grammar.fill(row)
             np.bitwise_and(row, policy, out=row)
+            self._close_unfinished(row)
             if self._lookahead is not None and self._shadow is not None:
                 self._lookahead.prune(row, self._shadow, joint)
         if self._lookahead is not None:
@@ -189,6 +193,36 @@ class State:
         if not row[self._alive_at]:  # a word that was not empty last time seldom is now
             self._alive_at = int(row.astype(bool).argmax())
         return bool(row[self._alive_at])
+
+    def _close_unfinished(self, row: NDArray[np.int32]) -> None:
+        """Close tokens that end inside a character which grammar and rules would each complete, but not alike.
+
+        Where the grammar leaves very many of them open it leaves the character open too: they are not tried.
+        """
+        tails = row & self._machine.tail_row
+        if not tails.any() or not self._machine.program.units:
+            return
+        tokens = np.flatnonzero(np.unpackbits(tails.view(np.uint8), bitorder="little")).tolist()
+        for token_id in tokens if len(tokens) <= MAX_UNFINISHED else ():
+            joint = self._machine.advance(self._history[-1], token_id)
+            ahead = self._grammar.copy() if self._grammar else None
+            if joint is None or ahead is None or not ahead.accept(token_id) or not self._completes(ahead, joint):
+                close(row, token_id)
+
+    def _completes(self, ahead: Matcher, joint: Joint) -> bool:
+        """Whether some bytes finish the pending character for both."""
+        if not joint.pending:
+            return True
+        row = np.zeros(-(-self._machine.vocabulary.size // 32), np.int32)
+        ahead.fill(row)
+        for byte in range(0x80, 0xC0):
+            token = self._machine.byte_tokens.get(byte, -1)
+            after = self._machine.advance_bytes(joint, bytes([byte])) if token >= 0 and has_bit(row, token) else None
+            if after is not None:
+                further = ahead.copy()
+                if further.accept(token) and self._completes(further, after):
+                    return True
+        return False
 
     def _is_stuck(self) -> bool:
         return not self._fill_live(np.zeros(-(-self._machine.vocabulary.size // 32), np.int32))

@@ -54,6 +54,7 @@ class Vocabulary:
     special_ids: frozenset[int]
     eos_ids: tuple[int, ...]
     is_complete: bool
+    special_names: Mapping[int, bytes]
 
     @property
     def size(self) -> int:
@@ -61,8 +62,9 @@ class Vocabulary:
 
     @cached_property
     def table(self) -> TokenTable:
-        """What the grammar engine needs to know."""
-        return TokenTable(self.tokens, self.special_ids, self.eos_ids)
+        """What the grammar engine needs to know: special tokens stand there under their names, which grammars use."""
+        named = tuple(self.special_names.get(i, token) for i, token in enumerate(self.tokens))
+        return TokenTable(named, self.special_ids, self.eos_ids)
 
     def decode(self, token_ids: Iterable[int]) -> bytes:
         """The bytes that the tokens write; special tokens write none."""
@@ -102,7 +104,8 @@ class Vocabulary:
                 place,
                 "use a byte-level or byte-fallback tokenizer",
             )
-        return Vocabulary(table, special, tuple(dict.fromkeys(eos_ids)), not missing)
+        names = {i: bytes(tokens[i]) or b"<|special_%d|>" % i for i in special}
+        return Vocabulary(table, special, tuple(dict.fromkeys(eos_ids)), not missing, names)
 
     @staticmethod
     def from_file(
@@ -216,9 +219,14 @@ def _ends(
             raise PolicyError.of("PK400", f"the tokenizer has no token `{name}`", place, "name one of its added tokens")
     if names:
         return [by_name[name] for name in names]
-    found = [i if isinstance(i, int) else by_name[i] for i in configured if isinstance(i, int) or i in by_name]
+    ids = [by_name.get(end, -1) if isinstance(end, str) else -1 if isinstance(end, bool) else end for end in configured]
+    found = [i for i in dict.fromkeys(ids) if 0 <= i < n]
+    if configured and not found:
+        wrong = ", ".join(f"`{end if isinstance(end, str) else json.dumps(end)}`" for end in configured)
+        help = "pass `eos_token=...`, or correct the configuration files beside the tokenizer"
+        raise PolicyError.of("PK400", f"the configured end of text is none of the {n} tokens: {wrong}", place, help)
     if found:
-        return [i for i in dict.fromkeys(found) if i < n]
+        return found
     known = [name for name in END_NAMES if by_name.get(name) in special]
     if len(known) > 1:
         raise PolicyError.of(

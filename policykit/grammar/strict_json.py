@@ -2,11 +2,12 @@
 
 import json
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Final, TypeAlias, cast
 
 MAX_DEPTH: Final = 256
 MAX_MAGNITUDE: Final = 308  # decimal exponent of the largest double (RFC 7493, section 2.2)
+_UNTRAPPED: Final = Context(traps=[])  # an exponent that no decimal holds reads as NaN, whatever the caller's context
 
 Exact: TypeAlias = "bool | int | Decimal | str | list[Exact] | dict[str, Exact] | None"
 """A JSON value whose fractions are decimals, as written."""
@@ -65,10 +66,12 @@ def _constant(name: str) -> None:
 
 
 def _fraction(source: str) -> Decimal:
-    number = Decimal(source)
-    if number and abs(number.adjusted()) > MAX_MAGNITUDE:
+    if not source.lower().partition("e")[0].strip("-0."):
+        return Decimal(0)  # 0e999999999 is zero, and costs nothing to compare
+    number = Decimal(source, _UNTRAPPED)
+    if not number.is_finite() or abs(number.adjusted()) > MAX_MAGNITUDE:
         raise _Faulty("number", f"`{source[:40]}` is beyond the range of a double")
-    return number if number else Decimal(0)  # 0e999999999 is zero, and costs nothing to compare
+    return number
 
 
 def _integer(source: str) -> int:

@@ -81,6 +81,23 @@ def _hex_step(digits: str, strict: bool) -> tuple[str, tuple[int, ...]] | None:
     return INSIDE, (value,)
 
 
+_SHORT_STRICT = {raw: decoded for raw, decoded in _SHORT.items() if raw != "/"}
+_CONTROLS = tuple(chr(c) for c in range(0x20) if chr(c) not in "\n\t\r\b\f")
+UNFINISHED = (ESCAPE, "u", "u0", "u00", "u000", "u001")
+"""The modes inside a canonical escape."""
+
+
+def completions(mode: str) -> tuple[tuple[str, str], ...]:
+    """How a canonical escape that was begun can end: (next character, decoded character).
+
+    From :data:`ESCAPE` only the short forms are listed: a grammar need not let control characters be written.
+    """
+    if mode == ESCAPE:
+        return tuple(_SHORT_STRICT.items())
+    spelled = [(f"u{ord(c):04x}", c) for c in _CONTROLS]
+    return tuple((digits[len(mode)], c) for digits, c in spelled if digits.startswith(mode))
+
+
 @dataclass(frozen=True, slots=True)
 class JsonString:
     """A string of a JSON text. ``offsets[i]`` is where the i-th decoded character begins in the text and

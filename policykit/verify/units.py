@@ -5,6 +5,7 @@ string, or per run of array strings where they are joined by a space. Everything
 """
 
 import json
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,7 +23,8 @@ class Unit:
     """A text that one match may lie in.
 
     Character ``i`` was read from the code points ``starts[i]..ends[i]`` of the original (None: from ``i..i+1``).
-    ``seams`` are the indices of the spaces that join array strings; no part of the original's strings is behind them.
+    ``seams`` are the indices, ascending, of the spaces that join array strings; no part of the original's strings is
+    behind them.
     """
 
     text: str
@@ -41,7 +43,8 @@ class Unit:
 
     def pieces(self, i: int, j: int) -> tuple[Span, ...]:
         """The spans of ``[i, j)`` string by string: the seams are left out. Never empty."""
-        cuts = [i, *(cut for seam in self.seams if i <= seam < j for cut in (seam, seam + 1)), j]
+        inside = self.seams[bisect_left(self.seams, i) : bisect_left(self.seams, j)]
+        cuts = [i, *(cut for seam in inside for cut in (seam, seam + 1)), j]
         parts = [(a, b) for a, b in zip(cuts[::2], cuts[1::2], strict=True) if a < b]
         return tuple(self.span(a, b) for a, b in parts) or (self.span(i, i),)
 

@@ -1,5 +1,6 @@
 """The command line as a whole: exit statuses, wrong command lines, closed pipes, interrupts."""
 
+import os
 import subprocess
 import sys
 from argparse import Namespace
@@ -106,3 +107,36 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
         process.stdout.close()
         assert process.stderr.read() == b""
         assert process.wait(60) == 141
+
+
+STREAMS = (
+    pytest.param("explain --codes >&-", 4, "cannot write the output: standard output is closed", id="no output"),
+    pytest.param("--help >&-", 4, "cannot write the output: standard output is closed", id="no output for help"),
+    pytest.param("explain --codes >/dev/full", 4, "cannot write the output: no space left on device", id="full"),
+    pytest.param("explain PK550 --format json >/dev/full", 4, "cannot write the output: no", id="full, json"),
+    pytest.param("--help >/dev/full", 4, "cannot write the output: no space left on device", id="full, help"),
+    pytest.param("explain --codes 1</dev/null", 4, "cannot write the output: bad file descriptor", id="read only"),
+    pytest.param("verify --policies {policy} <&-", 4, "cannot read the input: standard input is closed", id="no input"),
+    pytest.param("verify --policies {policy} 0>/dev/null", 4, "cannot read the input: bad file", id="write only"),
+    pytest.param("check {policy} <&- >/dev/null", 0, "", id="input that nobody reads"),
+    pytest.param("compile --policies {policy} -o /dev/full", 4, "cannot write the output: no space left", id="file"),
+    pytest.param("explain PK550 2>&- >/dev/null", 0, "", id="no errors"),
+    pytest.param("explain PK999 2>&-", 3, "", id="nowhere to complain"),
+    pytest.param("explain PK999 2>/dev/full", 4, "", id="full complaints"),
+    pytest.param("explain --codes >&- 2>&-", 4, "", id="neither"),
+    pytest.param("explain --codes >/dev/full 2>/dev/full", 4, "", id="both full"),
+)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device that is always full")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize(("line", "status", "message"), STREAMS)
+def test_a_stream_that_cannot_be_used_is_said_in_one_line(
+    line: str, status: int, message: str, unbuffered: str, promises: str, tmp_path: Path
+) -> None:
+    shell = f"{sys.executable} -m policykit.cli.main {line.format(policy=promises)}"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": unbuffered}
+    done = subprocess.run(["sh", "-c", shell], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == status
+    assert done.stderr.startswith(f"policykit: {message}" if message else "")
+    assert done.stderr.count("\n") == bool(message)

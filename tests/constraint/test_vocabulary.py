@@ -153,6 +153,8 @@ def test_the_end_of_text_is_found(tmp_path: Path) -> None:
     assert Vocabulary.from_file(path).eos_ids == (user,)
     write(tmp_path, tokenizer, generation_config={"eos_token_id": [end, user]})
     assert set(Vocabulary.from_file(path).eos_ids) == {end, user}
+    write(tmp_path, tokenizer, generation_config={"eos_token_id": [True, -1, 10**9, user]})
+    assert Vocabulary.from_file(path).eos_ids == (user,)
 
 
 def test_an_end_of_text_that_is_no_special_token_becomes_one() -> None:
@@ -180,6 +182,19 @@ def two_ends(folder: Path) -> object:
     tokenizer = byte_level()
     tokenizer.add_special_tokens(["</s>"])
     return Vocabulary.from_file(write(folder, tokenizer))
+
+
+def end_before_the_first(folder: Path) -> object:
+    return Vocabulary.from_file(write(folder, byte_level(), generation_config={"eos_token_id": -1}))
+
+
+def end_is_a_truth_value(folder: Path) -> object:
+    return Vocabulary.from_file(write(folder, byte_level(), config={"eos_token_id": True}))
+
+
+def end_behind_the_last(folder: Path) -> object:
+    config = {"eos_token_id": [10**6]}
+    return Vocabulary.from_file(write(folder, byte_level(), config=config, tokenizer_config={"eos_token": "<|no|>"}))
 
 
 def cleans_up(folder: Path) -> object:
@@ -291,6 +306,9 @@ MISTAKES = [
     ("PK400", no_end, "names no end of text"),
     ("PK400", unknown_end, "`<|stop|>`"),
     ("PK400", two_ends, "`<|endoftext|>`, `</s>`"),
+    ("PK400", end_before_the_first, "tokens: `-1`"),
+    ("PK400", end_is_a_truth_value, "tokens: `true`"),
+    ("PK400", end_behind_the_last, "tokens: `1000000`, `<|no|>`"),
     ("PK401", cleans_up, "`clean_up_tokenization_spaces`"),
     ("PK401", cleans_up_in_memory, "`clean_up_tokenization_spaces`"),
     ("PK401", unknown_step, "`CTC`"),

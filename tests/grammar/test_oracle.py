@@ -125,6 +125,8 @@ def test_mask_and_validator_agree_with_the_oracle(schema: dict[str, Any]) -> Non
         ("-Infinity", "number"),
         ("1e999", "number"),
         ("1e-999999999", "number"),
+        ("0.5e8721725736308237335537268884", "number"),
+        ("-1E-8721725736308237335537268884", "number"),
         ("9" * 5000, "number"),
         ("[" * 300 + "]" * 300, "depth"),
         ("[" * 100_000, "depth"),
@@ -143,7 +145,17 @@ def test_strict_json(text: str, keyword: str) -> None:
     assert [violation.keyword for violation in found] == [keyword]
 
 
-@pytest.mark.parametrize("text", ["0e999999999", "1e300", "123456789012345678901234567890", '"\\ud83d\\ude00"', " 1 "])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0e999999999",
+        "-0.0E8721725736308237335537268884",
+        "1e300",
+        "123456789012345678901234567890",
+        '"\\ud83d\\ude00"',
+        " 1 ",
+    ],
+)
 def test_json_that_is_fine(text: str) -> None:
     assert GrammarValidator(json_schema({}, Place("case"))).check(text) == []
 

@@ -29,6 +29,11 @@ _BOUNDARY = {
 }
 
 
+def knows(text: str) -> bool:
+    """Whether every character is one that this oracle has been told about."""
+    return set(text) <= set(_IMAGES)
+
+
 def on_view(text: str, view: str) -> str:
     """The text as a matcher on the view sees it."""
     if view == "raw":

@@ -187,8 +187,18 @@ SCOPES: tuple[tuple[str, list[str], str, bool], ...] = (
     ("tenant", ["acme*"], "big-acme", False),
     ("locale", ["en-*"], "en-GB", True),
     ("locale", ["en-*"], "de-DE", False),
+    ("locale", ["en-*"], "EN_gb", True),
+    ("locale", ["EN_gb"], "en-GB", True),
+    ("locale", ["zh_Hant-*"], "zh-hant-TW", True),
     ("jurisdiction", ["GB", "IE"], "IE", True),
     ("jurisdiction", ["GB", "IE"], "FR", False),
+    ("jurisdiction", ["GB", "us-*"], "gb", True),
+    ("jurisdiction", ["GB", "us-*"], "US-ca", True),
+    ("profile", ["answer"], "Answer", False),
+    ("profile", ["answer"], "", True),
+    ("tenant", ["acme-*"], "", True),
+    ("locale", ["en-*"], "", True),
+    ("jurisdiction", ["GB"], "", True),
 )
 
 

@@ -65,3 +65,9 @@ def test_a_grammar_that_cannot_be_decided_blocks() -> None:
     verdict = Verifier((), backtracking, "").verify('"' + "a" * 60 + '"')
     assert (verdict.decision, verdict.violations) == ("block", ())
     assert [error.rule for error in verdict.errors] == ["grammar"]
+
+
+def test_a_number_that_no_decimal_holds_is_a_violation() -> None:
+    verdict = Verifier((), json_schema({"type": "number"}, PLACE), "").verify("0.5e8721725736308237335537268884")
+    assert (verdict.decision, verdict.rules, len(verdict.violations)) == ("block", ("grammar",), 1)
+    assert "beyond the range of a double" in verdict.violations[0].matched
