@@ -2,6 +2,7 @@
 
 from policykit.automata.alphabet import Alphabet, common
 from policykit.automata.finder import Finder, Found, compile_automata, compile_finder, leftmost_longest, patterns_of
+from policykit.automata.frames import is_anchored_at_start
 from policykit.automata.lazy import FOUND, Automaton, RegexAutomaton, run
 from policykit.automata.nfa import Pattern, Separated
 from policykit.automata.phrases import PhraseAutomaton, build_trie, separate
@@ -21,6 +22,7 @@ __all__ = [
     "common",
     "compile_automata",
     "compile_finder",
+    "is_anchored_at_start",
     "leftmost_longest",
     "parse_regex",
     "patterns_of",

@@ -7,7 +7,8 @@ stood between them.
 
 from collections.abc import Iterable
 
-from policykit.automata.lazy import FOUND, Automaton
+from policykit.automata.lazy import FOUND, Automaton, RegexAutomaton
+from policykit.automata.nfa import Gate
 from policykit.text.json_strings import FIRST_MARK, Mark
 
 _OUT = 1
@@ -266,3 +267,11 @@ class Trimmed:
 
     def intern(self, key: object) -> int:
         return self.inner.intern(key)
+
+
+def is_anchored_at_start(automaton: Automaton) -> bool:
+    """Whether an expression of the automaton looks at the start of the text (or of a line)."""
+    inner = automaton.inner if isinstance(automaton, InStrings | InJoinedArrays) else automaton
+    inner = inner.inner if isinstance(inner, Trimmed) else inner
+    gates = {gate for row in inner.nfa.gated for gate, _ in row} if isinstance(inner, RegexAutomaton) else set[Gate]()
+    return bool(gates & {Gate.TEXT_START, Gate.LINE_START})

@@ -4,6 +4,7 @@ import sys
 import traceback
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
 
 from policykit.cli.command import Command
@@ -107,9 +108,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         streams = standard_streams()
     except StreamFault as fault:
         if sys.stderr is not None:
-            print(f"policykit: {fault}", file=sys.stderr)
-        return Exit.UNAVAILABLE
-    status = _guarded(sys.argv[1:] if argv is None else argv, streams)
+            with suppress(OSError):
+                print(f"policykit: {fault}", file=sys.stderr)
+        status = Exit.UNAVAILABLE
+    else:
+        status = _guarded(sys.argv[1:] if argv is None else argv, streams)
     discard_unwritable()
     return status
 

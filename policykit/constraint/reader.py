@@ -295,9 +295,8 @@ class Reader:
         """Whether a token that begins with a whole character leads anywhere; nothing is remembered but the answer on
         the character that it ends in. The joint state is current and has no pending bytes."""
         base = self.base_of(joint)
-        if base.table is None:
-            base.table = self._table_of(base)
-        states = list(base.table.states[base.table.index[token_id]])
+        table = base.table = base.table or self._table_of(base)
+        states: list[int] = list(table.states[int(table.index[token_id])])
         for i in joint.apart:
             symbols = self.group_of[i].token_symbols(joint.modes[self.scope_of[i]], token_id)
             if symbols is None:

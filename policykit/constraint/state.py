@@ -97,7 +97,9 @@ class State:
         joint = self._machine.advance(self._history[-1], token_id)
         if joint is None or (self._grammar is None and token_id in vocabulary.special_ids):
             return False
-        if self._lookahead is not None and not self._is_open(token_id):
+        if (self._lookahead is not None or (self._grammar is not None and joint.pending)) and not self._is_open(
+            token_id
+        ):
             return False
         if self._machine.closes_traps and not has_bit(self._machine.mask(self._history[-1]), token_id):
             return False
@@ -169,10 +171,11 @@ class State:
 
     def _is_open(self, token_id: int) -> bool:
         """The token's bit of the row, in which the search for a way on has closed some."""
-        if self._searched is None:
-            self._is_stuck()
-        assert self._searched is not None, "filling keeps what a search has closed"
-        return has_bit(self._searched, token_id)
+        row = self._searched
+        if row is None:
+            row = np.zeros(-(-self._machine.vocabulary.size // 32), np.int32)
+            self._fill_live(row)
+        return has_bit(row, token_id)
 
     def _fill_live(self, row: NDArray[np.int32]) -> bool:
         if self._searched is not None:

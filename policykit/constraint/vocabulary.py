@@ -8,7 +8,7 @@ decodes is refused, since a mask over bytes would then speak about another text.
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -46,6 +46,7 @@ class FastTokenizer(Protocol):
 class Vocabulary:
     """``tokens[id]`` are the token's bytes (empty for special tokens and for unused ids).
 
+    ``strips_start``: the decoder drops one space at the start, so a rule anchored there would read another text.
     ``size`` is the number of ids. A vocabulary that cannot spell every byte of UTF-8 is refused unless it was made
     with ``allow_incomplete``: a plan then claims no liveness.
     """
@@ -55,6 +56,7 @@ class Vocabulary:
     eos_ids: tuple[int, ...]
     is_complete: bool
     special_names: Mapping[int, bytes]
+    strips_start: bool = False
 
     @property
     def size(self) -> int:
@@ -203,7 +205,9 @@ def _from_data(
         if token.get("special"):
             special.add(i)
     ends = _ends(by_name, special, names, configured, place, n)
-    return Vocabulary.from_tokens(tokens, ends, special, place=place)
+    made = Vocabulary.from_tokens(tokens, ends, special, place=place)
+    decoder = json.dumps(data.get("decoder"))
+    return replace(made, strips_start='"Strip"' in decoder or '"Metaspace"' in decoder)
 
 
 def _ends(

@@ -6,11 +6,12 @@ from datetime import UTC, date, datetime
 from functools import cached_property
 from pathlib import Path
 
-from policykit.compile import PlanSpec, compile_plan, lower
+from policykit.automata import is_anchored_at_start
+from policykit.compile import PlanSpec, Program, compile_plan, lower
 from policykit.constraint import Constraint, PolicyMachine, Vocabulary
 from policykit.diagnostics import Diagnostic, PolicyError
 from policykit.grammar import CompiledGrammar, EmptyGrammar, lark, without_fixed
-from policykit.ir.document import PolicySet
+from policykit.ir.document import PolicySet, Within
 from policykit.ir.grammar import GrammarSpec
 from policykit.ir.plan import CompileContext, Enforcement, Level, Liveness, Residue
 from policykit.ir.verdict import Verdict
@@ -77,7 +78,9 @@ class Plan:
         """The masks of this plan for a model's vocabulary. Raises PolicyError if the plan has expired."""
         self.check_date()
         rules = tuple(rule for rule in self.spec.rules if rule.level == Level.DECODE)
-        machine = PolicyMachine(lower(rules), vocabulary, self.liveness)
+        program = lower(rules)
+        _check_start(program, vocabulary)
+        machine = PolicyMachine(program, vocabulary, self.liveness)
         machine.warm()
         grammar = self.spec.grammar
         compiled = CompiledGrammar(grammar, vocabulary.table) if grammar else None
@@ -100,6 +103,21 @@ class Plan:
             )
 
 
+def _check_start(program: Program, vocabulary: Vocabulary) -> None:
+    """Refuse rules on the start of the text where decoding may drop the space that stands there."""
+    anchored = [spec for spec in program.units if spec.within == Within.TEXT and is_anchored_at_start(spec.make())]
+    if vocabulary.strips_start and anchored:
+        raise PolicyError(
+            Diagnostic(
+                "PK405",
+                f"rule `{spec.owners[0]}` is anchored at the start of the text, where this tokenizer drops a space",
+                spec.places[0],
+                "drop the anchor, or let the verifier find it: `onMatch: stop`",
+            )
+            for spec in anchored
+        )
+
+
 def compile(
     policies: PolicySet | None,
     grammar: GrammarSpec | None = None,
@@ -117,7 +135,7 @@ def compile(
     """
     if policies is None and grammar is None:
         raise PolicyError.of("PK300", "nothing to compile", help="give policies, a grammar, or both")
-    context = CompileContext(profile, tenant, locale, jurisdiction, at or today())
+    context = CompileContext(profile or None, tenant or None, locale or None, jurisdiction or None, at or today())
     return Plan(compile_plan(policies or PolicySet(()), grammar, context, prune))
 
 

@@ -124,6 +124,7 @@ STREAMS = (
     pytest.param("explain PK999 2>&-", 3, "", id="nowhere to complain"),
     pytest.param("explain PK999 2>/dev/full", 4, "", id="full complaints"),
     pytest.param("explain --codes >&- 2>&-", 4, "", id="neither"),
+    pytest.param("explain --codes >&- 2>/dev/full", 4, "", id="neither, full"),
     pytest.param("explain --codes >/dev/full 2>/dev/full", 4, "", id="both full"),
 )
 

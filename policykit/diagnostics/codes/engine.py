@@ -39,6 +39,13 @@ CODES: tuple[CodeEntry, ...] = (
         "Vocabulary.from_file('missing/tokenizer.json')",
     ),
     CodeEntry(
+        "PK405",
+        "a rule on the start of the text, and a tokenizer that edits it",
+        "Decoders of SentencePiece models drop one space at the start of what they decode. A rule that is anchored "
+        "there would read another text than the mask: ` foo` is written, `foo` is shown.",
+        "match: {regex: ['^foo']} with a Llama 2 tokenizer",
+    ),
+    CodeEntry(
         "PK450",
         "no model in this folder",
         "A model folder holds at least `config.json`, the weights and `tokenizer.json`, as `save_pretrained` writes "
