@@ -15,7 +15,9 @@ from policykit.ir.plan import Liveness, LivenessKind
 class Constraint:
     """Shared by all requests of a plan on one model; :meth:`start` makes the state of one text.
 
-    ``trimmed`` is a second grammar that excludes traps, where the plan needed one.
+    ``spells_apart``: besides free strings the grammar has places that want certain characters beyond ASCII, so that
+    grammar and rules must agree on how an unfinished one ends. ``trimmed`` is a second grammar that excludes traps,
+    where the plan needed one.
     """
 
     vocabulary: Vocabulary
@@ -24,6 +26,7 @@ class Constraint:
     trimmed: CompiledGrammar | None
     claimed: Liveness
     digest: str
+    spells_apart: bool
 
     @property
     def liveness(self) -> Liveness:
@@ -54,4 +57,4 @@ class Constraint:
                 shadow.accept(byte)
         horizon = self.liveness.horizon_bytes or 0
         lookahead = Lookahead(self.machine, horizon, resets=self.liveness.resets) if shadow else None
-        return State(self.machine, matcher, joint, lookahead, shadow)
+        return State(self.machine, matcher, joint, lookahead, shadow, spells_apart=self.spells_apart)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from policykit.compile.program import Program
 from policykit.constraint.binding import Binding
@@ -82,6 +83,12 @@ class PolicyMachine:
         """Tokens that end inside a character."""
         pieces = cut(self.vocabulary)
         return self._row_of(np.array(pieces.ids, np.int64)[pieces.tail_of >= 0].tolist())
+
+    @cached_property
+    def tail_words(self) -> tuple[NDArray[np.int64], Row]:
+        """Where :attr:`tail_row` has bits: word numbers, and the words."""
+        words = np.flatnonzero(self.tail_row)
+        return words, self.tail_row[words]
 
     @cached_property
     def _contested(self) -> Row:

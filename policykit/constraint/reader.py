@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from policykit.automata import FOUND, run
 from policykit.compile.escape import candidates
 from policykit.constraint.binding import Binding
+from policykit.constraint.distinct import distinct_rows
 from policykit.constraint.formula import for_good, holds
 from policykit.constraint.images import JsonLexer, cut
 from policykit.constraint.joint import BaseTable, Epoch, Joint
@@ -43,6 +44,8 @@ class Reader:
         self.lexers = binding.lexers
         self.scope_of = binding.scope_of
         self.group_of = binding.group_of
+        self._token_symbols: dict[tuple[int, str, int], list[int] | None] = {}
+        self._token_ends: dict[tuple[tuple[str, ...], int], tuple[bytes, tuple[str, ...]]] = {}
         self._rests: dict[tuple[tuple[str, ...], bytes], list[list[int]] | None] = {}
         self.renew()
 
@@ -182,7 +185,7 @@ class Reader:
             mode = base.modes[self.scope_of[i]]
             self.group_of[i].prepare(unit, mode)
             columns.append(unit.after_all(mode, base.states[i]))
-        first, index = _distinct(columns)
+        first, index = distinct_rows(columns)
         states: list[list[int]] = np.stack([column[first] for column in columns], 1).tolist()
         return BaseTable(index.astype(np.int32), tuple(map(tuple, states)))
 
@@ -298,16 +301,31 @@ class Reader:
         table = base.table = base.table or self._table_of(base)
         states: list[int] = list(table.states[int(table.index[token_id])])
         for i in joint.apart:
-            symbols = self.group_of[i].token_symbols(joint.modes[self.scope_of[i]], token_id)
+            symbols = self._symbols_of(i, joint.modes[self.scope_of[i]], token_id)
             if symbols is None:
                 return False
-            own = joint.epoch.units[i].symbol_list
-            states[i] = run(joint.epoch.units[i].automaton, joint.states[i], [own[s] for s in symbols if own[s] >= 0])
+            states[i] = run(joint.epoch.units[i].automaton, joint.states[i], symbols)
         if not all(states[i] for i in self.forbids) or self.is_broken(states):
             return False
-        after = (g.mode_after(m, token_id) for g, m in zip(self.binding.group_of_scope, joint.modes, strict=True))
-        modes, tail = tuple(after), self.vocabulary.tail_of(token_id)
+        tail, modes = self._ends_of(joint.modes, token_id)
         return not (tail or self.binding.is_unfinished(modes)) or self._can_complete(tail, modes, tuple(states))
+
+    def _symbols_of(self, i: int, modes: str, token_id: int) -> list[int] | None:
+        """A unit's symbols of a token that ends inside a character, remembered: there are not many of them."""
+        key = (i, modes, token_id)
+        if key not in self._token_symbols:
+            symbols = self.group_of[i].token_symbols(modes, token_id)
+            own = self.epoch.units[i].symbol_list
+            self._token_symbols[key] = None if symbols is None else [own[s] for s in symbols if own[s] >= 0]
+        return self._token_symbols[key]
+
+    def _ends_of(self, modes: tuple[str, ...], token_id: int) -> tuple[bytes, tuple[str, ...]]:
+        """The unfinished character at the end of a token, and the lexers' modes after it."""
+        known = self._token_ends.get((modes, token_id))
+        if known is None:
+            after = (g.mode_after(m, token_id) for g, m in zip(self.binding.group_of_scope, modes, strict=True))
+            known = self._token_ends[modes, token_id] = (self.vocabulary.tail_of(token_id), tuple(after))
+        return known
 
     def _can_complete(self, pending: bytes, modes: tuple[str, ...], states: tuple[int, ...]) -> bool:
         """Whether one way to finish the character that was begun keeps *all* automata alive."""
@@ -383,24 +401,3 @@ class Reader:
             return [own[c] for char in text for c in self.group_of[i].symbols_of(ord(char)) if own[c] >= 0]
 
         return {text: [symbols(text, i) for i in range(len(self.group_of))] for text in ESCAPES}
-
-
-_FACTOR = np.uint64(0x9E3779B97F4A7C15)
-
-
-def _distinct(columns: Sequence[NDArray[np.int32]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The distinct rows of a matrix given by columns: one row number of each, and for every row which one it is.
-
-    Rows are sorted by a hash; should two rows ever share one, the columns are ranked one after the other instead.
-    """
-    key = np.zeros(len(columns[0]), np.uint64)
-    for column in columns:
-        key = (key ^ column.astype(np.uint64)) * _FACTOR
-    _, first, index = np.unique(key, return_index=True, return_inverse=True)
-    if all(np.array_equal(column[first][index], column) for column in columns):
-        return first, index
-    rank = np.zeros(len(columns[0]), np.int64)
-    for column in columns:
-        rank = np.unique(rank * (int(column.max()) + 1) + column, return_inverse=True)[1]
-    _, first, index = np.unique(rank, return_index=True, return_inverse=True)
-    return first, index

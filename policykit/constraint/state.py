@@ -38,9 +38,12 @@ class State:
         joint: Joint,
         lookahead: Lookahead | None = None,
         shadow: GrammarState | None = None,
+        *,
+        spells_apart: bool = False,
     ) -> None:
         self._machine = machine
         self._grammar = grammar
+        self._spells_apart = spells_apart  # the grammar may want one character of many that begin alike
         self._lookahead = lookahead
         self._shadow = shadow  # the grammar over single bytes, for the lookahead only
         self._n_bytes: list[int] = []
@@ -97,9 +100,7 @@ class State:
         joint = self._machine.advance(self._history[-1], token_id)
         if joint is None or (self._grammar is None and token_id in vocabulary.special_ids):
             return False
-        if (self._lookahead is not None or (self._grammar is not None and joint.pending)) and not self._is_open(
-            token_id
-        ):
+        if (self._lookahead is not None or (self._spells_apart and joint.pending)) and not self._is_open(token_id):
             return False
         if self._machine.closes_traps and not has_bit(self._machine.mask(self._history[-1]), token_id):
             return False
@@ -138,7 +139,9 @@ class State:
         """An independent state at the same point."""
         grammar = self._grammar.copy() if self._grammar else None
         shadow = self._shadow.copy() if self._shadow else None
-        other = State(self._machine, grammar, self._history[-1], self._lookahead, shadow)
+        other = State(
+            self._machine, grammar, self._history[-1], self._lookahead, shadow, spells_apart=self._spells_apart
+        )
         other._history = list(self._history)
         other._n_bytes = list(self._n_bytes)
         other._n_ends = self._n_ends
@@ -202,14 +205,17 @@ class State:
 
         Where the grammar leaves very many of them open it leaves the character open too: they are not tried.
         """
-        tails = row & self._machine.tail_row
-        if not tails.any() or not self._machine.program.units:
+        if self._grammar is None or not self._spells_apart:
             return
-        tokens = np.flatnonzero(np.unpackbits(tails.view(np.uint8), bitorder="little")).tolist()
-        for token_id in tokens if len(tokens) <= MAX_UNFINISHED else ():
+        words, tails = self._machine.tail_words
+        open_tails = row[words] & tails
+        if not 0 < int(np.bitwise_count(open_tails).sum()) <= MAX_UNFINISHED:
+            return
+        bits = np.unpackbits((row & self._machine.tail_row).view(np.uint8), bitorder="little")
+        for token_id in np.flatnonzero(bits).tolist():
             joint = self._machine.advance(self._history[-1], token_id)
-            ahead = self._grammar.copy() if self._grammar else None
-            if joint is None or ahead is None or not ahead.accept(token_id) or not self._completes(ahead, joint):
+            ahead = self._grammar.copy()
+            if joint is None or not ahead.accept(token_id) or not self._completes(ahead, joint):
                 close(row, token_id)
 
     def _completes(self, ahead: Matcher, joint: Joint) -> bool:

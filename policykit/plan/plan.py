@@ -12,7 +12,7 @@ from policykit.constraint import Constraint, PolicyMachine, Vocabulary
 from policykit.diagnostics import Diagnostic, PolicyError
 from policykit.grammar import CompiledGrammar, EmptyGrammar, lark, without_fixed
 from policykit.ir.document import PolicySet, Within
-from policykit.ir.grammar import GrammarSpec
+from policykit.ir.grammar import GrammarSpec, JsonSites
 from policykit.ir.plan import CompileContext, Enforcement, Level, Liveness, Residue
 from policykit.ir.verdict import Verdict
 from policykit.plan.render import render
@@ -87,7 +87,7 @@ class Plan:
         trimmed = None
         if self.spec.trimmed is not None and grammar is not None:
             trimmed = CompiledGrammar(lark(self.spec.trimmed, grammar.place), vocabulary.table)
-        return Constraint(vocabulary, machine, compiled, trimmed, self.liveness, self.digest)
+        return Constraint(vocabulary, machine, compiled, trimmed, self.liveness, self.digest, _spells_apart(grammar))
 
     def save(self, path: str | Path) -> None:
         """Write the plan as a file that loads to the same digest and the same masks."""
@@ -101,6 +101,15 @@ class Plan:
                 f"the plan expired on {self.valid_until}: a rule begins or ends that day",
                 help="compile it again from its policies",
             )
+
+
+def _spells_apart(grammar: GrammarSpec | None) -> bool:
+    """Whether a grammar has places that want certain characters: all but a schema with free strings and ASCII names."""
+    if grammar is None:
+        return False
+    if not isinstance(grammar.shape, JsonSites):
+        return True
+    return bool(grammar.shape.strings) or not all(fixed.text.isascii() for fixed in grammar.shape.fixed)
 
 
 def _check_start(program: Program, vocabulary: Vocabulary) -> None:
