@@ -20,7 +20,8 @@ from policykit.compile.escape import (
 )
 from policykit.compile.product import Nothing, Safe, Trimmed, Undecided, analyse
 from policykit.compile.program import Program, UnitSpec, literals, lower
-from policykit.compile.resolve import combines, has_absence, has_place, is_effective, leaves, resolve
+from policykit.compile.resolve import has_place, is_effective, resolve
+from policykit.compile.rows import rule_row
 from policykit.compile.strings import Clash, Forbidden, PolicyProduct, check_site, clashes
 from policykit.diagnostics import Diagnostic, Place, PolicyError, Severity
 from policykit.ir.document import Block, PolicySet, Within
@@ -92,7 +93,7 @@ def compile_plan(
         trimmed=trimmed,
         context=context,
         rules=rules,
-        enforcements=(*(_rule_row(r) for r in rules), *grammar_rows),
+        enforcements=(*(rule_row(r) for r in rules), *grammar_rows),
         residue=pruned.residue if pruned else (),
         liveness=liveness,
         bundle_digest=bundle,
@@ -375,36 +376,3 @@ def _product_liveness(
             return _bounded(why, escape), None
         case _:
             assert_never(result)
-
-
-# ---- rows
-
-
-def _rule_row(rule: ResolvedRule) -> Enforcement:
-    readings = [leaf.reading for leaf in leaves(rule.matcher)]
-    views = "+".join(dict.fromkeys(v for reading in readings for v in reading.views))
-    text = "+".join(dict.fromkeys(reading.within.value for reading in readings))
-    match rule.level:
-        case Level.DECODE:
-            absent = " (end of text waits for what is required)" if has_absence(rule.matcher) else ""
-            why = f"mask: regular on views {views} of {text}{absent}"
-        case Level.STREAM:
-            kind = "block with its message" if isinstance(rule.action, Block) else "transform"
-            why = f"verifier: {kind}, found on views {views} of {text}"
-        case Level.OUTPUT:
-            why = f"verifier, when the output is complete: {_why_late(rule)}"
-        case Level.OBSERVE:
-            why = "shadow: logged, never changes output"
-        case Level.REFUSED:
-            why = "refused"
-        case _:
-            assert_never(rule.level)
-    return Enforcement("rule", rule.name, rule.level, why, rule.place)
-
-
-def _why_late(rule: ResolvedRule) -> str:
-    if has_absence(rule.matcher):
-        return "depends on an absence"
-    if combines(rule.matcher) and not isinstance(rule.action, Block):
-        return "depends on several finds together"
-    return "no JSON grammar: applies if the output is JSON"

@@ -41,7 +41,16 @@ class Binding:
         self.scope_of_group = [(g, scope) for g, (scope, _) in zip(self.groups, members, strict=True)]
         self.group_of = [self.groups[g] for g, _ in self.place]
         self.group_of_scope = [self.group_of[self.scope_of.index(s)] for s in range(len(scopes))]
+        self._ends: dict[tuple[tuple[str, ...], int], tuple[bytes, tuple[str, ...]]] = {}
         self._completions: dict[bytes, list[tuple[tuple[int, ...], ...]]] = {}
+
+    def ends_of(self, modes: tuple[str, ...], token_id: int) -> tuple[bytes, tuple[str, ...]]:
+        """The unfinished character at the end of a token, and the lexers' modes after it."""
+        known = self._ends.get((modes, token_id))
+        if known is None:
+            after = (g.mode_after(m, token_id) for g, m in zip(self.group_of_scope, modes, strict=True))
+            known = self._ends[modes, token_id] = (self.vocabulary.tail_of(token_id), tuple(after))
+        return known
 
     def units(self) -> tuple[Unit, ...]:
         """Fresh automata with empty tables."""

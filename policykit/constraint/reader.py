@@ -45,7 +45,6 @@ class Reader:
         self.scope_of = binding.scope_of
         self.group_of = binding.group_of
         self._token_symbols: dict[tuple[int, str, int], list[int] | None] = {}
-        self._token_ends: dict[tuple[tuple[str, ...], int], tuple[bytes, tuple[str, ...]]] = {}
         self._rests: dict[tuple[tuple[str, ...], bytes], list[list[int]] | None] = {}
         self.renew()
 
@@ -307,7 +306,7 @@ class Reader:
             states[i] = run(joint.epoch.units[i].automaton, joint.states[i], symbols)
         if not all(states[i] for i in self.forbids) or self.is_broken(states):
             return False
-        tail, modes = self._ends_of(joint.modes, token_id)
+        tail, modes = self.binding.ends_of(joint.modes, token_id)
         return not (tail or self.binding.is_unfinished(modes)) or self._can_complete(tail, modes, tuple(states))
 
     def _symbols_of(self, i: int, modes: str, token_id: int) -> list[int] | None:
@@ -318,14 +317,6 @@ class Reader:
             own = self.epoch.units[i].symbol_list
             self._token_symbols[key] = None if symbols is None else [own[s] for s in symbols if own[s] >= 0]
         return self._token_symbols[key]
-
-    def _ends_of(self, modes: tuple[str, ...], token_id: int) -> tuple[bytes, tuple[str, ...]]:
-        """The unfinished character at the end of a token, and the lexers' modes after it."""
-        known = self._token_ends.get((modes, token_id))
-        if known is None:
-            after = (g.mode_after(m, token_id) for g, m in zip(self.binding.group_of_scope, modes, strict=True))
-            known = self._token_ends[modes, token_id] = (self.vocabulary.tail_of(token_id), tuple(after))
-        return known
 
     def _can_complete(self, pending: bytes, modes: tuple[str, ...], states: tuple[int, ...]) -> bool:
         """Whether one way to finish the character that was begun keeps *all* automata alive."""

@@ -199,7 +199,7 @@ def run(
 
 
 def test_every_text_is_judged_as_the_oracle_does() -> None:
-    counted = run(DRAWS, 32, 70, 12)
+    counted = run(DRAWS, 44, 70, 12)
     assert counted["legal"] + counted["forbidden"] >= 1_500, counted
     assert min(counted["legal"], counted["forbidden"]) >= 200, counted
 
