@@ -42,6 +42,8 @@ class Binding:
         self.group_of = [self.groups[g] for g, _ in self.place]
         self.group_of_scope = [self.group_of[self.scope_of.index(s)] for s in range(len(scopes))]
         self._ends: dict[tuple[tuple[str, ...], int], tuple[bytes, tuple[str, ...]]] = {}
+        self._tokens: dict[tuple[int, str, int], list[int] | None] = {}
+        self._texts: dict[str, list[list[int]]] = {}
         self._completions: dict[bytes, list[tuple[tuple[int, ...], ...]]] = {}
 
     def ends_of(self, modes: tuple[str, ...], token_id: int) -> tuple[bytes, tuple[str, ...]]:
@@ -82,6 +84,29 @@ class Binding:
             tuple(g.strings[int(g.string_ids[content if s == scope else raw])] for g, s in self.scope_of_group)
             for raw, content in self.lexers[scope].completions(modes[scope])
         ]
+
+    @cached_property
+    def _maps(self) -> list[list[int]]:
+        """For every unit, its own symbol of every shared one (-1: erased)."""
+        return [self.groups[g].unit_symbols(i).tolist() for g, i in self.place]
+
+    def token_symbols(self, i: int, mode: str, token_id: int) -> list[int] | None:
+        """A unit's symbols of a token that ends inside a character, remembered: there are not many of them."""
+        key = (i, mode, token_id)
+        if key not in self._tokens:
+            shared = self.group_of[i].token_symbols(mode, token_id)
+            own = self._maps[i]
+            self._tokens[key] = None if shared is None else [own[s] for s in shared if own[s] >= 0]
+        return self._tokens[key]
+
+    def text_symbols(self, text: str) -> list[list[int]]:
+        """For every unit, its own symbols of a text, remembered."""
+        known = self._texts.get(text)
+        if known is None:
+            points = [[c for char in text for c in group.symbols_of(ord(char))] for group in self.group_of]
+            known = [[own[c] for c in seen if own[c] >= 0] for own, seen in zip(self._maps, points, strict=True)]
+            self._texts[text] = known
+        return known
 
     @cached_property
     def characters(self) -> NDArray[np.int64]:

@@ -39,6 +39,10 @@ class Group:
         escape = automaton.alphabet.encode(self.view.apply(self._escape))
         return Unit(automaton, symbols, tails, self.vocabulary.size, sorted(special), escape)
 
+    def unit_symbols(self, i: int) -> Ints:
+        """The i-th automaton's symbol of every shared symbol (-1: erased)."""
+        return self._specs[i][0]
+
     def prepare(self, unit: Unit, mode: str) -> None:
         """Make the unit's masks of a lexer mode available."""
         if not unit.has_mode(mode):

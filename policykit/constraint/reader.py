@@ -5,7 +5,6 @@ boundary context without progress), so a step runs only the automata that stand 
 """
 
 from collections.abc import Sequence
-from functools import cached_property
 from itertools import islice
 
 import numpy as np
@@ -44,7 +43,6 @@ class Reader:
         self.lexers = binding.lexers
         self.scope_of = binding.scope_of
         self.group_of = binding.group_of
-        self._token_symbols: dict[tuple[int, str, int], list[int] | None] = {}
         self._rests: dict[tuple[tuple[str, ...], bytes], list[list[int]] | None] = {}
         self.renew()
 
@@ -58,6 +56,7 @@ class Reader:
         self.epoch = epoch
         self._joints: dict[tuple[bytes, tuple[str, ...], tuple[int, ...]], Joint] = {}
         self._escapes: dict[tuple[int, ...], tuple[str, ...]] = {}
+        self._open_options: dict[tuple[int, int, bytes | tuple[str, ...]], int] = {}
         self._completable: dict[tuple[bytes, tuple[str, ...], tuple[int, ...]], bool] = {}
 
     @property
@@ -300,7 +299,7 @@ class Reader:
         table = base.table = base.table or self._table_of(base)
         states: list[int] = list(table.states[int(table.index[token_id])])
         for i in joint.apart:
-            symbols = self._symbols_of(i, joint.modes[self.scope_of[i]], token_id)
+            symbols = self.binding.token_symbols(i, joint.modes[self.scope_of[i]], token_id)
             if symbols is None:
                 return False
             states[i] = run(joint.epoch.units[i].automaton, joint.states[i], symbols)
@@ -309,15 +308,6 @@ class Reader:
         tail, modes = self.binding.ends_of(joint.modes, token_id)
         return not (tail or self.binding.is_unfinished(modes)) or self._can_complete(tail, modes, tuple(states))
 
-    def _symbols_of(self, i: int, modes: str, token_id: int) -> list[int] | None:
-        """A unit's symbols of a token that ends inside a character, remembered: there are not many of them."""
-        key = (i, modes, token_id)
-        if key not in self._token_symbols:
-            symbols = self.group_of[i].token_symbols(modes, token_id)
-            own = self.epoch.units[i].symbol_list
-            self._token_symbols[key] = None if symbols is None else [own[s] for s in symbols if own[s] >= 0]
-        return self._token_symbols[key]
-
     def _can_complete(self, pending: bytes, modes: tuple[str, ...], states: tuple[int, ...]) -> bool:
         """Whether one way to finish the character that was begun keeps *all* automata alive."""
         key = (pending, modes, states)
@@ -325,19 +315,38 @@ class Reader:
         if known is None:
             if len(self._completable) >= MAX_JOINTS:
                 self._completable.clear()
+                self._open_options.clear()
             options = self.binding.completions_of(pending) if pending else self.binding.endings_of(modes)
-            known = self._completable[key] = self._completes(states, options)
+            what = pending or modes
+            known = self._completable[key] = self._completes(what, states, options)
         return known
 
-    def _completes(self, states: tuple[int, ...], options: Sequence[tuple[tuple[int, ...], ...]]) -> bool:
-        for strings in options:
-            alive: list[int] = []
-            for i, unit in enumerate(self.epoch.units):
-                own = unit.symbol_list
-                alive.append(run(unit.automaton, states[i], [own[c] for c in strings[self.binding.place[i][0]]]))
-            if all(alive[i] for i in self.forbids) and not self.is_broken(alive):
-                return True
-        return not self.binding.groups
+    def _completes(
+        self, what: bytes | tuple[str, ...], states: tuple[int, ...], options: Sequence[tuple[tuple[int, ...], ...]]
+    ) -> bool:
+        if self.program.requirements:
+            return any(self._lets_on(states, strings) for strings in options)
+        alive = (1 << len(options)) - 1 if self.binding.groups else 1
+        for i in self.forbids:
+            bits = self._open_options.get((i, states[i], what))
+            if bits is None:
+                own, automaton, at = (
+                    self.epoch.units[i].symbol_list,
+                    self.epoch.units[i].automaton,
+                    self.binding.place[i][0],
+                )
+                lets = (run(automaton, states[i], [own[c] for c in strings[at]]) for strings in options)
+                bits = self._open_options[i, states[i], what] = sum(1 << k for k, to in enumerate(lets) if to)
+            alive &= bits
+        return bool(alive)
+
+    def _lets_on(self, states: tuple[int, ...], strings: tuple[tuple[int, ...], ...]) -> bool:
+        """Whether one completion keeps all automata alive and every requirement open."""
+        alive: list[int] = []
+        for i, unit in enumerate(self.epoch.units):
+            own = unit.symbol_list
+            alive.append(run(unit.automaton, states[i], [own[c] for c in strings[self.binding.place[i][0]]]))
+        return all(alive[i] for i in self.forbids) and not self.is_broken(alive)
 
     def warm(self) -> None:
         """Work out what all texts share, so that no step has to wait for it."""
@@ -383,12 +392,6 @@ class Reader:
         return known
 
     def _frees(self, joint: Joint, text: str) -> bool:
-        return all(joint.epoch.units[i].freed_by(joint.states[i], self._text_symbols[text][i]) for i in self.forbids)
-
-    @cached_property
-    def _text_symbols(self) -> dict[str, list[list[int]]]:
-        def symbols(text: str, i: int) -> list[int]:
-            own = self.epoch.units[i].symbol_list
-            return [own[c] for char in text for c in self.group_of[i].symbols_of(ord(char)) if own[c] >= 0]
-
-        return {text: [symbols(text, i) for i in range(len(self.group_of))] for text in ESCAPES}
+        return all(
+            joint.epoch.units[i].freed_by(joint.states[i], self.binding.text_symbols(text)[i]) for i in self.forbids
+        )
