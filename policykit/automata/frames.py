@@ -6,7 +6,9 @@ stood between them.
 """
 
 from collections.abc import Iterable
+from typing import cast
 
+from policykit.automata.interned import Interned
 from policykit.automata.lazy import FOUND, Automaton, RegexAutomaton
 from policykit.automata.nfa import Gate
 from policykit.text.json_strings import FIRST_MARK, Mark
@@ -92,9 +94,8 @@ class InJoinedArrays:
         self.inner = inner
         self.alphabet = inner.alphabet
         self._space = inner.alphabet.of(" ")
-        self._keys: list[object] = [None]
-        self._ids: dict[object, int] = {}
-        self.start = self.intern(("", "out", None))
+        self._states = Interned[tuple[str, str, object]]()
+        self.start = self._number("", "out", None)
 
     @property
     def n_symbols(self) -> int:
@@ -102,27 +103,21 @@ class InJoinedArrays:
 
     @property
     def n_states(self) -> int:
-        return len(self._keys)
+        return len(self._states)
 
     def key(self, state: int) -> object:
-        return self._keys[state]
+        return self._states.key(state) if state else None
 
     def intern(self, key: object) -> int:
-        if key is None:
-            return FOUND
-        state = self._ids.get(key)
-        if state is None:
-            state = self._ids[key] = len(self._keys)
-            self._keys.append(key)
-        return state
+        return FOUND if key is None else self._states.number(cast(tuple[str, str, object], key))
 
-    def _parts(self, state: int) -> tuple[str, str, object]:
-        return self._keys[state]  # type: ignore[return-value]  # every key but state 0's has three parts
+    def _number(self, stack: str, phase: str, kept: object) -> int:
+        return self._states.number((stack, phase, kept))
 
     def step(self, state: int, symbol: int) -> int:
         if not state:
             return FOUND
-        stack, phase, kept = self._parts(state)
+        stack, phase, kept = self._states.key(state)
         if phase == "in":
             return self._inside(stack, self.inner.intern(kept), symbol)
         mark = _mark(symbol, self.alphabet.n)
@@ -131,7 +126,7 @@ class InJoinedArrays:
         if mark == Mark.OPEN:
             return self._open(stack, phase, kept)
         if mark == Mark.COMMA and phase == "after":
-            return self.intern((stack, "comma", kept))
+            return self._number(stack, "comma", kept)
         return self._leave(stack, kept, mark)
 
     def _inside(self, stack: str, inner: int, symbol: int) -> int:
@@ -140,20 +135,20 @@ class InJoinedArrays:
             in_array = stack[-1:] == "["
             ends = self.inner.end_found(inner)
             if in_array and not (ends and not self.inner.step(inner, self._space)):
-                return self.intern((stack, "after", self.inner.key(inner)))
-            return FOUND if ends else self.intern((stack, "out", None))
+                return self._number(stack, "after", self.inner.key(inner))
+            return FOUND if ends else self._number(stack, "out", None)
         if symbol >= n:
-            return self.intern((stack, "in", self.inner.key(inner)))
+            return self._number(stack, "in", self.inner.key(inner))
         to = self.inner.step(inner, symbol)
-        return self.intern((stack, "in", self.inner.key(to))) if to else FOUND
+        return self._number(stack, "in", self.inner.key(to)) if to else FOUND
 
     def _open(self, stack: str, phase: str, kept: object) -> int:
         if phase == "comma":
             joined = self.inner.step(self.inner.intern(kept), self._space)
-            return self.intern((stack, "in", self.inner.key(joined))) if joined else FOUND
+            return self._number(stack, "in", self.inner.key(joined)) if joined else FOUND
         if phase == "after" and self.inner.end_found(self.inner.intern(kept)):
             return FOUND
-        return self.intern((stack, "in", self.inner.key(self.inner.start)))
+        return self._number(stack, "in", self.inner.key(self.inner.start))
 
     def _leave(self, stack: str, kept: object, mark: int) -> int:
         """Structure between strings: what was kept for joining ends here."""
@@ -165,34 +160,34 @@ class InJoinedArrays:
             stack += "[" if mark == Mark.BEGIN_ARRAY else "{"
         elif mark in (Mark.END_ARRAY, Mark.END_OBJECT):
             stack = stack[:-1]
-        return self.intern((stack, "out", None))
+        return self._number(stack, "out", None)
 
     def end_found(self, state: int) -> bool:
         if not state:
             return True
-        kept = self._parts(state)[2]
+        kept = self._states.key(state)[2]
         return kept is not None and self.inner.end_found(self.inner.intern(kept))
 
     def reference(self, state: int) -> int:
         if not state:
             return FOUND
-        stack, phase, kept = self._parts(state)
+        stack, phase, kept = self._states.key(state)
         if phase != "in":
             return state
-        return self.intern((stack, "in", self.inner.key(self.inner.reference(self.inner.intern(kept)))))
+        return self._number(stack, "in", self.inner.key(self.inner.reference(self.inner.intern(kept))))
 
     def hot(self, state: int) -> None:
         return None
 
     def pass_over(self, state: int, symbol: int) -> int:
         """Structure that completes a joined match ends it; inside a string the other patterns go on."""
-        stack, phase, kept = self._parts(state)
+        stack, phase, kept = self._states.key(state)
         if phase != "in" or symbol >= self.alphabet.n:
             return self.step(state, symbol) or self._leave(stack, None, _mark(symbol, self.alphabet.n))
-        return self.intern((stack, "in", self.inner.key(self.inner.pass_over(self.inner.intern(kept), symbol))))
+        return self._number(stack, "in", self.inner.key(self.inner.pass_over(self.inner.intern(kept), symbol)))
 
     def culprits(self, state: int, symbol: int | None) -> tuple[int, ...]:
-        kept = self._parts(state)[2]
+        kept = self._states.key(state)[2]
         if kept is None:
             return ()
         inner = self.inner.intern(kept)

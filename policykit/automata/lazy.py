@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Protocol, cast
 
 from policykit.automata.alphabet import EDGE, Alphabet
+from policykit.automata.interned import Interned
 from policykit.automata.nfa import Nfa, close
 
 FOUND = 0
@@ -65,10 +66,8 @@ class RegexAutomaton:
 
     def forget(self) -> None:
         """Drop all states; numbers given out before are void."""
-        self._keys: list[tuple[int, int]] = [(0, 0)]
-        self._ids: dict[object, int] = {}
-        self._memo: list[dict[int, int]] = [{}]
-        self.start = self.intern((0, EDGE & self.nfa.before_flags))
+        self._states = Interned[tuple[int, int]]()
+        self.start = self._states.number((0, EDGE & self.nfa.before_flags))
 
     @property
     def n_symbols(self) -> int:
@@ -76,23 +75,16 @@ class RegexAutomaton:
 
     @property
     def n_states(self) -> int:
-        return len(self._keys)
+        return len(self._states)
 
     def key(self, state: int) -> object:
-        return self._keys[state] if state else None
+        return self._states.key(state) if state else None
 
     def intern(self, key: object) -> int:
-        if key is None:
-            return FOUND
-        state = self._ids.get(key)
-        if state is None:
-            state = self._ids[key] = len(self._keys)
-            self._keys.append(cast(tuple[int, int], key))
-            self._memo.append({})
-        return state
+        return FOUND if key is None else self._states.number(cast(tuple[int, int], key))
 
     def step(self, state: int, symbol: int) -> int:
-        memo = self._memo[state]
+        memo = self._states.memo[state]
         found = memo.get(symbol)
         if found is None:
             found = memo[symbol] = self._step(state, symbol) if state else FOUND
@@ -111,10 +103,10 @@ class RegexAutomaton:
             open_places = moved & gap[0]
             if open_places & (open_places - 1):  # of several places in a gap the one with most room says it all
                 moved = moved & ~gap[0] | next(bit for bit in gap[1] if open_places & bit)
-        return self.intern((moved & self._waiting, self.alphabet.flags[symbol] & self.nfa.before_flags))
+        return self._states.number((moved & self._waiting, self.alphabet.flags[symbol] & self.nfa.before_flags))
 
     def _moved(self, state: int, symbol: int) -> int:
-        active, before = self._keys[state]
+        active, before = self._states.key(state)
         jumps = self._jumps.setdefault((before, symbol), {})
         rest, shift, moved = active | self._start_bit, 0, 0
         while rest:
@@ -142,7 +134,7 @@ class RegexAutomaton:
     def end_found(self, state: int) -> bool:
         if not state:
             return True
-        active, before = self._keys[state]
+        active, before = self._states.key(state)
         ends = self._ends.get(before)
         if ends is None:
             states = range(len(self.nfa.free))
@@ -151,7 +143,7 @@ class RegexAutomaton:
         return bool((active | self._start_bit) & ends)
 
     def reference(self, state: int) -> int:
-        return self.intern((0, self._keys[state][1])) if state else FOUND
+        return self._states.number((0, self._states.key(state)[1])) if state else FOUND
 
     def hot(self, state: int) -> None:
         return None

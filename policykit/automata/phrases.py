@@ -6,8 +6,10 @@ is determinised ahead, so ten thousand phrases build as fast as their characters
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from policykit.automata.alphabet import PHRASE_WORD, SEPARATOR_RANGES, Alphabet, partition
+from policykit.automata.interned import Interned
 from policykit.automata.lazy import FOUND
 from policykit.automata.nfa import Separated
 from policykit.text import View, is_separator, is_word
@@ -98,11 +100,9 @@ class PhraseAutomaton:
 
     def forget(self) -> None:
         """Drop all states; numbers given out before are void."""
-        self._keys: list[object] = [None]
-        self._ids: dict[object, int] = {}
-        self._memo: list[dict[int, int]] = [{}]
-        self.start = self.intern((frozenset[int](), False))
-        self._after_word = self.intern((frozenset[int](), True))
+        self._states = Interned[State]()
+        self.start = self._states.number((frozenset[int](), False))
+        self._after_word = self._states.number((frozenset[int](), True))
 
     @property
     def n_symbols(self) -> int:
@@ -110,40 +110,30 @@ class PhraseAutomaton:
 
     @property
     def n_states(self) -> int:
-        return len(self._keys)
+        return len(self._states)
 
     def key(self, state: int) -> object:
-        return self._keys[state]
+        return self._states.key(state) if state else None
 
     def intern(self, key: object) -> int:
-        if key is None:
-            return FOUND
-        state = self._ids.get(key)
-        if state is None:
-            state = self._ids[key] = len(self._keys)
-            self._keys.append(key)
-            self._memo.append({})
-        return state
-
-    def _parts(self, state: int) -> "State":
-        return self._keys[state]  # type: ignore[return-value]  # every key but state 0's is a State
+        return FOUND if key is None else self._states.number(cast(State, key))
 
     def step(self, state: int, symbol: int) -> int:
-        memo = self._memo[state]
+        memo = self._states.memo[state]
         found = memo.get(symbol)
         if found is None:
             found = memo[symbol] = self._step(state, symbol) if state else FOUND
         return found
 
     def _step(self, state: int, symbol: int) -> int:
-        active, was_word = self._parts(state)
+        active, was_word = self._states.key(state)
         final, word = self.trie.final, self._is_word[symbol]
         if word != was_word and any(final[a] == ENDS_AT_BOUNDARY for a in active):
             return FOUND
         ahead = self._ahead(active, was_word, symbol)
         if any(final[a] == ENDS for a in ahead):
             return FOUND
-        return self.intern((ahead, word))
+        return self._states.number((ahead, word))
 
     def _ahead(self, active: frozenset[int], was_word: bool, symbol: int) -> frozenset[int]:
         """The nodes that are active after the symbol."""
@@ -159,25 +149,25 @@ class PhraseAutomaton:
 
     def pass_over(self, state: int, symbol: int) -> int:
         """The step of :meth:`step`, but a match that it completes is let go and the others go on."""
-        active, was_word = self._parts(state)
+        active, was_word = self._states.key(state)
         ahead = self._ahead(active, was_word, symbol)
         open_nodes = frozenset(a for a in ahead if self.trie.final[a] != ENDS or self.trie.children[a])
-        return self.intern((open_nodes, self._is_word[symbol]))
+        return self._states.number((open_nodes, self._is_word[symbol]))
 
     def end_found(self, state: int) -> bool:
         if not state:
             return True
-        active, was_word = self._parts(state)
+        active, was_word = self._states.key(state)
         return was_word and any(self.trie.final[a] == ENDS_AT_BOUNDARY for a in active)
 
     def reference(self, state: int) -> int:
         if not state:
             return FOUND
-        return self._after_word if self._parts(state)[1] else self.start
+        return self._after_word if self._states.key(state)[1] else self.start
 
     def hot(self, state: int) -> Iterable[int] | None:
         """Symbols that an active node reads; on every other the state moves as its reference does."""
-        active, _ = self._parts(state)
+        active, _ = self._states.key(state)
         trie = self.trie
         if any(trie.final[a] == ENDS_AT_BOUNDARY for a in active):
             return None
@@ -186,7 +176,7 @@ class PhraseAutomaton:
 
     def culprits(self, state: int, symbol: int | None) -> tuple[int, ...]:
         """Phrases that the symbol (None: the end of the text) completes."""
-        active, was_word = self._parts(state)
+        active, was_word = self._states.key(state)
         trie = self.trie
         word = symbol is not None and self._is_word[symbol]
         ended = [a for a in active if word != was_word and trie.final[a] == ENDS_AT_BOUNDARY]
