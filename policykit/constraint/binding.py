@@ -85,6 +85,16 @@ class Binding:
             for raw, content in self.lexers[scope].completions(modes[scope])
         ]
 
+    def unfinished_modes(self) -> list[tuple[str, ...]]:
+        """Every combination of modes in which a character that is spelled with several is unfinished; the other
+        lexers' modes do not matter to it."""
+        starts = [lexer.start for lexer in self.lexers]
+        return [
+            (*starts[:scope], mode, *starts[scope + 1 :])
+            for scope, lexer in enumerate(self.lexers)
+            for mode in lexer.unfinished
+        ]
+
     @cached_property
     def _maps(self) -> list[list[int]]:
         """For every unit, its own symbol of every shared one (-1: erased)."""

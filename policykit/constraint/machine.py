@@ -46,7 +46,6 @@ class PolicyMachine:
         self._fragile = tuple(i for i in fragile if program.units[i].forbids)
         self._table_bytes = table_bytes
         self._bases: dict[tuple[tuple[str, ...], tuple[int, ...]], Row] = {}
-        self._contested_rows: dict[tuple[str, ...], Row] = {}
         self._passing = sorted(vocabulary.special_ids.difference(vocabulary.eos_ids))
 
     # ---- reading, as the reader does it
@@ -89,31 +88,6 @@ class PolicyMachine:
         """Where :attr:`tail_row` has bits: word numbers, and the words."""
         words = np.flatnonzero(self.tail_row)
         return words, self.tail_row[words]
-
-    @cached_property
-    def _contested(self) -> Row:
-        """Of these, the tokens whose character cannot become one like the escape's first, which frees every rule."""
-        escape = self.reader.binding.escape
-        if not escape or self.program.requirements:
-            return self.tail_row
-        pieces = cut(self.vocabulary)
-        characters = self.reader.binding.characters
-        free = characters[ord(escape[0])]
-        ranges = [utf8.completions(tail) for tail in pieces.tails]
-        eased = np.array([bool((characters[low:high] == free).any()) for low, high in ranges] + [True])
-        return self._row_of(np.array(pieces.ids, np.int64)[~eased[pieces.tail_of]].tolist())
-
-    def _contested_in(self, modes: tuple[str, ...]) -> Row:
-        """The same for these lexer modes: tokens that end inside an escape count too."""
-        row = self._contested_rows.get(modes)
-        if row is None:
-            row = self._contested.copy()
-            n_tails = len(cut(self.vocabulary).tails)
-            for group, scope in self.reader.binding.scope_of_group if len(self.program.units) > 1 else ():
-                listed = group.trie(modes[scope])[1]
-                row |= self._row_of(listed.token_ids[listed.tail_of >= n_tails].tolist())
-            self._contested_rows[modes] = row
-        return row
 
     @cached_property
     def without_grammar(self) -> Row:
@@ -213,13 +187,14 @@ class PolicyMachine:
     def _check_tails(self, joint: Joint, row: Row) -> None:
         """Tokens that end inside a character: the automata were asked one by one whether some completion survives,
         but it must be the same completion for all of them."""
-        contested = self._contested_in(joint.modes)
-        if self._fragile:
-            contested = contested | self.tail_row & self.held_mask(joint, self._fragile)
-        bits = np.unpackbits((row & contested).view(np.uint8), bitorder="little")
-        for token_id in np.flatnonzero(bits).tolist():
-            if not self.reader.survives(joint, token_id):
-                close(row, token_id)
+        if not self.program.requirements:
+            shut = self.reader.completions.shut(joint, self.reader.base_of(joint), self.rows)
+        else:
+            ends = self.reader.completions.ends_in(joint.modes).ids
+            allowed = ends[(row.view(np.uint32)[ends >> 5] >> (ends & 31).astype(np.uint32) & 1).astype(bool)]
+            shut = np.array([i for i in allowed.tolist() if not self.reader.survives(joint, i)], np.int64)
+        for token_id in shut.tolist():
+            close(row, token_id)
 
     def _pending_mask(self, joint: Joint) -> Row:
         """Inside a character: only tokens that begin with its continuation bytes, each tried."""

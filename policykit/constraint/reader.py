@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from policykit.automata import FOUND, run
 from policykit.compile.escape import candidates
 from policykit.constraint.binding import Binding
+from policykit.constraint.completions import Completions
 from policykit.constraint.distinct import distinct_rows
 from policykit.constraint.formula import for_good, holds
 from policykit.constraint.images import JsonLexer, cut
@@ -51,13 +52,12 @@ class Reader:
     def renew(self) -> None:
         """Drop all automata and tables. Joint states in use stay valid: they are carried over by their keys."""
         self._begin(Epoch(self.binding.units()))
+        self.completions = Completions(self.binding, self.epoch.units)
 
     def _begin(self, epoch: Epoch) -> None:
         self.epoch = epoch
         self._joints: dict[tuple[bytes, tuple[str, ...], tuple[int, ...]], Joint] = {}
         self._escapes: dict[tuple[int, ...], tuple[str, ...]] = {}
-        self._open_options: dict[tuple[int, int, bytes | tuple[str, ...]], int] = {}
-        self._completable: dict[tuple[bytes, tuple[str, ...], tuple[int, ...]], bool] = {}
 
     @property
     def n_bytes(self) -> int:
@@ -290,63 +290,25 @@ class Reader:
         joint = self._joint(pending, modes, states)
         if not pending and not self.binding.is_unfinished(modes):
             return joint
-        return joint if self._can_complete(pending, modes, states) else None
+        return joint if self.can_complete(pending, modes, states) else None
 
     def survives(self, joint: Joint, token_id: int) -> bool:
         """Whether a token that begins with a whole character leads anywhere; nothing is remembered but the answer on
         the character that it ends in. The joint state is current and has no pending bytes."""
-        base = self.base_of(joint)
-        table = base.table = base.table or self._table_of(base)
-        states: list[int] = list(table.states[int(table.index[token_id])])
-        for i in joint.apart:
+        states: list[int] = []
+        for i, unit in enumerate(joint.epoch.units):
             symbols = self.binding.token_symbols(i, joint.modes[self.scope_of[i]], token_id)
             if symbols is None:
                 return False
-            states[i] = run(joint.epoch.units[i].automaton, joint.states[i], symbols)
+            states.append(run(unit.automaton, joint.states[i], symbols))
         if not all(states[i] for i in self.forbids) or self.is_broken(states):
             return False
         tail, modes = self.binding.ends_of(joint.modes, token_id)
-        return not (tail or self.binding.is_unfinished(modes)) or self._can_complete(tail, modes, tuple(states))
+        return not (tail or self.binding.is_unfinished(modes)) or self.can_complete(tail, modes, tuple(states))
 
-    def _can_complete(self, pending: bytes, modes: tuple[str, ...], states: tuple[int, ...]) -> bool:
-        """Whether one way to finish the character that was begun keeps *all* automata alive."""
-        key = (pending, modes, states)
-        known = self._completable.get(key)
-        if known is None:
-            if len(self._completable) >= MAX_JOINTS:
-                self._completable.clear()
-                self._open_options.clear()
-            options = self.binding.completions_of(pending) if pending else self.binding.endings_of(modes)
-            what = pending or modes
-            known = self._completable[key] = self._completes(what, states, options)
-        return known
-
-    def _completes(
-        self, what: bytes | tuple[str, ...], states: tuple[int, ...], options: Sequence[tuple[tuple[int, ...], ...]]
-    ) -> bool:
-        if self.program.requirements:
-            return any(self._lets_on(states, strings) for strings in options)
-        alive = (1 << len(options)) - 1 if self.binding.groups else 1
-        for i in self.forbids:
-            bits = self._open_options.get((i, states[i], what))
-            if bits is None:
-                own, automaton, at = (
-                    self.epoch.units[i].symbol_list,
-                    self.epoch.units[i].automaton,
-                    self.binding.place[i][0],
-                )
-                lets = (run(automaton, states[i], [own[c] for c in strings[at]]) for strings in options)
-                bits = self._open_options[i, states[i], what] = sum(1 << k for k, to in enumerate(lets) if to)
-            alive &= bits
-        return bool(alive)
-
-    def _lets_on(self, states: tuple[int, ...], strings: tuple[tuple[int, ...], ...]) -> bool:
-        """Whether one completion keeps all automata alive and every requirement open."""
-        alive: list[int] = []
-        for i, unit in enumerate(self.epoch.units):
-            own = unit.symbol_list
-            alive.append(run(unit.automaton, states[i], [own[c] for c in strings[self.binding.place[i][0]]]))
-        return all(alive[i] for i in self.forbids) and not self.is_broken(alive)
+    def can_complete(self, pending: bytes, modes: tuple[str, ...], states: tuple[int, ...]) -> bool:
+        """Whether one way to finish the character that was begun keeps all automata alive."""
+        return self.completions.can_complete(pending, modes, states)
 
     def warm(self) -> None:
         """Work out what all texts share, so that no step has to wait for it."""

@@ -7,6 +7,7 @@ everything that its reference finds, so nothing has to be allowed again.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,9 @@ from policykit.automata import FOUND, Automaton, run
 from policykit.constraint.trie import Ints, TokenTrie
 
 Row = NDArray[np.int32]
+Difference: TypeAlias = tuple[list[Ints], Ints, NDArray[np.int32]]
+"""Forbidden tokens, nodes, and the states there."""
+_NONE = np.zeros(0, np.int32)
 NARROW = 12
 """Open nodes up to which the difference walk goes node by node."""
 
@@ -66,6 +70,9 @@ class Unit:
         self._token_ids: dict[str, Ints] = {}
         self._base: dict[tuple[str, int], Row] = {}
         self._held_base: dict[tuple[str, int], Row] = {}
+        self._own: dict[str, Ints] = {}
+        # A state's row, its held row and its open completions are asked for one after the other: one walk serves all.
+        self._last: tuple[tuple[str, int], Difference] = (("", FOUND), ([], _NONE, _NONE))
 
     def add_mode(self, mode: str, trie: TokenTrie, token_ids: Ints) -> None:
         """Make the masks of a lexer mode available."""
@@ -80,11 +87,6 @@ class Unit:
         """Memory of what grows while running: the transition table and the masks of the references."""
         rows = sum(r.nbytes for r in self._base.values())
         return self._table.nbytes + rows + 400 * self.automaton.n_states
-
-    def tail_survives(self, state: int, tail: int) -> bool:
-        """Whether some completion of the unfinished character leaves the state alive."""
-        kind = int(self.tails.column[tail])
-        return kind < 0 or any(run(self.automaton, state, s) for s in self.tails.strings[kind])
 
     def freed_by(self, state: int, symbols: Sequence[int]) -> bool:
         """Whether the automaton admits the symbols from this state and lets the text end after them."""
@@ -156,6 +158,30 @@ class Unit:
         after[ids] = at[whole]
         return after
 
+    def at_nodes(self, mode: str, state: int, nodes: NDArray[np.int64]) -> NDArray[np.int32]:
+        """The state at each of the trie's nodes; FOUND for node -1."""
+        return np.where(nodes >= 0, self._full(mode, state)[nodes], FOUND).astype(np.int32)
+
+    def whole_nodes(self, mode: str, token_ids: NDArray[np.int64]) -> tuple[NDArray[np.int64], int]:
+        """The node where each token ends, an unfinished character left out (-1 where the lexer refuses the token);
+        and the number of nodes."""
+        trie = self._tries[mode]
+        nodes = trie.token_node
+        whole = np.where(trie.symbol[nodes] < self.automaton.n_symbols, nodes, trie.parent[nodes])
+        of_token = np.full(self._size, -1, np.int64)
+        of_token[self._token_ids[mode]] = whole
+        return of_token[token_ids], trie.n
+
+    def successors(self, states: NDArray[np.int32]) -> NDArray[np.int32]:
+        """``[states, symbols]``: where each state leads."""
+        self._go(states, np.zeros(len(states), np.int32))
+        return self._table[states, : self.automaton.n_symbols]
+
+    def apart_at(self, mode: str, state: int) -> tuple[Ints, NDArray[np.int32]]:
+        """The nodes where a state stands apart from its reference, alive, and the states there."""
+        _, nodes, own = self._difference(mode, state, self.automaton.reference(state))
+        return np.concatenate(([0], nodes)).astype(np.int32), np.concatenate(([state], own)).astype(np.int32)
+
     def _reference_row(self, mode: str, reference: int) -> Row:
         row = self._base.get((mode, reference))
         if row is None:
@@ -178,7 +204,7 @@ class Unit:
         base = self._reference_row(mode, reference)
         if state == reference:
             return base
-        dead, _ = self._difference(mode, state, reference)
+        dead = self._difference(mode, state, reference)[0]
         if not dead:
             return base
         bits = np.unpackbits(base.view(np.uint8), bitorder="little")
@@ -195,15 +221,26 @@ class Unit:
         if base is None:
             after = self.after_all(mode, reference)
             base = self._held_base[mode, reference] = self._packed(self._held(after) & (after != FOUND))
-        apart_at = self._difference(mode, state, reference)[1] if state != reference else []
-        if not apart_at:
+        if state == reference:
+            return base
+        _, nodes, own = self._difference(mode, state, reference)
+        count = self._own_count(mode)[nodes]
+        some = np.flatnonzero(count)
+        if not len(some):
             return base
         bits = np.unpackbits(base.view(np.uint8), bitorder="little")
-        held = self._held(np.array([own for _, own in apart_at], np.int32)).tolist()
-        for (node, _), is_held in zip(apart_at, held, strict=True):
-            a = int(trie.begin[node])
-            bits[trie.order[a : a + self._own(trie, node)]] = is_held
+        first, count = trie.begin[nodes[some]], count[some]
+        at = np.arange(int(count.sum())) + np.repeat(first - (np.cumsum(count) - count), count)
+        bits[trie.order[at]] = np.repeat(self._held(own[some]), count)
         return np.packbits(bits, bitorder="little").view(np.int32)
+
+    def _own_count(self, mode: str) -> Ints:
+        """How many tokens end exactly at each node."""
+        known = self._own.get(mode)
+        if known is None:
+            trie = self._tries[mode]
+            known = self._own[mode] = np.bincount(trie.token_node, minlength=trie.n).astype(np.int32)
+        return known
 
     def _packed(self, flags: NDArray[np.bool_]) -> Row:
         bits = np.zeros(-(-self._size // 32) * 32, bool)
@@ -225,18 +262,14 @@ class Unit:
                 self._row(state)
         return self._fails[states]
 
-    @staticmethod
-    def _own(trie: TokenTrie, node: int) -> int:
-        """How many tokens end exactly at the node."""
-        first, last = int(trie.first_child[node]), int(trie.first_child[node + 1])
-        return int(trie.size[node]) - int(trie.size[first:last].sum())
-
-    def _difference(self, mode: str, state: int, reference: int) -> tuple[list[Ints], list[tuple[int, int]]]:
+    def _difference(self, mode: str, state: int, reference: int) -> "Difference":
         """Tokens that ``state`` forbids and its reference does not, as slices of the depth-first order; and the nodes
         (with the state there) where the two merely stand apart."""
+        if self._last[0] == (mode, state):
+            return self._last[1]
         trie = self._tries[mode]
         dead: list[Ints] = []
-        apart_at: list[tuple[int, int]] = []
+        apart: list[tuple[Ints, NDArray[np.int32]]] = []
         nodes = np.zeros(1, np.int64)
         mine, other = np.array([state], np.int32), np.array([reference], np.int32)
         depth = 0
@@ -248,23 +281,27 @@ class Unit:
             child = np.arange(len(who)) + np.repeat(first - (np.cumsum(count) - count), count)
             symbol = trie.symbol[child]
             a, b = self._go(mine[who], symbol), self._go(other[who], symbol)
-            apart = a != b
-            child, a, b = child[apart], a[apart], b[apart]
+            differ = a != b
+            child, a, b = child[differ], a[differ], b[differ]
             found = a == FOUND
             for node in child[found].tolist():
                 dead.append(trie.order[trie.begin[node] : trie.begin[node] + trie.size[node]])
-            inner = ~found & (symbol[apart] < self.automaton.n_symbols)
+            inner = ~found & (symbol[differ] < self.automaton.n_symbols)
             nodes, mine, other = child[inner], a[inner], b[inner]
-            apart_at += zip(nodes.tolist(), mine.tolist(), strict=True)
+            apart.append((nodes.astype(np.int32), mine))
         todo = list(zip(nodes.tolist(), mine.tolist(), other.tolist(), strict=True))
-        self._difference_narrow(trie, todo, dead, apart_at)
-        return dead, apart_at
+        apart.append(self._difference_narrow(trie, todo, dead))
+        result = (dead, np.concatenate([n for n, _ in apart]), np.concatenate([own for _, own in apart]))
+        self._last = ((mode, state), result)
+        return result
 
     def _difference_narrow(
-        self, trie: TokenTrie, todo: list[tuple[int, int, int]], dead: list[Ints], apart_at: list[tuple[int, int]]
-    ) -> None:
+        self, trie: TokenTrie, todo: list[tuple[int, int, int]], dead: list[Ints]
+    ) -> tuple[Ints, NDArray[np.int32]]:
         """The same walk node by node: where few nodes are open (a run of spaces, a long word) arrays cost more."""
         n_symbols = self.automaton.n_symbols
+        nodes: list[int] = []
+        own: list[int] = []
         while todo:
             node, mine, other = todo.pop()
             a_row, b_row = self._row(mine), self._row(other)
@@ -276,8 +313,10 @@ class Unit:
                 if not a[k]:
                     dead.append(trie.order[trie.begin[child] : trie.begin[child] + trie.size[child]])
                 elif symbols[k] < n_symbols:
-                    apart_at.append((child, int(a[k])))
+                    nodes.append(child)
+                    own.append(int(a[k]))
                     todo.append((child, int(a[k]), int(b[k])))
+        return np.array(nodes, np.int32), np.array(own, np.int32)
 
 
 def tails_of(
