@@ -19,8 +19,10 @@ import time
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 import policykit as pk
@@ -93,7 +95,10 @@ def corpus_texts(n: int) -> list[str]:
 
 def quantiles(seconds: Sequence[float]) -> dict[str, float]:
     us = sorted(s * 1e6 for s in seconds)
-    at = lambda q: us[min(len(us) - 1, int(q * len(us)))]  # noqa: E731
+
+    def at(q: float) -> float:
+        return us[min(len(us) - 1, int(q * len(us)))]
+
     return {
         "mean_us": round(statistics.fmean(us), 2),
         "p50_us": round(at(0.5), 2),
@@ -104,10 +109,18 @@ def quantiles(seconds: Sequence[float]) -> dict[str, float]:
     }
 
 
+class Steps(Protocol):
+    """What is walked: the state of a constraint, or of a grammar alone."""
+
+    def fill(self, row: NDArray[np.int32]) -> None: ...
+
+    def accept(self, token_id: int) -> bool: ...
+
+
 class Walked:
     """One matcher walked step by step; times are kept per step."""
 
-    def __init__(self, start: Callable[[], object], size: int) -> None:
+    def __init__(self, start: Callable[[], Steps], size: int) -> None:
         self.start = start
         self.state = start()
         self.row = np.zeros(-(-size // 32), np.int32)
@@ -115,8 +128,8 @@ class Walked:
 
     def step(self, token_id: int) -> None:
         begin = time.perf_counter()
-        self.state.fill(self.row)  # type: ignore[attr-defined]
-        accepted = self.state.accept(token_id)  # type: ignore[attr-defined]
+        self.state.fill(self.row)
+        accepted = self.state.accept(token_id)
         self.seconds.append(time.perf_counter() - begin)
         assert accepted, "the text is legal"
 

@@ -178,9 +178,10 @@ class Completions:
         the base's bits stay in force where an automaton stands apart.
         """
         ends = self.ends_in(joint.modes)
-        bits = self._base(base, ends)
+        bits = self._base(base, ends).copy()
         for i in joint.apart:
-            bits = bits & self._bits(i, joint, ends, kept)
+            at, open_there = self._differing(i, joint, ends, kept)
+            bits[at] &= open_there
         return ends.ids[~bits.any(1)]
 
     def ends_in(self, modes: tuple[str, ...]) -> Ends:
@@ -235,21 +236,23 @@ class Completions:
             self._references[i, modes, state] = known
         return known
 
-    def _bits(self, i: int, joint: Joint, ends: Ends, kept: RowCache) -> Bits:
-        """The bits of a state that stands apart: its reference's, but where the two walks differ."""
+    def _differing(self, i: int, joint: Joint, ends: Ends, kept: RowCache) -> tuple[Ints, Bits]:
+        """The tokens (as indices) where a state that stands apart leaves less open than its reference, and what."""
         unit, state, modes = self._units[i], joint.states[i], joint.modes
         key = ("open", i, modes, state)
         row = kept.part(key)
-        if row is not None:
-            return row.view(np.uint64).reshape(-1, self._words)
-        bits = self._reference(i, modes, unit.automaton.reference(state), ends).copy()
-        places = self._places_of(i, modes, ends)
-        nodes, own = unit.apart_at(modes[self._binding.scope_of[i]], state)
-        first = places.start[nodes]
-        count = places.start[nodes + 1] - first
-        some = np.flatnonzero(count)
-        first, count, own = first[some], count[some], own[some]
-        at = np.arange(int(count.sum())) + np.repeat(first - (np.cumsum(count) - count), count)
-        bits[places.order[at]] = np.repeat(self._openings[i].rows(own), count, axis=0)
-        kept.keep_part(key, bits.reshape(-1).view(np.int32))
-        return bits
+        if row is None:
+            places = self._places_of(i, modes, ends)
+            nodes, own = unit.apart_at(modes[self._binding.scope_of[i]], state)
+            first = places.start[nodes]
+            count = places.start[nodes + 1] - first
+            some = np.flatnonzero(count)
+            first, count, own = first[some], count[some], own[some]
+            at = places.order[np.arange(int(count.sum())) + np.repeat(first - (np.cumsum(count) - count), count)]
+            bits = np.repeat(self._openings[i].rows(own), count, axis=0)
+            less = (bits != self._reference(i, modes, unit.automaton.reference(state), ends)[at]).any(1)
+            at, bits = at[less], bits[less]
+            row = np.concatenate((at, bits.reshape(-1).view(np.int32)))  # one array, since the cache keeps rows
+            kept.keep_part(key, row)
+        n = len(row) // (1 + 2 * self._words)
+        return row[:n], row[n:].copy().view(np.uint64).reshape(-1, self._words)
