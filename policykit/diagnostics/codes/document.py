@@ -112,5 +112,48 @@ CODES: tuple[CodeEntry, ...] = (
         "match: {not: {phrases: [risk warning]}}\naction: {transform: {replace: {with: x}}}",
     ),
     CodeEntry("PK059", "unknown rule in a test", "The test expects a rule that its document does not have."),
+    CodeEntry(
+        "PK061",
+        "facts cannot be read",
+        "`facts.schema` names a JSON Schema beside the policy. It becomes part of the document, and of its digest.",
+        "facts: {schema: answer-facts.json}",
+    ),
+    CodeEntry(
+        "PK062",
+        "allow without default: block",
+        "Without `default: block` everything is admitted that no rule blocks, so an allow rule would say nothing. "
+        "Holes in a block are made by exceptions.",
+        "action: {allow: {}}",
+    ),
+    CodeEntry(
+        "PK063",
+        "nothing is allowed",
+        "`default: block` blocks what no allow rule admits, for the targets that allow rules name.",
+        "default: block",
+    ),
+    CodeEntry("PK064", "duplicate exception id", "Verdicts name an exception by its id, so ids are unique."),
+    CodeEntry(
+        "PK065",
+        "approvals before another action",
+        "Approvals lift a block or an escalation; a transform or an allow rule has nothing to lift.",
+    ),
+    CodeEntry(
+        "PK066",
+        "no arguments to bind to",
+        "`bindTo: args` binds an approval to the exact arguments of a tool call.",
+        "target: output\naction: {escalate: {queue: q, bindTo: args}}",
+    ),
+    CodeEntry(
+        "PK067",
+        "a test of two things",
+        "A test judges one text: an output, an input, a retrieved passage, a tool call or a tool result.",
+        "given: {output: yes, input: no}",
+    ),
+    CodeEntry(
+        "PK068",
+        "no part of an allow rule",
+        "An allow rule admits whole texts, or calls under a condition. What would narrow it in another way belongs "
+        "into a rule that blocks.",
+    ),
     CodeEntry("PK060", "no tests", "A document without tests loads, and `policykit test` fails for it."),
 )

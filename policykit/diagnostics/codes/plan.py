@@ -4,6 +4,11 @@ from policykit.diagnostics.codes.entry import CodeEntry
 
 CODES: tuple[CodeEntry, ...] = (
     CodeEntry(
+        "PK314",
+        "facts given twice",
+        "A subject (a tool call, an input) brings its own facts; facts beside it would have to be merged in silence.",
+    ),
+    CodeEntry(
         "PK300",
         "nothing to compile",
         "A plan is made of policies, a grammar, or both. One of neither would let everything pass, which is more "

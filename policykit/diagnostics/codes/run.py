@@ -4,6 +4,11 @@ from policykit.diagnostics.codes.entry import CodeEntry
 
 CODES: tuple[CodeEntry, ...] = (
     CodeEntry(
+        "PK506",
+        "facts that cannot be read",
+        "Facts are a JSON object: what is known about the request, under the names that conditions read.",
+    ),
+    CodeEntry(
         "PK500",
         "no test has this name",
         "`policykit test --only` runs the tests with one name; `*` stands for any text. A selection that selects "
