@@ -14,6 +14,7 @@ from policykit.ir.verdict import Decision, Verdict, Violation
 from policykit.plan import Plan, compile, load_plan
 from policykit.plan.grammars import Grammar
 from policykit.policy import load_policies, parse_document
+from policykit.verify import Resources, Subject, tool_call
 
 __version__ = "0.1.0"
 
@@ -32,7 +33,9 @@ __all__ = [
     "Plan",
     "PolicyError",
     "Residue",
+    "Resources",
     "State",
+    "Subject",
     "Verdict",
     "Violation",
     "Vocabulary",
@@ -41,4 +44,5 @@ __all__ = [
     "load_plan",
     "load_policies",
     "parse_document",
+    "tool_call",
 ]

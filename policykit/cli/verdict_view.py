@@ -13,6 +13,7 @@ from policykit.ir.verdict import CheckError, Decision, TransformApplied, Verdict
 
 DECISION_STYLE: dict[Decision, str] = {
     Decision.BLOCK: "bold red",
+    Decision.ESCALATE: "bold magenta",
     Decision.TRANSFORM: "bold yellow",
     Decision.ALLOW: "bold green",
 }
@@ -34,6 +35,8 @@ def _decision(decision: Decision) -> str:
     match decision:
         case Decision.BLOCK:
             return "blocked"
+        case Decision.ESCALATE:
+            return "escalated"
         case Decision.TRANSFORM:
             return "transformed"
         case Decision.ALLOW:
@@ -93,6 +96,11 @@ def verdict_view(verdict: Verdict, text: str, file: str, width: int) -> Group:
     parts += [_error(error) for error in verdict.errors]
     if verdict.decision is Decision.TRANSFORM:
         parts += _changes(verdict.transforms, text)
+    parts += [Text(f"{e.rule}: waits in `{e.queue}` for {e.binding}\n") for e in verdict.escalations]
+    parts += [
+        Text(f"{e.rule}: exception {e.exception} applied, approved by {shown(e.approved_by)}\n")
+        for e in verdict.exceptions
+    ]
     parts.append(headline(verdict))
     if verdict.not_applicable:
         names = ", ".join(row.rule for row in verdict.not_applicable)

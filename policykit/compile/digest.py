@@ -29,7 +29,11 @@ def plan_digest(
     bundle: str, grammar: GrammarSpec | None, context: CompileContext, rules: Sequence[ResolvedRule]
 ) -> str:
     """Covers the bundle, the grammar and the resolved rule set."""
-    resolved = [[rule.name, rule.mode.value, rule.level.value] for rule in rules]
+    resolved = [
+        # An exception ends with time, so the same documents can give a plan with it and one without.
+        [rule.name, rule.mode.value, rule.level.value, *([e.id for e in rule.exceptions],) * bool(rule.exceptions)]
+        for rule in rules
+    ]
     scope = [context.profile, context.tenant, context.locale, context.jurisdiction]
     source = [grammar.kind.value, grammar.source, grammar.lowered] if grammar else None
     return _sha256({"bundle": bundle, "grammar": source, "context": scope, "rules": resolved})

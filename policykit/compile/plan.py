@@ -20,11 +20,12 @@ from policykit.compile.escape import (
 )
 from policykit.compile.product import Nothing, Safe, Trimmed, Undecided, analyse
 from policykit.compile.program import Program, UnitSpec, literals, lower
-from policykit.compile.resolve import has_place, is_effective, resolve
+from policykit.compile.resolve import is_effective, resolve
 from policykit.compile.rows import rule_row
 from policykit.compile.strings import Clash, Forbidden, PolicyProduct, check_site, clashes
+from policykit.compile.transforms import check_transforms
 from policykit.diagnostics import Diagnostic, Place, PolicyError, Severity
-from policykit.ir.document import Block, PolicySet, Within
+from policykit.ir.document import PolicySet, Within
 from policykit.ir.grammar import Cfg, GrammarSpec, JsonSites
 from policykit.ir.plan import (
     CompileContext,
@@ -77,7 +78,7 @@ def compile_plan(
     warnings = _check_dates(policies, context.at)
     is_json = grammar is not None and grammar.is_json
     rules = resolve(policies, context, json_output=is_json)
-    _check_transforms(rules)
+    check_transforms(rules, is_json)
     decode = tuple(rule for rule in rules if rule.level == Level.DECODE)
     program = lower(decode)
     automata = [spec.make() for spec in program.units]
@@ -125,21 +126,13 @@ def _check_dates(policies: PolicySet, at: date) -> tuple[Diagnostic, ...]:
 
 
 def _valid_until(policies: PolicySet, at: date) -> date | None:
-    dates = (d for document in policies.documents for d in (document.effective.since, document.effective.until))
+    """The next day on which a document or an exception begins or ends."""
+    dates = [d for document in policies.documents for d in (document.effective.since, document.effective.until)]
+    dates += [e.expires for document in policies.documents for rule in document.rules for e in rule.exceptions]
     return min((d for d in dates if d is not None and d > at), default=None)
 
 
 # ---- rules
-
-
-def _check_transforms(rules: Sequence[ResolvedRule]) -> None:
-    wrong = [r for r in rules if not isinstance(r.action, Block) and not has_place(r.matcher)]
-    if wrong:
-        raise PolicyError(
-            Diagnostic("PK304", f"rule `{r.rule_id}` transforms an absence: there is nothing to replace", r.place,
-                       "use `block`, or combine `not` with a matcher under `all`")
-            for r in wrong
-        )  # fmt: skip
 
 
 def _bounded_states(

@@ -107,6 +107,7 @@ class _Lowering:
         self.requirements: list[Requirement] = []
 
     def rule(self, rule: ResolvedRule) -> None:
+        assert rule.matcher is not None, "what a mask enforces has a matcher"
         for part in alternatives(negated(rule.matcher)):
             if isinstance(part, Phrases | Regexes):
                 self.forbid(part, rule.name)

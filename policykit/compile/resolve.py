@@ -9,8 +9,11 @@ from dataclasses import replace
 from datetime import date
 from typing import assert_never
 
+from policykit.compile.facts import decide, schema_of
+from policykit.conditions import FactsSchema
 from policykit.ir.document import (
     AllOf,
+    Allow,
     AnyOf,
     Block,
     Document,
@@ -23,9 +26,14 @@ from policykit.ir.document import (
     Regexes,
     Rule,
     Scope,
+    Target,
+    WholeTransform,
     Within,
 )
 from policykit.ir.plan import CompileContext, Level, ResolvedRule
+
+DEFAULT_SEVERITY = "high"
+DEFAULT_COST = 1.0
 
 
 def glob_matches(pattern: str, value: str) -> bool:
@@ -69,42 +77,116 @@ def is_effective(document: Document, at: date) -> bool:
 
 
 def resolve(policies: PolicySet, context: CompileContext, *, json_output: bool = False) -> tuple[ResolvedRule, ...]:
-    """The rules that apply, in document order; `auto` readings become the JSON strings if the output is JSON."""
+    """The rules that apply, in document order; `auto` readings become the JSON strings if the output is JSON.
+
+    A condition that the context decides is gone: the rule applies, or it does not. An exception that has ended, or
+    whose condition the context refutes, is gone too. Raises PolicyError for a condition that cannot be read.
+    """
     return tuple(
-        _resolved(document, rule, json_output)
+        resolved
         for document in policies.documents
         if is_effective(document, context.at) and in_scope(document.scope, context)
-        for rule in document.rules
-        if rule.mode != Mode.OFF and in_scope(rule.scope, context)
+        for resolved in _document(document, context, json_output)
     )
 
 
-def _resolved(document: Document, rule: Rule, json_output: bool) -> ResolvedRule:
-    within = Within.JSON_STRINGS if json_output else Within.TEXT
+def _document(document: Document, context: CompileContext, json_output: bool) -> list[ResolvedRule]:
+    """A document's rules. Its allow rules are part of the one that stands for `default: block`, one per target."""
+    schema = schema_of(document.facts_schema, document.place)
+    rules = [
+        _resolved(document, rule, json_output, schema, context)
+        for rule in document.rules
+        if rule.mode != Mode.OFF and in_scope(rule.scope, context) and decide(rule.when, schema, context) is not False
+    ]
+    out = [rule for rule in rules if not isinstance(rule.action, Allow)]
+    if document.blocks_by_default:
+        named: dict[Target, list[Mode]] = {}
+        for rule in document.rules:
+            if isinstance(rule.action, Allow) and rule.mode != Mode.OFF:
+                named.setdefault(rule.target, []).append(rule.mode)
+        allows = [rule for rule in rules if isinstance(rule.action, Allow)]
+        out += [_default(document, target, modes, allows) for target, modes in named.items()]
+    return out
+
+
+def _default(document: Document, target: Target, modes: Sequence[Mode], allows: Sequence[ResolvedRule]) -> ResolvedRule:
+    """Enforced where one of the target's allow rules is, wherever that one applies; rules in shadow admit nothing
+    then. Where all of them are in shadow, so is this."""
+    mode = Mode.ENFORCE if Mode.ENFORCE in modes else Mode.SHADOW
+    admits = [allow for allow in allows if allow.target is target and allow.mode is mode]
     return ResolvedRule(
+        name=f"{document.name}#default",
+        rule_id="default",
+        document=document.name,
+        severity=DEFAULT_SEVERITY,
+        cost=DEFAULT_COST,
+        mode=mode,
+        level=Level.OBSERVE if mode is Mode.SHADOW else Level.OUTPUT,
+        matcher=None,
+        action=Block(None, None, OnMatch.AVOID),
+        place=document.place,
+        target=target,
+        facts_schema=document.facts_schema,
+        document_place=document.place,
+        admits=tuple(admits),
+    )
+
+
+def _resolved(
+    document: Document, rule: Rule, json_output: bool, schema: FactsSchema | None, context: CompileContext
+) -> ResolvedRule:
+    reads_json = json_output if rule.target is Target.OUTPUT else rule.target in (Target.JSON, Target.TOOL_CALL)
+    exceptions = tuple(
+        replace(e, when=None) if holds else e
+        for e in rule.exceptions
+        if (e.expires is None or context.at < e.expires) and (holds := decide(e.when, schema, context)) is not False
+    )
+    when = rule.when if decide(rule.when, schema, context) is None else None
+    found = ResolvedRule(
         name=f"{document.name}#{rule.id}",
         rule_id=rule.id,
         document=document.name,
         severity=rule.severity,
         cost=rule.cost,
         mode=rule.mode,
-        level=level_of(rule, json_output),
-        matcher=_read(rule.matcher, within),
+        level=Level.OUTPUT,
+        matcher=None if rule.matcher is None else _read(rule.matcher, _within(reads_json)),
         action=rule.action,
         place=rule.place,
+        target=rule.target,
+        tools=rule.tools,
+        when=when,
+        approvals=rule.approvals,
+        exceptions=exceptions,
+        facts_schema=document.facts_schema,
+        document_place=document.place,
     )
+    return replace(found, level=level_of(found, json_output))
 
 
-def level_of(rule: Rule, json_output: bool) -> Level:
+def _within(reads_json: bool) -> Within:
+    return Within.JSON_STRINGS if reads_json else Within.TEXT
+
+
+def reads_facts(rule: ResolvedRule) -> bool:
+    """Whether the rule depends on more than the text: facts of the request, or people."""
+    return bool(rule.when or rule.exceptions or rule.approvals)
+
+
+def level_of(rule: ResolvedRule, json_output: bool) -> Level:
     """Where a rule is enforced: a block that is to be avoided in the mask, what must be shown or replaced while text
-    is released, what depends on text that comes later (an absence, a second find) when the output is complete."""
+    is released, what depends on text that comes later (an absence, a second find) when the output is complete. A mask
+    knows no facts, so a rule that reads them is enforced by the verifier."""
     if rule.mode == Mode.SHADOW:
         return Level.OBSERVE
+    matcher = rule.matcher
+    if rule.target is not Target.OUTPUT or matcher is None or isinstance(rule.action, WholeTransform):
+        return Level.OUTPUT
     if not isinstance(rule.action, Block):
-        return Level.OUTPUT if combines(rule.matcher) else Level.STREAM
-    if rule.action.on_match == OnMatch.STOP:
-        return Level.OUTPUT if has_absence(rule.matcher) else Level.STREAM
-    reads_json = any(leaf.reading.within == Within.JSON_STRINGS for leaf in leaves(rule.matcher))
+        return Level.OUTPUT if combines(matcher) else Level.STREAM
+    if rule.action.on_match == OnMatch.STOP or reads_facts(rule):
+        return Level.OUTPUT if has_absence(matcher) else Level.STREAM
+    reads_json = any(leaf.reading.within == Within.JSON_STRINGS for leaf in leaves(matcher))
     return Level.OUTPUT if reads_json and not json_output else Level.DECODE
 
 
@@ -124,9 +206,11 @@ def _read(matcher: Matcher, within: Within) -> Matcher:
             assert_never(matcher)
 
 
-def leaves(matcher: Matcher) -> tuple[Phrases | Regexes, ...]:
-    """All leaves, in order."""
+def leaves(matcher: Matcher | None) -> tuple[Phrases | Regexes, ...]:
+    """All leaves, in order; none of a rule that reads no text."""
     match matcher:
+        case None:
+            return ()
         case Phrases() | Regexes():
             return (matcher,)
         case AnyOf(items) | AllOf(items):

@@ -3,7 +3,7 @@
 from typing import assert_never
 
 from policykit.compile.resolve import combines, has_absence, leaves
-from policykit.ir.document import Block
+from policykit.ir.document import Block, Escalate, Target, WholeTransform
 from policykit.ir.plan import Enforcement, Level, ResolvedRule
 
 
@@ -13,13 +13,12 @@ def rule_row(rule: ResolvedRule) -> Enforcement:
     text = "+".join(dict.fromkeys(reading.within.value for reading in readings))
     match rule.level:
         case Level.DECODE:
-            absent = " (end of text waits for what is required)" if has_absence(rule.matcher) else ""
+            absent = " (end of text waits for what is required)" if _misses(rule) else ""
             why = f"mask: regular on views {views} of {text}{absent}"
         case Level.STREAM:
-            kind = "block with its message" if isinstance(rule.action, Block) else "transform"
-            why = f"verifier: {kind}, found on views {views} of {text}"
+            why = f"verifier: {_kind(rule)}, found on views {views} of {text}{_needs(rule)}"
         case Level.OUTPUT:
-            why = f"verifier, when the output is complete: {_why_late(rule)}"
+            why = f"verifier, when the {_what(rule)} is complete: {_why_late(rule)}{_needs(rule)}"
         case Level.OBSERVE:
             why = "shadow: logged, never changes output"
         case Level.REFUSED:
@@ -29,9 +28,46 @@ def rule_row(rule: ResolvedRule) -> Enforcement:
     return Enforcement("rule", rule.name, rule.level, why, rule.place)
 
 
+def _misses(rule: ResolvedRule) -> bool:
+    return rule.matcher is not None and has_absence(rule.matcher)
+
+
+def _kind(rule: ResolvedRule) -> str:
+    match rule.action:
+        case Block():
+            return "block with its message"
+        case Escalate(queue):
+            return f"escalation to `{queue}`"
+        case _:
+            return "transform"
+
+
+def _what(rule: ResolvedRule) -> str:
+    names = {Target.JSON: "output", Target.RETRIEVED: "retrieved passage"}
+    return names.get(rule.target, rule.target.value.replace("_", " "))
+
+
+def _needs(rule: ResolvedRule) -> str:
+    """What of the request the rule depends on; a mask knows none of it."""
+    needs = [
+        *(["a condition"] if rule.when else []),
+        *(["approvals"] if rule.approvals else []),
+        *([f"{len(rule.exceptions)} exception(s)"] if rule.exceptions else []),
+    ]
+    return f"; depends on {', '.join(needs)}" if needs else ""
+
+
 def _why_late(rule: ResolvedRule) -> str:
-    if has_absence(rule.matcher):
+    if rule.admits is not None:
+        return f"blocks what none of {len(rule.admits)} allow rule(s) admits"
+    if rule.target is not Target.OUTPUT:
+        return f"judges {rule.target.value}"
+    if rule.matcher is None:
+        return "reads facts, no text"
+    if isinstance(rule.action, WholeTransform):
+        return f"{type(rule.action).__name__.lower()} changes the output as a whole"
+    if _misses(rule):
         return "depends on an absence"
-    if combines(rule.matcher) and not isinstance(rule.action, Block):
+    if rule.matcher and combines(rule.matcher) and not isinstance(rule.action, Block):
         return "depends on several finds together"
     return "no JSON grammar: applies if the output is JSON"

@@ -67,6 +67,11 @@ class Openings:
         self._built = np.zeros(64, bool)
         self._ints: dict[int, int] = {}
 
+    @property
+    def n_bytes(self) -> int:
+        """Memory of the sets."""
+        return self._rows.nbytes + self._built.nbytes
+
     def rows(self, states: NDArray[np.int32]) -> Bits:
         """``[n, words]`` for n states."""
         highest = int(states.max(initial=0))
@@ -105,10 +110,16 @@ class Completions:
         self._units = units
         self._requirements = binding.program.requirements
         self._can: dict[tuple[What, tuple[int, ...]], bool] = {}
+        self._openings: dict[int, Openings] = {}
         self._ends: dict[tuple[str, ...], Ends] = {}
         self._places: dict[tuple[int, tuple[str, ...]], Places] = {}
-        self._references: dict[tuple[int, tuple[str, ...], int], Bits] = {}
+        self._references: dict[tuple[int, tuple[str, ...], int], NDArray[np.int32]] = {}
         self._bases: dict[tuple[tuple[str, ...], tuple[int, ...]], Bits] = {}
+
+    @property
+    def n_bytes(self) -> int:
+        """Memory of what grows while running: the sets of the automata's states and of the bases."""
+        return sum(o.n_bytes for o in self._openings.values()) + sum(bits.nbytes for bits in self._bases.values())
 
     def can_complete(self, pending: bytes, modes: tuple[str, ...], states: tuple[int, ...]) -> bool:
         """Whether one way to finish the character that was begun keeps all automata alive."""
@@ -130,7 +141,7 @@ class Completions:
             return any(self._lets_on(states, option) for option in self._options(what))
         alive = self._possible(what)
         for i in self._binding.forbids:
-            alive &= self._openings[i].bits(states[i])
+            alive &= self._opening(i).bits(states[i])
         return bool(alive)
 
     def _lets_on(self, states: tuple[int, ...], option: Option) -> bool:
@@ -157,14 +168,13 @@ class Completions:
     def _words(self) -> int:
         return -(-len(self._numbers) // 64)
 
-    @cached_property
-    def _openings(self) -> list[Openings]:
-        """One per automaton."""
-        at = [self._binding.place[i][0] for i in range(len(self._units))]
-        return [
-            Openings(unit, [option[at[i]] for option in self._numbers], self._words)
-            for i, unit in enumerate(self._units)
-        ]
+    def _opening(self, i: int) -> Openings:
+        known = self._openings.get(i)
+        if known is None:
+            at = self._binding.place[i][0]
+            known = Openings(self._units[i], [option[at] for option in self._numbers], self._words)
+            self._openings[i] = known
+        return known
 
     def _possible(self, what: What) -> int:
         return sum(1 << self._numbers[option] for option in dict.fromkeys(self._options(what)))
@@ -174,7 +184,7 @@ class Completions:
     def shut(self, joint: Joint, base: Joint, kept: RowCache) -> NDArray[np.int64]:
         """The tokens after which no completion keeps all automata alive. ``base`` is the base of the joint state.
 
-        What a state finds, its reference finds; so a state leaves no completion open that its reference shuts, and
+        What its reference finds, a state finds; so a state leaves no completion open that its reference shuts, and
         the base's bits stay in force where an automaton stands apart.
         """
         ends = self.ends_in(joint.modes)
@@ -212,7 +222,7 @@ class Completions:
         if known is None:
             known = ends.possible.copy()
             for i in self._binding.forbids:
-                known &= self._reference(i, base.modes, base.states[i], ends)
+                known &= self._opening(i).rows(self._reference(i, base.modes, base.states[i], ends))
             self._bases[key] = known
         return known
 
@@ -225,14 +235,14 @@ class Completions:
             known = self._places[i, modes] = Places(nodes, order.astype(np.int32), start.astype(np.int32))
         return known
 
-    def _reference(self, i: int, modes: tuple[str, ...], state: int, ends: Ends) -> Bits:
-        """The bits of a state that is its own reference: every token is worked out."""
+    def _reference(self, i: int, modes: tuple[str, ...], state: int, ends: Ends) -> NDArray[np.int32]:
+        """Where a state that is its own reference stands after each of the tokens: every one is worked out."""
         known = self._references.get((i, modes, state))
         if known is None:
             mode = modes[self._binding.scope_of[i]]
             self._binding.group_of[i].prepare(self._units[i], mode)
             places = self._places_of(i, modes, ends)
-            known = self._openings[i].rows(self._units[i].at_nodes(mode, state, places.nodes))
+            known = self._units[i].at_nodes(mode, state, places.nodes)
             self._references[i, modes, state] = known
         return known
 
@@ -249,8 +259,9 @@ class Completions:
             some = np.flatnonzero(count)
             first, count, own = first[some], count[some], own[some]
             at = places.order[np.arange(int(count.sum())) + np.repeat(first - (np.cumsum(count) - count), count)]
-            bits = np.repeat(self._openings[i].rows(own), count, axis=0)
-            less = (bits != self._reference(i, modes, unit.automaton.reference(state), ends)[at]).any(1)
+            bits = np.repeat(self._opening(i).rows(own), count, axis=0)
+            there = self._reference(i, modes, unit.automaton.reference(state), ends)[at]
+            less = (bits != self._opening(i).rows(there)).any(1)
             at, bits = at[less], bits[less]
             row = np.concatenate((at, bits.reshape(-1).view(np.int32)))  # one array, since the cache keeps rows
             kept.keep_part(key, row)

@@ -23,6 +23,8 @@ from policykit.text import utf8
 
 MASK_BYTES = 64 << 20
 TABLE_BYTES = 96 << 20
+CONTEXTS = (b"", b"a", b"0", b" ", b".", b"\xe2")
+"""What a boundary may depend on: a word's letter or digit before it, a space, a mark, a character not yet finished."""
 
 
 class PolicyMachine:
@@ -121,14 +123,20 @@ class PolicyMachine:
         return row
 
     def warm(self) -> None:
-        """Work out what every text needs: tries, the first masks, and inside a JSON string the same."""
+        """Work out what every text needs: tries, and at the start, after a few common characters and inside a JSON
+        string after the same, the first masks and where all tokens lead."""
         self.reader.warm()
-        start = self.start()
-        self.mask(start)
-        for opening in (b'"', b'"\xe2'):
-            inside = self.advance_bytes(start, opening) if self.reader.lexers else None
-            if not self.reader.closes_strings(inside or start):
-                self.mask(inside or start)
+        known: set[Joint] = set()
+        for data in (opening + context for opening in (b"", b'"') for context in CONTEXTS):
+            joint = self.advance_bytes(self.start(), data)
+            if joint is None:
+                continue
+            first = self.reader.base_of(joint)
+            if first not in known:
+                known.add(first)
+                self.mask(first)
+                if self.program.units and not first.pending:
+                    self.reader.tabulate(self.reader.current(first))
 
     def trim(self) -> None:
         """Drop automata, tables and rows together if they have outgrown their bound. States stay valid."""

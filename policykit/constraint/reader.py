@@ -62,7 +62,7 @@ class Reader:
     @property
     def n_bytes(self) -> int:
         """Memory of the automata's tables."""
-        return sum(unit.n_bytes for unit in self.epoch.units)
+        return sum(unit.n_bytes for unit in self.epoch.units) + self.completions.n_bytes
 
     def current(self, joint: Joint) -> Joint:
         """The same state in the current generation."""
@@ -171,11 +171,16 @@ class Reader:
         n = len(self.program.units)
         if any(g.token_symbols(base.modes[scope], token_id) is None for g, scope in self.binding.scope_of_group):
             return None  # a table would read it as found, which only forbids where a unit forbids
-        if base.table is None and len(base.next) >= TABLE_AFTER:
-            base.table = self._table_of(base)
+        if len(base.next) >= TABLE_AFTER:
+            self.tabulate(base)
         if base.table is None:
             return self._advance_all(base, token_id, range(n), [0] * n)
         return self._advance_all(base, token_id, (), list(base.table.states[int(base.table.index[token_id])]))
+
+    def tabulate(self, base: Joint) -> None:
+        """Work out where all tokens lead from a base."""
+        if base.table is None:
+            base.table = self._table_of(base)
 
     def _table_of(self, base: Joint) -> BaseTable:
         columns: list[NDArray[np.int32]] = []

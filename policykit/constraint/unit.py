@@ -265,8 +265,9 @@ class Unit:
     def _difference(self, mode: str, state: int, reference: int) -> "Difference":
         """Tokens that ``state`` forbids and its reference does not, as slices of the depth-first order; and the nodes
         (with the state there) where the two merely stand apart."""
-        if self._last[0] == (mode, state):
-            return self._last[1]
+        last_key, last = self._last  # read once: another thread may put its own there
+        if last_key == (mode, state):
+            return last
         trie = self._tries[mode]
         dead: list[Ints] = []
         apart: list[tuple[Ints, NDArray[np.int32]]] = []

@@ -19,6 +19,17 @@ class Mode(StrEnum):
     OFF = "off"
 
 
+class Target(StrEnum):
+    """What a rule judges. `json` is the model's output read as JSON."""
+
+    OUTPUT = "output"
+    INPUT = "input"
+    TOOL_CALL = "tool_call"
+    TOOL_RESULT = "tool_result"
+    RETRIEVED = "retrieved"
+    JSON = "json"
+
+
 class OnMatch(StrEnum):
     """``avoid``: the text cannot be generated. ``stop``: it is found, the message is shown instead."""
 
@@ -129,10 +140,14 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Mask:
-    """Replace each match by a template; ``{type}`` is the rule's label and ``{n}`` counts distinct values from 1."""
+    """Replace each match by a template; ``{type}`` is the rule's label and ``{n}`` counts distinct values from 1.
+
+    ``vault`` names the vault that keeps the values of a reversible mask; ``{n}`` is then a number of that vault.
+    """
 
     template: str
     label: str
+    vault: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +157,77 @@ class Replace:
     text: str
 
 
-Action: TypeAlias = Block | Mask | Replace
+@dataclass(frozen=True, slots=True)
+class Hash:
+    """Replace each match by a template; ``{hash}`` is the value's HMAC-SHA-256 under the key named ``key``, as
+    ``length`` characters of ``encoding`` (`hex` or `base32`), ``{type}`` the rule's label."""
+
+    key: str
+    length: int
+    encoding: str
+    template: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Redact:
+    """Replace the values of JSON fields by ``text``, or take the fields out where it is None.
+
+    A field is a path by names (`customer.ssn`; `*` is any one name, `**` any number of them) or a JSON pointer
+    (RFC 6901, `/customer/ssn`).
+    """
+
+    fields: tuple[str, ...]
+    text: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """Put a text after the output, unless it stands there."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prepend:
+    """Put a text before the output, unless it stands there."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Truncate:
+    """Cut the output to ``limit`` units (`characters`, which are code points, or `words`), ``mark`` included.
+    Texts that rules append or prepend do not count."""
+
+    limit: int
+    unit: str
+    mark: str
+
+
+SpanTransform: TypeAlias = Mask | Replace | Hash
+"""Replaces what the matcher finds."""
+WholeTransform: TypeAlias = Redact | Append | Prepend | Truncate
+"""Changes the output as a whole, whatever the matcher finds in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Escalate:
+    """Hold back for a person. ``bind_to`` says what an approval is good for: the exact arguments (`args`) or the
+    exact text (`text`); ``ttl`` is how long it is, in seconds."""
+
+    queue: str
+    bind_to: str
+    ttl: int
+    message: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Allow:
+    """Under ``default: block``: a text, as a whole, that the match admits; a call for which the condition holds."""
+
+
+Action: TypeAlias = Block | Escalate | SpanTransform | WholeTransform | Allow
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,21 +249,74 @@ class Effective:
 
 
 @dataclass(frozen=True, slots=True)
+class Expression:
+    """A condition over facts in CEL syntax (https://github.com/google/cel-spec, the subset that is documented)."""
+
+    source: str
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Approvals:
+    """Demands that ``count`` people approve, who hold ``role`` and differ in ``distinct_by``; not the requester
+    where ``not_requester``."""
+
+    role: str
+    count: int
+    distinct_by: str
+    not_requester: bool
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class RuleException:
+    """Where the rule does not hold: while ``when`` is true (always if None), until the start of ``expires``."""
+
+    id: str
+    when: Expression | None
+    approved_by: str
+    reason: str
+    expires: date | None
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
 class Rule:
+    """Fires where ``matcher`` finds something, ``when`` is true and the demanded ``approvals`` are not there; a part
+    that is None does not narrow. ``tools`` are globs of tool names."""
+
     id: str
     severity: str
     cost: float
     mode: Mode
     scope: Scope
-    matcher: Matcher
+    matcher: Matcher | None
     action: Action
     why: str | None
     place: Place
+    target: Target = Target.OUTPUT
+    tools: tuple[str, ...] = ()
+    when: Expression | None = None
+    approvals: Approvals | None = None
+    exceptions: tuple[RuleException, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class GivenApproval:
+    user: str
+    role: str
+    attributes: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    output: str
+    """What is judged and its circumstances. ``facts`` is a JSON object as text."""
+
+    text: str
+    target: Target = Target.OUTPUT
+    tool: str | None = None
+    facts: str = "{}"
+    approvals: tuple[GivenApproval, ...] = ()
     profile: str | None = None
     tenant: str | None = None
     locale: str | None = None
@@ -193,6 +331,7 @@ class Expect:
     decision: str
     rules: tuple[str, ...] | None = None
     output: str | None = None
+    exceptions: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +347,8 @@ class TestCase:
 @dataclass(frozen=True, slots=True)
 class Document:
     """One policy file. ``canonical`` is its content as canonical JSON: it loads to an equal document, and its
-    digest ignores comments, key order and formatting."""
+    digest ignores comments, key order and formatting. ``blocks_by_default``: what no allow rule admits is blocked, for
+    the targets that its allow rules name. ``facts_schema`` is the facts' JSON Schema as JSON text."""
 
     name: str
     version: str
@@ -220,6 +360,8 @@ class Document:
     tests: tuple[TestCase, ...]
     canonical: str
     place: Place
+    blocks_by_default: bool = False
+    facts_schema: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from datetime import date
 from enum import StrEnum
 
 from policykit.diagnostics import Place
-from policykit.ir.document import Action, Matcher, Mode
+from policykit.ir.document import Action, Approvals, Expression, Matcher, Mode, RuleException, Target
 
 
 class Level(StrEnum):
@@ -51,7 +51,11 @@ class CompileContext:
 
 @dataclass(frozen=True, slots=True)
 class ResolvedRule:
-    """A rule that applies in the context, with `auto` reading resolved. ``name`` is `document#rule`."""
+    """A rule that applies in the context, with `auto` reading resolved. ``name`` is `document#rule`.
+
+    ``when`` and ``exceptions`` are those that the context did not decide; ``facts_schema`` is the document's.
+    A rule with ``admits`` stands for `default: block`: it fires where none of those allow rules does.
+    """
 
     name: str
     rule_id: str
@@ -60,9 +64,17 @@ class ResolvedRule:
     cost: float
     mode: Mode
     level: Level
-    matcher: Matcher
+    matcher: Matcher | None
     action: Action
     place: Place
+    target: Target = Target.OUTPUT
+    tools: tuple[str, ...] = ()
+    when: Expression | None = None
+    approvals: Approvals | None = None
+    exceptions: tuple[RuleException, ...] = ()
+    facts_schema: str | None = None
+    document_place: Place | None = None
+    admits: "tuple[ResolvedRule, ...] | None" = None
 
 
 class LivenessKind(StrEnum):

@@ -5,9 +5,10 @@ from enum import StrEnum
 
 
 class Decision(StrEnum):
-    """Combined order-free: error fails closed as `block`; block > transform > allow."""
+    """Combined order-free: error fails closed as `block`; block > escalate > transform > allow."""
 
     BLOCK = "block"
+    ESCALATE = "escalate"
     TRANSFORM = "transform"
     ALLOW = "allow"
 
@@ -35,6 +36,28 @@ class TransformApplied:
 
 
 @dataclass(frozen=True, slots=True)
+class Escalation:
+    """What waits for a person. ``binding`` is the digest of exactly what was asked for, so that an approval cannot be
+    used for anything else; it is good for ``ttl`` seconds."""
+
+    rule: str
+    queue: str
+    binding: str
+    ttl: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExceptionApplied:
+    """A rule fired and an exception excused it; ``count`` is the number of violations that were excused."""
+
+    rule: str
+    exception: str
+    approved_by: str
+    reason: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class CheckError:
     """A check that should have run and could not. It is never a pass."""
 
@@ -50,7 +73,8 @@ class NotApplicable:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The judgement on one text. ``text`` is what may be released: transformed, or the block's message or empty."""
+    """The judgement on one text. ``text`` is what may be released: transformed, or the
+    message of a block or escalation, or empty."""
 
     decision: Decision
     text: str
@@ -61,6 +85,8 @@ class Verdict:
     not_applicable: tuple[NotApplicable, ...]
     cost: float
     digest: str
+    escalations: tuple[Escalation, ...] = ()
+    exceptions: tuple[ExceptionApplied, ...] = ()
 
     @property
     def rules(self) -> tuple[str, ...]:

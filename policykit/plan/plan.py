@@ -1,7 +1,7 @@
 """The plan as its users hold it: one artefact with one digest, from which masks and verdicts are made."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +16,7 @@ from policykit.ir.grammar import GrammarSpec, JsonSites
 from policykit.ir.plan import CompileContext, Enforcement, Level, Liveness, Residue
 from policykit.ir.verdict import Verdict
 from policykit.plan.render import render
-from policykit.verify import Verifier
+from policykit.verify import NONE, Resources, Subject, Verifier, check_resources
 
 
 def today() -> date:
@@ -32,6 +32,20 @@ class Plan:
     """
 
     spec: PlanSpec
+    resources: Resources = NONE
+
+    def with_resources(self, resources: Resources) -> "Plan":
+        """The same plan for a deployment: with its keys, its vaults and its tenant (the context's if none is named).
+
+        Raises PolicyError (PK199): a rule names a key or vault that is not there, or the tenant is not the context's.
+        """
+        tenant = self.spec.context.tenant
+        if tenant and resources.tenant and tenant != resources.tenant:
+            message = f"the plan is for tenant `{tenant}`, the resources are for `{resources.tenant}`"
+            raise PolicyError.of("PK199", message, help="compile the plan for the tenant, or leave it open")
+        filled = replace(resources, tenant=resources.tenant or tenant)
+        check_resources(self.spec.rules, filled)
+        return replace(self, resources=filled)
 
     @property
     def enforcements(self) -> tuple[Enforcement, ...]:
@@ -67,12 +81,22 @@ class Plan:
     @cached_property
     def verifier(self) -> Verifier:
         """The checks of this plan on whole texts."""
-        return Verifier(self.spec.rules, self.spec.grammar, self.digest)
+        return Verifier(
+            self.spec.rules, self.spec.grammar, self.digest, resources=self.resources, context=self.spec.context
+        )
 
-    def verify(self, text: str) -> Verdict:
-        """The verdict on a text. Raises PolicyError if the plan has expired."""
+    def verify(self, text: str | Subject, facts: Mapping[str, object] | None = None) -> Verdict:
+        """The verdict on an output, or on another subject, such as :func:`policykit.tool_call` makes.
+
+        ``facts`` are JSON values that conditions read by name; a subject brings its own. Raises PolicyError if the
+        plan has expired.
+        """
         self.check_date()
-        return self.verifier.verify(text)
+        if isinstance(text, Subject):
+            if facts:
+                raise PolicyError.of("PK314", "a subject brings its own facts", help="give them to the subject")
+            return self.verifier.verify(text)
+        return self.verifier.verify(Subject(text, facts=facts or {}))
 
     def constraint(self, vocabulary: Vocabulary) -> Constraint:
         """The masks of this plan for a model's vocabulary. Raises PolicyError if the plan has expired."""

@@ -7,11 +7,9 @@ filled in. Characters that YAML would refuse or fold inside quotes are escaped.
 import json
 import re
 from datetime import date
-from typing import TypeAlias, assert_never
+from typing import assert_never
 
-from policykit.policy.checked import Checked, Entries, Items, Leaf, RegexLeaf
-
-Json: TypeAlias = "str | float | int | bool | list[Json] | dict[str, Json] | None"
+from policykit.policy.checked import Checked, DataLeaf, Entries, Items, Json, Leaf, RegexLeaf
 
 # C1 and DEL, next line and no-break space, line and paragraph separator, byte order mark, noncharacters of the BMP.
 _ESCAPED = re.compile("[\x7f-\xa0\u2028\u2029\ufeff\ufffe\uffff]")
@@ -22,6 +20,8 @@ def content(checked: Checked) -> Json:
     match checked:
         case Leaf(value, _):
             return value.isoformat() if isinstance(value, date) else value
+        case DataLeaf(value, _):
+            return value
         case RegexLeaf(source, _, _):
             return source
         case Items(items, _):
@@ -34,5 +34,10 @@ def content(checked: Checked) -> Json:
 
 def canonical(checked: Checked) -> str:
     """Canonical JSON: equal for documents that differ in comments, order of keys and formatting only."""
-    text = json.dumps(content(checked), ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return canonical_json(content(checked))
+
+
+def canonical_json(value: Json) -> str:
+    """JSON text with sorted keys and no space."""
+    text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return _ESCAPED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)

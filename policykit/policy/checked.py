@@ -7,10 +7,20 @@ from typing import TypeAlias
 from policykit.automata.regex_syntax import ParsedRegex
 from policykit.diagnostics import Place
 
+Json: TypeAlias = "str | float | int | bool | list[Json] | dict[str, Json] | None"
+
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
     value: str | float | int | bool | date
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class DataLeaf:
+    """A JSON value of any kind."""
+
+    value: Json
     place: Place
 
 
@@ -62,6 +72,11 @@ class Entries:
         found = self.fields.get(name)
         return found if isinstance(found, Leaf) else None
 
+    def data(self, name: str) -> Json:
+        """A field's JSON value; None where the field is not there."""
+        found = self.fields.get(name)
+        return found.value if isinstance(found, DataLeaf) else None
+
     def text(self, name: str) -> str | None:
         found = self.leaf(name)
         return found.value if found and isinstance(found.value, str) else None
@@ -80,4 +95,4 @@ class Entries:
         return found is not None and found.value is True
 
 
-Checked: TypeAlias = Leaf | RegexLeaf | Items | Entries
+Checked: TypeAlias = Leaf | DataLeaf | RegexLeaf | Items | Entries

@@ -13,9 +13,12 @@ from policykit.automata.regex_normal import matches_empty, matches_nothing
 from policykit.diagnostics import Diagnostic, Place, did_you_mean
 from policykit.ir.regex import MAX_CODE_POINT, Ranges
 from policykit.policy.checked import Entries, Leaf, RegexLeaf
+from policykit.policy.rules import DEFAULT_RULE, check_rules, exception_ids
 from policykit.policy.table import VIEWS
+from policykit.policy.transforms import check_transform, is_on_spans
 from policykit.text import is_separator, view
 
+JUDGED = ("output", "input", "retrieved", "tool_call", "tool_result")
 DEFAULT_VIEWS = ("compat",)
 
 
@@ -24,12 +27,18 @@ def check(document: Entries, diagnostics: list[Diagnostic]) -> None:
     rules, tests = document.records("rules"), document.records("tests")
     _unique("PK050", "rule id", (rule.leaf("id") for rule in rules), diagnostics)
     _unique("PK052", "test name", (test.leaf("name") for test in tests), diagnostics)
+    _unique("PK064", "exception id", exception_ids(rules), diagnostics)
     _check_effective(document, diagnostics)
+    check_rules(document, rules, diagnostics)
     for rule in rules:
         match = rule.entries("match")
+        require = rule.entries("require")
+        demanded = require.entries("match") if require else None
+        if demanded:
+            _check_match(demanded, diagnostics)
         if match:
             _check_match(match, diagnostics)
-            _check_transform(rule, match, diagnostics)
+        _check_transform(rule, match, diagnostics)
     _check_expectations(rules, tests, diagnostics)
 
 
@@ -58,10 +67,22 @@ def _check_effective(document: Entries, diagnostics: list[Diagnostic]) -> None:
 
 def _check_expectations(rules: Sequence[Entries], tests: Sequence[Entries], diagnostics: list[Diagnostic]) -> None:
     known = [text for rule in rules if (text := rule.text("id"))]
+    known += [DEFAULT_RULE] if any("allow" in a.keys for r in rules if (a := r.entries("action"))) else []
     if len(known) < len(rules):
         return  # an id that could not be read is reported already, and a test may mean that one
     for test in tests:
+        given = test.entries("given")
+        judged = [given.keys[name] for name in JUDGED if name in given.keys] if given else []
+        if len(judged) > 1:
+            message = "a test judges one thing"
+            diagnostics.append(Diagnostic("PK067", message, judged[1], "write a test for each of them"))
         expect = test.entries("expect")
+        known_exceptions = [str(leaf.value) for leaf in exception_ids(rules) if leaf]
+        for leaf in expect.leaves("exceptions") if expect else ():
+            if leaf.value not in known_exceptions:
+                help = did_you_mean(str(leaf.value), known_exceptions) or f"known: {', '.join(known_exceptions)}"
+                message = f"the test expects exception `{leaf.value}`, which this document does not have"
+                diagnostics.append(Diagnostic("PK059", message, leaf.place, help))
         for leaf in expect.leaves("rules") if expect else ():
             if leaf.value not in known:
                 help = did_you_mean(str(leaf.value), known) or f"known rules: {', '.join(known)}"
@@ -69,9 +90,12 @@ def _check_expectations(rules: Sequence[Entries], tests: Sequence[Entries], diag
                 diagnostics.append(Diagnostic("PK059", message, leaf.place, help))
 
 
-def _check_transform(rule: Entries, match: Entries, diagnostics: list[Diagnostic]) -> None:
+def _check_transform(rule: Entries, match: Entries | None, diagnostics: list[Diagnostic]) -> None:
     action = rule.entries("action")
-    if action and "transform" in action.fields and not _has_place(match):
+    transform = action.entries("transform") if action else None
+    if transform:
+        check_transform(transform, match, diagnostics)
+    if action and transform and match and is_on_spans(transform) and not _has_place(match):
         message = "`transform` has nothing to replace where `not` finds an absence"
         help = "use `block`, or combine `not` with a matcher under `all`"
         diagnostics.append(Diagnostic("PK058", message, action.keys["transform"], help))

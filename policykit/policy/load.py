@@ -7,6 +7,7 @@ from policykit.diagnostics import Diagnostic, Place, PolicyError, Severity
 from policykit.ir.document import Document, PolicySet
 from policykit.policy.checked import Entries
 from policykit.policy.checks import check
+from policykit.policy.facts import inline_facts
 from policykit.policy.lower import lower
 from policykit.policy.nodes import MAX_BYTES, Mapping, compose
 from policykit.policy.reader import read
@@ -57,6 +58,7 @@ def _document(text: str, file: str, diagnostics: list[Diagnostic]) -> Document |
         key = root.entries[0].key.place if isinstance(root, Mapping) and root.entries else Place(file)
         checked = read(root, Ref("document"), "", key, found)
         if isinstance(checked, Entries):
+            inline_facts(checked, Path(file).parent, found)
             check(checked, found)
             if not found:
                 return lower(checked)

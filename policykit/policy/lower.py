@@ -1,20 +1,24 @@
 """Checked content as the values of the IR: defaults filled in, alternatives spelled out."""
 
-from typing import TypeVar
+from typing import TypedDict, TypeVar
 
 from policykit.diagnostics import Place
 from policykit.ir.document import (
     Action,
     AllOf,
+    Allow,
     AnyOf,
+    Approvals,
     Block,
     Context,
     Document,
     Effective,
+    Escalate,
     Expect,
+    Expression,
     Given,
+    GivenApproval,
     Join,
-    Mask,
     Matcher,
     Mode,
     Not,
@@ -24,19 +28,23 @@ from policykit.ir.document import (
     Reading,
     Regexes,
     RegexSource,
-    Replace,
     Rule,
+    RuleException,
     Scope,
+    Target,
     TestCase,
     Within,
 )
-from policykit.policy.canonical import canonical
+from policykit.policy.canonical import canonical, canonical_json
 from policykit.policy.checked import Entries, Leaf
 from policykit.policy.checks import DEFAULT_VIEWS
+from policykit.policy.transforms import lower_transform
 
 _T = TypeVar("_T")
 DEFAULT_SEVERITY = "medium"
 DEFAULT_COST = 1.0
+DEFAULT_TTL = "15m"
+_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 
 def lower(document: Entries) -> Document:
@@ -55,7 +63,15 @@ def lower(document: Entries) -> Document:
         tests=tuple(map(_test, document.records("tests"))),
         canonical=canonical(document),
         place=_place(metadata, "name"),
+        blocks_by_default=document.text("default") == "block",
+        facts_schema=facts_schema(document),
     )
+
+
+def facts_schema(document: Entries) -> str | None:
+    """The facts' JSON Schema as JSON text; a file's content was put in its place when it was read."""
+    facts = document.entries("facts")
+    return canonical_json(facts.data("inline")) if facts else None
 
 
 def _need(value: _T | None) -> _T:
@@ -95,10 +111,60 @@ def _rule(rule: Entries, defaults: Entries | None) -> Rule:
         cost=DEFAULT_COST if cost is None else cost,
         mode=Mode(said("mode") or Mode.ENFORCE),
         scope=_scope(rule),
-        matcher=_matcher(_need(rule.entries("match")), rule.keys["match"]),
+        matcher=_fires_on(rule),
         action=_action(rule),
         why=rule.text("why"),
         place=_place(rule, "id"),
+        target=target_of(rule),
+        tools=_texts(rule.leaves("tool")),
+        when=_when(rule),
+        approvals=_approvals(rule),
+        exceptions=tuple(_exception(item) for item in rule.records("except")),
+    )
+
+
+def target_of(rule: Entries) -> Target:
+    return Target(rule.text("target") or Target.OUTPUT)
+
+
+def _fires_on(rule: Entries) -> Matcher | None:
+    """What is found and what is required and missing, as one matcher."""
+    match, require = rule.entries("match"), rule.entries("require")
+    found = _matcher(match, rule.keys["match"]) if match else None
+    demanded = require.entries("match") if require else None
+    if require is None or demanded is None:
+        return found
+    missing = Not(_matcher(demanded, require.keys["match"]))
+    return AllOf((found, missing)) if found else missing
+
+
+def _when(holder: Entries) -> Expression | None:
+    condition = holder.leaf("when")
+    return Expression(str(condition.value), condition.place) if condition else None
+
+
+def _approvals(rule: Entries) -> Approvals | None:
+    require = rule.entries("require")
+    wanted = require.entries("approvals") if require else None
+    if require is None or wanted is None:
+        return None
+    return Approvals(
+        role=_need(wanted.text("role")),
+        count=int(wanted.number("count") or 1),
+        distinct_by=wanted.text("distinctBy") or "user",
+        not_requester=wanted.flag("notRequester"),
+        place=require.keys["approvals"],
+    )
+
+
+def _exception(item: Entries) -> RuleException:
+    return RuleException(
+        id=_need(item.text("id")),
+        when=_when(item),
+        approved_by=_need(item.text("approvedBy")),
+        reason=_need(item.text("reason")),
+        expires=item.day("expires"),
+        place=_place(item, "id"),
     )
 
 
@@ -140,12 +206,45 @@ def _action(rule: Entries) -> Action:
     block = action.entries("block")
     if block:
         return Block(block.text("message"), block.text("code"), OnMatch(block.text("onMatch") or OnMatch.AVOID))
-    transform = _need(action.entries("transform"))
-    mask = transform.entries("mask")
-    if mask:
-        capitals = "".join(char if char.isalnum() else "_" for char in _need(rule.text("id")).upper())
-        return Mask(_need(mask.text("with")), mask.text("type") or capitals)
-    return Replace(_need(_need(transform.entries("replace")).text("with")))
+    escalate = action.entries("escalate")
+    if escalate:
+        about = "args" if target_of(rule) is Target.TOOL_CALL else "text"
+        return Escalate(
+            queue=_need(escalate.text("queue")),
+            bind_to=escalate.text("bindTo") or about,
+            ttl=seconds(escalate.text("ttl") or DEFAULT_TTL),
+            message=escalate.text("message"),
+        )
+    if "allow" in action.fields:
+        return Allow()
+    capitals = "".join(char if char.isalnum() else "_" for char in _need(rule.text("id")).upper())
+    return lower_transform(_need(action.entries("transform")), capitals)
+
+
+class _Subject(TypedDict):
+    text: str
+    target: Target
+    tool: str | None
+
+
+def _subject(given: Entries) -> _Subject:
+    call, result = given.entries("tool_call"), given.entries("tool_result")
+    if call:
+        return {"text": canonical_json(call.data("args") or {}), "target": Target.TOOL_CALL, "tool": call.text("name")}
+    if result:
+        return {"text": _need(result.text("text")), "target": Target.TOOL_RESULT, "tool": result.text("name")}
+    target = next(t for t in (Target.OUTPUT, Target.INPUT, Target.RETRIEVED) if t.value in given.fields)
+    return {"text": _need(given.text(target.value)), "target": target, "tool": None}
+
+
+def _attributes(item: Entries) -> tuple[tuple[str, str], ...]:
+    said = item.data("attributes")
+    return tuple((name, str(value)) for name, value in said.items()) if isinstance(said, dict) else ()
+
+
+def seconds(duration: str) -> int:
+    """A duration such as 15m in seconds."""
+    return int(duration[:-1]) * _SECONDS[duration[-1]]
 
 
 def _test(test: Entries) -> TestCase:
@@ -153,7 +252,12 @@ def _test(test: Entries) -> TestCase:
     return TestCase(
         name=_need(test.text("name")),
         given=Given(
-            output=_need(given.text("output")),
+            **_subject(given),
+            facts=canonical_json(given.data("facts") or {}),
+            approvals=tuple(
+                GivenApproval(_need(item.text("user")), _need(item.text("role")), _attributes(item))
+                for item in given.records("approvals")
+            ),
             profile=given.text("profile"),
             tenant=given.text("tenant"),
             locale=given.text("locale"),
@@ -164,6 +268,7 @@ def _test(test: Entries) -> TestCase:
             decision=_need(expect.text("decision")),
             rules=_texts(expect.leaves("rules")) if "rules" in expect.fields else None,
             output=expect.text("output"),
+            exceptions=_texts(expect.leaves("exceptions")) if "exceptions" in expect.fields else None,
         ),
         place=_place(test, "name"),
     )

@@ -3,15 +3,31 @@
 import math
 from dataclasses import replace
 from datetime import date
-from typing import assert_never
+from typing import TypeAlias, assert_never
 
 from policykit.diagnostics import Diagnostic, Place, did_you_mean
-from policykit.policy.checked import Checked, Entries, Items, Leaf
+from policykit.policy.checked import Checked, DataLeaf, Entries, Items, Json, Leaf
 from policykit.policy.core import resolve
 from policykit.policy.nodes import Entry, Mapping, Node, Refused, Scalar, Sequence
-from policykit.policy.shapes import Choice, Day, Field, Flag, Integer, Many, Number, Record, Ref, Shape, Text, TextKind
+from policykit.policy.shapes import (
+    Choice,
+    Data,
+    Day,
+    Duration,
+    Either,
+    Field,
+    Flag,
+    Integer,
+    Many,
+    Number,
+    Record,
+    Ref,
+    Shape,
+    Text,
+    TextKind,
+)
 from policykit.policy.table import LATER, RECORDS
-from policykit.policy.texts import DATE, read_text
+from policykit.policy.texts import DATE, DURATION, read_text
 
 _CODES = {"field": "PK020", "matcher": "PK031", "action": "PK032"}
 MAX_UNKNOWN = 20
@@ -24,6 +40,9 @@ def read(node: Node, shape: Shape, name: str, key: Place, diagnostics: list[Diag
     ``name`` is the field that holds it and ``key`` the place to name for what is missing in it.
     """
     return _Reader(diagnostics).value(node, shape, name, key)
+
+
+_ScalarShape: TypeAlias = Text | Number | Integer | Flag | Day | Choice | Duration
 
 
 class _Reader:
@@ -43,6 +62,10 @@ class _Reader:
                 return self.record(node, RECORDS[record], name, key)
             case Many():
                 return self.many(node, shape, name, key)
+            case Data():
+                return self.data(node, shape, name)
+            case Either(text, record):
+                return self.value(node, text if isinstance(node, Scalar) else record, name, key)
             case _:
                 return self.scalar(node, shape, name)
 
@@ -126,7 +149,7 @@ class _Reader:
 
     # -- scalars -----------------------------------------------------------------------------------------------
 
-    def scalar(self, node: Node, shape: Text | Number | Integer | Flag | Day | Choice, name: str) -> Checked | None:
+    def scalar(self, node: Node, shape: _ScalarShape, name: str) -> Checked | None:
         if not isinstance(node, Scalar):
             self.wrong_type(node, name, _wanted(shape), "write a single value")
             return None
@@ -147,6 +170,8 @@ class _Reader:
                 return None
             case Day():
                 return self.day(node, name)
+            case Duration():
+                return self.duration(node, name)
             case _:
                 assert_never(shape)
 
@@ -191,12 +216,42 @@ class _Reader:
         self.complain("PK027", f"`{node.text}` is no date", node.place, f"`{name}` is a day, YYYY-MM-DD")
         return None
 
+    def duration(self, node: Scalar, name: str) -> Checked | None:
+        if DURATION.fullmatch(node.text):
+            return Leaf(node.text, node.place)
+        self.complain("PK026", f"`{name}` is `{node.text}`", node.place, "a number and a unit: 30s, 15m, 8h or 2d")
+        return None
+
+    def data(self, node: Node, shape: Data, name: str) -> Checked | None:
+        """Any JSON value; plain scalars have the types of the core schema."""
+        if shape.of_mapping and not isinstance(node, Mapping):
+            self.wrong_type(node, name, "a mapping", "write `name: value` pairs")
+            return None
+        return DataLeaf(self.json(node), node.place)
+
+    def json(self, node: Node) -> Json:
+        match node:
+            case Scalar(text, plain, place, _):
+                value = resolve(text) if plain else text
+                if isinstance(value, float) and not math.isfinite(value):
+                    self.complain("PK026", f"`{text}` is no JSON number", place, "write a finite number")
+                    return None
+                return value
+            case Sequence(items, _):
+                return [self.json(item) for item in items]
+            case Mapping(entries, _):
+                return {entry.key.text: self.json(entry.value) for entry in entries}
+            case Refused():
+                return None  # told already
+            case _:
+                assert_never(node)
+
     def wrong_type(self, node: Node, name: str, wanted: str, help: str) -> None:
         place = node.place if node.place.line == node.place.end_line else _first(node)
         self.complain("PK022", f"`{name}` is {wanted}, not {_kind(node)}", place, help)
 
 
-def _wanted(shape: Text | Number | Integer | Flag | Day | Choice) -> str:
+def _wanted(shape: _ScalarShape) -> str:
     match shape:
         case Text():
             return "text"
@@ -206,6 +261,8 @@ def _wanted(shape: Text | Number | Integer | Flag | Day | Choice) -> str:
             return "true or false"
         case Day():
             return "a date"
+        case Duration():
+            return "a duration"
         case Choice():
             return "a word"
         case _:

@@ -3,9 +3,24 @@
 from typing import assert_never
 
 from policykit.policy.canonical import Json
-from policykit.policy.shapes import Choice, Day, Flag, Integer, Many, Number, Record, Ref, Shape, Text, TextKind
+from policykit.policy.shapes import (
+    Choice,
+    Data,
+    Day,
+    Duration,
+    Either,
+    Flag,
+    Integer,
+    Many,
+    Number,
+    Record,
+    Ref,
+    Shape,
+    Text,
+    TextKind,
+)
 from policykit.policy.table import RECORDS
-from policykit.policy.texts import DATE, GLOB, PATTERNS
+from policykit.policy.texts import DATE, DURATION, GLOB, PATTERNS
 
 
 def document_schema() -> dict[str, Json]:
@@ -61,6 +76,12 @@ def _shape(shape: Shape) -> Json:
             return {"anyOf": [_shape(item), many]} if or_one else many
         case Ref(name):
             return {"$ref": f"#/$defs/{name}"}
+        case Data(of_mapping):
+            return {"type": "object"} if of_mapping else {}
+        case Duration():
+            return {"type": "string", "pattern": f"^({DURATION.pattern})$"}
+        case Either(text, record):
+            return {"anyOf": [_shape(text), _shape(record)]}
         case _:
             assert_never(shape)
 
@@ -69,15 +90,15 @@ def _text(kind: TextKind) -> Json:
     match kind:
         case TextKind.ANY:
             return {"type": "string"}
-        case TextKind.PLAIN | TextKind.TEMPLATE:
+        case TextKind.PLAIN | TextKind.TEMPLATE | TextKind.HASH_TEMPLATE:
             return {"type": "string", "pattern": "\\S"}
-        case TextKind.PHRASE | TextKind.REGEX:
+        case TextKind.PHRASE | TextKind.REGEX | TextKind.CONDITION | TextKind.PATH:
             return {"type": "string", "minLength": 1}
         case TextKind.GLOB:
             return {"type": "string", "pattern": f"^{GLOB.pattern}$"}
         case TextKind.VERSION:  # an unquoted 1.10 is a number to an editor and the text 1.10 to the loader
             return {"type": ["string", "number"], "pattern": f"^({PATTERNS[kind][0].pattern})$"}
-        case TextKind.NAME | TextKind.ID | TextKind.LABEL:
+        case TextKind.NAME | TextKind.ID | TextKind.LABEL | TextKind.FIELD | TextKind.LABEL_ID:
             return {"type": "string", "pattern": f"^({PATTERNS[kind][0].pattern})$"}
         case _:
             assert_never(kind)

@@ -18,6 +18,11 @@ class TextKind(StrEnum):
     PHRASE = "phrase"
     REGEX = "regex"
     TEMPLATE = "template"
+    LABEL_ID = "exception id"
+    CONDITION = "condition"
+    PATH = "path"
+    HASH_TEMPLATE = "hash template"
+    FIELD = "field"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +75,27 @@ class Ref:
     name: str
 
 
-Shape: TypeAlias = Text | Number | Integer | Flag | Day | Choice | Many | Ref
+@dataclass(frozen=True, slots=True)
+class Data:
+    """Any JSON value. ``of_mapping``: it is an object."""
+
+    of_mapping: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Duration:
+    """A whole number and a unit, such as 30s, 15m, 8h or 2d."""
+
+
+@dataclass(frozen=True, slots=True)
+class Either:
+    """A text, or a record in its place."""
+
+    text: Text
+    record: Ref
+
+
+Shape: TypeAlias = Text | Number | Integer | Flag | Day | Choice | Many | Ref | Data | Duration | Either
 
 
 @dataclass(frozen=True, slots=True)

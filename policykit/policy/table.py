@@ -4,40 +4,45 @@ The reader follows it, and the exported JSON Schema is generated from it. What t
 not implement is listed too (``later``), so that it is refused by name.
 """
 
-from policykit.policy.shapes import Choice, Day, Field, Flag, Integer, Many, Number, Record, Ref, Text, TextKind
+from policykit.policy.shapes import (
+    Choice,
+    Data,
+    Day,
+    Duration,
+    Either,
+    Field,
+    Flag,
+    Integer,
+    Many,
+    Number,
+    Record,
+    Ref,
+    Text,
+    TextKind,
+)
 
 API_VERSION = "policykit/v1"
 MAX_WITHIN = 1_000
+MAX_LENGTH = 1_000_000
+TARGETS = ("output", "input", "tool_call", "tool_result", "retrieved", "json")
 SEVERITIES = ("low", "medium", "high", "critical")
 MODES = ("enforce", "shadow", "off")
 VIEWS = ("raw", "compat", "unmarked")
 
 LATER = {
-    "facts": "facts about the request",
-    "when": "a condition over facts",
-    "require": "demanding something of the text",
-    "except": "exceptions",
+    "citations": "demanding sources",
+    "rego": "a condition that an Open Policy Agent decides",
     "exceptions": "exceptions",
     "entities": "entities with checksums",
     "grammar": "a grammar as matcher",
     "predicate": "a named predicate",
     "classifier": "a classifier",
-    "tool": "a rule about a tool",
-    "escalate": "handing over to a person",
-    "allow": "an allow list",
-    "default": "what happens to text that no rule allows",
-    "redact": "redacting a field",
-    "hash": "a keyed hash",
-    "tokenise": "reversible tokens",
-    "append": "appended text",
-    "prepend": "prepended text",
-    "reversible": "reversible masking",
-    "vault": "a vault for masked values",
     "strict": "over-approximated matching",
     "squeeze": "letters set apart",
     "variants": "variants of a test",
 }
 
+_TRANSFORMS = ("mask", "replace", "hash", "redact", "truncate", "append", "prepend")
 _SCOPE = (
     Field("profiles", Many(Text(TextKind.GLOB)), "deployment profiles, such as `answer`"),
     Field("tenants", Many(Text(TextKind.GLOB)), "tenants"),
@@ -61,10 +66,22 @@ RECORDS: dict[str, Record] = {
                 Field("scope", Ref("scope"), "where the document applies; everywhere if not said"),
                 Field("effective", Ref("effective"), "when the document applies; always if not said"),
                 Field("defaults", Ref("defaults"), "what rules say if they do not say otherwise"),
+                Field("default", Choice(("allow", "block")), "`block`: what no allow rule admits is blocked"),
+                Field("facts", Ref("facts"), "what is known about requests; conditions are checked against it"),
                 Field("rules", Many(Ref("rule")), "the rules", required=True),
                 Field("tests", Many(Ref("test"), at_least=0), "examples that must come out as said"),
             ),
-            later=("facts", "default", "except"),
+            later=("except",),
+        ),
+        Record(
+            "facts",
+            "The facts that conditions read, as a JSON Schema.",
+            (
+                Field("schema", Text(TextKind.PATH), "a JSON Schema file, beside the policy"),
+                Field("inline", Data(of_mapping=True), "the JSON Schema itself"),
+            ),
+            any_of=("schema", "inline"),
+            alone=("schema", "inline"),
         ),
         Record(
             "metadata",
@@ -101,7 +118,7 @@ RECORDS: dict[str, Record] = {
         ),
         Record(
             "rule",
-            "When the match finds something, the action is taken.",
+            "The action is taken when the match finds something, the condition holds and what is required is missing.",
             (
                 Field("id", Text(TextKind.ID), "unique in the document, such as `no-guarantees`", required=True),
                 _SEVERITY,
@@ -111,13 +128,51 @@ RECORDS: dict[str, Record] = {
                 Field("why", Text(), "the reason that it exists"),
                 Field(
                     "target",
-                    Choice(("output",), later=("input", "tool_call", "tool_result", "retrieved", "json")),
-                    "what the rule reads: what the model writes",
+                    Choice(TARGETS),
+                    "what the rule judges; `output`, what the model writes, if not said",
                 ),
-                Field("match", Ref("match"), "what to find", required=True),
+                Field("tool", Many(Text(TextKind.GLOB), or_one=True), "the tools that it is about"),
+                Field("match", Ref("match"), "what to find"),
+                Field(
+                    "when", Either(Text(TextKind.CONDITION), Ref("decided")), "a condition over facts, in CEL syntax"
+                ),
+                Field("require", Ref("require"), "what must be there: the rule fires where it is missing"),
+                Field("except", Many(Ref("exception")), "where the rule does not hold"),
                 Field("action", Ref("action"), "what to do about it", required=True),
             ),
-            later=("when", "require", "except", "tool", "facts", "onError"),
+            any_of=("match", "when", "require"),
+        ),
+        Record("decided", "A condition that another engine decides.", (), later=("rego",)),
+        Record(
+            "require",
+            "What must be there.",
+            (
+                Field("match", Ref("match"), "must be found in the text"),
+                Field("approvals", Ref("approvals"), "people must have approved exactly this"),
+            ),
+            later=("citations",),
+            any_of=("match", "approvals"),
+        ),
+        Record(
+            "approvals",
+            "People who must have approved.",
+            (
+                Field("role", Text(), "the role that each of them holds", required=True),
+                Field("count", Integer(1, 20), "how many of them; 1 if not said"),
+                Field("distinctBy", Text(TextKind.LABEL), "in what they must differ; `user` if not said"),
+                Field("notRequester", Flag(), "true: nobody approves their own request"),
+            ),
+        ),
+        Record(
+            "exception",
+            "Where a rule does not hold. Who allowed it, why and until when is part of it.",
+            (
+                Field("id", Text(TextKind.LABEL_ID), "unique in the document, such as `EX-17`", required=True),
+                Field("when", Either(Text(TextKind.CONDITION), Ref("decided")), "a condition over facts"),
+                Field("approvedBy", Text(), "who allowed it", required=True),
+                Field("reason", Text(), "why", required=True),
+                Field("expires", Day(), "the day from which it no longer holds", required=True),
+            ),
         ),
         Record(
             "match",
@@ -169,11 +224,12 @@ RECORDS: dict[str, Record] = {
             "What to do: exactly one of these.",
             (
                 Field("block", Ref("block"), "the text is not released"),
+                Field("escalate", Ref("escalate"), "a person must decide"),
                 Field("transform", Ref("transform"), "what was found is replaced"),
+                Field("allow", Ref("allow"), "admitted, under `default: block`"),
             ),
-            later=("escalate", "allow"),
-            any_of=("block", "transform"),
-            alone=("block", "transform"),
+            any_of=("block", "escalate", "transform", "allow"),
+            alone=("block", "escalate", "transform", "allow"),
             noun="action",
         ),
         Record(
@@ -190,15 +246,30 @@ RECORDS: dict[str, Record] = {
             ),
         ),
         Record(
+            "escalate",
+            "A person must decide; until then nothing is released.",
+            (
+                Field("queue", Text(TextKind.ID), "where it waits", required=True),
+                Field("bindTo", Choice(("args", "text")), "what an approval covers: these arguments, or text"),
+                Field("ttl", Duration(), "how long an approval is good; 15m if not said"),
+                Field("message", Text(), "what is shown meanwhile"),
+            ),
+        ),
+        Record("allow", "Admitted: `allow: {}`.", ()),
+        Record(
             "transform",
-            "What was found is replaced: exactly one of these.",
+            "What was found is replaced, or the output is changed: exactly one of these.",
             (
                 Field("mask", Ref("mask"), "by a numbered label"),
                 Field("replace", Ref("replace"), "by a fixed text"),
+                Field("hash", Ref("hash"), "by a keyed hash"),
+                Field("redact", Ref("redact"), "JSON fields lose their values"),
+                Field("truncate", Ref("truncate"), "the output is cut to a length"),
+                Field("append", Text(), "a text that must stand at the end of the output"),
+                Field("prepend", Text(), "a text that must stand at the start of the output"),
             ),
-            later=("redact", "hash", "tokenise", "append", "prepend"),
-            any_of=("mask", "replace"),
-            alone=("mask", "replace"),
+            any_of=_TRANSFORMS,
+            alone=_TRANSFORMS,
             noun="action",
         ),
         Record(
@@ -207,13 +278,50 @@ RECORDS: dict[str, Record] = {
             (
                 Field("with", Text(TextKind.TEMPLATE), "the label; `{type}` and `{n}` are filled in", required=True),
                 Field("type", Text(TextKind.LABEL), "what `{type}` says; the rule's id in capitals if not said"),
+                Field("reversible", Flag(), "true: a vault keeps the values, and `{n}` is a number of that vault"),
+                Field("vault", Text(TextKind.ID), "the vault's name in the configuration; `session` if not said"),
             ),
-            later=("reversible", "vault"),
+            needs=(("vault", "reversible"),),
         ),
         Record(
             "replace",
             "Each match is replaced by a text.",
             (Field("with", Text(TextKind.ANY), "the text; empty deletes the match", required=True),),
+        ),
+        Record(
+            "hash",
+            "Each match is replaced by its keyed hash: equal values stay equal, and only who has the key can test one.",
+            (
+                Field("key", Text(TextKind.ID), "the key's name in the configuration", required=True),
+                Field("length", Integer(8, 48), "characters of the hash; 16 if not said"),
+                Field("encoding", Choice(("hex", "base32")), "how the hash is written; `hex` if not said"),
+                Field("with", Text(TextKind.HASH_TEMPLATE), "the text around `{hash}`; `h:{hash}` if not said"),
+                Field("type", Text(TextKind.LABEL), "what `{type}` says; the rule's id in capitals if not said"),
+            ),
+        ),
+        Record(
+            "redact",
+            "Fields of a JSON output lose their values.",
+            (
+                Field(
+                    "fields",
+                    Many(Text(TextKind.FIELD), or_one=True),
+                    "paths, such as `customer.ssn`, `items.*.iban`, `**.ssn`, or `/customer/ssn`",
+                    required=True,
+                ),
+                Field("with", Text(TextKind.ANY), "what stands there instead; `[REDACTED]` if not said"),
+                Field("remove", Flag(), "true: the fields are taken out"),
+            ),
+        ),
+        Record(
+            "truncate",
+            "The output is cut to a length, not counting what rules append or prepend.",
+            (
+                Field("characters", Integer(1, MAX_LENGTH), "at most so many characters (code points)"),
+                Field("words", Integer(1, MAX_LENGTH), "at most so many words"),
+                Field("with", Text(TextKind.ANY), "what stands at the cut and counts too; `…` if not said"),
+            ),
+            any_of=("characters", "words"),
         ),
         Record(
             "test",
@@ -229,14 +337,46 @@ RECORDS: dict[str, Record] = {
             "given",
             "A text and its circumstances; what is not said is taken from the document's scope.",
             (
-                Field("output", Text(TextKind.ANY), "what the model wrote", required=True),
+                Field("output", Text(TextKind.ANY), "what the model wrote"),
+                Field("input", Text(TextKind.ANY), "what a user wrote"),
+                Field("retrieved", Text(TextKind.ANY), "a passage that was retrieved"),
+                Field("tool_call", Ref("tool_call"), "a call that the model wants to make"),
+                Field("tool_result", Ref("tool_result"), "what a tool gave back"),
+                Field("facts", Data(of_mapping=True), "facts about the request"),
+                Field("approvals", Many(Ref("approval")), "approvals of exactly this"),
                 Field("profile", Text(), "the deployment profile"),
                 Field("tenant", Text(), "the tenant"),
                 Field("locale", Text(), "the locale"),
                 Field("jurisdiction", Text(), "the jurisdiction"),
                 Field("at", Day(), "the day"),
             ),
-            later=("facts", "input", "tool_call", "tool_result", "retrieved", "json", "approvals"),
+            later=("json",),
+            any_of=("output", "input", "retrieved", "tool_call", "tool_result"),
+        ),
+        Record(
+            "tool_call",
+            "A call that the model wants to make.",
+            (
+                Field("name", Text(), "the tool", required=True),
+                Field("args", Data(of_mapping=True), "its arguments", required=True),
+            ),
+        ),
+        Record(
+            "tool_result",
+            "What a tool gave back.",
+            (
+                Field("name", Text(), "the tool", required=True),
+                Field("text", Text(TextKind.ANY), "what it gave back", required=True),
+            ),
+        ),
+        Record(
+            "approval",
+            "Somebody has approved what the test is about.",
+            (
+                Field("user", Text(), "who", required=True),
+                Field("role", Text(), "in which role", required=True),
+                Field("attributes", Data(of_mapping=True), "in what approvers can differ, such as a department"),
+            ),
         ),
         Record(
             "expect",
@@ -244,14 +384,14 @@ RECORDS: dict[str, Record] = {
             (
                 Field(
                     "decision",
-                    Choice(("block", "transform", "allow"), later=("escalate",)),
+                    Choice(("block", "escalate", "transform", "allow")),
                     "the decision",
                     required=True,
                 ),
                 Field("rules", Many(Text(TextKind.ID), at_least=0), "ids of the rules that fire"),
                 Field("output", Text(TextKind.ANY), "the text that may be released"),
+                Field("exceptions", Many(Text(TextKind.LABEL_ID), at_least=0), "ids of the exceptions that apply"),
             ),
-            later=("exceptions",),
         ),
     )
 }

@@ -14,6 +14,7 @@ from policykit.text import is_separator
 _WORDS = "[a-z0-9]+([-_.][a-z0-9]+)*"
 NAME = re.compile(f"{_WORDS}(/{_WORDS})*")
 ID = re.compile(_WORDS)
+EXCEPTION_ID = re.compile("[A-Za-z0-9]+([-_.][A-Za-z0-9]+)*")
 LABEL = re.compile("[A-Za-z][A-Za-z0-9_]*")
 # https://semver.org, version 2.0.0; the patch number may be left out.
 VERSION = re.compile(
@@ -21,7 +22,10 @@ VERSION = re.compile(
     r"(-(0|[1-9][0-9]*|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*)(\.(0|[1-9][0-9]*|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*))*)?"
     r"(\+[0-9a-zA-Z-]+(\.[0-9a-zA-Z-]+)*)?"
 )
+# Names joined by dots, `*` for any one name, `**` for any number of them; or a JSON pointer (RFC 6901, section 3).
+FIELD = re.compile(r"(/([^~/]|~[01])*)+|(\*\*\.)?([^./*\s]+|\*)(\.(\*\*\.)?([^./*\s]+|\*))*")
 GLOB = re.compile(r"[^?\[\]{}!\\\s]+")
+DURATION = re.compile("[1-9][0-9]{0,5}[smhd]")
 DATE = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
 MAX_NAME = 200
 _PLACEHOLDER = re.compile(r"\{[^{}]*\}?|\}")
@@ -31,6 +35,8 @@ PATTERNS = {
     TextKind.ID: (ID, "lower-case words, joined by `-`, `_` or `.`: `no-guarantees`"),
     TextKind.LABEL: (LABEL, "letters, digits and `_`: `ACCOUNT`"),
     TextKind.VERSION: (VERSION, "a semantic version: `1.4.0`"),
+    TextKind.LABEL_ID: (EXCEPTION_ID, "words, joined by `-`, `_` or `.`: `EX-17`"),
+    TextKind.FIELD: (FIELD, "names joined by dots, or a JSON pointer: `customer.ssn` or `/customer/ssn`"),
 }
 
 
@@ -39,6 +45,8 @@ def read_text(node: Scalar, kind: TextKind, name: str, diagnostics: list[Diagnos
     if kind is TextKind.REGEX and node.text:
         return _regex(node, diagnostics)
     found = _complaint(node.text, kind, name)
+    if found is None and kind is TextKind.CONDITION:
+        return Leaf(node.text, node.content)  # its errors point inside
     if found is None:
         return Leaf(node.text, node.place)
     code, message, help = found
@@ -50,9 +58,9 @@ def _complaint(text: str, kind: TextKind, name: str) -> tuple[str, str, str] | N
     match kind:
         case TextKind.ANY:
             return None
-        case TextKind.PLAIN | TextKind.REGEX:
+        case TextKind.PLAIN | TextKind.REGEX | TextKind.CONDITION | TextKind.PATH:
             return None if text.strip() else ("PK029", f"`{name}` is empty", "give it a text, or remove the field")
-        case TextKind.NAME | TextKind.ID | TextKind.LABEL | TextKind.VERSION:
+        case TextKind.NAME | TextKind.ID | TextKind.LABEL | TextKind.VERSION | TextKind.FIELD | TextKind.LABEL_ID:
             pattern, help = PATTERNS[kind]
             fits = len(text) <= MAX_NAME and pattern.fullmatch(text)
             return None if fits else ("PK025", f"`{text[:MAX_NAME]}` is not a valid {name}", f"use {help}")
@@ -62,7 +70,9 @@ def _complaint(text: str, kind: TextKind, name: str) -> tuple[str, str, str] | N
         case TextKind.PHRASE:
             return _phrase(text)
         case TextKind.TEMPLATE:
-            return _template(text)
+            return _template(text, "{n}")
+        case TextKind.HASH_TEMPLATE:
+            return _template(text, "{hash}")
         case _:
             assert_never(kind)
 
@@ -75,12 +85,12 @@ def _phrase(text: str) -> tuple[str, str, str] | None:
     return None
 
 
-def _template(text: str) -> tuple[str, str, str] | None:
+def _template(text: str, counter: str) -> tuple[str, str, str] | None:
     if not text.strip():
         return "PK029", "the mask's text is empty", 'to delete what was found, use `replace: {with: ""}`'
-    unknown = [found[0] for found in _PLACEHOLDER.finditer(text) if found[0] not in ("{type}", "{n}")]
+    unknown = [found[0] for found in _PLACEHOLDER.finditer(text) if found[0] not in ("{type}", counter)]
     if unknown:
-        return "PK057", f"unknown placeholder `{unknown[0]}`", "the placeholders are `{type}` and `{n}`"
+        return "PK057", f"unknown placeholder `{unknown[0]}`", f"the placeholders are `{{type}}` and `{counter}`"
     return None
 
 

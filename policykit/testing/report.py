@@ -18,7 +18,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Mismatch:
-    """One expectation that did not hold. ``part`` is `decision`, `rules` or `output`."""
+    """One expectation that did not hold. ``part`` is `decision`, `rules`, `exceptions` or `output`."""
 
     part: str
     want: str

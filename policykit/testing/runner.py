@@ -1,17 +1,21 @@
 """Runs the tests that stand in policy files, each against the rules of its own document."""
 
+import json
 from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC, datetime, time, timedelta
 
-from policykit.compile.resolve import glob_matches, resolve
+from policykit.approvals import Approval
+from policykit.compile.resolve import glob_matches, reads_facts, resolve
 from policykit.diagnostics import PolicyError, did_you_mean
-from policykit.ir.document import Document, Expect, Mode, PolicySet, TestCase
+from policykit.ir.document import Document, Expect, Given, Mode, PolicySet, Target, TestCase
 from policykit.ir.grammar import GrammarSpec
 from policykit.ir.plan import CompileContext, ResolvedRule
 from policykit.ir.verdict import Verdict, Violation
 from policykit.testing.contexts import context_of
 from policykit.testing.nearest import why_missed
 from policykit.testing.report import Mismatch, Missed, Seen, Status, TestReport, TestResult, Uncovered, Untested
-from policykit.verify import CompiledSearches, Verifier
+from policykit.verify import PREVIEW, CompiledSearches, Subject, Verifier, compile_check
 from policykit.verify.units import Readings
 
 
@@ -77,24 +81,27 @@ class _Runner:
         context = context_of(self._document, test.given)
         try:
             rules, verifier = self._verifier(context)
+            subject = _subject(test.given, context, rules, verifier)
         except PolicyError as error:
             return self._result(test, Status.ERRORED, errors=tuple(map(str, error.diagnostics)))
-        verdict = verifier.verify(test.given.output)
+        verdict = verifier.verify(subject)
         if verdict.errors:
             errors = tuple(f"{error.rule}: {error.message}" for error in verdict.errors)
-            return self._result(test, Status.ERRORED, errors=errors, saw=_saw(verdict, test.given.output))
+            return self._result(test, Status.ERRORED, errors=errors, saw=_saw(verdict, test.given.text))
         mismatches = tuple(self._mismatches(test.expect, verdict))
         if not mismatches:
             return self._result(test, Status.PASSED)
         missed = tuple(self._missed(test, verdict, rules))
-        saw = _saw(verdict, test.given.output)
+        saw = _saw(verdict, test.given.text)
         return self._result(test, Status.FAILED, mismatches=mismatches, saw=saw, missed=missed)
 
     def _verifier(self, context: CompileContext) -> tuple[tuple[ResolvedRule, ...], Verifier]:
         known = self._known.get(context)
         if known is None:
             rules = resolve(self._alone, context, json_output=self._is_json)
-            verifier = Verifier(rules, self._grammar, self._document.name, searches=self._searches)
+            verifier = Verifier(
+                rules, self._grammar, self._document.name, searches=self._searches, resources=PREVIEW, context=context
+            )
             known = self._known[context] = (rules, verifier)
         return known
 
@@ -108,6 +115,10 @@ class _Runner:
             got = self._ids(verdict.violations) | named_shadow
             if got != set(expect.rules):
                 yield Mismatch("rules", _names(expect.rules), _names(got))
+        if expect.exceptions is not None:
+            applied = {exception.exception for exception in verdict.exceptions}
+            if applied != set(expect.exceptions):
+                yield Mismatch("exceptions", _names(expect.exceptions), _names(applied))
         if expect.output is not None and verdict.text != expect.output:
             yield Mismatch("output", expect.output, verdict.text)
 
@@ -124,7 +135,7 @@ class _Runner:
         if wanted is None:
             nothing_fired = not fired and test.expect.decision != "allow"
             wanted = tuple(rule.rule_id for rule in rules) if nothing_fired else ()
-        readings = Readings(test.given.output, self._is_json)
+        readings = Readings(test.given.text, _reads_json(test.given, self._is_json))
         inapplicable = {self._id(row.rule): row.why for row in verdict.not_applicable}
         by_id = {rule.rule_id: rule for rule in rules}
         for rule_id in wanted:
@@ -136,7 +147,12 @@ class _Runner:
                     rule_id, _why_not_in_force(self._document, rule_id, context_of(self._document, test.given))
                 )
             else:
-                yield Missed(rule_id, inapplicable.get(rule_id) or why_missed(rule.matcher, readings, self._searches))
+                yield Missed(rule_id, inapplicable.get(rule_id) or self._why(rule, readings))
+
+    def _why(self, rule: ResolvedRule, readings: Readings) -> str:
+        if rule.matcher and not compile_check(rule.matcher, self._searches, True)(readings).fired:
+            return why_missed(rule.matcher, readings, self._searches)
+        return "its condition, approvals or exceptions keep it from firing" if reads_facts(rule) else "it did not fire"
 
     def _result(
         self,
@@ -151,13 +167,30 @@ class _Runner:
             document=self._document.name,
             name=test.name,
             place=test.place,
-            given=test.given.output,
+            given=test.given.text,
             status=status,
             mismatches=mismatches,
             saw=saw,
             missed=missed,
             errors=errors,
         )
+
+
+def _reads_json(given: Given, is_json: bool) -> bool:
+    return is_json if given.target is Target.OUTPUT else given.target is Target.TOOL_CALL
+
+
+def _subject(given: Given, context: CompileContext, rules: Iterable[ResolvedRule], verifier: Verifier) -> Subject:
+    """What a test gives, at noon of its day. Its approvals are of exactly this, for every rule that asks for some."""
+    noon = datetime.combine(context.at, time(12), UTC)
+    subject = Subject(given.text, given.target, given.tool, json.loads(given.facts), at=noon)
+    bindings = [verifier.binding(rule, subject) for rule in rules if rule.approvals] if given.approvals else []
+    approvals = tuple(
+        Approval(a.user, a.role, binding, noon, noon + timedelta(minutes=1), f"{n}/{binding}", a.attributes)
+        for binding in bindings
+        for n, a in enumerate(given.approvals)
+    )
+    return replace(subject, approvals=approvals)
 
 
 def _why_not_in_force(document: Document, rule_id: str, context: CompileContext) -> str:

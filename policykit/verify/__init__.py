@@ -2,14 +2,23 @@
 
 from policykit.verify.finders import CompiledSearches, LeafSearch, Search, Searches
 from policykit.verify.matching import compile_check
+from policykit.verify.resources import NONE, PREVIEW, Resources, Tokeniser, check_resources
+from policykit.verify.subject import Subject, tool_call
 from policykit.verify.verifier import MAX_BYTES, Verifier
 
 __all__ = [
     "MAX_BYTES",
+    "NONE",
+    "PREVIEW",
     "CompiledSearches",
     "LeafSearch",
+    "Resources",
     "Search",
     "Searches",
+    "Subject",
+    "Tokeniser",
     "Verifier",
+    "check_resources",
     "compile_check",
+    "tool_call",
 ]

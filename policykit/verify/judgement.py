@@ -5,17 +5,42 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias, assert_never
 
+from policykit.approvals import Approval
 from policykit.grammar import GrammarViolation
-from policykit.ir.document import Block, Mask, Mode, Replace
+from policykit.ir.document import (
+    Allow,
+    Append,
+    Block,
+    Escalate,
+    Hash,
+    Mask,
+    Mode,
+    Prepend,
+    Redact,
+    Replace,
+    Truncate,
+    WholeTransform,
+)
 from policykit.ir.plan import ResolvedRule
-from policykit.ir.verdict import CheckError, NotApplicable, Violation
+from policykit.ir.verdict import CheckError, Escalation, ExceptionApplied, NotApplicable, Violation
 from policykit.verify.finders import Searches
-from policykit.verify.matching import Check, Finding, Outcome, absence, compile_check, separate_findings
-from policykit.verify.transforms import Wanted, wanted_by
+from policykit.verify.gates import Excused, Fires, Gate, Rests, Setting, Undecided, applies, binding_of, is_about
+from policykit.verify.matching import (
+    Check,
+    Finding,
+    Outcome,
+    absence,
+    compile_check,
+    separate_findings,
+    whole_check,
+)
+from policykit.verify.subject import Subject
+from policykit.verify.transforms import Transforms, Wanted, WantedWhole, wanted_by
 from policykit.verify.units import Readings
 
 GRAMMAR = "grammar"
 INPUT = "input"
+FACTS = "facts"
 GRAMMAR_SEVERITY = "high"
 GRAMMAR_COST = 1.0
 
@@ -25,43 +50,61 @@ CheckGrammar: TypeAlias = Callable[[str], Sequence[GrammarViolation]]
 
 @dataclass(frozen=True, slots=True)
 class RuleCheck:
-    """A rule with its compiled matcher. ``name`` is how verdicts call it; ``order`` is its place in the plan."""
+    """A rule with its compiled matcher. ``name`` is how verdicts call it; ``order`` is its place in the plan;
+    ``admits`` are the allow rules of one that stands for `default: block`."""
 
     rule: ResolvedRule
     name: str
     order: int
     check: Check
+    gate: Gate
+    admits: "tuple[RuleCheck, ...] | None" = None
 
 
 @dataclass(slots=True)
 class Judgement:
-    """What one pass found. ``blockers`` are the enforced blocks that fired; errors of shadow rules do not block."""
+    """What one pass found. ``blockers`` are the enforced blocks that fired; errors of shadow rules do not block.
+    ``used`` are approvals that a rule rests on.
+    ``whole`` are the changes of the whole output that are wanted, also where it is as they want it by now."""
 
     violations: list[Violation] = field(default_factory=list[Violation])
     shadow: list[Violation] = field(default_factory=list[Violation])
     errors: list[CheckError] = field(default_factory=list[CheckError])
     not_applicable: list[NotApplicable] = field(default_factory=list[NotApplicable])
     wanted: list[Wanted] = field(default_factory=list[Wanted])
+    whole: list[WantedWhole] = field(default_factory=list[WantedWhole])
     blockers: list[Block] = field(default_factory=list[Block])
+    escalations: list[tuple[Escalation, Escalate]] = field(default_factory=list[tuple[Escalation, Escalate]])
+    exceptions: list[ExceptionApplied] = field(default_factory=list[ExceptionApplied])
+    used: list[Approval] = field(default_factory=list[Approval])
     fails_closed: bool = False
 
 
-def compile_rules(rules: Sequence[ResolvedRule], searches: Searches, use_prefilter: bool) -> tuple[RuleCheck, ...]:
+def compile_rules(
+    rules: Sequence[ResolvedRule], searches: Searches, use_prefilter: bool, setting: Setting
+) -> tuple[RuleCheck, ...]:
     """All rules, each with the name that verdicts use for it: its id, or `document#id` where the id alone is taken."""
-    counts = Counter([rule.rule_id for rule in rules] + [GRAMMAR, INPUT])
-    return tuple(
-        RuleCheck(
-            rule,
-            rule.rule_id if counts[rule.rule_id] == 1 else rule.name,
-            order,
-            compile_check(rule.matcher, searches, use_prefilter),
-        )
-        for order, rule in enumerate(rules)
-    )
+    counts = Counter([rule.rule_id for rule in rules] + [GRAMMAR, INPUT, FACTS])
+
+    def compiled(order: int, rule: ResolvedRule) -> RuleCheck:
+        name = rule.rule_id if counts[rule.rule_id] == 1 else rule.name
+        make = whole_check if isinstance(rule.action, Allow) else compile_check
+        check = make(rule.matcher, searches, use_prefilter)
+        admits = None if rule.admits is None else tuple(compiled(order, allow) for allow in rule.admits)
+        return RuleCheck(rule, name, order, check, Gate(rule, name, setting), admits)
+
+    return tuple(compiled(order, rule) for order, rule in enumerate(rules))
 
 
-def judge(readings: Readings, checks: Iterable[RuleCheck], grammar: CheckGrammar | None) -> Judgement:
-    """Run the grammar's check and every rule.
+def judge(
+    readings: Readings,
+    subject: Subject,
+    checks: Iterable[RuleCheck],
+    grammar: CheckGrammar | None,
+    transforms: Transforms,
+    setting: Setting,
+) -> Judgement:
+    """Run the grammar's check and every rule that is about such a subject.
 
     No exception is swallowed: one that is no exit (`KeyboardInterrupt`) becomes a :class:`CheckError`.
     """
@@ -70,18 +113,81 @@ def judge(readings: Readings, checks: Iterable[RuleCheck], grammar: CheckGrammar
         _judge_grammar(judgement, readings.text, grammar)
     found: list[tuple[RuleCheck, Violation]] = []
     for check in checks:
+        if not is_about(check.rule, subject.target):
+            continue
         try:
-            outcome = check.check(readings)
+            found += _judge_rule(judgement, check, readings, subject, transforms, setting)
         except Exception as error:
             _failed(judgement, check, f"{type(error).__name__}: {error}")
-            continue
-        if outcome.fired is None:
-            judgement.not_applicable.append(NotApplicable(check.name, outcome.why))
-        elif outcome.fired:
-            found += [(check, violation) for violation in _fire(judgement, check, outcome)]
     for check, violation in sorted(found, key=_appearance):
         (judgement.shadow if is_shadow(check.rule) else judgement.violations).append(violation)
     return judgement
+
+
+def _judge_rule(
+    judgement: Judgement,
+    check: RuleCheck,
+    readings: Readings,
+    subject: Subject,
+    transforms: Transforms,
+    setting: Setting,
+) -> list[tuple[RuleCheck, Violation]]:
+    """One rule: what it finds, and whether anything stands between that and its action."""
+    why_not = applies(check.rule, subject)
+    if why_not:
+        judgement.not_applicable.append(NotApplicable(check.name, why_not))
+        return []
+    found_by_match = _admitted(check, readings, subject) if check.admits is not None else check.check(readings)
+    if found_by_match.fired is None:
+        judgement.not_applicable.append(NotApplicable(check.name, found_by_match.why))
+        return []
+    if not found_by_match.fired:
+        return []
+    passage = check.gate.passage(subject, len(separate_findings(found_by_match.findings)))
+    match passage:
+        case Undecided(why):
+            _failed(judgement, check, why)
+            return []
+        case Rests(used):
+            judgement.used += used
+            return []
+        case Excused(exception):
+            if not is_shadow(check.rule):
+                judgement.exceptions.append(exception)
+            return []
+        case Fires():
+            pass
+        case _:
+            assert_never(passage)
+    outcome = transforms.unmet(check.rule.action, found_by_match, readings)
+    if isinstance(check.rule.action, WholeTransform) and not is_shadow(check.rule):
+        judgement.whole.append(WantedWhole(check.rule, check.rule.action, check.name, check.order))
+    if outcome.fired is None:
+        judgement.not_applicable.append(NotApplicable(check.name, outcome.why))
+    if not outcome.fired:
+        return []
+    return [(check, violation) for violation in _fire(judgement, check, outcome, subject, setting)]
+
+
+def _admitted(check: RuleCheck, readings: Readings, subject: Subject) -> Outcome:
+    """`default: block` fires unless an allow rule admits the subject. One that cannot be decided admits nothing, and
+    is an error only where no other admits it."""
+    undecided: list[str] = []
+    for allow in check.admits or ():
+        if applies(allow.rule, subject) or not allow.check(readings).fired:
+            continue
+        passage = allow.gate.passage(subject, 0)
+        if isinstance(passage, Fires):
+            return Outcome(False)
+        if isinstance(passage, Undecided):
+            undecided.append(f"{allow.name}: {passage.why}")
+    if undecided:
+        raise UndecidedAllow("; ".join(undecided))
+    return Outcome(True)
+
+
+class UndecidedAllow(Exception):
+    """No allow rule admits the subject, and one could not be decided."""
 
 
 def is_shadow(rule: ResolvedRule) -> bool:
@@ -110,21 +216,31 @@ def _failed(judgement: Judgement, check: RuleCheck, message: str) -> None:
     judgement.fails_closed |= not is_shadow(check.rule)
 
 
-def _fire(judgement: Judgement, check: RuleCheck, outcome: Outcome) -> list[Violation]:
-    """The violations of a rule that fired; an enforced one is noted as a block or as wanted transforms."""
+def _fire(
+    judgement: Judgement, check: RuleCheck, outcome: Outcome, subject: Subject, setting: Setting
+) -> list[Violation]:
+    """The violations of a rule that fired; an enforced one is noted as a block, an escalation or wanted transforms."""
     rule = check.rule
     if not is_shadow(rule):
         match rule.action:
             case Block():
                 judgement.blockers.append(rule.action)
-            case Mask() | Replace():
-                judgement.wanted += wanted_by(rule, check.name, check.order, outcome.findings)
+            case Escalate(queue, _, ttl):
+                binding = binding_of(rule, subject, setting)
+                judgement.escalations.append((Escalation(check.name, queue, binding, ttl), rule.action))
+            case Allow():
+                raise AssertionError("an allow rule is part of its document's default")
+            case Mask() | Replace() | Hash():
+                judgement.wanted += wanted_by(rule, rule.action, check.name, check.order, outcome.findings)
                 if not outcome.findings:
                     _failed(judgement, check, "fired on an absence, which has no place to transform")
+            case Redact() | Append() | Prepend() | Truncate():
+                pass  # noted already, since another transform can bring about what it corrects
             case _:
                 assert_never(rule.action)
     located = [_violation(check, finding) for finding in separate_findings(outcome.findings)]
-    return located or [Violation(check.name, None, None, None, absence(rule.matcher), rule.severity, rule.cost)]
+    missing = "no allow rule admits it" if check.admits is not None else absence(rule.matcher)
+    return located or [Violation(check.name, None, None, None, missing, rule.severity, rule.cost)]
 
 
 def _violation(check: RuleCheck, finding: Finding) -> Violation:

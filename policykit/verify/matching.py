@@ -45,10 +45,26 @@ class Outcome:
 Check: TypeAlias = Callable[[Readings], Outcome]
 
 
-def compile_check(matcher: Matcher, searches: Searches, use_prefilter: bool) -> Check:
-    """The matcher as a function of a text's readings. Combinations follow Kleene's strong logic: what does not
-    apply decides nothing, unless the rest decides without it."""
+def whole_check(matcher: Matcher | None, searches: Searches, use_prefilter: bool) -> Check:
+    """Whether some leaf matches the text as a whole, from its first to its last character."""
+    inner = compile_check(matcher, searches, use_prefilter)
+
+    def check(readings: Readings) -> Outcome:
+        outcome = inner(readings)
+        whole = ((0, len(readings.text)),)
+        return Outcome(matcher is None or any(finding.pieces == whole for finding in outcome.findings))
+
+    return check
+
+
+def compile_check(matcher: Matcher | None, searches: Searches, use_prefilter: bool) -> Check:
+    """The matcher as a function of a text's readings; none is true of every text.
+
+    Combinations follow Kleene's strong logic: what does not apply decides nothing, unless the rest decides without it.
+    """
     match matcher:
+        case None:
+            return lambda readings: Outcome(True)
         case Phrases() | Regexes():
             return _leaf(matcher, searches, use_prefilter)
         case AnyOf(items):
@@ -131,8 +147,10 @@ def leaf_names(leaf: Phrases | Regexes) -> tuple[str, ...]:
     return tuple(item.source for item in leaf.regexes)
 
 
-def absence(matcher: Matcher) -> str:
+def absence(matcher: Matcher | None) -> str:
     """Names what is missing where a matcher fired without a finding."""
+    if matcher is None:
+        return "the condition"
     names = [name for leaf in leaves(matcher) for name in leaf_names(leaf)]
     shown = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
     return f"absent: {shown}"

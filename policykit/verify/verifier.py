@@ -1,18 +1,25 @@
 """The verifier: one text in, one verdict out, by the same automata that make the masks."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from policykit.compile.facts import schema_of
+from policykit.conditions import FactsSchema
 from policykit.grammar import GrammarValidator
+from policykit.ir.document import Target
 from policykit.ir.grammar import GrammarSpec
-from policykit.ir.plan import ResolvedRule
+from policykit.ir.plan import CompileContext, ResolvedRule
 from policykit.ir.verdict import CheckError, Decision, TransformApplied, Verdict, Violation
 from policykit.verify.finders import CompiledSearches, Searches
-from policykit.verify.judgement import INPUT, Judgement, compile_rules, judge
-from policykit.verify.transforms import apply_edits, plan_edits
+from policykit.verify.gates import Setting, binding_of
+from policykit.verify.judgement import FACTS, INPUT, Judgement, compile_rules, judge
+from policykit.verify.resources import NONE, Resources
+from policykit.verify.subject import Subject
+from policykit.verify.transforms import TransformFailed, Transforms, apply_edits
 from policykit.verify.units import Readings
 
 MAX_BYTES = 10_000_000
+ANYWHERE = CompileContext()
 
 
 class Verifier:
@@ -31,37 +38,86 @@ class Verifier:
         prefilter: bool = True,
         max_bytes: int = MAX_BYTES,
         searches: Searches | None = None,
+        resources: Resources = NONE,
+        context: CompileContext = ANYWHERE,
     ) -> None:
-        self._rules = compile_rules(rules, searches or CompiledSearches(), prefilter)
+        self._transforms = Transforms(rules, resources)
+        self._setting = Setting(context, digest, resources)
+        self._rules = compile_rules(rules, searches or CompiledSearches(), prefilter, self._setting)
+        self._schemas = _schemas(rules)
         self._grammar = GrammarValidator(grammar) if grammar else None
         self._is_json = bool(grammar and grammar.is_json)
         self._digest = digest
         self._max_bytes = max_bytes
 
-    def verify(self, text: str) -> Verdict:
-        """The verdict on ``text``. Its spans are code point offsets in ``text``.
+    def verify(self, subject: str | Subject) -> Verdict:
+        """The verdict on a text: an output, or what the subject says it is. Spans are code point offsets in it.
 
-        Transforms are applied once; the result is judged again, and blocked if anything still fires.
+        Transforms are applied once; the result is judged again, and blocked if anything still fires. Approvals are
+        used up by a verdict that lets the subject pass because of them, and by no other.
         """
-        judged = self._judge(text)
+        if isinstance(subject, str):
+            subject = Subject(subject)
+        judged = self._judge(subject)
         if judged.fails_closed or judged.blockers:
             return self._verdict(judged, Decision.BLOCK, _message(judged))
-        if not judged.wanted:
-            return self._verdict(judged, Decision.ALLOW, text)
-        edits = plan_edits(text, judged.wanted)
-        changed = apply_edits(text, edits)
-        again = self._judge(changed)
-        if again.fails_closed or again.violations:
-            judged.errors += again.errors
-            judged.violations += _residual(again.violations)
-            return self._verdict(judged, Decision.BLOCK, _message(again))
-        return self._verdict(judged, Decision.TRANSFORM, changed, edits)
+        if judged.escalations:
+            message = next((e.message for _, e in judged.escalations if e.message), "")
+            return self._verdict(judged, Decision.ESCALATE, message)
+        try:
+            edits = self._transforms.plan(subject.text, judged.wanted, judged.whole)
+        except TransformFailed as error:
+            judged.errors.append(CheckError(error.rule, str(error)))
+            return self._verdict(judged, Decision.BLOCK, "")
+        changed = apply_edits(subject.text, edits)
+        if edits:
+            again = self._judge(replace(subject, text=changed, approved=subject.text))
+            if again.fails_closed or again.violations:
+                judged.errors += again.errors
+                judged.violations += _residual(again.violations)
+                return self._verdict(judged, Decision.BLOCK, _message(again))
+        if not self._use(judged, subject):
+            return self._verdict(judged, Decision.BLOCK, "")
+        return self._verdict(judged, Decision.TRANSFORM if edits else Decision.ALLOW, changed, edits)
 
-    def _judge(self, text: str) -> Judgement:
-        refused = unreadable(text, self._max_bytes)
+    def binding(self, rule: ResolvedRule, subject: Subject) -> str:
+        """The digest that approvals for a rule must have to count for this subject."""
+        return binding_of(rule, subject, self._setting)
+
+    def _use(self, judged: Judgement, subject: Subject) -> bool:
+        """Use up the approvals that rules rest on; False if somebody else has used one meanwhile, or if that cannot
+        be written down."""
+        store = self._setting.resources.approvals
+        if not judged.used or store is None:
+            return True
+        try:
+            if store.spend(judged.used, subject.moment):
+                return True
+            why = "an approval was used by another request meanwhile"
+        except Exception as error:
+            why = f"the use of an approval cannot be kept: {type(error).__name__}: {error}"
+        judged.errors.append(CheckError(FACTS, why))
+        return False
+
+    def _judge(self, subject: Subject) -> Judgement:
+        refused = unreadable(subject.text, self._max_bytes)
         if refused:
             return Judgement(errors=[CheckError(INPUT, refused)], fails_closed=True)
-        return judge(Readings(text, self._is_json), self._rules, self._grammar.check if self._grammar else None)
+        problems = self._problems(subject)
+        if problems:
+            return Judgement(errors=[CheckError(FACTS, problem) for problem in problems], fails_closed=True)
+        is_output = subject.target is Target.OUTPUT
+        is_json = self._is_json if is_output else subject.target is Target.TOOL_CALL
+        grammar = self._grammar.check if self._grammar and is_output else None
+        readings = Readings(subject.text, is_json)
+        return judge(readings, subject, self._rules, grammar, self._transforms, self._setting)
+
+    def _problems(self, subject: Subject) -> list[str]:
+        """What makes the subject unusable, the facts schemas of documents with conditions included."""
+        found = subject.problems(self._setting.facts)
+        for schema in self._schemas:
+            found += schema.problems(subject.facts)
+        return found
 
     def _verdict(
         self, judged: Judgement, decision: Decision, text: str, edits: tuple[TransformApplied, ...] = ()
@@ -76,7 +132,16 @@ class Verifier:
             not_applicable=tuple(judged.not_applicable),
             cost=sum(violation.cost for violation in judged.violations),
             digest=self._digest,
+            escalations=tuple(escalation for escalation, _ in judged.escalations),
+            exceptions=tuple(judged.exceptions),
         )
+
+
+def _schemas(rules: Iterable[ResolvedRule]) -> tuple[FactsSchema, ...]:
+    """The facts schemas of all documents whose rules read facts, each once."""
+    named = {rule.facts_schema: rule.document_place or rule.place for rule in rules if rule.when or rule.exceptions}
+    schemas = (schema_of(source, place) for source, place in named.items())
+    return tuple(schema for schema in schemas if schema)
 
 
 def unreadable(text: str, max_bytes: int) -> str | None:

@@ -24,6 +24,12 @@ tests:
 """
 PHRASES = "{phrases: [guaranteed returns]}"
 BLOCK = "{block: {message: no}}"
+RULE = "rules:\n  - id: no-guarantees\n    severity: high"
+FACTS = (
+    "facts: {inline: {type: object, additionalProperties: false, properties: {limits: {type: object, properties: "
+    "{refund: {type: number}}}, user: {type: object, additionalProperties: false, properties: {role: {type: string}, "
+    "id: {type: string}}}}}}\nrules:\n  - id: no-guarantees\n    when: 'CONDITION'"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +83,13 @@ CASES = (
     Case("text for a list", "PK022", "rules: [no-guarantees]", "rules: «no-guarantees»", "[a, b]"),
     Case("list for text", "PK022", "because", "«[because]»", "single value"),
     Case("mapping for a list", "PK022", "[answer]", "«{answer: true}»", "[a, b]"),
-    Case("number for a mapping", "PK022", "{block: {message: no}}", "«12»", "known fields: block, transform"),
+    Case(
+        "number for a mapping",
+        "PK022",
+        "{block: {message: no}}",
+        "«12»",
+        "known fields: block, escalate, transform, allow",
+    ),
     Case("nothing for a mapping", "PK022", "scope: {profiles: [answer]}", "«scope»:", "known fields: profiles"),
     Case("text for a number", "PK022", "cost: 2.0", "cost: «two»", "a number"),
     Case("quoted number", "PK022", "cost: 2.0", 'cost: «"2.0"»', "without quotes"),
@@ -85,7 +97,13 @@ CASES = (
     Case("text for a flag", "PK022", PHRASES, "{phrases: [a], exact: «yes»}", "write `true` or `false`"),
     Case("unknown severity", "PK023", "severity: high", "severity: «hihg»", "did you mean `high`?"),
     Case("unknown version of the language", "PK023", "policykit/v1", "«policykit/v9»", "did you mean `policykit/v1`?"),
-    Case("unknown decision", "PK023", "decision: block", "decision: «deny»", "known values: block, transform, allow"),
+    Case(
+        "unknown decision",
+        "PK023",
+        "decision: block",
+        "decision: «deny»",
+        "block, escalate, transform, allow",
+    ),
     Case("error fails open", "PK023", "rules:\n", "defaults: {onError: «allow»}\nrules:\n", "known values: block"),
     Case("number as text", "PK024", "because", "«12»", 'quote it: "12"'),
     Case("number as phrase", "PK024", PHRASES, "{phrases: [a, «007»]}", 'quote it: "007"'),
@@ -123,15 +141,7 @@ CASES = (
     Case("unknown action", "PK032", BLOCK, "{«blok»: {message: no}}", "did you mean `block`?"),
     Case("unknown transform", "PK032", BLOCK, "{transform: {«maks»: {with: x}}}", "did you mean `mask`?"),
     # the language beyond this version
-    Case("facts", "PK040", "kind: Policy", "kind: Policy\n«facts»: {schema: x.json}", "remove it"),
-    Case("default block", "PK040", "kind: Policy", "kind: Policy\n«default»: block", "remove it"),
     Case("tests in their own file", "PK040", "kind: Policy", "kind: «Tests»", "known values: Policy"),
-    Case("when", "PK040", "severity: high", "«when»: 'user.role == 1'", "remove it"),
-    Case("when instead of match", "PK040", "match: {phrases: [guaranteed returns]}", "«when»: 'a'", "remove it"),
-    Case("require", "PK040", "severity: high", "«require»: {citations: {per: sentence}}", "remove it"),
-    Case("except", "PK040", "severity: high", "«except»: [{id: EX-1}]", "remove it"),
-    Case("tool", "PK040", "severity: high", "«tool»: refund", "remove it"),
-    Case("target", "PK040", "severity: high", "target: «tool_call»", "known values: output"),
     Case("entities", "PK040", PHRASES, "{«entities»: [{type: iban}]}", "remove it"),
     Case("grammar matcher", "PK040", PHRASES, "{«grammar»: x.lark}", "remove it"),
     Case("predicate", "PK040", PHRASES, "{«predicate»: x}", "remove it"),
@@ -142,17 +152,71 @@ CASES = (
     Case("unescape view", "PK040", PHRASES, "{phrases: [a b], views: [«unescape»]}", "raw, compat, unmarked"),
     Case("scalars", "PK040", PHRASES, "{phrases: [a b], within: «json.scalars»}", "json.strings"),
     Case("terminal", "PK040", PHRASES, "{phrases: [a b], within: «terminal(WORD)»}", "json.strings"),
-    Case("escalate", "PK040", BLOCK, "{«escalate»: {queue: q}}", "remove it"),
-    Case("allow", "PK040", BLOCK, "{«allow»: {}}", "remove it"),
-    Case("hash", "PK040", BLOCK, "{transform: {«hash»: {}}}", "remove it"),
-    Case("redact", "PK040", BLOCK, "{transform: {«redact»: {}}}", "remove it"),
-    Case("append", "PK040", BLOCK, "{transform: {«append»: x}}", "remove it"),
-    Case("tokenise", "PK040", BLOCK, "{transform: {«tokenise»: {}}}", "remove it"),
-    Case("reversible", "PK040", BLOCK, "{transform: {mask: {with: x, «reversible»: true}}}", "remove it"),
     Case("variants", "PK040", "  - name: blocks", "  - name: blocks\n    «variants»: {chunking: all}", "remove it"),
-    Case("facts in a test", "PK040", "{output: guaranteed returns}", "{output: a, «facts»: {}}", "remove it"),
-    Case("exceptions in a test", "PK040", "rules: [no-guarantees]}", "«exceptions»: [A]}", "remove it"),
+    Case("citations", "PK040", "severity: high", "require: {«citations»: {per: sentence}}", "remove it"),
+    Case("rego", "PK040", "severity: high", "when: {«rego»: data.x.deny}", "remove it"),
+    Case("tokenise", "PK032", BLOCK, "{transform: {«tokenise»: {}}}", "known actions: mask"),
+    Case("exceptions of a document", "PK040", "kind: Policy", "kind: Policy\n«except»: [{id: EX-1}]", "remove it"),
+    # conditions
+    Case("one equals sign", "PK150", "severity: high", "when: user.role «=» 1", "compare with `==`"),
+    Case("quoted condition", "PK150", "severity: high", "when: 'user.role «=» 1'", "compare with `==`"),
+    Case("half a condition", "PK150", "severity: high", "when: 'a &&«'»", "complete it"),
+    Case("half an and", "PK150", "severity: high", "when: 'a «&» b'", "write `&&`"),
+    Case("reserved word", "PK150", "severity: high", "when: 'a == «for»'", "use another name"),
+    Case("long integer", "PK150", "severity: high", "when: 'a == «9223372036854775808»'", "integers reach to"),
+    Case("unknown escape", "PK150", "severity: high", "when: 'a == \"«\\q»\"'", "a backslash is written"),
+    Case("no function", "PK151", "severity: high", "when: '«timestamp(a)» > b'", "policykit explain PK151"),
+    Case("near a function", "PK151", "severity: high", "when: '«a.startWith(\"x\")»'", "did you mean `startsWith`?"),
+    Case("unknown fact", "PK152", RULE, FACTS.replace("CONDITION", '«usr».id == "a"'), "did you mean `user`?"),
+    Case("unknown field", "PK152", RULE, FACTS.replace("CONDITION", '«user.rol» == "a"'), "did you mean `role`?"),
+    Case("types", "PK153", RULE, FACTS.replace("CONDITION", '«limits.refund > "500"»'), "of one type"),
+    Case("no bool", "PK153", "severity: high", "when: '«1 + 1»'", "compare it with something"),
+    Case("arity", "PK153", "severity: high", "when: '«size(a, b)» > 1'", "counts as its first argument"),
+    Case("pattern", "PK154", "severity: high", "when: 'a.matches(«\"(?=x)\"»)'", "RE2 has no lookaround"),
+    Case("deep condition", "PK155", "severity: high", f"when: '«{'(' * 60}a{')' * 60}»'", "move a part of it"),
+    Case("long condition", "PK155", "severity: high", f"when: '«{'a || ' * 1000}a»'", "move a part of it"),
+    Case(
+        "facts of no type", "PK156", "kind: Policy", "kind: Policy\nfacts: {inline: «{type: string}»}", "described by"
+    ),
+    Case("no facts file", "PK061", "kind: Policy", "kind: Policy\nfacts: {schema: «x.json»}", "beside the policy"),
     # what fields mean together
+    Case("allow alone", "PK062", BLOCK, "{«allow»: {}}", "say `default: block`"),
+    Case("nothing allowed", "PK063", "kind: Policy", "kind: Policy\ndefault: «block»", "add rules"),
+    Case(
+        "duplicate exception",
+        "PK064",
+        "severity: high",
+        "except: [{id: A, approvedBy: a, reason: b, expires: 2027-01-01}, "
+        "{id: «A», approvedBy: a, reason: b, expires: 2027-01-01}]",
+        "rename one of the two",
+    ),
+    Case(
+        "approvals before a transform",
+        "PK065",
+        "match: {phrases: [guaranteed returns]}\n    action: {block: {message: no}}",
+        "match: {phrases: [a]}\n    require: {«approvals»: {role: a}}\n    action: {transform: {append: x}}",
+        "escalate",
+    ),
+    Case("no arguments", "PK066", BLOCK, "{escalate: {queue: q, bindTo: «args»}}", "use `bindTo: text`"),
+    Case("two subjects", "PK067", "{output: guaranteed returns}", "{output: a, «input»: b}", "a test for each"),
+    Case(
+        "allow with an exception",
+        "PK068",
+        BASE[BASE.index("rules:") : BASE.index("tests:")],
+        "default: block\nrules:\n  - id: no-guarantees\n    match: {phrases: [a]}\n    action: {allow: {}}\n"
+        "    «except»: [{id: A, approvedBy: a, reason: b, expires: 2027-01-01}]\n",
+        "narrow it with `when`",
+    ),
+    Case("tool of an output", "PK056", "severity: high", "«tool»: refund", "use it with `target: tool_call`"),
+    Case(
+        "transform without a match",
+        "PK058",
+        "match: {phrases: [guaranteed returns]}\n    action: {block: {message: no}}",
+        "when: 'a'\n    action: {«transform»: {replace: {with: x}}}",
+        "say in `match` what to replace",
+    ),
+    Case("unknown exception in a test", "PK059", "rules: [no-guarantees]}", "exceptions: [«A»]}", "known:"),
+    Case("ttl", "PK026", BLOCK, "{escalate: {queue: q, ttl: «soon»}}", "a number and a unit"),
     Case(
         "duplicate rule id",
         "PK050",

@@ -204,7 +204,8 @@ def test_a_document_without_tests_is_a_warning(tmp_path: Path) -> None:
 
 def test_every_code_has_a_case() -> None:
     shown = {case.code for case in CASES} | {code for code, _ in FILES} | {"PK060"}
-    ours = {code for code in CATALOGUE if code < "PK200"}
+    elsewhere = {code for code in CATALOGUE if code[2:4] in ("08", "19")}  # approvals and vaults are no documents
+    ours = {code for code in CATALOGUE if code < "PK200"} - elsewhere
     assert ours == shown
 
 

@@ -210,7 +210,7 @@ def test_documents_are_tested_apart() -> None:
 def test_a_text_that_cannot_be_judged_is_errored() -> None:
     broken = with_tests('{name: t, given: {output: "x"}, expect: {decision: block}}').documents[0]
     (test,) = broken.tests
-    surrogate = replace(broken, tests=(replace(test, given=replace(test.given, output="\ud800")),))
+    surrogate = replace(broken, tests=(replace(test, given=replace(test.given, text="\ud800")),))
     report = run_tests(policies(surrogate))
     (result,) = report.results
     assert (result.status, report.passed) == (ERRORED, False)

@@ -1,7 +1,9 @@
 """`policykit verify`: judge one text by a plan."""
 
+import json
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
+from typing import cast
 
 from policykit.cli.command import Command, add_format
 from policykit.cli.exits import Exit
@@ -11,7 +13,9 @@ from policykit.cli.streams import Streams
 from policykit.cli.verdict_view import verdict_view
 from policykit.cli.visible import shown
 from policykit.diagnostics import PolicyError
+from policykit.ir.document import Target
 from policykit.ir.verdict import Decision, Verdict
+from policykit.verify import Subject
 
 
 def _configure(parser: ArgumentParser) -> None:
@@ -21,6 +25,14 @@ def _configure(parser: ArgumentParser) -> None:
         metavar="FILE",
         help="the text, UTF-8, without its last line break; `-` is standard input (default)",
     )
+    parser.add_argument("--facts", metavar="JSON", help="facts about the request: a JSON object, or `@FILE` with one")
+    parser.add_argument(
+        "--target",
+        choices=[target.value for target in Target if target is not Target.JSON],
+        default=Target.OUTPUT.value,
+        help="what the text is; a tool_call is the call's arguments as JSON",
+    )
+    parser.add_argument("--tool", metavar="NAME", help="the tool that is called, or that gave the result")
     add_plan_arguments(parser)
     add_format(parser, "json")
 
@@ -55,9 +67,24 @@ def print_text(streams: Streams, text: str) -> None:
     streams.write("\n" + "\n".join(map(shown, lines) if streams.out.is_terminal else lines) + "\n")
 
 
+def _facts(given: str | None) -> dict[str, object]:
+    """The facts. Raises PolicyError (PK506) for what is no JSON object, OSError where there is no such file."""
+    if given is None:
+        return {}
+    source = Path(given[1:]).read_text("utf-8") if given.startswith("@") else given
+    help = 'such as `{"user": {"id": "u7"}}`'
+    try:
+        facts: object = json.loads(source)
+    except (ValueError, RecursionError) as error:
+        raise PolicyError.of("PK506", f"the facts are no JSON: {error}", help=help) from None
+    if not isinstance(facts, dict):
+        raise PolicyError.of("PK506", "the facts are no JSON object", help=help)
+    return cast("dict[str, object]", facts)
+
+
 def exit_of(verdict: Verdict) -> Exit:
-    """A blocked text is a failure; a transformed one is not."""
-    return Exit.FAILED if verdict.decision is Decision.BLOCK else Exit.FINE
+    """A blocked or escalated text is a failure; a transformed one is not."""
+    return Exit.FAILED if verdict.decision in (Decision.BLOCK, Decision.ESCALATE) else Exit.FINE
 
 
 def verdict_data(verdict: Verdict) -> object:
@@ -71,7 +98,7 @@ def _run(args: Namespace, streams: Streams) -> Exit:
     source = _text_name(args)
     plan = plan_from(args)  # before the text: a wrong policy must not wait for standard input
     text, name = _read(source, streams)
-    verdict = plan.verify(text)
+    verdict = plan.verify(Subject(text, Target(args.target), args.tool, _facts(args.facts)))
     if args.format == "json":
         streams.write(to_json(verdict_data(verdict)))
         return exit_of(verdict)
