@@ -9,6 +9,7 @@
 from policykit.constraint import Constraint, Outcome, State, Vocabulary
 from policykit.diagnostics import Diagnostic, InternalError, Place, PolicyError
 from policykit.grammar import load_grammar
+from policykit.ir.document import Target
 from policykit.ir.plan import Enforcement, Level, Liveness, LivenessKind, Residue
 from policykit.ir.verdict import Decision, Verdict, Violation
 from policykit.plan import Plan, compile, load_plan
@@ -36,6 +37,7 @@ __all__ = [
     "Resources",
     "State",
     "Subject",
+    "Target",
     "Verdict",
     "Violation",
     "Vocabulary",

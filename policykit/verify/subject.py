@@ -51,7 +51,10 @@ class Subject:
     approved: str | None = None
 
     def __post_init__(self) -> None:
+        # A target that is only text would be about no rule at all. Raises ValueError for one that there is not.
+        object.__setattr__(self, "target", Target(self.target))
         object.__setattr__(self, "facts", MappingProxyType(dict(self.facts)))
+        object.__setattr__(self, "approvals", tuple(self.approvals))
 
     @property
     def moment(self) -> datetime:

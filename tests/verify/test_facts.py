@@ -335,6 +335,13 @@ def test_rules_judge_only_their_target() -> None:
     assert decision(made.verify(pk.Subject("refund", Target.RETRIEVED))) == ("allow", ())
 
 
+def test_a_target_may_be_written_as_text_and_must_exist() -> None:
+    made = plan(rule("in", **PROMISE, target="input"))
+    assert decision(made.verify(pk.Subject("guaranteed returns", "input"))) == ("block", ("in",))  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="inputs"):
+        pk.Subject("guaranteed returns", "inputs")  # type: ignore[arg-type]
+
+
 def test_rules_on_json_read_the_output_as_json() -> None:
     made = plan(rule(target="json", when='!(json.rating in ["low", "high"]) || json.exposure > 0.25'))
     assert decision(made.verify('{"rating": "low", "exposure": 0.1}')) == ("allow", ())
