@@ -50,11 +50,29 @@ def _ranges(flags: NDArray[np.bool_]) -> Ranges:
 
 _white_space = _at(tables()["white_space"])
 
-is_word: NDArray[np.bool_] = _frozen(_in_categories("L", "M", "N"))
-"""Word characters of phrases by code point, ``[0x110000]``: general categories L, M and N."""
+SCRIPTS_WITHOUT_SPACES = (
+    *("Han", "Hiragana", "Katakana", "Bopomofo", "Yi", "Tangut"),
+    *("Thai", "Lao", "Khmer", "Myanmar", "Tai_Le", "New_Tai_Lue", "Tai_Tham", "Tai_Viet", "Javanese", "Balinese"),
+)
+"""Scripts that set no space between words (UAX 29, section 4): a boundary there would hide most words."""
 
-is_regex_word: NDArray[np.bool_] = _frozen(is_word | _at([ord("_")]))
-r"""Word characters of `\w` and `\b` by code point, ``[0x110000]``: ``is_word`` and `_`; on ASCII, RE2's."""
+_KANA_MARKS = (0x3099, 0x309A, 0x30FC, 0xFF70, 0xFF9E, 0xFF9F)
+"""Voicing and length marks of kana; their script is Common or Inherited."""
+
+
+def _without_spaces() -> NDArray[np.bool_]:
+    wanted = [name in SCRIPTS_WITHOUT_SPACES for name in _SCRIPT_NAMES]
+    return np.array(wanted, np.bool_)[spread("script")] | _at(list(_KANA_MARKS))
+
+
+_letters = _in_categories("L", "M", "N")
+
+is_word: NDArray[np.bool_] = _frozen(_letters & ~_without_spaces())
+"""Word characters of phrases by code point, ``[0x110000]``: general categories L, M and N, but for scripts that set no
+space between words. There a phrase is found wherever it stands, and a Latin word beside such a letter is whole."""
+
+is_regex_word: NDArray[np.bool_] = _frozen(_letters | _at([ord("_")]))
+r"""Word characters of `\w` and `\b` by code point, ``[0x110000]``: categories L, M, N and `_`; on ASCII, RE2's."""
 
 is_separator: NDArray[np.bool_] = _frozen(_white_space | _in_categories("Pd") | _at([ord(c) for c in SEPARATOR_MARKS]))
 """What may stand between the words of a phrase, ``[0x110000]``: White_Space, Pd, `_`, `*`, `~` and the backtick."""

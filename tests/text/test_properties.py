@@ -33,8 +33,27 @@ def members(ranges: tuple[tuple[int, int], ...] | None) -> set[int]:
 def test_word_characters_are_letters_marks_and_numbers():
     assert is_word.shape == is_regex_word.shape == is_separator.shape == (0x110000,)
     for point, category in CATEGORIES.items():
-        assert bool(is_word[point]) == (category[0] in "LMN"), hex(point)
-    assert np.flatnonzero(is_regex_word != is_word).tolist() == [ord("_")]
+        assert bool(is_regex_word[point]) == (category[0] in "LMN" or point == ord("_")), hex(point)
+
+
+SPACELESS = ("CJK UNIFIED", "CJK COMPATIBILITY IDEOGRAPH", "HIRAGANA", "KATAKANA", "HALFWIDTH KATAKANA", "BOPOMOFO",
+             "THAI ", "LAO ", "KHMER ", "MYANMAR ", "YI ", "TANGUT ", "TAI THAM ", "TAI VIET ", "TAI LE ",
+             "NEW TAI LUE ", "JAVANESE ", "BALINESE ")  # fmt: skip
+ALSO_SPACELESS = ("KATAKANA", "HIRAGANA", "KANGXI", "CJK RADICAL", "IDEOGRAPHIC", "HANGZHOU", "VIETNAMESE ALTERNATE",
+                  "ITERATION MARK", "VOICED SOUND MARK", "HENTAIGANA")  # fmt: skip
+
+
+def test_phrases_know_no_words_in_scripts_without_spaces():
+    """Judged by the names of the characters: a script's characters carry its name."""
+    for point in np.flatnonzero(is_regex_word & ~is_word).tolist():
+        name = unicodedata.name(chr(point), "")
+        is_other = point == ord("_") or not name or any(word in name for word in ALSO_SPACELESS)
+        assert name.startswith(SPACELESS) or is_other, (hex(point), name)
+    for char in "元本保証ひらがなカタカナﾊﾝｶｸーสวัสดีລາວខ្មែរမြန်မာ㐂𠀋々":
+        assert not is_word[ord(char)], char
+    for char in "aÄß9Яعבअ한０":
+        assert is_word[ord(char)], char
+    assert not (is_word & ~is_regex_word).any()
 
 
 def test_on_ascii_word_characters_are_those_of_re2():
