@@ -4,11 +4,11 @@ The reader follows it, and the exported JSON Schema is generated from it. What t
 not implement is listed too (``later``), so that it is refused by name.
 """
 
+from policykit.policy.action_table import ACTION_RECORDS
 from policykit.policy.shapes import (
     Choice,
     Data,
     Day,
-    Duration,
     Either,
     Field,
     Flag,
@@ -20,10 +20,10 @@ from policykit.policy.shapes import (
     Text,
     TextKind,
 )
+from policykit.policy.tests_table import TEST_RECORDS
 
 API_VERSION = "policykit/v1"
 MAX_WITHIN = 1_000
-MAX_LENGTH = 1_000_000
 TARGETS = ("output", "input", "tool_call", "tool_result", "retrieved", "json")
 SEVERITIES = ("low", "medium", "high", "critical")
 MODES = ("enforce", "shadow", "off")
@@ -42,7 +42,6 @@ LATER = {
     "variants": "variants of a test",
 }
 
-_TRANSFORMS = ("mask", "replace", "hash", "redact", "truncate", "append", "prepend")
 _SCOPE = (
     Field("profiles", Many(Text(TextKind.GLOB)), "deployment profiles, such as `answer`"),
     Field("tenants", Many(Text(TextKind.GLOB)), "tenants"),
@@ -219,179 +218,7 @@ RECORDS: dict[str, Record] = {
                 Field("within", Integer(0, MAX_WITHIN), "at most so many characters away", required=True),
             ),
         ),
-        Record(
-            "action",
-            "What to do: exactly one of these.",
-            (
-                Field("block", Ref("block"), "the text is not released"),
-                Field("escalate", Ref("escalate"), "a person must decide"),
-                Field("transform", Ref("transform"), "what was found is replaced"),
-                Field("allow", Ref("allow"), "admitted, under `default: block`"),
-            ),
-            any_of=("block", "escalate", "transform", "allow"),
-            alone=("block", "escalate", "transform", "allow"),
-            noun="action",
-        ),
-        Record(
-            "block",
-            "The text is not released.",
-            (
-                Field("message", Text(), "what is shown instead"),
-                Field("code", Text(), "a code for logs"),
-                Field(
-                    "onMatch",
-                    Choice(("avoid", "stop")),
-                    "`avoid` (default): the text cannot be generated; `stop`: generation ends, the message is shown",
-                ),
-            ),
-        ),
-        Record(
-            "escalate",
-            "A person must decide; until then nothing is released.",
-            (
-                Field("queue", Text(TextKind.ID), "where it waits", required=True),
-                Field("bindTo", Choice(("args", "text")), "what an approval covers: these arguments, or text"),
-                Field("ttl", Duration(), "how long an approval is good; 15m if not said"),
-                Field("message", Text(), "what is shown meanwhile"),
-            ),
-        ),
-        Record("allow", "Admitted: `allow: {}`.", ()),
-        Record(
-            "transform",
-            "What was found is replaced, or the output is changed: exactly one of these.",
-            (
-                Field("mask", Ref("mask"), "by a numbered label"),
-                Field("replace", Ref("replace"), "by a fixed text"),
-                Field("hash", Ref("hash"), "by a keyed hash"),
-                Field("redact", Ref("redact"), "JSON fields lose their values"),
-                Field("truncate", Ref("truncate"), "the output is cut to a length"),
-                Field("append", Text(), "a text that must stand at the end of the output"),
-                Field("prepend", Text(), "a text that must stand at the start of the output"),
-            ),
-            any_of=_TRANSFORMS,
-            alone=_TRANSFORMS,
-            noun="action",
-        ),
-        Record(
-            "mask",
-            "Each match is replaced by a label.",
-            (
-                Field("with", Text(TextKind.TEMPLATE), "the label; `{type}` and `{n}` are filled in", required=True),
-                Field("type", Text(TextKind.LABEL), "what `{type}` says; the rule's id in capitals if not said"),
-                Field("reversible", Flag(), "true: a vault keeps the values, and `{n}` is a number of that vault"),
-                Field("vault", Text(TextKind.ID), "the vault's name in the configuration; `session` if not said"),
-            ),
-            needs=(("vault", "reversible"),),
-        ),
-        Record(
-            "replace",
-            "Each match is replaced by a text.",
-            (Field("with", Text(TextKind.ANY), "the text; empty deletes the match", required=True),),
-        ),
-        Record(
-            "hash",
-            "Each match is replaced by its keyed hash: equal values stay equal, and only who has the key can test one.",
-            (
-                Field("key", Text(TextKind.ID), "the key's name in the configuration", required=True),
-                Field("length", Integer(8, 48), "characters of the hash; 16 if not said"),
-                Field("encoding", Choice(("hex", "base32")), "how the hash is written; `hex` if not said"),
-                Field("with", Text(TextKind.HASH_TEMPLATE), "the text around `{hash}`; `h:{hash}` if not said"),
-                Field("type", Text(TextKind.LABEL), "what `{type}` says; the rule's id in capitals if not said"),
-            ),
-        ),
-        Record(
-            "redact",
-            "Fields of a JSON output lose their values.",
-            (
-                Field(
-                    "fields",
-                    Many(Text(TextKind.FIELD), or_one=True),
-                    "paths, such as `customer.ssn`, `items.*.iban`, `**.ssn`, or `/customer/ssn`",
-                    required=True,
-                ),
-                Field("with", Text(TextKind.ANY), "what stands there instead; `[REDACTED]` if not said"),
-                Field("remove", Flag(), "true: the fields are taken out"),
-            ),
-        ),
-        Record(
-            "truncate",
-            "The output is cut to a length, not counting what rules append or prepend.",
-            (
-                Field("characters", Integer(1, MAX_LENGTH), "at most so many characters (code points)"),
-                Field("words", Integer(1, MAX_LENGTH), "at most so many words"),
-                Field("with", Text(TextKind.ANY), "what stands at the cut and counts too; `…` if not said"),
-            ),
-            any_of=("characters", "words"),
-        ),
-        Record(
-            "test",
-            "An example that must come out as said.",
-            (
-                Field("name", Text(), "unique in the document", required=True),
-                Field("given", Ref("given"), "the text and its circumstances", required=True),
-                Field("expect", Ref("expect"), "what must come out", required=True),
-            ),
-            later=("variants",),
-        ),
-        Record(
-            "given",
-            "A text and its circumstances; what is not said is taken from the document's scope.",
-            (
-                Field("output", Text(TextKind.ANY), "what the model wrote"),
-                Field("input", Text(TextKind.ANY), "what a user wrote"),
-                Field("retrieved", Text(TextKind.ANY), "a passage that was retrieved"),
-                Field("tool_call", Ref("tool_call"), "a call that the model wants to make"),
-                Field("tool_result", Ref("tool_result"), "what a tool gave back"),
-                Field("facts", Data(of_mapping=True), "facts about the request"),
-                Field("approvals", Many(Ref("approval")), "approvals of exactly this"),
-                Field("profile", Text(), "the deployment profile"),
-                Field("tenant", Text(), "the tenant"),
-                Field("locale", Text(), "the locale"),
-                Field("jurisdiction", Text(), "the jurisdiction"),
-                Field("at", Day(), "the day"),
-            ),
-            later=("json",),
-            any_of=("output", "input", "retrieved", "tool_call", "tool_result"),
-        ),
-        Record(
-            "tool_call",
-            "A call that the model wants to make.",
-            (
-                Field("name", Text(), "the tool", required=True),
-                Field("args", Data(of_mapping=True), "its arguments", required=True),
-            ),
-        ),
-        Record(
-            "tool_result",
-            "What a tool gave back.",
-            (
-                Field("name", Text(), "the tool", required=True),
-                Field("text", Text(TextKind.ANY), "what it gave back", required=True),
-            ),
-        ),
-        Record(
-            "approval",
-            "Somebody has approved what the test is about.",
-            (
-                Field("user", Text(), "who", required=True),
-                Field("role", Text(), "in which role", required=True),
-                Field("attributes", Data(of_mapping=True), "in what approvers can differ, such as a department"),
-            ),
-        ),
-        Record(
-            "expect",
-            "What must come out; what is not said is not checked.",
-            (
-                Field(
-                    "decision",
-                    Choice(("block", "escalate", "transform", "allow")),
-                    "the decision",
-                    required=True,
-                ),
-                Field("rules", Many(Text(TextKind.ID), at_least=0), "ids of the rules that fire"),
-                Field("output", Text(TextKind.ANY), "the text that may be released"),
-                Field("exceptions", Many(Text(TextKind.LABEL_ID), at_least=0), "ids of the exceptions that apply"),
-            ),
-        ),
+        *ACTION_RECORDS,
+        *TEST_RECORDS,
     )
 }
