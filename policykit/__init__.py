@@ -15,6 +15,7 @@ from policykit.ir.verdict import Decision, Verdict, Violation
 from policykit.plan import Plan, compile, load_plan
 from policykit.plan.grammars import Grammar
 from policykit.policy import load_policies, parse_document
+from policykit.streaming import Stream
 from policykit.verify import Resources, Subject, tool_call
 
 __version__ = "0.1.0"
@@ -36,6 +37,7 @@ __all__ = [
     "Residue",
     "Resources",
     "State",
+    "Stream",
     "Subject",
     "Target",
     "Verdict",

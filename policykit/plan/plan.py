@@ -16,6 +16,7 @@ from policykit.ir.grammar import GrammarSpec, JsonSites
 from policykit.ir.plan import CompileContext, Enforcement, Level, Liveness, Residue
 from policykit.ir.verdict import Verdict
 from policykit.plan.render import render
+from policykit.streaming import MAX_HELD_BYTES, Stream, Streaming
 from policykit.verify import NONE, Resources, Subject, Verifier, check_resources
 
 
@@ -97,6 +98,22 @@ class Plan:
                 raise PolicyError.of("PK314", "a subject brings its own facts", help="give them to the subject")
             return self.verifier.verify(text)
         return self.verifier.verify(Subject(text, facts=facts or {}))
+
+    def stream(
+        self, facts: Mapping[str, object] | Subject | None = None, *, max_held_bytes: int = MAX_HELD_BYTES
+    ) -> Stream:
+        """A text that is judged while it arrives: an output, or what a subject without text says it is.
+
+        More than ``max_held_bytes`` that would have to be held back are a block. Raises PolicyError if the plan has
+        expired.
+        """
+        self.check_date()
+        subject = facts if isinstance(facts, Subject) else Subject("", facts=facts or {})
+        return self._streaming.open(subject, max_held_bytes=max_held_bytes)
+
+    @cached_property
+    def _streaming(self) -> Streaming:
+        return Streaming(self.spec.rules, self.verifier, self.digest)
 
     def constraint(self, vocabulary: Vocabulary) -> Constraint:
         """The masks of this plan for a model's vocabulary. Raises PolicyError if the plan has expired."""
