@@ -7,17 +7,22 @@ from policykit.automata.lazy import FOUND, Automaton, RegexAutomaton, run
 from policykit.automata.nfa import Pattern, Separated
 from policykit.automata.phrases import PhraseAutomaton, build_trie, separate
 from policykit.automata.regex_syntax import parse_regex, unparse
+from policykit.automata.whole import Dfa, NothingLeft, TooLarge, admitting
 
 __all__ = [
     "FOUND",
     "Alphabet",
     "Automaton",
+    "Dfa",
     "Finder",
     "Found",
+    "NothingLeft",
     "Pattern",
     "PhraseAutomaton",
     "RegexAutomaton",
     "Separated",
+    "TooLarge",
+    "admitting",
     "build_trie",
     "common",
     "compile_automata",

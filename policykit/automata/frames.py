@@ -11,6 +11,7 @@ from typing import cast
 from policykit.automata.interned import Interned
 from policykit.automata.lazy import FOUND, Automaton, RegexAutomaton
 from policykit.automata.nfa import Gate
+from policykit.automata.whole import Dfa
 from policykit.text.json_strings import FIRST_MARK, Mark
 
 _OUT = 1
@@ -268,5 +269,7 @@ def is_anchored_at_start(automaton: Automaton) -> bool:
     """Whether an expression of the automaton looks at the start of the text (or of a line)."""
     inner = automaton.inner if isinstance(automaton, InStrings | InJoinedArrays) else automaton
     inner = inner.inner if isinstance(inner, Trimmed) else inner
+    if isinstance(inner, Dfa):
+        return True
     gates = {gate for row in inner.nfa.gated for gate, _ in row} if isinstance(inner, RegexAutomaton) else set[Gate]()
     return bool(gates & {Gate.TEXT_START, Gate.LINE_START})

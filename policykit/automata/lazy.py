@@ -145,6 +145,10 @@ class RegexAutomaton:
     def reference(self, state: int) -> int:
         return self._states.number((0, self._states.key(state)[1])) if state else FOUND
 
+    def is_open(self, state: int) -> bool:
+        """Whether something has begun that is not yet completed; with an anchored pattern nothing else begins."""
+        return bool(state) and bool(self._states.key(state)[0])
+
     def hot(self, state: int) -> None:
         return None
 

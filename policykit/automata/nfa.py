@@ -229,6 +229,20 @@ def build(view: View, pattern: Pattern) -> Nfa:
     return _finish(b, start, final, body_start, body_end)
 
 
+def build_whole(view: View, bodies: "Sequence[Regex | Separated]") -> Nfa:
+    """The automaton that finds a text only as a whole, where it matches one of the bodies from end to end."""
+    b = _Builder(view)
+    start = b.state()
+    opened = b.gate(Gate.TEXT_START, start)
+    closed = b.state()
+    for body in bodies:
+        at = b.state()
+        b.free[opened].append(at)
+        b.free[b.separated(body, at) if isinstance(body, Separated) else b.regex(body, at)].append(closed)
+    final = b.gate(Gate.TEXT_END, closed)
+    return _finish(b, start, final, opened, closed)
+
+
 def _finish(b: _Builder, start: int, final: int, body_start: int, body_end: int) -> Nfa:
     gates = {gate for row in b.gated for gate, _ in row}
     flags = 0

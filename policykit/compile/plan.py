@@ -10,6 +10,7 @@ from policykit.automata import Automaton, PhraseAutomaton, run
 from policykit.automata.frames import InJoinedArrays, InStrings
 from policykit.compile.digest import bundle_digest, plan_digest
 from policykit.compile.escape import (
+    MAX_STATES,
     Escape,
     TooManyStates,
     always_findable,
@@ -143,7 +144,8 @@ def _bounded_states(
     refused: list[Diagnostic] = []
     for spec, automaton in zip(units, automata, strict=True):
         inner = _text_automaton(automaton)
-        states = None if isinstance(inner, PhraseAutomaton) else states_of(inner)
+        is_phrases = isinstance(inner, PhraseAutomaton)
+        states = None if is_phrases else states_of(inner, inner.n_states if spec.admits else MAX_STATES)
         if isinstance(states, TooManyStates):
             rule = _rule(decode, spec.owners[0])
             text = f"rule `{rule.rule_id}` needs more than {states.limit} states: an expression is too large to enforce"
@@ -184,7 +186,8 @@ def _check_absences(
 
 def _witnesses(program: Program, automata: Sequence[Automaton], decode: Sequence[ResolvedRule]) -> list[str]:
     """For every absence that a rule punishes, a text that mends it and that no rule forbids."""
-    forbidding = [(spec, _text_automaton(a)) for spec, a in zip(program.units, automata, strict=True) if spec.forbids]
+    units = zip(program.units, automata, strict=True)
+    forbidding = [(spec, _text_automaton(a)) for spec, a in units if spec.forbids and not spec.admits]
     out: list[str] = []
     for requirement in program.requirements:
         for literal in (x for x in literals(requirement.formula) if not x.positive):
@@ -272,6 +275,8 @@ def _liveness(
 ) -> tuple[Liveness, str | None]:
     if not program.units:
         return Liveness(LivenessKind.ESCAPE, "no rule is in the mask; the grammar engine never traps by itself"), None
+    if any(spec.admits for spec in program.units) and grammar is None:
+        return _admitted_liveness(program), None
     escape = _escape(program, automata, states, witnesses)
     missing = [x for r in program.requirements for x in literals(r.formula) if not x.positive]
     mends = all(
@@ -292,6 +297,15 @@ def _liveness(
     return _bounded("rules on the whole text over this kind of grammar are not analysed", escape), None
 
 
+def _admitted_liveness(program: Program) -> Liveness:
+    """The last of the admitting automata was trimmed together with everything else that reads the same view."""
+    read = {(spec.view, spec.within) for spec in program.units}
+    if len(read) == 1 and not program.requirements:
+        return Liveness(LivenessKind.ADMITTED, "allow rules and blocks were trimmed together to what leads to an end")
+    why = "allow rules stand beside rules on other views, on JSON strings or on what must be there"
+    return Liveness(LivenessKind.BOUNDED, why, 0)
+
+
 def _escape(
     program: Program,
     automata: Sequence[Automaton],
@@ -302,7 +316,7 @@ def _escape(
     formula) must not be found by it either."""
     leaves = [literal for r in program.requirements for literal in literals(r.formula)]
     punished = {unit for literal in leaves if literal.positive for unit in literal.units}
-    held = [i for i, spec in enumerate(program.units) if spec.forbids or i in punished]
+    held = [i for i, spec in enumerate(program.units) if (spec.forbids and not spec.admits) or i in punished]
     escape = best_escape([(_text_automaton(automata[i]), states[i]) for i in held], witnesses)
     return Escape(escape.text, tuple(held[i] for i in escape.fragile))
 

@@ -8,10 +8,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, assert_never
 
-from policykit.automata import Automaton, PhraseAutomaton, RegexAutomaton, build_trie, compile_automata, separate
+from policykit.automata import (
+    Automaton,
+    NothingLeft,
+    PhraseAutomaton,
+    RegexAutomaton,
+    TooLarge,
+    admitting,
+    build_trie,
+    compile_automata,
+    patterns_of,
+    separate,
+)
 from policykit.automata.frames import InJoinedArrays, InStrings, Trimmed
 from policykit.automata.phrases import PhraseTrie
-from policykit.diagnostics import Place
+from policykit.compile.resolve import leaves
+from policykit.diagnostics import Diagnostic, Place, PolicyError
 from policykit.ir.document import AllOf, AnyOf, Join, Matcher, Not, Phrase, Phrases, Regexes, Within
 from policykit.ir.plan import ResolvedRule
 from policykit.text import view
@@ -43,7 +55,7 @@ class UnitSpec:
     """An automaton to bind: how to make a fresh one, which text it reads, and whom a find belongs to.
 
     ``owners[i]`` is the rule of the i-th pattern and ``places[i]`` where that stands. ``forbids`` is False for the
-    leaves of formulas.
+    leaves of formulas. With ``admits`` the automaton forbids what is not the beginning of an admitted text.
     """
 
     make: Callable[[], Automaton]
@@ -53,6 +65,7 @@ class UnitSpec:
     owners: tuple[str, ...]
     places: tuple[Place, ...]
     forbids: bool
+    admits: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +118,12 @@ class _Lowering:
         self.phrases: dict[tuple[str, Within, bool, bool], list[tuple[Phrase, str]]] = {}
         self.units: list[UnitSpec] = []
         self.requirements: list[Requirement] = []
+        self.allowing: list[ResolvedRule] = []
 
     def rule(self, rule: ResolvedRule) -> None:
+        if rule.admits is not None:
+            self.allowing.append(rule)
+            return
         assert rule.matcher is not None, "what a mask enforces has a matcher"
         for part in alternatives(negated(rule.matcher)):
             if isinstance(part, Phrases | Regexes):
@@ -154,12 +171,34 @@ class _Lowering:
             case _:
                 assert_never(matcher)
 
+    def admit(self, rule: ResolvedRule) -> UnitSpec:
+        """What the allow rules of one document leave over, less what the units before it on the same view forbid."""
+        allowed = [leaf for allow in rule.admits or () for leaf in leaves(allow.matcher)]
+        on = view(allowed[0].reading.views[0])
+        bodies = [pattern.body for leaf in allowed for pattern in patterns_of(leaf, on)]
+        beside = [u for u in self.units if u.forbids and u.view == on.name and u.within == Within.TEXT]
+        found = admitting(on, bodies, [unit.make() for unit in beside])
+        if isinstance(found, TooLarge):
+            text = (
+                f"the allow rules of `{rule.document}` need more than {found.limit} states beside the rules that block"
+            )
+            raise PolicyError.of("PK303", text, rule.place, help="split the document, or shorten bounded repetitions")
+        if isinstance(found, NothingLeft):
+            blockers = tuple((place, "this one forbids it") for unit in beside for place in unit.places[:1])
+            text = f"no text that the allow rules of `{rule.document}` admit can be written"
+            raise PolicyError(
+                [Diagnostic("PK307", text, rule.place, "change the allow rules or those that block", related=blockers)]
+            )
+        return UnitSpec(lambda: found, on.name, Within.TEXT, False, (rule.name,), (rule.place,), True, True)
+
     def finish(self) -> Program:
         for (name, within, joined, exact), entries in self.phrases.items():
             separated = [separate(view(name), phrase.text, exact) for phrase, _ in entries]
             make = _phrase_maker(build_trie(view(name), separated), within, joined)
             owners, places = tuple(o for _, o in entries), tuple(p.place for p, _ in entries)
             self.units.append(UnitSpec(make, name, within, joined, owners, places, True))
+        for rule in self.allowing:
+            self.units.append(self.admit(rule))
         return Program(tuple(self.units), tuple(self.requirements))
 
 
@@ -188,7 +227,10 @@ def literals(formula: Formula) -> tuple[Literal, ...]:
 
 
 def lower(rules: Sequence[ResolvedRule]) -> Program:
-    """The program of the rules that the mask enforces. Their `auto` readings are resolved."""
+    """The program of the rules that the mask enforces. Their `auto` readings are resolved.
+
+    Raises PolicyError: allow rules that leave nothing (PK307) or are too large (PK303).
+    """
     lowering = _Lowering()
     for rule in rules:
         lowering.rule(rule)

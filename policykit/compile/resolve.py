@@ -105,11 +105,13 @@ def _document(document: Document, context: CompileContext, json_output: bool) ->
             if isinstance(rule.action, Allow) and rule.mode != Mode.OFF:
                 named.setdefault(rule.target, []).append(rule.mode)
         allows = [rule for rule in rules if isinstance(rule.action, Allow)]
-        out += [_default(document, target, modes, allows) for target, modes in named.items()]
+        out += [_default(document, target, modes, allows, json_output) for target, modes in named.items()]
     return out
 
 
-def _default(document: Document, target: Target, modes: Sequence[Mode], allows: Sequence[ResolvedRule]) -> ResolvedRule:
+def _default(
+    document: Document, target: Target, modes: Sequence[Mode], allows: Sequence[ResolvedRule], json_output: bool
+) -> ResolvedRule:
     """Enforced where one of the target's allow rules is, wherever that one applies; rules in shadow admit nothing
     then. Where all of them are in shadow, so is this."""
     mode = Mode.ENFORCE if Mode.ENFORCE in modes else Mode.SHADOW
@@ -121,7 +123,7 @@ def _default(document: Document, target: Target, modes: Sequence[Mode], allows: 
         severity=DEFAULT_SEVERITY,
         cost=DEFAULT_COST,
         mode=mode,
-        level=Level.OBSERVE if mode is Mode.SHADOW else Level.OUTPUT,
+        level=Level.OBSERVE if mode is Mode.SHADOW else level_of_default(target, admits, json_output),
         matcher=None,
         action=Block(None, None, OnMatch.AVOID),
         place=document.place,
@@ -188,6 +190,15 @@ def level_of(rule: ResolvedRule, json_output: bool) -> Level:
         return Level.OUTPUT if has_absence(matcher) else Level.STREAM
     reads_json = any(leaf.reading.within == Within.JSON_STRINGS for leaf in leaves(matcher))
     return Level.OUTPUT if reads_json and not json_output else Level.DECODE
+
+
+def level_of_default(target: Target, admits: Sequence[ResolvedRule], json_output: bool) -> Level:
+    """The mask, where it admits whole texts that are described on one view and by nothing but text."""
+    read = [leaf.reading for allow in admits for leaf in leaves(allow.matcher)]
+    by_text = all(allow.matcher is not None and not reads_facts(allow) for allow in admits)
+    on_one_view = len({reading.views for reading in read}) == 1 and len(read[0].views) == 1
+    is_whole = target is Target.OUTPUT and not json_output and all(r.within == Within.TEXT for r in read)
+    return Level.DECODE if read and by_text and on_one_view and is_whole else Level.OUTPUT
 
 
 def _read(matcher: Matcher, within: Within) -> Matcher:

@@ -13,6 +13,8 @@ def rule_row(rule: ResolvedRule) -> Enforcement:
     text = "+".join(dict.fromkeys(reading.within.value for reading in readings))
     match rule.level:
         case Level.DECODE:
+            if rule.admits is not None:
+                return Enforcement("rule", rule.name, rule.level, _admitting(rule.admits), rule.place)
             absent = " (end of text waits for what is required)" if _misses(rule) else ""
             why = f"mask: regular on views {views} of {text}{absent}"
         case Level.STREAM:
@@ -26,6 +28,11 @@ def rule_row(rule: ResolvedRule) -> Enforcement:
         case _:
             assert_never(rule.level)
     return Enforcement("rule", rule.name, rule.level, why, rule.place)
+
+
+def _admitting(admits: tuple[ResolvedRule, ...]) -> str:
+    views = "+".join(dict.fromkeys(v for rule in admits for leaf in leaves(rule.matcher) for v in leaf.reading.views))
+    return f"mask: the whole text is what one of {len(admits)} allow rule(s) admits, on view {views}"
 
 
 def _misses(rule: ResolvedRule) -> bool:

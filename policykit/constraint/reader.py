@@ -114,8 +114,8 @@ class Reader:
         for i, unit in enumerate(joint.epoch.units):
             scope = self.scope_of[i]
             is_json = isinstance(self.lexers[scope], JsonLexer)
-            if is_json and not in_grammar:
-                continue
+            if (is_json or self.program.units[i].admits) and not in_grammar:
+                continue  # the prefix is no part of what the grammar or an allow rule describes
             read = (_LENIENT if is_json else self.lexers[scope]).read(joint.modes[scope], text)
             assert read is not None, "lenient lexers read everything"
             modes[scope] = read[0]

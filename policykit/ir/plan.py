@@ -83,6 +83,7 @@ class LivenessKind(StrEnum):
     ESCAPE = "proved: escape"  # free text: one continuation frees every rule from every state
     RESETS = "proved: resets"  # rules reset at terminal boundaries, every terminal stays productive
     PRODUCT = "proved: product"  # grammar x automaton, trimmed to productive items
+    ADMITTED = "proved: admitted"  # allow rules and blocks together, trimmed to what leads to an end
     BOUNDED = "bounded"  # searched at run time, n bytes ahead
 
 

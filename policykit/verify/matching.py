@@ -15,13 +15,15 @@ from policykit.verify.units import Readings, SeenUnit, Span
 @dataclass(frozen=True, slots=True)
 class Finding:
     """A match. ``pieces`` are its spans in the original text, one per JSON string that it runs through; ``content``
-    is the matched text as read (escapes decoded), ``in_json`` whether it was read inside JSON strings."""
+    is the matched text as read (escapes decoded), ``in_json`` whether it was read inside JSON strings,
+    ``is_whole`` whether it is all that the view shows of the text."""
 
     pieces: tuple[Span, ...]
     content: str
     view: str
     matched: str
     in_json: bool
+    is_whole: bool = False
 
     @property
     def start(self) -> int:
@@ -46,13 +48,12 @@ Check: TypeAlias = Callable[[Readings], Outcome]
 
 
 def whole_check(matcher: Matcher | None, searches: Searches, use_prefilter: bool) -> Check:
-    """Whether some leaf matches the text as a whole, from its first to its last character."""
+    """Whether some leaf matches the text as a whole, from the first to the last character that its view shows."""
     inner = compile_check(matcher, searches, use_prefilter)
 
     def check(readings: Readings) -> Outcome:
         outcome = inner(readings)
-        whole = ((0, len(readings.text)),)
-        return Outcome(matcher is None or any(finding.pieces == whole for finding in outcome.findings))
+        return Outcome(matcher is None or any(finding.is_whole for finding in outcome.findings))
 
     return check
 
@@ -137,7 +138,8 @@ def _findings(
 
 def _finding(seen: SeenUnit, found: Found, on: View, names: Sequence[str], in_json: bool) -> Finding:
     i, j = seen.in_unit(found.start, found.end)
-    return Finding(seen.unit.pieces(i, j), seen.unit.text[i:j], on.name, names[found.index], in_json)
+    is_whole = not in_json and found.start == 0 and found.end == len(seen.text)
+    return Finding(seen.unit.pieces(i, j), seen.unit.text[i:j], on.name, names[found.index], in_json, is_whole)
 
 
 def leaf_names(leaf: Phrases | Regexes) -> tuple[str, ...]:
