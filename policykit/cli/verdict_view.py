@@ -9,7 +9,7 @@ from rich.text import Text
 from policykit.cli.render import counted, snippet
 from policykit.cli.visible import shown
 from policykit.diagnostics import Place
-from policykit.ir.verdict import CheckError, Decision, TransformApplied, Verdict, Violation
+from policykit.ir.verdict import CheckError, Decision, DecisionMade, TransformApplied, Verdict, Violation
 
 DECISION_STYLE: dict[Decision, str] = {
     Decision.BLOCK: "bold red",
@@ -81,6 +81,13 @@ def _error(error: CheckError) -> Text:
     return Text.assemble(("error: ", "bold red"), shown(f"{error.rule}: {error.message}") + "\n")
 
 
+def _decided(made: DecisionMade) -> Text:
+    asker = f"{made.rule}: exception {made.exception}" if made.exception else made.rule
+    said = made.problem if made.value is None else "true" if made.value else "false"
+    known_as = f" (decision {made.decision_id})" if made.decision_id else ""
+    return Text(shown(f"{asker}: OPA on {made.reference}: {said}{known_as}") + "\n")
+
+
 def _changes(transforms: Iterable[TransformApplied], text: str) -> Iterable[Text]:
     for change in transforms:
         before, after = shown(text[change.start : change.end]), shown(change.replacement)
@@ -101,6 +108,7 @@ def verdict_view(verdict: Verdict, text: str, file: str, width: int) -> Group:
         Text(f"{e.rule}: exception {e.exception} applied, approved by {shown(e.approved_by)}\n")
         for e in verdict.exceptions
     ]
+    parts += [_decided(made) for made in verdict.decisions]
     parts.append(headline(verdict))
     if verdict.not_applicable:
         names = ", ".join(row.rule for row in verdict.not_applicable)

@@ -5,6 +5,7 @@ from functools import lru_cache
 
 from policykit.conditions import Condition, FactsSchema, compile_condition, parse_condition
 from policykit.diagnostics import Place
+from policykit.ir.document import Condition as DocumentCondition
 from policykit.ir.document import Expression
 from policykit.ir.plan import CompileContext
 
@@ -27,10 +28,12 @@ def context_facts(context: CompileContext) -> dict[str, object]:
     return {name: value for name in CONTEXT if (value := getattr(context, name)) is not None}
 
 
-def decide(when: Expression | None, schema: FactsSchema | None, context: CompileContext) -> bool | None:
+def decide(when: DocumentCondition | None, schema: FactsSchema | None, context: CompileContext) -> bool | None:
     """Whether a condition holds in the context; None where that depends on the request."""
     if when is None:
         return True
+    if not isinstance(when, Expression):
+        return None
     condition = checked(when, schema)
     known = context_facts(context)
     if not condition.reads <= known.keys():

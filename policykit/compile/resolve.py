@@ -24,6 +24,7 @@ from policykit.ir.document import (
     Phrases,
     PolicySet,
     Regexes,
+    Rego,
     Rule,
     Scope,
     Target,
@@ -175,14 +176,25 @@ def reads_facts(rule: ResolvedRule) -> bool:
     return bool(rule.when or rule.exceptions or rule.approvals)
 
 
+def asked_of_opa(rule: ResolvedRule) -> tuple[str, ...]:
+    """The references that an Open Policy Agent is asked for, each once: by the rule, its exceptions, and the allow
+    rules that it stands for."""
+    conditions = [rule.when, *(exception.when for exception in rule.exceptions)]
+    own = [condition.reference for condition in conditions if isinstance(condition, Rego)]
+    return tuple(dict.fromkeys(own + [name for allow in rule.admits or () for name in asked_of_opa(allow)]))
+
+
 def level_of(rule: ResolvedRule, json_output: bool) -> Level:
     """Where a rule is enforced: a block that is to be avoided in the mask, what must be shown or replaced while text
     is released, what depends on text that comes later (an absence, a second find) when the output is complete. A mask
-    knows no facts, so a rule that reads them is enforced by the verifier."""
+    knows no facts, so a rule that reads them is enforced by the verifier; one that another service decides waits until
+    there is all to decide about."""
     if rule.mode == Mode.SHADOW:
         return Level.OBSERVE
     matcher = rule.matcher
     if rule.target is not Target.OUTPUT or matcher is None or isinstance(rule.action, WholeTransform):
+        return Level.OUTPUT
+    if asked_of_opa(rule):
         return Level.OUTPUT
     if not isinstance(rule.action, Block):
         return Level.OUTPUT if combines(matcher) else Level.STREAM

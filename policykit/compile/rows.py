@@ -2,8 +2,8 @@
 
 from typing import assert_never
 
-from policykit.compile.resolve import combines, has_absence, leaves
-from policykit.ir.document import Block, Escalate, Target, WholeTransform
+from policykit.compile.resolve import asked_of_opa, combines, has_absence, leaves
+from policykit.ir.document import Block, Escalate, Expression, Target, WholeTransform
 from policykit.ir.plan import Enforcement, Level, ResolvedRule
 
 
@@ -57,7 +57,8 @@ def _what(rule: ResolvedRule) -> str:
 def _needs(rule: ResolvedRule) -> str:
     """What of the request the rule depends on; a mask knows none of it."""
     needs = [
-        *(["a condition"] if rule.when else []),
+        *(["a condition"] if isinstance(rule.when, Expression) else []),
+        *([f"OPA ({', '.join(asked)}), which the digest does not cover"] if (asked := asked_of_opa(rule)) else []),
         *(["approvals"] if rule.approvals else []),
         *([f"{len(rule.exceptions)} exception(s)"] if rule.exceptions else []),
     ]
@@ -71,6 +72,8 @@ def _why_late(rule: ResolvedRule) -> str:
         return f"judges {rule.target.value}"
     if rule.matcher is None:
         return "reads facts, no text"
+    if asked_of_opa(rule) and not isinstance(rule.action, WholeTransform):
+        return "what it finds is decided elsewhere"
     if isinstance(rule.action, WholeTransform):
         return f"{type(rule.action).__name__.lower()} changes the output as a whole"
     if _misses(rule):

@@ -257,6 +257,19 @@ class Expression:
 
 
 @dataclass(frozen=True, slots=True)
+class Rego:
+    """A decision of an Open Policy Agent, by its reference, such as `data.refunds.allow`; with ``with_text`` the agent
+    is sent the text too."""
+
+    reference: str
+    with_text: bool
+    place: Place
+
+
+Condition: TypeAlias = Expression | Rego
+
+
+@dataclass(frozen=True, slots=True)
 class Approvals:
     """Demands that ``count`` people approve, who hold ``role`` and differ in ``distinct_by``; not the requester
     where ``not_requester``."""
@@ -273,7 +286,7 @@ class RuleException:
     """Where the rule does not hold: while ``when`` is true (always if None), until the start of ``expires``."""
 
     id: str
-    when: Expression | None
+    when: Condition | None
     approved_by: str
     reason: str
     expires: date | None
@@ -296,7 +309,7 @@ class Rule:
     place: Place
     target: Target = Target.OUTPUT
     tools: tuple[str, ...] = ()
-    when: Expression | None = None
+    when: Condition | None = None
     approvals: Approvals | None = None
     exceptions: tuple[RuleException, ...] = ()
 
@@ -310,13 +323,15 @@ class GivenApproval:
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What is judged and its circumstances. ``facts`` is a JSON object as text."""
+    """What is judged and its circumstances. ``facts`` is a JSON object as text; ``decisions`` is what an Open Policy
+    Agent would say, by reference."""
 
     text: str
     target: Target = Target.OUTPUT
     tool: str | None = None
     facts: str = "{}"
     approvals: tuple[GivenApproval, ...] = ()
+    decisions: tuple[tuple[str, bool], ...] = ()
     profile: str | None = None
     tenant: str | None = None
     locale: str | None = None

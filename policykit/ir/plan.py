@@ -5,7 +5,7 @@ from datetime import date
 from enum import StrEnum
 
 from policykit.diagnostics import Place
-from policykit.ir.document import Action, Approvals, Expression, Matcher, Mode, RuleException, Target
+from policykit.ir.document import Action, Approvals, Condition, Matcher, Mode, RuleException, Target
 
 
 class Level(StrEnum):
@@ -69,7 +69,7 @@ class ResolvedRule:
     place: Place
     target: Target = Target.OUTPUT
     tools: tuple[str, ...] = ()
-    when: Expression | None = None
+    when: Condition | None = None
     approvals: Approvals | None = None
     exceptions: tuple[RuleException, ...] = ()
     facts_schema: str | None = None

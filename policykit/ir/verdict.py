@@ -58,6 +58,19 @@ class ExceptionApplied:
 
 
 @dataclass(frozen=True, slots=True)
+class DecisionMade:
+    """What an Open Policy Agent said, for a rule or for one of its exceptions. ``value`` is None where there was no
+    decision, and ``problem`` says why; ``decision_id`` is the agent's own, where it gave one."""
+
+    rule: str
+    exception: str | None
+    reference: str
+    value: bool | None
+    decision_id: str | None
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class CheckError:
     """A check that should have run and could not. It is never a pass."""
 
@@ -87,6 +100,7 @@ class Verdict:
     digest: str
     escalations: tuple[Escalation, ...] = ()
     exceptions: tuple[ExceptionApplied, ...] = ()
+    decisions: tuple[DecisionMade, ...] = ()
 
     @property
     def rules(self) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from policykit.automata.regex_normal import matches_empty, matches_nothing
 from policykit.diagnostics import Diagnostic, Place, did_you_mean
 from policykit.ir.regex import MAX_CODE_POINT, Ranges
 from policykit.policy.checked import Entries, Leaf, RegexLeaf
+from policykit.policy.decisions import check_decisions
 from policykit.policy.rules import DEFAULT_RULE, check_rules, exception_ids
 from policykit.policy.table import VIEWS
 from policykit.policy.transforms import check_transform, is_on_spans
@@ -40,6 +41,7 @@ def check(document: Entries, diagnostics: list[Diagnostic]) -> None:
             _check_match(match, diagnostics)
         _check_transform(rule, match, diagnostics)
     _check_expectations(rules, tests, diagnostics)
+    check_decisions(rules, tests, diagnostics)
 
 
 def _unique(code: str, what: str, leaves: Iterable[Leaf | None], diagnostics: list[Diagnostic]) -> None:

@@ -10,6 +10,7 @@ from policykit.ir.document import (
     AnyOf,
     Approvals,
     Block,
+    Condition,
     Context,
     Document,
     Effective,
@@ -28,6 +29,7 @@ from policykit.ir.document import (
     Reading,
     Regexes,
     RegexSource,
+    Rego,
     Rule,
     RuleException,
     Scope,
@@ -138,7 +140,10 @@ def _fires_on(rule: Entries) -> Matcher | None:
     return AllOf((found, missing)) if found else missing
 
 
-def _when(holder: Entries) -> Expression | None:
+def _when(holder: Entries) -> Condition | None:
+    decided = holder.entries("when")
+    if decided:
+        return Rego(_need(decided.text("rego")), decided.flag("text"), _place(decided, "rego"))
     condition = holder.leaf("when")
     return Expression(str(condition.value), condition.place) if condition else None
 
@@ -242,6 +247,11 @@ def _attributes(item: Entries) -> tuple[tuple[str, str], ...]:
     return tuple((name, str(value)) for name, value in said.items()) if isinstance(said, dict) else ()
 
 
+def _decisions(given: Entries) -> tuple[tuple[str, bool], ...]:
+    said = given.data("decisions")
+    return tuple((name, value is True) for name, value in said.items()) if isinstance(said, dict) else ()
+
+
 def seconds(duration: str) -> int:
     """A duration such as 15m in seconds."""
     return int(duration[:-1]) * _SECONDS[duration[-1]]
@@ -258,6 +268,7 @@ def _test(test: Entries) -> TestCase:
                 GivenApproval(_need(item.text("user")), _need(item.text("role")), _attributes(item))
                 for item in given.records("approvals")
             ),
+            decisions=_decisions(given),
             profile=given.text("profile"),
             tenant=given.text("tenant"),
             locale=given.text("locale"),

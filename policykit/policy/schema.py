@@ -20,7 +20,7 @@ from policykit.policy.shapes import (
     TextKind,
 )
 from policykit.policy.table import RECORDS
-from policykit.policy.texts import DATE, DURATION, GLOB, PATTERNS
+from policykit.policy.texts import DATE, DURATION, GLOB, PATTERNS, REGO
 
 
 def document_schema() -> dict[str, Json]:
@@ -94,6 +94,8 @@ def _text(kind: TextKind) -> Json:
             return {"type": "string", "pattern": "\\S"}
         case TextKind.PHRASE | TextKind.REGEX | TextKind.CONDITION | TextKind.PATH:
             return {"type": "string", "minLength": 1}
+        case TextKind.REGO:
+            return {"type": "string", "pattern": f"^{REGO.pattern}$"}
         case TextKind.GLOB:
             return {"type": "string", "pattern": f"^{GLOB.pattern}$"}
         case TextKind.VERSION:  # an unquoted 1.10 is a number to an editor and the text 1.10 to the loader

@@ -21,6 +21,7 @@ class TextKind(StrEnum):
     LABEL_ID = "exception id"
     CONDITION = "condition"
     PATH = "path"
+    REGO = "rego reference"
     HASH_TEMPLATE = "hash template"
     FIELD = "field"
 

@@ -31,7 +31,6 @@ VIEWS = ("raw", "compat", "unmarked")
 
 LATER = {
     "citations": "demanding sources",
-    "rego": "a condition that an Open Policy Agent decides",
     "exceptions": "exceptions",
     "entities": "entities with checksums",
     "grammar": "a grammar as matcher",
@@ -141,7 +140,14 @@ RECORDS: dict[str, Record] = {
             ),
             any_of=("match", "when", "require"),
         ),
-        Record("decided", "A condition that another engine decides.", (), later=("rego",)),
+        Record(
+            "decided",
+            "A condition that an Open Policy Agent decides. It is sent the facts.",
+            (
+                Field("rego", Text(TextKind.REGO), "the rule's full name, such as `data.refunds.allow`", required=True),
+                Field("text", Flag(), "true: the text is sent too"),
+            ),
+        ),
         Record(
             "require",
             "What must be there.",

@@ -24,6 +24,7 @@ TEST_RECORDS: tuple[Record, ...] = (
             Field("tool_result", Ref("tool_result"), "what a tool gave back"),
             Field("facts", Data(of_mapping=True), "facts about the request"),
             Field("approvals", Many(Ref("approval")), "approvals of exactly this"),
+            Field("decisions", Data(of_mapping=True), "what OPA would say: true or false, by the rule's full name"),
             Field("profile", Text(), "the deployment profile"),
             Field("tenant", Text(), "the tenant"),
             Field("locale", Text(), "the locale"),

@@ -24,6 +24,7 @@ VERSION = re.compile(
 )
 # Names joined by dots, `*` for any one name, `**` for any number of them; or a JSON pointer (RFC 6901, section 3).
 FIELD = re.compile(r"(/([^~/]|~[01])*)+|(\*\*\.)?([^./*\s]+|\*)(\.(\*\*\.)?([^./*\s]+|\*))*")
+REGO = re.compile(r"data(\.[A-Za-z_][A-Za-z0-9_]*)+")
 GLOB = re.compile(r"[^?\[\]{}!\\\s]+")
 DURATION = re.compile("[1-9][0-9]{0,5}[smhd]")
 DATE = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -64,6 +65,8 @@ def _complaint(text: str, kind: TextKind, name: str) -> tuple[str, str, str] | N
             pattern, help = PATTERNS[kind]
             fits = len(text) <= MAX_NAME and pattern.fullmatch(text)
             return None if fits else ("PK025", f"`{text[:MAX_NAME]}` is not a valid {name}", f"use {help}")
+        case TextKind.REGO:
+            return _rego(text)
         case TextKind.GLOB:
             help = "use letters, digits, marks and `*`, which stands for any text"
             return None if GLOB.fullmatch(text) else ("PK055", f"`{text}` is no glob", help)
@@ -83,6 +86,15 @@ def _phrase(text: str) -> tuple[str, str, str] | None:
     if all(is_separator[ord(char)] for char in text):
         return "PK054", f"the phrase `{text}` is nothing but separators", "to look for marks, use `regex`"
     return None
+
+
+def _rego(text: str) -> tuple[str, str, str] | None:
+    if len(text) <= MAX_NAME and REGO.fullmatch(text):
+        return None
+    help = "write the rule's full name, `data.package.rule`, and put anything else into the Rego policy"
+    if text != "data" and REGO.fullmatch(f"data.{text}"):
+        help = f"did you mean `data.{text}`?"
+    return "PK160", f"`{text[:MAX_NAME]}` is no reference to a Rego rule", help
 
 
 def _template(text: str, counter: str) -> tuple[str, str, str] | None:

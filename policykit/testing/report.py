@@ -18,7 +18,8 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Mismatch:
-    """One expectation that did not hold. ``part`` is `decision`, `rules`, `exceptions` or `output`."""
+    """One expectation that did not hold. ``part`` is `decision`, `rules`, `exceptions`, `output`, or the
+    name of a rule that OPA decides otherwise than the test states."""
 
     part: str
     want: str

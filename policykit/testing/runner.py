@@ -4,26 +4,36 @@ import json
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
+from typing import TypeAlias
 
 from policykit.approvals import Approval
 from policykit.compile.resolve import glob_matches, reads_facts, resolve
 from policykit.diagnostics import PolicyError, did_you_mean
+from policykit.ir.decision import Decider
 from policykit.ir.document import Document, Expect, Given, Mode, PolicySet, Target, TestCase
 from policykit.ir.grammar import GrammarSpec
 from policykit.ir.plan import CompileContext, ResolvedRule
 from policykit.ir.verdict import Verdict, Violation
 from policykit.testing.contexts import context_of
+from policykit.testing.decisions import StatedDecisions
 from policykit.testing.nearest import why_missed
 from policykit.testing.report import Mismatch, Missed, Seen, Status, TestReport, TestResult, Uncovered, Untested
 from policykit.verify import PREVIEW, CompiledSearches, Subject, Verifier, compile_check
 from policykit.verify.units import Readings
 
 
-def run_tests(policies: PolicySet, *, grammar: GrammarSpec | None = None, select: str | None = None) -> TestReport:
+def run_tests(
+    policies: PolicySet,
+    *,
+    grammar: GrammarSpec | None = None,
+    select: str | None = None,
+    opa: Decider | None = None,
+) -> TestReport:
     """Run every inline test, or those whose name is ``select`` (in which `*` stands for any text).
 
     A document without tests is reported as a failure, and a rule that no test expects as uncovered; a selection
-    reports neither, since it leaves tests out. Reads no clock: a test without a date runs on a fixed day.
+    reports neither, since it leaves tests out. Reads no clock: a test without a date runs on a fixed day. Decisions of
+    an Open Policy Agent are those that a test states; an ``opa`` is asked instead, and must say what the test states.
 
     Raises:
         PolicyError: nothing has the selected name (PK500).
@@ -31,7 +41,7 @@ def run_tests(policies: PolicySet, *, grammar: GrammarSpec | None = None, select
     chosen = [(document, _chosen(document, select)) for document in policies.documents]
     if select is not None and not any(tests for _, tests in chosen):
         raise _unknown_test(select, policies)
-    results = [result for document, tests in chosen for result in _Runner(document, grammar).run(tests)]
+    results = [result for document, tests in chosen for result in _Runner(document, grammar, opa).run(tests)]
     if select is not None:
         return TestReport(tuple(results), (), (), 0)
     return TestReport(
@@ -63,16 +73,20 @@ def _uncovered(document: Document) -> Iterable[Uncovered]:
             yield Uncovered(document.name, rule.id, rule.place)
 
 
+_Stated: TypeAlias = tuple[tuple[str, bool], ...]
+
+
 class _Runner:
     """The tests of one document; tests with the same context share a verifier, all share the compiled matchers."""
 
-    def __init__(self, document: Document, grammar: GrammarSpec | None) -> None:
+    def __init__(self, document: Document, grammar: GrammarSpec | None, opa: Decider | None) -> None:
         self._document = document
         self._alone = PolicySet((document,))
         self._grammar = grammar
         self._is_json = bool(grammar and grammar.is_json)
         self._searches = CompiledSearches()
-        self._known: dict[CompileContext, tuple[tuple[ResolvedRule, ...], Verifier]] = {}
+        self._opa = opa
+        self._known: dict[tuple[CompileContext, _Stated], tuple[tuple[ResolvedRule, ...], Verifier]] = {}
 
     def run(self, tests: Iterable[TestCase]) -> list[TestResult]:
         return [self._run(test) for test in tests]
@@ -80,7 +94,7 @@ class _Runner:
     def _run(self, test: TestCase) -> TestResult:
         context = context_of(self._document, test.given)
         try:
-            rules, verifier = self._verifier(context)
+            rules, verifier = self._verifier(context, test.given.decisions)
             subject = _subject(test.given, context, rules, verifier)
         except PolicyError as error:
             return self._result(test, Status.ERRORED, errors=tuple(map(str, error.diagnostics)))
@@ -88,21 +102,22 @@ class _Runner:
         if verdict.errors:
             errors = tuple(f"{error.rule}: {error.message}" for error in verdict.errors)
             return self._result(test, Status.ERRORED, errors=errors, saw=_saw(verdict, test.given.text))
-        mismatches = tuple(self._mismatches(test.expect, verdict))
+        mismatches = (*_contradicted(test.given.decisions, verdict), *self._mismatches(test.expect, verdict))
         if not mismatches:
             return self._result(test, Status.PASSED)
         missed = tuple(self._missed(test, verdict, rules))
         saw = _saw(verdict, test.given.text)
         return self._result(test, Status.FAILED, mismatches=mismatches, saw=saw, missed=missed)
 
-    def _verifier(self, context: CompileContext) -> tuple[tuple[ResolvedRule, ...], Verifier]:
-        known = self._known.get(context)
+    def _verifier(self, context: CompileContext, stated: "_Stated") -> tuple[tuple[ResolvedRule, ...], Verifier]:
+        known = self._known.get((context, stated))
         if known is None:
             rules = resolve(self._alone, context, json_output=self._is_json)
+            resources = replace(PREVIEW, opa=self._opa or StatedDecisions(dict(stated)))
             verifier = Verifier(
-                rules, self._grammar, self._document.name, searches=self._searches, resources=PREVIEW, context=context
+                rules, self._grammar, self._document.name, searches=self._searches, resources=resources, context=context
             )
-            known = self._known[context] = (rules, verifier)
+            known = self._known[context, stated] = (rules, verifier)
         return known
 
     def _mismatches(self, expect: Expect, verdict: Verdict) -> Iterable[Mismatch]:
@@ -174,6 +189,14 @@ class _Runner:
             missed=missed,
             errors=errors,
         )
+
+
+def _contradicted(stated: _Stated, verdict: Verdict) -> Iterable[Mismatch]:
+    """What OPA says otherwise than the test states."""
+    for reference, value in stated:
+        for said in dict.fromkeys(made.value for made in verdict.decisions if made.reference == reference):
+            if said is not None and said is not value:
+                yield Mismatch(reference, str(value).lower(), str(said).lower())
 
 
 def _reads_json(given: Given, is_json: bool) -> bool:

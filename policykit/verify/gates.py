@@ -23,13 +23,16 @@ from policykit.compile.facts import CONTEXT, checked, schema_of
 from policykit.compile.resolve import glob_matches
 from policykit.conditions import ConditionResult, compile_condition
 from policykit.diagnostics import PolicyError
-from policykit.ir.document import Escalate, Expression, Target
+from policykit.ir.decision import Answer
+from policykit.ir.document import Condition, Escalate, Expression, Rego, Target
 from policykit.ir.plan import CompileContext, ResolvedRule
 from policykit.ir.verdict import ExceptionApplied
+from policykit.verify.decisions import Questions
 from policykit.verify.resources import Resources
 from policykit.verify.subject import Subject
 
 _Decide: TypeAlias = Callable[[Mapping[str, object]], ConditionResult]
+_When: TypeAlias = _Decide | Rego | None
 _NOTHING_SPENT = SpentInMemory()
 
 
@@ -97,34 +100,50 @@ class Gate:
         self._when = self._compile(rule.when)
         self._exceptions = [(exception, self._compile(exception.when)) for exception in rule.exceptions]
 
-    def _compile(self, when: Expression | None) -> _Decide | None:
-        if when is None:
-            return None
+    def _compile(self, when: Condition | None) -> _When:
+        if not isinstance(when, Expression):
+            return when
         schema = schema_of(self._rule.facts_schema, self._rule.document_place or self._rule.place)
         return compile_condition(checked(when, schema))
 
-    def passage(self, subject: Subject, count: int) -> Passage:
+    def passage(self, subject: Subject, count: int, questions: Questions) -> Passage:
         """What happens to a rule whose matcher fired with ``count`` violations."""
         if self._when is None and not self._exceptions and self._rule.approvals is None:
             return Fires()
         known = subject.known(self._setting.facts)
-        if self._when:
-            holds = self._when(known)
-            if holds is False:
-                return Rests()
-            if holds is not True:
-                return Undecided(str(holds))
+        holds = self._holds(self._when, known, subject, questions)
+        if holds is False:
+            return Rests()
+        if holds is not True:
+            return Undecided(holds)
         if self._rule.approvals:
             found = self._approvals(subject)
             if not isinstance(found, Missing):
                 return Rests(found)
-        for exception, decide in self._exceptions:
-            if decide is None or decide(known) is True:
+        for exception, when in self._exceptions:
+            if self._holds(when, known, subject, questions, exception.id) is True:
                 applied = ExceptionApplied(
                     self._name, exception.id, exception.approved_by, exception.reason, max(count, 1)
                 )
                 return Excused(applied)
         return Fires()
+
+    def _holds(
+        self,
+        when: _When,
+        known: Mapping[str, object],
+        subject: Subject,
+        questions: Questions,
+        exception: str | None = None,
+    ) -> bool | str:
+        """Whether a condition holds, or why that cannot be decided."""
+        if when is None:
+            return True
+        if isinstance(when, Rego):
+            answer = questions.ask(when, subject, self._name, exception)
+            return answer.value if isinstance(answer, Answer) else str(answer)
+        result = when(known)
+        return result if isinstance(result, bool) else str(result)
 
     def _approvals(self, subject: Subject) -> tuple[Approval, ...] | Missing:
         wanted = self._rule.approvals

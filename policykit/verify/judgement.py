@@ -23,6 +23,7 @@ from policykit.ir.document import (
 )
 from policykit.ir.plan import ResolvedRule
 from policykit.ir.verdict import CheckError, Escalation, ExceptionApplied, NotApplicable, Violation
+from policykit.verify.decisions import Questions
 from policykit.verify.finders import Searches
 from policykit.verify.gates import Excused, Fires, Gate, Rests, Setting, Undecided, applies, binding_of, is_about
 from policykit.verify.matching import (
@@ -103,6 +104,7 @@ def judge(
     grammar: CheckGrammar | None,
     transforms: Transforms,
     setting: Setting,
+    questions: Questions,
 ) -> Judgement:
     """Run the grammar's check and every rule that is about such a subject.
 
@@ -116,7 +118,7 @@ def judge(
         if not is_about(check.rule, subject.target):
             continue
         try:
-            found += _judge_rule(judgement, check, readings, subject, transforms, setting)
+            found += _judge_rule(judgement, check, readings, subject, transforms, setting, questions)
         except Exception as error:
             _failed(judgement, check, f"{type(error).__name__}: {error}")
     for check, violation in sorted(found, key=_appearance):
@@ -131,19 +133,22 @@ def _judge_rule(
     subject: Subject,
     transforms: Transforms,
     setting: Setting,
+    questions: Questions,
 ) -> list[tuple[RuleCheck, Violation]]:
     """One rule: what it finds, and whether anything stands between that and its action."""
     why_not = applies(check.rule, subject)
     if why_not:
         judgement.not_applicable.append(NotApplicable(check.name, why_not))
         return []
-    found_by_match = _admitted(check, readings, subject) if check.admits is not None else check.check(readings)
+    found_by_match = (
+        _admitted(check, readings, subject, questions) if check.admits is not None else check.check(readings)
+    )
     if found_by_match.fired is None:
         judgement.not_applicable.append(NotApplicable(check.name, found_by_match.why))
         return []
     if not found_by_match.fired:
         return []
-    passage = check.gate.passage(subject, len(separate_findings(found_by_match.findings)))
+    passage = check.gate.passage(subject, len(separate_findings(found_by_match.findings)), questions)
     match passage:
         case Undecided(why):
             _failed(judgement, check, why)
@@ -169,14 +174,14 @@ def _judge_rule(
     return [(check, violation) for violation in _fire(judgement, check, outcome, subject, setting)]
 
 
-def _admitted(check: RuleCheck, readings: Readings, subject: Subject) -> Outcome:
+def _admitted(check: RuleCheck, readings: Readings, subject: Subject, questions: Questions) -> Outcome:
     """`default: block` fires unless an allow rule admits the subject. One that cannot be decided admits nothing, and
     is an error only where no other admits it."""
     undecided: list[str] = []
     for allow in check.admits or ():
         if applies(allow.rule, subject) or not allow.check(readings).fired:
             continue
-        passage = allow.gate.passage(subject, 0)
+        passage = allow.gate.passage(subject, 0, questions)
         if isinstance(passage, Fires):
             return Outcome(False)
         if isinstance(passage, Undecided):

@@ -10,7 +10,9 @@ from types import MappingProxyType
 from typing import Protocol
 
 from policykit.approvals import Spent
+from policykit.compile.resolve import asked_of_opa
 from policykit.diagnostics import Diagnostic, PolicyError
+from policykit.ir.decision import Decider
 from policykit.ir.document import Hash, Mask
 from policykit.ir.plan import ResolvedRule
 
@@ -33,7 +35,8 @@ class Tokeniser(Protocol):
 @dataclass(frozen=True, slots=True)
 class Resources:
     """Keys (at least 16 bytes) and vaults by name, the tenant whose texts are judged, and the store of approvals that
-    were used (without one, none is remembered, and approvals count for nothing).
+    were used (without one, none is remembered, and approvals count for nothing), and the Open Policy Agent that is
+    asked (:class:`policykit.opa.Opa`).
 
     ``preview`` is for tests of policies: hashes have a key that anybody can derive, and reversible masks are numbered
     per text, without a vault. Nothing is hidden then, and nothing can be revealed.
@@ -43,6 +46,7 @@ class Resources:
     vaults: Mapping[str, Tokeniser] = field(default_factory=dict[str, Tokeniser])
     tenant: str | None = None
     approvals: Spent | None = None
+    opa: Decider | None = None
     preview: bool = False
 
     def __post_init__(self) -> None:
@@ -74,9 +78,13 @@ class Resources:
 
 
 def check_resources(rules: Iterable[ResolvedRule], resources: Resources) -> None:
-    """Raises PolicyError (PK199) with every rule whose transform names what is not there."""
+    """Raises PolicyError with every rule that needs what is not there: a key or vault (PK199), an OPA (PK163)."""
     missing: list[Diagnostic] = []
     for rule in rules:
+        asked = asked_of_opa(rule)
+        if asked and resources.opa is None:
+            message = f"there is no OPA to ask for `{asked[0]}`"
+            missing.append(Diagnostic("PK163", message, rule.place, "give one: `Resources(opa=Opa(OpaSettings(…)))`"))
         try:
             if isinstance(rule.action, Hash):
                 resources.key(rule.action.key)

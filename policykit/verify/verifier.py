@@ -10,6 +10,7 @@ from policykit.ir.document import Target
 from policykit.ir.grammar import GrammarSpec
 from policykit.ir.plan import CompileContext, ResolvedRule
 from policykit.ir.verdict import CheckError, Decision, TransformApplied, Verdict, Violation
+from policykit.verify.decisions import Questions
 from policykit.verify.finders import CompiledSearches, Searches
 from policykit.verify.gates import Setting, binding_of
 from policykit.verify.judgement import FACTS, INPUT, Judgement, compile_rules, judge
@@ -58,7 +59,12 @@ class Verifier:
         """
         if isinstance(subject, str):
             subject = Subject(subject)
-        judged = self._judge(subject)
+        questions = Questions(self._setting.resources.opa, self._setting.facts)
+        verdict = self._verdict_on(subject, questions)
+        return replace(verdict, decisions=tuple(questions.made)) if questions.made else verdict
+
+    def _verdict_on(self, subject: Subject, questions: Questions) -> Verdict:
+        judged = self._judge(subject, questions)
         if judged.fails_closed or judged.blockers:
             return self._verdict(judged, Decision.BLOCK, _message(judged))
         if judged.escalations:
@@ -71,7 +77,7 @@ class Verifier:
             return self._verdict(judged, Decision.BLOCK, "")
         changed = apply_edits(subject.text, edits)
         if edits:
-            again = self._judge(replace(subject, text=changed, approved=subject.text))
+            again = self._judge(replace(subject, text=changed, approved=subject.text), questions)
             if again.fails_closed or again.violations:
                 judged.errors += again.errors
                 judged.violations += _residual(again.violations)
@@ -99,7 +105,7 @@ class Verifier:
         judged.errors.append(CheckError(FACTS, why))
         return False
 
-    def _judge(self, subject: Subject) -> Judgement:
+    def _judge(self, subject: Subject, questions: Questions) -> Judgement:
         refused = unreadable(subject.text, self._max_bytes)
         if refused:
             return Judgement(errors=[CheckError(INPUT, refused)], fails_closed=True)
@@ -110,7 +116,7 @@ class Verifier:
         is_json = self._is_json if is_output else subject.target is Target.TOOL_CALL
         grammar = self._grammar.check if self._grammar and is_output else None
         readings = Readings(subject.text, is_json)
-        return judge(readings, subject, self._rules, grammar, self._transforms, self._setting)
+        return judge(readings, subject, self._rules, grammar, self._transforms, self._setting, questions)
 
     def _problems(self, subject: Subject) -> list[str]:
         """What makes the subject unusable, the facts schemas of documents with conditions included."""

@@ -154,7 +154,17 @@ CASES = (
     Case("terminal", "PK040", PHRASES, "{phrases: [a b], within: «terminal(WORD)»}", "json.strings"),
     Case("variants", "PK040", "  - name: blocks", "  - name: blocks\n    «variants»: {chunking: all}", "remove it"),
     Case("citations", "PK040", "severity: high", "require: {«citations»: {per: sentence}}", "remove it"),
-    Case("rego", "PK040", "severity: high", "when: {«rego»: data.x.deny}", "remove it"),
+    Case("rego with a condition", "PK160", "severity: high", "when: {rego: «data.x.deny == true»}", "full name"),
+    Case("rego without data", "PK160", "severity: high", "when: {rego: «x.deny»}", "did you mean `data.x.deny`?"),
+    Case("all of rego", "PK160", "severity: high", "when: {rego: «data»}", "full name"),
+    Case("unknown beside rego", "PK020", "severity: high", "when: {rego: data.x.deny, «input»: {}}", "known fields"),
+    Case(
+        "decisions of nobody",
+        "PK164",
+        "{output: guaranteed returns}",
+        "{output: guaranteed returns, «decisions»: {data.x.y: true}}",
+        "rules ask for: nothing",
+    ),
     Case("tokenise", "PK032", BLOCK, "{transform: {«tokenise»: {}}}", "known actions: mask"),
     Case("exceptions of a document", "PK040", "kind: Policy", "kind: Policy\n«except»: [{id: EX-1}]", "remove it"),
     # conditions

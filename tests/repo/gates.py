@@ -21,6 +21,7 @@ CODE_RANGES = {
     "vault": range(190, 200),
     "approvals": range(80, 90),
     "conditions": range(150, 160),
+    "opa": range(160, 170),
 }
 
 

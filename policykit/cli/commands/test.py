@@ -7,6 +7,7 @@ from rich.text import Text
 
 from policykit.cli.command import Command, add_format
 from policykit.cli.exits import Exit
+from policykit.cli.opa import add_opa_arguments, opa_from
 from policykit.cli.streams import Streams
 from policykit.cli.visible import shown
 from policykit.grammar import load_grammar
@@ -33,6 +34,7 @@ def _configure(parser: ArgumentParser) -> None:
         metavar="N",
         help="exit with 2 where more rules than this are covered by no test (default: no limit)",
     )
+    add_opa_arguments(parser)
     add_format(parser, "json", "junit", "github", "sarif")
 
 
@@ -54,7 +56,9 @@ def _coloured(report: str) -> Text:
 
 def _run(args: Namespace, streams: Streams) -> Exit:
     grammar = load_grammar(args.grammar) if args.grammar else None
-    report = run_tests(load_policies(*args.paths), grammar=grammar, select=args.only)
+    policies = load_policies(*args.paths)
+    with opa_from(args) as opa:
+        report = run_tests(policies, grammar=grammar, select=args.only, opa=opa)
     match args.format:
         case "json":
             streams.write(report_json(report))

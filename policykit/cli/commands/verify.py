@@ -2,11 +2,13 @@
 
 import json
 from argparse import ArgumentParser, Namespace
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
 from policykit.cli.command import Command, add_format
 from policykit.cli.exits import Exit
+from policykit.cli.opa import add_opa_arguments, opa_from
 from policykit.cli.reports.plain import plain, to_json
 from policykit.cli.sources import add_plan_arguments, plan_from
 from policykit.cli.streams import Streams
@@ -34,6 +36,7 @@ def _configure(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--tool", metavar="NAME", help="the tool that is called, or that gave the result")
     add_plan_arguments(parser)
+    add_opa_arguments(parser)
     add_format(parser, "json")
 
 
@@ -98,7 +101,9 @@ def _run(args: Namespace, streams: Streams) -> Exit:
     source = _text_name(args)
     plan = plan_from(args)  # before the text: a wrong policy must not wait for standard input
     text, name = _read(source, streams)
-    verdict = plan.verify(Subject(text, Target(args.target), args.tool, _facts(args.facts)))
+    with opa_from(args) as opa:
+        asking = replace(plan, resources=replace(plan.resources, opa=opa))
+        verdict = asking.verify(Subject(text, Target(args.target), args.tool, _facts(args.facts)))
     if args.format == "json":
         streams.write(to_json(verdict_data(verdict)))
         return exit_of(verdict)
