@@ -40,6 +40,16 @@ def test_a_free_model_breaks_the_rule_and_a_held_one_cannot(run: Run, letters: s
     assert not any(set(text["text"].lower()) & set("aeiouy") for text in texts)
 
 
+def test_rules_that_read_facts_judge_what_was_written(run: Run, tmp_path: Path) -> None:
+    policy = POLICY.replace("    action:", "    when: user.role == 'guest'\n    action:")
+    policy = policy.replace("given: {output: a}", "given: {output: a, facts: {user: {role: guest}}}")
+    (tmp_path / "guests.policy.yaml").write_text(policy, encoding="utf-8")
+    flags = ["generate", "--prompt", "Hi", "--policies", "guests.policy.yaml", "--max-new-tokens", "12"]
+    statuses = [run(*flags, "--facts", f'{{"user": {{"role": "{role}"}}}}').status for role in ("guest", "member")]
+    assert statuses == [1, 0]
+    assert run(*flags).status == 1, "a condition whose facts are missing blocks"
+
+
 def test_a_grammar_is_written_to_its_end_and_the_same_seed_writes_the_same(run: Run, tmp_path: Path) -> None:
     schema = {"type": "object", "properties": {"urgent": {"type": "boolean"}}, "required": ["urgent"],
               "additionalProperties": False}  # fmt: skip

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from policykit.cli.command import Command, add_format
-from policykit.cli.commands.verify import exit_of, print_text, verdict_data
+from policykit.cli.commands.verify import exit_of, facts_from, print_text, verdict_data
 from policykit.cli.engine import Sampling, load_language_model
 from policykit.cli.exits import Exit
 from policykit.cli.reports.plain import to_json
@@ -47,6 +47,7 @@ def _configure(parser: ArgumentParser) -> None:
     parser.add_argument("--model", default=EMBEDDED, help="a model folder, a hub id, or `embedded` (default)")
     parser.add_argument("--prompt", required=True, help="what to answer")
     add_plan_arguments(parser)
+    parser.add_argument("--facts", metavar="JSON", help="facts about the request: a JSON object, or `@FILE` with one")
     _add_sampling_arguments(parser)
     parser.add_argument("--n", type=positive, default=1, metavar="N", help="number of texts (default: %(default)s)")
     parser.add_argument("--free", action="store_true", help="leave the model free, and only judge what it writes")
@@ -73,12 +74,13 @@ def _print(streams: Streams, written: Sequence[Written]) -> None:
 
 def _run(args: Namespace, streams: Streams) -> Exit:
     plan = plan_from(args)
+    facts = facts_from(args.facts)
     model = load_language_model(args.model)
     constraint = None if args.free else plan.constraint(model.vocabulary)
     sampling = Sampling(args.max_new_tokens, args.greedy, args.temperature, args.seed)
     batch = model.write([args.prompt] * args.n, constraint, sampling)
     written = [
-        Written(args.prompt, one.text, _ended_by(one, constraint), len(one.token_ids), plan.verify(one.text))
+        Written(args.prompt, one.text, _ended_by(one, constraint), len(one.token_ids), plan.verify(one.text, facts))
         for one in batch.generations
     ]
     if args.format == "json":

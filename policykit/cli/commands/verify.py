@@ -70,7 +70,7 @@ def print_text(streams: Streams, text: str) -> None:
     streams.write("\n" + "\n".join(map(shown, lines) if streams.out.is_terminal else lines) + "\n")
 
 
-def _facts(given: str | None) -> dict[str, object]:
+def facts_from(given: str | None) -> dict[str, object]:
     """The facts. Raises PolicyError (PK506) for what is no JSON object, OSError where there is no such file."""
     if given is None:
         return {}
@@ -103,7 +103,7 @@ def _run(args: Namespace, streams: Streams) -> Exit:
     text, name = _read(source, streams)
     with opa_from(args) as opa:
         asking = replace(plan, resources=replace(plan.resources, opa=opa))
-        verdict = asking.verify(Subject(text, Target(args.target), args.tool, _facts(args.facts)))
+        verdict = asking.verify(Subject(text, Target(args.target), args.tool, facts_from(args.facts)))
     if args.format == "json":
         streams.write(to_json(verdict_data(verdict)))
         return exit_of(verdict)
