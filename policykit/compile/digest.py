@@ -4,8 +4,12 @@ import hashlib
 import json
 from collections.abc import Sequence
 
-from policykit.ir.document import PolicySet
+from policykit.compile.resolve import opaque
+from policykit.ir.document import (
+    PolicySet,
+)
 from policykit.ir.grammar import GrammarSpec
+from policykit.ir.opaque import Predicate
 from policykit.ir.plan import CompileContext, ResolvedRule
 from policykit.text import tables_digest
 
@@ -25,6 +29,12 @@ def bundle_digest(policies: PolicySet, grammar: GrammarSpec | None) -> str:
     return _sha256({"format": FORMAT, "tables": tables_digest(), "documents": documents, "grammars": grammars})
 
 
+def _identities(rule: ResolvedRule) -> list[str]:
+    """The installed predicates that the rule, or an allow rule that it stands for, was compiled with."""
+    own = [leaf.identity for leaf in opaque(rule.matcher) if isinstance(leaf, Predicate) and leaf.identity]
+    return own + [identity for allow in rule.admits or () for identity in _identities(allow)]
+
+
 def plan_digest(
     bundle: str, grammar: GrammarSpec | None, context: CompileContext, rules: Sequence[ResolvedRule]
 ) -> str:
@@ -32,6 +42,7 @@ def plan_digest(
     resolved = [
         # An exception ends with time, so the same documents can give a plan with it and one without.
         [rule.name, rule.mode.value, rule.level.value, *([e.id for e in rule.exceptions],) * bool(rule.exceptions)]
+        + [f"predicate {identity}" for identity in _identities(rule)]
         for rule in rules
     ]
     scope = [context.profile, context.tenant, context.locale, context.jurisdiction]

@@ -24,7 +24,18 @@ from policykit.automata.frames import InJoinedArrays, InStrings, Trimmed
 from policykit.automata.phrases import PhraseTrie
 from policykit.compile.resolve import leaves
 from policykit.diagnostics import Diagnostic, Place, PolicyError
-from policykit.ir.document import AllOf, AnyOf, Join, Matcher, Not, Phrase, Phrases, Regexes, Within
+from policykit.ir.document import (
+    AllOf,
+    AnyOf,
+    Join,
+    Matcher,
+    Not,
+    Phrase,
+    Phrases,
+    Regexes,
+    Within,
+)
+from policykit.ir.opaque import Classifier, Predicate
 from policykit.ir.plan import ResolvedRule
 from policykit.text import view
 
@@ -93,7 +104,7 @@ def negated(matcher: Matcher, positive: bool = True) -> Matcher:
         case AnyOf(items) | AllOf(items):
             both = tuple(negated(item, positive) for item in items)
             return AnyOf(both) if isinstance(matcher, AnyOf) == positive else AllOf(both)
-        case Phrases() | Regexes():
+        case Phrases() | Regexes() | Predicate() | Classifier():
             return matcher if positive else Not(matcher)
         case _:
             assert_never(matcher)
@@ -164,6 +175,8 @@ class _Lowering:
             case Not(item):
                 assert isinstance(item, Phrases | Regexes), "negation normal form"
                 return Literal(self.leaf(item, owner, forbids=False), False)
+            case Predicate() | Classifier():
+                raise AssertionError("what a mask enforces is made of automata")
             case AllOf(items):
                 return Every(tuple(self.formula(item, owner) for item in items))
             case AnyOf(items):

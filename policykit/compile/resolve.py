@@ -10,6 +10,7 @@ from datetime import date
 from typing import assert_never
 
 from policykit.compile.facts import decide, schema_of
+from policykit.compile.predicates import identified
 from policykit.conditions import FactsSchema
 from policykit.ir.document import (
     AllOf,
@@ -31,6 +32,7 @@ from policykit.ir.document import (
     WholeTransform,
     Within,
 )
+from policykit.ir.opaque import Classifier, Opaque, Predicate
 from policykit.ir.plan import CompileContext, Level, ResolvedRule
 
 DEFAULT_SEVERITY = "high"
@@ -187,14 +189,14 @@ def asked_of_opa(rule: ResolvedRule) -> tuple[str, ...]:
 def level_of(rule: ResolvedRule, json_output: bool) -> Level:
     """Where a rule is enforced: a block that is to be avoided in the mask, what must be shown or replaced while text
     is released, what depends on text that comes later (an absence, a second find) when the output is complete. A mask
-    knows no facts, so a rule that reads them is enforced by the verifier; one that another service decides waits until
-    there is all to decide about."""
+    knows no facts, so a rule that reads them is enforced by the verifier; what another service, a predicate or a
+    classifier decides waits until there is all to decide about."""
     if rule.mode == Mode.SHADOW:
         return Level.OBSERVE
     matcher = rule.matcher
     if rule.target is not Target.OUTPUT or matcher is None or isinstance(rule.action, WholeTransform):
         return Level.OUTPUT
-    if asked_of_opa(rule):
+    if asked_of_opa(rule) or opaque(matcher):
         return Level.OUTPUT
     if not isinstance(rule.action, Block):
         return Level.OUTPUT if combines(matcher) else Level.STREAM
@@ -207,7 +209,7 @@ def level_of(rule: ResolvedRule, json_output: bool) -> Level:
 def level_of_default(target: Target, admits: Sequence[ResolvedRule], json_output: bool) -> Level:
     """The mask, where it admits whole texts that are described on one view and by nothing but text."""
     read = [leaf.reading for allow in admits for leaf in leaves(allow.matcher)]
-    by_text = all(allow.matcher is not None and not reads_facts(allow) for allow in admits)
+    by_text = all(allow.matcher and not reads_facts(allow) and not opaque(allow.matcher) for allow in admits)
     on_one_view = len({reading.views for reading in read}) == 1 and len(read[0].views) == 1
     is_whole = target is Target.OUTPUT and not json_output and all(r.within == Within.TEXT for r in read)
     return Level.DECODE if read and by_text and on_one_view and is_whole else Level.OUTPUT
@@ -219,6 +221,10 @@ def _read(matcher: Matcher, within: Within) -> Matcher:
             if matcher.reading.within != Within.AUTO:
                 return matcher
             return replace(matcher, reading=replace(matcher.reading, within=within))
+        case Predicate():
+            return identified(matcher)
+        case Classifier():
+            return matcher
         case AnyOf(items):
             return AnyOf(tuple(_read(item, within) for item in items))
         case AllOf(items):
@@ -229,13 +235,30 @@ def _read(matcher: Matcher, within: Within) -> Matcher:
             assert_never(matcher)
 
 
+def opaque(matcher: Matcher | None) -> tuple[Opaque, ...]:
+    """All predicates and classifiers, in order."""
+    match matcher:
+        case None | Phrases() | Regexes():
+            return ()
+        case Predicate() | Classifier():
+            return (matcher,)
+        case AnyOf(items) | AllOf(items):
+            return tuple(leaf for item in items for leaf in opaque(item))
+        case Not(item):
+            return opaque(item)
+        case _:
+            assert_never(matcher)
+
+
 def leaves(matcher: Matcher | None) -> tuple[Phrases | Regexes, ...]:
-    """All leaves, in order; none of a rule that reads no text."""
+    """All leaves that are automata, in order; none of a rule that reads no text."""
     match matcher:
         case None:
             return ()
         case Phrases() | Regexes():
             return (matcher,)
+        case Predicate() | Classifier():
+            return ()
         case AnyOf(items) | AllOf(items):
             return tuple(leaf for item in items for leaf in leaves(item))
         case Not(item):
@@ -247,7 +270,7 @@ def leaves(matcher: Matcher | None) -> tuple[Phrases | Regexes, ...]:
 def combines(matcher: Matcher) -> bool:
     """Whether a find counts only together with what the rest of the text holds or does not hold."""
     match matcher:
-        case Phrases() | Regexes():
+        case Phrases() | Regexes() | Predicate() | Classifier():
             return False
         case AnyOf(items):
             return any(combines(item) for item in items)
@@ -262,8 +285,10 @@ def combines(matcher: Matcher) -> bool:
 def has_place(matcher: Matcher) -> bool:
     """Whether, wherever the matcher finds something, a part of it stands in the text."""
     match matcher:
-        case Phrases() | Regexes():
+        case Phrases() | Regexes() | Predicate():
             return True
+        case Classifier():
+            return False
         case AnyOf(items):
             return all(has_place(item) for item in items)
         case AllOf(items):
@@ -277,7 +302,7 @@ def has_place(matcher: Matcher) -> bool:
 def has_absence(matcher: Matcher) -> bool:
     """Whether the matcher depends on something not being found."""
     match matcher:
-        case Phrases() | Regexes():
+        case Phrases() | Regexes() | Predicate() | Classifier():
             return False
         case AnyOf(items) | AllOf(items):
             return any(has_absence(item) for item in items)

@@ -2,8 +2,15 @@
 
 from typing import assert_never
 
-from policykit.compile.resolve import asked_of_opa, combines, has_absence, leaves
-from policykit.ir.document import Block, Escalate, Expression, Target, WholeTransform
+from policykit.compile.resolve import asked_of_opa, combines, has_absence, leaves, opaque
+from policykit.ir.document import (
+    Block,
+    Escalate,
+    Expression,
+    Target,
+    WholeTransform,
+)
+from policykit.ir.opaque import Opaque, Predicate
 from policykit.ir.plan import Enforcement, Level, ResolvedRule
 
 
@@ -65,6 +72,13 @@ def _needs(rule: ResolvedRule) -> str:
     return f"; depends on {', '.join(needs)}" if needs else ""
 
 
+def _judged_by(leaf: Opaque) -> str:
+    if isinstance(leaf, Predicate):
+        stated = f"version {leaf.version}" if leaf.version else "no version of which is stated"
+        return f"predicate `{leaf.name}`, {leaf.identity or f'a function of the deployment, {stated}'}"
+    return f"classifier `{leaf.model}` gives `{leaf.label}` at least {leaf.threshold:g}"
+
+
 def _why_late(rule: ResolvedRule) -> str:
     if rule.admits is not None:
         return f"blocks what none of {len(rule.admits)} allow rule(s) admits"
@@ -72,6 +86,8 @@ def _why_late(rule: ResolvedRule) -> str:
         return f"judges {rule.target.value}"
     if rule.matcher is None:
         return "reads facts, no text"
+    if rule.matcher and opaque(rule.matcher) and not isinstance(rule.action, WholeTransform):
+        return " and ".join(dict.fromkeys(map(_judged_by, opaque(rule.matcher))))
     if asked_of_opa(rule) and not isinstance(rule.action, WholeTransform):
         return "what it finds is decided elsewhere"
     if isinstance(rule.action, WholeTransform):

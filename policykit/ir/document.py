@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import TypeAlias
 
 from policykit.diagnostics import Diagnostic, Place
+from policykit.ir.opaque import Classifier, Predicate
 from policykit.ir.regex import Regex
 
 
@@ -128,7 +129,7 @@ class Not:
     item: "Matcher"
 
 
-Matcher: TypeAlias = Phrases | Regexes | AnyOf | AllOf | Not
+Matcher: TypeAlias = Phrases | Regexes | Predicate | Classifier | AnyOf | AllOf | Not
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from policykit.ir.plan import CompileContext, Enforcement, Level, Liveness, Resi
 from policykit.ir.verdict import Verdict
 from policykit.plan.render import render
 from policykit.streaming import MAX_HELD_BYTES, Stream, Streaming
-from policykit.verify import NONE, Resources, Subject, Verifier, check_resources
+from policykit.verify import NONE, Resources, Subject, Verifier, check_opened, check_resources
 
 
 def today() -> date:
@@ -46,6 +46,7 @@ class Plan:
             raise PolicyError.of("PK199", message, help="compile the plan for the tenant, or leave it open")
         filled = replace(resources, tenant=resources.tenant or tenant)
         check_resources(self.spec.rules, filled)
+        check_opened(self.spec.rules, filled)
         return replace(self, resources=filled)
 
     @property

@@ -37,6 +37,7 @@ from policykit.ir.document import (
     TestCase,
     Within,
 )
+from policykit.ir.opaque import Predicate
 from policykit.policy.canonical import canonical, canonical_json
 from policykit.policy.checked import Entries, Leaf
 from policykit.policy.checks import DEFAULT_VIEWS
@@ -181,6 +182,8 @@ def _matcher(match: Entries, key: Place) -> Matcher:
     inner = match.entries("not")
     if inner:
         return Not(_matcher(inner, match.keys["not"]))
+    if "predicate" in match.fields:
+        return _predicate(match)
     reading = Reading(
         views=_texts(match.leaves("views")) or DEFAULT_VIEWS,
         within=Within(match.text("within") or Within.AUTO),
@@ -196,6 +199,15 @@ def _matcher(match: Entries, key: Place) -> Matcher:
         regexes = tuple(RegexSource(leaf.source, leaf.parsed.regex, leaf.place) for leaf in match.regexes("regex"))
         found.append(Regexes(regexes, before, after, reading, match.keys["regex"]))
     return found[0] if len(found) == 1 else AnyOf(tuple(found))
+
+
+def _predicate(match: Entries) -> Predicate:
+    place, record = match.keys["predicate"], match.entries("predicate")
+    if record is None:
+        return Predicate(_need(match.text("predicate")), "{}", None, place)
+    return Predicate(
+        _need(record.text("name")), canonical_json(record.data("args") or {}), record.text("version"), place
+    )
 
 
 def _context(match: Entries, name: str) -> Context | None:

@@ -5,7 +5,15 @@ from dataclasses import dataclass, replace
 from typing import assert_never
 
 from policykit.automata import separate
-from policykit.ir.document import AllOf, AnyOf, Matcher, Not, Phrases, Regexes
+from policykit.ir.document import (
+    AllOf,
+    AnyOf,
+    Matcher,
+    Not,
+    Phrases,
+    Regexes,
+)
+from policykit.ir.opaque import Classifier, Predicate
 from policykit.text import View, is_word, view
 from policykit.verify import Searches, compile_check
 from policykit.verify.matching import leaf_names
@@ -34,6 +42,10 @@ def why_missed(matcher: Matcher, readings: Readings, searches: Searches) -> str:
             return _why_phrases(matcher, readings, searches)
         case Regexes():
             return _why_regexes(matcher, readings, searches)
+        case Predicate(name):
+            return f"the predicate `{name}` finds nothing"
+        case Classifier(model, _, label, threshold):
+            return f"`{model}` gives `{label}` less than {threshold:g}"
         case AnyOf(items):
             return "; ".join(why_missed(item, readings, searches) for item in items)
         case AllOf(items):

@@ -18,8 +18,9 @@ from policykit.testing.contexts import context_of
 from policykit.testing.decisions import StatedDecisions
 from policykit.testing.nearest import why_missed
 from policykit.testing.report import Mismatch, Missed, Seen, Status, TestReport, TestResult, Uncovered, Untested
-from policykit.verify import PREVIEW, CompiledSearches, Subject, Verifier, compile_check
-from policykit.verify.units import Readings
+from policykit.verify import NONE, CompiledSearches, Opened, Resources, Subject, Verifier, compile_check
+from policykit.verify.subject import CONTEXT
+from policykit.verify.units import Ask, Readings
 
 
 def run_tests(
@@ -28,12 +29,14 @@ def run_tests(
     grammar: GrammarSpec | None = None,
     select: str | None = None,
     opa: Decider | None = None,
+    deployment: Resources = NONE,
 ) -> TestReport:
     """Run every inline test, or those whose name is ``select`` (in which `*` stands for any text).
 
     A document without tests is reported as a failure, and a rule that no test expects as uncovered; a selection
     reports neither, since it leaves tests out. Reads no clock: a test without a date runs on a fixed day. Decisions of
     an Open Policy Agent are those that a test states; an ``opa`` is asked instead, and must say what the test states.
+    Predicates are those that are installed, and those of the ``deployment``.
 
     Raises:
         PolicyError: nothing has the selected name (PK500).
@@ -41,7 +44,9 @@ def run_tests(
     chosen = [(document, _chosen(document, select)) for document in policies.documents]
     if select is not None and not any(tests for _, tests in chosen):
         raise _unknown_test(select, policies)
-    results = [result for document, tests in chosen for result in _Runner(document, grammar, opa).run(tests)]
+    results = [
+        result for document, tests in chosen for result in _Runner(document, grammar, opa, deployment).run(tests)
+    ]
     if select is not None:
         return TestReport(tuple(results), (), (), 0)
     return TestReport(
@@ -79,13 +84,16 @@ _Stated: TypeAlias = tuple[tuple[str, bool], ...]
 class _Runner:
     """The tests of one document; tests with the same context share a verifier, all share the compiled matchers."""
 
-    def __init__(self, document: Document, grammar: GrammarSpec | None, opa: Decider | None) -> None:
+    def __init__(
+        self, document: Document, grammar: GrammarSpec | None, opa: Decider | None, deployment: Resources
+    ) -> None:
         self._document = document
         self._alone = PolicySet((document,))
         self._grammar = grammar
         self._is_json = bool(grammar and grammar.is_json)
         self._searches = CompiledSearches()
         self._opa = opa
+        self._deployment = deployment
         self._known: dict[tuple[CompileContext, _Stated], tuple[tuple[ResolvedRule, ...], Verifier]] = {}
 
     def run(self, tests: Iterable[TestCase]) -> list[TestResult]:
@@ -113,7 +121,8 @@ class _Runner:
         known = self._known.get((context, stated))
         if known is None:
             rules = resolve(self._alone, context, json_output=self._is_json)
-            resources = replace(PREVIEW, opa=self._opa or StatedDecisions(dict(stated)))
+            decider = self._opa or StatedDecisions(dict(stated))
+            resources = replace(self._deployment, preview=True, opa=decider)
             verifier = Verifier(
                 rules, self._grammar, self._document.name, searches=self._searches, resources=resources, context=context
             )
@@ -150,7 +159,7 @@ class _Runner:
         if wanted is None:
             nothing_fired = not fired and test.expect.decision != "allow"
             wanted = tuple(rule.rule_id for rule in rules) if nothing_fired else ()
-        readings = Readings(test.given.text, _reads_json(test.given, self._is_json))
+        readings = Readings(test.given.text, _reads_json(test.given, self._is_json), self._asked(test))
         inapplicable = {self._id(row.rule): row.why for row in verdict.not_applicable}
         by_id = {rule.rule_id: rule for rule in rules}
         for rule_id in wanted:
@@ -163,6 +172,11 @@ class _Runner:
                 )
             else:
                 yield Missed(rule_id, inapplicable.get(rule_id) or self._why(rule, readings))
+
+    def _asked(self, test: TestCase) -> Ask:
+        context = context_of(self._document, test.given)
+        facts = {name: value for name in CONTEXT if (value := getattr(context, name)) is not None}
+        return Opened(self._deployment, facts).ask
 
     def _why(self, rule: ResolvedRule, readings: Readings) -> str:
         if rule.matcher and not compile_check(rule.matcher, self._searches, True)(readings).fired:

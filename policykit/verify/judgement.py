@@ -237,6 +237,8 @@ def _fire(
                 raise AssertionError("an allow rule is part of its document's default")
             case Mask() | Replace() | Hash():
                 judgement.wanted += wanted_by(rule, rule.action, check.name, check.order, outcome.findings)
+                if not all(finding.is_place for finding in outcome.findings):
+                    _failed(judgement, check, "was found to be so as a whole, which is no place to transform")
                 if not outcome.findings:
                     _failed(judgement, check, "fired on an absence, which has no place to transform")
             case Redact() | Append() | Prepend() | Truncate():

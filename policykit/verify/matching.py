@@ -5,8 +5,17 @@ from dataclasses import dataclass
 from typing import TypeAlias, assert_never
 
 from policykit.automata import Found
-from policykit.compile.resolve import leaves
-from policykit.ir.document import AllOf, AnyOf, Matcher, Not, Phrases, Regexes, Within
+from policykit.compile.resolve import leaves, opaque
+from policykit.ir.document import (
+    AllOf,
+    AnyOf,
+    Matcher,
+    Not,
+    Phrases,
+    Regexes,
+    Within,
+)
+from policykit.ir.opaque import Classifier, Opaque, Predicate
 from policykit.text import View, view
 from policykit.verify.finders import Search, Searches
 from policykit.verify.units import Readings, SeenUnit, Span
@@ -16,7 +25,8 @@ from policykit.verify.units import Readings, SeenUnit, Span
 class Finding:
     """A match. ``pieces`` are its spans in the original text, one per JSON string that it runs through; ``content``
     is the matched text as read (escapes decoded), ``in_json`` whether it was read inside JSON strings,
-    ``is_whole`` whether it is all that the view shows of the text."""
+    ``is_whole`` whether it is all that the view shows of the text, ``is_place`` whether it says where something stands
+    and not only that it does."""
 
     pieces: tuple[Span, ...]
     content: str
@@ -24,6 +34,7 @@ class Finding:
     matched: str
     in_json: bool
     is_whole: bool = False
+    is_place: bool = True
 
     @property
     def start(self) -> int:
@@ -68,6 +79,8 @@ def compile_check(matcher: Matcher | None, searches: Searches, use_prefilter: bo
             return lambda readings: Outcome(True)
         case Phrases() | Regexes():
             return _leaf(matcher, searches, use_prefilter)
+        case Predicate() | Classifier():
+            return _opaque(matcher)
         case AnyOf(items):
             return _any([compile_check(item, searches, use_prefilter) for item in items])
         case AllOf(items):
@@ -128,6 +141,21 @@ def _leaf(leaf: Phrases | Regexes, searches: Searches, use_prefilter: bool) -> C
     return check
 
 
+def _opaque(leaf: Opaque) -> Check:
+    """What is asked of others. Raises their errors; none is asked where the text is read for explanations alone."""
+    name = f"predicate {leaf.name}" if isinstance(leaf, Predicate) else f"classifier {leaf.model}: {leaf.label}"
+
+    def check(readings: Readings) -> Outcome:
+        spans, is_place = readings.ask(leaf)
+        n = len(readings.text)
+        findings = tuple(
+            Finding(((i, j),), readings.text[i:j], "raw", name, False, (i, j) == (0, n), is_place) for i, j in spans
+        )
+        return Outcome(bool(findings), findings)
+
+    return check
+
+
 def _findings(
     units: Iterable[SeenUnit], search: Search, on: View, names: Sequence[str], in_json: bool
 ) -> Iterable[Finding]:
@@ -154,6 +182,7 @@ def absence(matcher: Matcher | None) -> str:
     if matcher is None:
         return "the condition"
     names = [name for leaf in leaves(matcher) for name in leaf_names(leaf)]
+    names += [leaf.name if isinstance(leaf, Predicate) else leaf.label for leaf in opaque(matcher)]
     shown = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
     return f"absent: {shown}"
 

@@ -6,16 +6,26 @@ string, or per run of array strings where they are joined by a space. Everything
 
 import json
 from bisect import bisect_left
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby
+from typing import TypeAlias
 
-from policykit.ir.document import Join, Within
+from policykit.diagnostics import Place
+from policykit.ir.document import (
+    Join,
+    Within,
+)
+from policykit.ir.opaque import Opaque
 from policykit.text import View
 from policykit.text.json_strings import JsonString, strings_of
 
 Span = tuple[int, int]
+_ANYWHERE = Place("")
+Asked: TypeAlias = tuple[tuple[Span, ...], bool]
+"""Spans in the text, and whether they say where something stands, or only how the text as a whole was found to be."""
+Ask: TypeAlias = Callable[[Opaque, str], Asked]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +91,26 @@ class Seen:
 
 
 class Readings:
-    """One text as every matcher of a plan may read it. ``is_json`` says whether the plan's grammar makes it JSON."""
+    """One text as every matcher of a plan may read it. ``is_json`` says whether the plan's grammar makes it JSON;
+    ``asked`` answers for predicates and classifiers."""
 
-    def __init__(self, text: str, is_json: bool) -> None:
+    def __init__(self, text: str, is_json: bool, asked: Ask | None = None) -> None:
         self.text = text
+        self._ask = asked
+        self._asked: dict[Opaque, Asked] = {}
         self._is_json = is_json
         self._units: dict[tuple[Within, Join], tuple[Unit, ...]] = {}
         self._seen: dict[tuple[Within, Join, str], Seen] = {}
+
+    def ask(self, leaf: Opaque) -> Asked:
+        """What a predicate or classifier finds, asked once for a text. Raises what it raises."""
+        key = replace(leaf, place=_ANYWHERE)
+        found = self._asked.get(key)
+        if found is None:
+            if self._ask is None:
+                raise LookupError("nobody is there to ask")
+            found = self._asked[key] = self._ask(leaf, self.text)
+        return found
 
     @cached_property
     def has_strings(self) -> bool:

@@ -14,6 +14,7 @@ from policykit.verify.decisions import Questions
 from policykit.verify.finders import CompiledSearches, Searches
 from policykit.verify.gates import Setting, binding_of
 from policykit.verify.judgement import FACTS, INPUT, Judgement, compile_rules, judge
+from policykit.verify.opened import Opened
 from policykit.verify.resources import NONE, Resources
 from policykit.verify.subject import Subject
 from policykit.verify.transforms import TransformFailed, Transforms, apply_edits
@@ -46,6 +47,7 @@ class Verifier:
         self._setting = Setting(context, digest, resources)
         self._rules = compile_rules(rules, searches or CompiledSearches(), prefilter, self._setting)
         self._schemas = _schemas(rules)
+        self._opened = Opened(resources, self._setting.facts)
         self._grammar = GrammarValidator(grammar) if grammar else None
         self._is_json = bool(grammar and grammar.is_json)
         self._digest = digest
@@ -115,7 +117,7 @@ class Verifier:
         is_output = subject.target is Target.OUTPUT
         is_json = self._is_json if is_output else subject.target is Target.TOOL_CALL
         grammar = self._grammar.check if self._grammar and is_output else None
-        readings = Readings(subject.text, is_json)
+        readings = Readings(subject.text, is_json, self._opened.ask)
         return judge(readings, subject, self._rules, grammar, self._transforms, self._setting, questions)
 
     def _problems(self, subject: Subject) -> list[str]:

@@ -22,6 +22,7 @@ CODE_RANGES = {
     "approvals": range(80, 90),
     "conditions": range(150, 160),
     "opa": range(160, 170),
+    "opaque": range(170, 180),
 }
 
 

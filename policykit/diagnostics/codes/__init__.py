@@ -1,9 +1,21 @@
 """The catalogue of diagnostic codes. A code never changes its meaning and is never used twice."""
 
-from policykit.diagnostics.codes import approvals, conditions, document, engine, grammar, opa, plan, regex, run, vault
+from policykit.diagnostics.codes import (
+    approvals,
+    conditions,
+    document,
+    engine,
+    grammar,
+    opa,
+    opaque,
+    plan,
+    regex,
+    run,
+    vault,
+)
 from policykit.diagnostics.codes.entry import CodeEntry
 
-_MODULES = (document, approvals, regex, conditions, opa, vault, grammar, plan, engine, run)
+_MODULES = (document, approvals, regex, conditions, opa, opaque, vault, grammar, plan, engine, run)
 CATALOGUE: dict[str, CodeEntry] = {
     entry.code: entry for entry in sorted((e for m in _MODULES for e in m.CODES), key=lambda entry: entry.code)
 }

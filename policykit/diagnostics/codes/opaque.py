@@ -1,0 +1,32 @@
+"""Codes PK170–PK179: predicates and classifiers."""
+
+from policykit.diagnostics.codes.entry import CodeEntry
+
+CODES: tuple[CodeEntry, ...] = (
+    CodeEntry(
+        "PK170",
+        "no such predicate",
+        "A predicate is a function of an installed package, by the entry point group `policykit.predicates`, or one "
+        "that the deployment gives. Without it the rule would be an error in every verdict, and an error blocks.",
+        "match: {predicate: no-such-function}",
+    ),
+    CodeEntry(
+        "PK171",
+        "another predicate than was meant",
+        "A plan is compiled with the installed function of a name, by package, version and object, which is in its "
+        "digest; a rule can ask for a version too. Another function is not used in its place.",
+        "match: {predicate: {name: iambic, version: 9.9.9}}",
+    ),
+    CodeEntry(
+        "PK172",
+        "a predicate that cannot be loaded",
+        "The entry point names something that cannot be imported, or that is no `policykit.predicates.TextPredicate`.",
+    ),
+    CodeEntry(
+        "PK173",
+        "a matcher that finds no place",
+        "A transform replaces what was found. A classifier, and a predicate that answers true or false, say that "
+        "something is in the text and not where.",
+        "match: {predicate: iambic}\naction: {transform: {replace: {with: x}}}",
+    ),
+)

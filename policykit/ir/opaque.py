@@ -1,0 +1,34 @@
+"""Matchers that a plan cannot look into: functions of others, and models."""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from policykit.diagnostics import Place
+
+
+@dataclass(frozen=True, slots=True)
+class Predicate:
+    """What a named function finds in the text as a whole. ``args`` is a JSON object as text. ``version`` is what the
+    author asks for; ``identity`` is the installed function that a plan was compiled with, by package, version and
+    object, or None where it is the deployment's."""
+
+    name: str
+    args: str
+    version: str | None
+    place: Place
+    identity: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Classifier:
+    """Where a model gives a label at least the ``threshold``, in some part of the text. ``model`` is its name in the
+    configuration, ``digest`` the digest of its content."""
+
+    model: str
+    digest: str
+    label: str
+    threshold: float
+    place: Place
+
+
+Opaque: TypeAlias = Predicate | Classifier
