@@ -6,8 +6,7 @@ from pathlib import Path
 
 from policykit.diagnostics import PolicyError
 from policykit.grammar import load_grammar
-from policykit.plan import Plan, load_plan
-from policykit.plan import compile as compile_plan
+from policykit.plan import Plan, compile as compile_plan, load_plan
 from policykit.policy import load_policies
 
 _CONTEXT = ("profile", "tenant", "locale", "jurisdiction")

@@ -4,10 +4,9 @@ import hashlib
 import json
 from collections.abc import Sequence
 
+from policykit.compile.entities import fingerprints
 from policykit.compile.resolve import opaque
-from policykit.ir.document import (
-    PolicySet,
-)
+from policykit.ir.document import PolicySet
 from policykit.ir.grammar import GrammarSpec
 from policykit.ir.opaque import Predicate
 from policykit.ir.plan import CompileContext, ResolvedRule
@@ -23,10 +22,15 @@ def _sha256(value: object) -> str:
 
 
 def bundle_digest(policies: PolicySet, grammar: GrammarSpec | None) -> str:
-    """Covers documents, grammar, Unicode tables and format; ignores comments, key order, formatting and file names."""
+    """Covers documents, grammar, Unicode tables, entity types and format; ignores comments, key order, formatting and
+    file names."""
     documents = sorted(document.canonical for document in policies.documents)
     grammars = [[grammar.kind.value, grammar.source]] if grammar else []
-    return _sha256({"format": FORMAT, "tables": tables_digest(), "documents": documents, "grammars": grammars})
+    content: dict[str, object] = {"format": FORMAT, "tables": tables_digest()}
+    entities = fingerprints(policies)
+    if entities:
+        content["entities"] = entities
+    return _sha256({**content, "documents": documents, "grammars": grammars})
 
 
 def _identities(rule: ResolvedRule) -> list[str]:

@@ -5,8 +5,7 @@ from functools import lru_cache
 
 from policykit.conditions import Condition, FactsSchema, compile_condition, parse_condition
 from policykit.diagnostics import Place
-from policykit.ir.document import Condition as DocumentCondition
-from policykit.ir.document import Expression
+from policykit.ir.document import Condition as DocumentCondition, Expression
 from policykit.ir.plan import CompileContext
 
 CONTEXT = ("profile", "tenant", "locale", "jurisdiction")

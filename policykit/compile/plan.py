@@ -1,6 +1,6 @@
 """`compile_plan`: policies, a grammar and a context become one plan, or a list of reasons why not."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import chain, islice
@@ -44,6 +44,8 @@ MAX_WITNESSES = 500
 """Texts tried for one that a requirement asks for and no rule forbids."""
 SITE_BUDGET = 50_000
 """Transitions tried per restricted string of a schema."""
+
+_JSON = frozenset({Within.JSON_STRINGS, Within.JSON_SCALARS})
 
 Prune = Callable[[GrammarSpec, Sequence[str]], GrammarSpec]
 """Takes fixed texts (by pointer) out of a grammar; raises PolicyError where nothing would be left."""
@@ -216,12 +218,12 @@ def _finds(automaton: Automaton, text: str) -> bool:
 
 
 def _forbidden(
-    program: Program, automata: Sequence[Automaton], decode: Sequence[ResolvedRule], within: Within
+    program: Program, automata: Sequence[Automaton], decode: Sequence[ResolvedRule], within: Container[Within]
 ) -> list[Forbidden]:
     return [
         Forbidden(_text_automaton(a), spec.owners, spec.places)
         for spec, a in zip(program.units, automata, strict=True)
-        if spec.forbids and spec.within == within
+        if spec.forbids and spec.within in within
     ]
 
 
@@ -235,7 +237,7 @@ def _without_clashes(
     """The grammar without the members that a rule forbids, and its rows: one for each of them names the rule."""
     if grammar is None or not isinstance(grammar.shape, JsonSites):
         return grammar, grammar.enforcements if grammar else ()
-    found = clashes(grammar.shape, _forbidden(program, automata, decode, Within.JSON_STRINGS))
+    found = clashes(grammar.shape, _forbidden(program, automata, decode, _JSON))
     if not found:
         return grammar, grammar.enforcements
     required = [c for c in found if c.fixed.required]
@@ -294,6 +296,8 @@ def _liveness(
     if isinstance(grammar.shape, Cfg) and scopes == {Within.TEXT}:
         forbidding = [_text_automaton(a) for spec, a in zip(program.units, automata, strict=True) if spec.forbids]
         return _product_liveness(grammar, grammar.shape, forbidding, decode, escape)
+    if isinstance(grammar.shape, JsonSites) and scopes <= _JSON:
+        return _bounded("what may stand in JSON numbers is not analysed", escape), None
     return _bounded("rules on the whole text over this kind of grammar are not analysed", escape), None
 
 
@@ -341,7 +345,7 @@ def _string_liveness(
 ) -> Liveness:
     if any(spec.joined for spec in program.units):
         return _bounded("joined arrays are not analysed", escape)
-    forbidden = _forbidden(program, automata, decode, Within.JSON_STRINGS)
+    forbidden = _forbidden(program, automata, decode, _JSON)
     policy = PolicyProduct([f.automaton for f in forbidden])
     open_sites: list[str] = []
     for site in sites.strings:

@@ -21,23 +21,15 @@ from policykit.automata import (
     separate,
 )
 from policykit.automata.frames import InJoinedArrays, InStrings, Trimmed
+from policykit.automata.nfa import build
 from policykit.automata.phrases import PhraseTrie
 from policykit.compile.resolve import leaves
 from policykit.diagnostics import Diagnostic, Place, PolicyError
-from policykit.ir.document import (
-    AllOf,
-    AnyOf,
-    Join,
-    Matcher,
-    Not,
-    Phrase,
-    Phrases,
-    Regexes,
-    Within,
-)
+from policykit.entities import entity_patterns
+from policykit.ir.document import AllOf, AnyOf, Entities, Join, Leaf, Matcher, Not, Phrase, Phrases, Regexes, Within
 from policykit.ir.opaque import Classifier, Predicate
 from policykit.ir.plan import ResolvedRule
-from policykit.text import view
+from policykit.text import View, view
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +85,6 @@ class Program:
     requirements: tuple[Requirement, ...]
 
 
-Leaf: TypeAlias = Phrases | Regexes
-
-
 def negated(matcher: Matcher, positive: bool = True) -> Matcher:
     """The matcher in negation normal form: `not` only on leaves (De Morgan)."""
     match matcher:
@@ -104,7 +93,7 @@ def negated(matcher: Matcher, positive: bool = True) -> Matcher:
         case AnyOf(items) | AllOf(items):
             both = tuple(negated(item, positive) for item in items)
             return AnyOf(both) if isinstance(matcher, AnyOf) == positive else AllOf(both)
-        case Phrases() | Regexes() | Predicate() | Classifier():
+        case Phrases() | Regexes() | Entities() | Predicate() | Classifier():
             return matcher if positive else Not(matcher)
         case _:
             assert_never(matcher)
@@ -119,7 +108,7 @@ def alternatives(matcher: Matcher) -> tuple[Matcher, ...]:
 
 def framed(automaton: Automaton, within: Within, joined: bool) -> Automaton:
     """The automaton as it reads its part of the text."""
-    if within != Within.JSON_STRINGS:
+    if not within.is_json:
         return automaton
     return InJoinedArrays(automaton) if joined else InStrings(automaton)
 
@@ -137,7 +126,7 @@ class _Lowering:
             return
         assert rule.matcher is not None, "what a mask enforces has a matcher"
         for part in alternatives(negated(rule.matcher)):
-            if isinstance(part, Phrases | Regexes):
+            if isinstance(part, Phrases | Regexes | Entities):
                 self.forbid(part, rule.name)
             else:
                 self.requirements.append(Requirement(rule.name, self.formula(part, rule.name)))
@@ -157,11 +146,7 @@ class _Lowering:
         joined = reading.join == Join.ARRAY
         numbers: list[int] = []
         for name in reading.views:
-            automata = compile_automata(leaf, view(name))
-            patterns = leaf.phrases if isinstance(leaf, Phrases) else leaf.regexes
-            for i, made in enumerate(automata):
-                own = patterns if len(automata) == 1 else patterns[i : i + 1]
-                places = tuple(p.place for p in own)
+            for made, places in _automata(leaf, view(name)):
                 make = _maker(made, reading.within, joined, forbids)
                 numbers.append(len(self.units))
                 owners = (owner,) * len(places)
@@ -170,10 +155,10 @@ class _Lowering:
 
     def formula(self, matcher: Matcher, owner: str) -> Formula:
         match matcher:
-            case Phrases() | Regexes():
+            case Phrases() | Regexes() | Entities():
                 return Literal(self.leaf(matcher, owner, forbids=False), True)
             case Not(item):
-                assert isinstance(item, Phrases | Regexes), "negation normal form"
+                assert isinstance(item, Phrases | Regexes | Entities), "negation normal form"
                 return Literal(self.leaf(item, owner, forbids=False), False)
             case Predicate() | Classifier():
                 raise AssertionError("what a mask enforces is made of automata")
@@ -186,7 +171,9 @@ class _Lowering:
 
     def admit(self, rule: ResolvedRule) -> UnitSpec:
         """What the allow rules of one document leave over, less what the units before it on the same view forbid."""
-        allowed = [leaf for allow in rule.admits or () for leaf in leaves(allow.matcher)]
+        found_in = [leaf for allow in rule.admits or () for leaf in leaves(allow.matcher)]
+        allowed = [leaf for leaf in found_in if not isinstance(leaf, Entities)]
+        assert len(allowed) == len(found_in), "forms alone admit nothing"
         on = view(allowed[0].reading.views[0])
         bodies = [pattern.body for leaf in allowed for pattern in patterns_of(leaf, on)]
         beside = [u for u in self.units if u.forbids and u.view == on.name and u.within == Within.TEXT]
@@ -213,6 +200,22 @@ class _Lowering:
         for rule in self.allowing:
             self.units.append(self.admit(rule))
         return Program(tuple(self.units), tuple(self.requirements))
+
+
+def _automata(leaf: Leaf, on: View) -> list[tuple[Automaton, tuple[Place, ...]]]:
+    """The search automata of a leaf on a view, each with the places of its patterns."""
+    if isinstance(leaf, Entities):
+        in_json = leaf.reading.within.is_json
+        return [
+            (RegexAutomaton(build(on, pattern)), (entity.place,))
+            for entity in leaf.entities
+            for pattern in entity_patterns(entity, in_json=in_json)
+        ]
+    automata = compile_automata(leaf, on)
+    places = tuple(p.place for p in (leaf.phrases if isinstance(leaf, Phrases) else leaf.regexes))
+    if len(automata) == 1:
+        return [(automata[0], places)]
+    return [(made, (place,)) for made, place in zip(automata, places, strict=True)]
 
 
 def _phrase_maker(trie: PhraseTrie, within: Within, joined: bool) -> Callable[[], Automaton]:

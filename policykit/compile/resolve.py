@@ -9,15 +9,19 @@ from dataclasses import replace
 from datetime import date
 from typing import assert_never
 
+from policykit.compile.entities import unmaskable, uses
 from policykit.compile.facts import decide, schema_of
 from policykit.compile.predicates import identified
 from policykit.conditions import FactsSchema
+from policykit.entities import fits_numbers
 from policykit.ir.document import (
     AllOf,
     Allow,
     AnyOf,
     Block,
     Document,
+    Entities,
+    Leaf,
     Matcher,
     Mode,
     Not,
@@ -189,8 +193,8 @@ def asked_of_opa(rule: ResolvedRule) -> tuple[str, ...]:
 def level_of(rule: ResolvedRule, json_output: bool) -> Level:
     """Where a rule is enforced: a block that is to be avoided in the mask, what must be shown or replaced while text
     is released, what depends on text that comes later (an absence, a second find) when the output is complete. A mask
-    knows no facts, so a rule that reads them is enforced by the verifier; what another service, a predicate or a
-    classifier decides waits until there is all to decide about."""
+    knows no facts and no validators, so a rule that reads them is enforced by the verifier; what another service, a
+    predicate or a classifier decides waits until there is all to decide about."""
     if rule.mode == Mode.SHADOW:
         return Level.OBSERVE
     matcher = rule.matcher
@@ -200,16 +204,19 @@ def level_of(rule: ResolvedRule, json_output: bool) -> Level:
         return Level.OUTPUT
     if not isinstance(rule.action, Block):
         return Level.OUTPUT if combines(matcher) else Level.STREAM
-    if rule.action.on_match == OnMatch.STOP or reads_facts(rule):
+    if rule.action.on_match == OnMatch.STOP or reads_facts(rule) or unmaskable(matcher):
         return Level.OUTPUT if has_absence(matcher) else Level.STREAM
-    reads_json = any(leaf.reading.within == Within.JSON_STRINGS for leaf in leaves(matcher))
+    reads_json = any(leaf.reading.within.is_json for leaf in leaves(matcher))
     return Level.OUTPUT if reads_json and not json_output else Level.DECODE
 
 
 def level_of_default(target: Target, admits: Sequence[ResolvedRule], json_output: bool) -> Level:
     """The mask, where it admits whole texts that are described on one view and by nothing but text."""
     read = [leaf.reading for allow in admits for leaf in leaves(allow.matcher)]
-    by_text = all(allow.matcher and not reads_facts(allow) and not opaque(allow.matcher) for allow in admits)
+    by_text = all(
+        allow.matcher and not reads_facts(allow) and not opaque(allow.matcher) and not uses(allow.matcher)
+        for allow in admits
+    )
     on_one_view = len({reading.views for reading in read}) == 1 and len(read[0].views) == 1
     is_whole = target is Target.OUTPUT and not json_output and all(r.within == Within.TEXT for r in read)
     return Level.DECODE if read and by_text and on_one_view and is_whole else Level.OUTPUT
@@ -225,6 +232,12 @@ def _read(matcher: Matcher, within: Within) -> Matcher:
             return identified(matcher)
         case Classifier():
             return matcher
+        case Entities(entities):
+            if matcher.reading.within != Within.AUTO:
+                return matcher
+            if within is Within.JSON_STRINGS and any(map(fits_numbers, entities)):
+                within = Within.JSON_SCALARS
+            return replace(matcher, reading=replace(matcher.reading, within=within))
         case AnyOf(items):
             return AnyOf(tuple(_read(item, within) for item in items))
         case AllOf(items):
@@ -238,7 +251,7 @@ def _read(matcher: Matcher, within: Within) -> Matcher:
 def opaque(matcher: Matcher | None) -> tuple[Opaque, ...]:
     """All predicates and classifiers, in order."""
     match matcher:
-        case None | Phrases() | Regexes():
+        case None | Phrases() | Regexes() | Entities():
             return ()
         case Predicate() | Classifier():
             return (matcher,)
@@ -250,12 +263,12 @@ def opaque(matcher: Matcher | None) -> tuple[Opaque, ...]:
             assert_never(matcher)
 
 
-def leaves(matcher: Matcher | None) -> tuple[Phrases | Regexes, ...]:
-    """All leaves that are automata, in order; none of a rule that reads no text."""
+def leaves(matcher: Matcher | None) -> tuple[Leaf, ...]:
+    """All leaves that read text, in order; none of a rule that reads no text."""
     match matcher:
         case None:
             return ()
-        case Phrases() | Regexes():
+        case Phrases() | Regexes() | Entities():
             return (matcher,)
         case Predicate() | Classifier():
             return ()
@@ -270,7 +283,7 @@ def leaves(matcher: Matcher | None) -> tuple[Phrases | Regexes, ...]:
 def combines(matcher: Matcher) -> bool:
     """Whether a find counts only together with what the rest of the text holds or does not hold."""
     match matcher:
-        case Phrases() | Regexes() | Predicate() | Classifier():
+        case Phrases() | Regexes() | Entities() | Predicate() | Classifier():
             return False
         case AnyOf(items):
             return any(combines(item) for item in items)
@@ -285,7 +298,7 @@ def combines(matcher: Matcher) -> bool:
 def has_place(matcher: Matcher) -> bool:
     """Whether, wherever the matcher finds something, a part of it stands in the text."""
     match matcher:
-        case Phrases() | Regexes() | Predicate():
+        case Phrases() | Regexes() | Entities() | Predicate():
             return True
         case Classifier():
             return False
@@ -302,7 +315,7 @@ def has_place(matcher: Matcher) -> bool:
 def has_absence(matcher: Matcher) -> bool:
     """Whether the matcher depends on something not being found."""
     match matcher:
-        case Phrases() | Regexes() | Predicate() | Classifier():
+        case Phrases() | Regexes() | Entities() | Predicate() | Classifier():
             return False
         case AnyOf(items) | AllOf(items):
             return any(has_absence(item) for item in items)

@@ -2,14 +2,9 @@
 
 from typing import assert_never
 
+from policykit.compile.entities import unmaskable, widened
 from policykit.compile.resolve import asked_of_opa, combines, has_absence, leaves, opaque
-from policykit.ir.document import (
-    Block,
-    Escalate,
-    Expression,
-    Target,
-    WholeTransform,
-)
+from policykit.ir.document import Block, Escalate, Expression, OnMatch, Target, WholeTransform, Within
 from policykit.ir.opaque import Opaque, Predicate
 from policykit.ir.plan import Enforcement, Level, ResolvedRule
 
@@ -23,9 +18,9 @@ def rule_row(rule: ResolvedRule) -> Enforcement:
             if rule.admits is not None:
                 return Enforcement("rule", rule.name, rule.level, _admitting(rule.admits), rule.place)
             absent = " (end of text waits for what is required)" if _misses(rule) else ""
-            why = f"mask: regular on views {views} of {text}{absent}"
+            why = f"mask: regular on views {views} of {text}{absent}{_widened(rule)}{_plain_numbers(rule)}"
         case Level.STREAM:
-            why = f"verifier: {_kind(rule)}, found on views {views} of {text}{_needs(rule)}"
+            why = f"verifier: {_kind(rule)}, found on views {views} of {text}{_validated(rule)}{_needs(rule)}"
         case Level.OUTPUT:
             why = f"verifier, when the {_what(rule)} is complete: {_why_late(rule)}{_needs(rule)}"
         case Level.OBSERVE:
@@ -40,6 +35,25 @@ def rule_row(rule: ResolvedRule) -> Enforcement:
 def _admitting(admits: tuple[ResolvedRule, ...]) -> str:
     views = "+".join(dict.fromkeys(v for rule in admits for leaf in leaves(rule.matcher) for v in leaf.reading.views))
     return f"mask: the whole text is what one of {len(admits)} allow rule(s) admits, on view {views}"
+
+
+def _widened(rule: ResolvedRule) -> str:
+    """An over-approximation: the mask forbids more than the verifier finds."""
+    names = widened(rule.matcher)
+    return f"; over-approximation: forbids everything of the form of {', '.join(names)}, valid or not" if names else ""
+
+
+def _plain_numbers(rule: ResolvedRule) -> str:
+    scalars = any(leaf.reading.within is Within.JSON_SCALARS for leaf in leaves(rule.matcher))
+    return "; numbers are written without exponents" if scalars else ""
+
+
+def _validated(rule: ResolvedRule) -> str:
+    """Why a block that could have been avoided is not in the mask."""
+    names = unmaskable(rule.matcher)
+    if not names or not isinstance(rule.action, Block) or rule.action.on_match is OnMatch.STOP:
+        return ""
+    return f"; a mask cannot validate {', '.join(names)} (`strict: true` forbids their form instead)"
 
 
 def _misses(rule: ResolvedRule) -> bool:
@@ -93,7 +107,7 @@ def _why_late(rule: ResolvedRule) -> str:
     if isinstance(rule.action, WholeTransform):
         return f"{type(rule.action).__name__.lower()} changes the output as a whole"
     if _misses(rule):
-        return "depends on an absence"
+        return f"depends on an absence{_validated(rule)}"
     if rule.matcher and combines(rule.matcher) and not isinstance(rule.action, Block):
         return "depends on several finds together"
     return "no JSON grammar: applies if the output is JSON"

@@ -26,7 +26,7 @@ class Binding:
         self.forbids = tuple(i for i, spec in enumerate(program.units) if spec.forbids)
         self.wanted = tuple(i for i, spec in enumerate(program.units) if not spec.forbids)
         scopes = list(dict.fromkeys(_scope(spec) for spec in program.units))
-        self.lexers: tuple[Lexer, ...] = tuple(JsonLexer() if s == Within.JSON_STRINGS else TextLexer() for s in scopes)
+        self.lexers: tuple[Lexer, ...] = tuple(map(_lexer, scopes))
         self.scope_of = [scopes.index(_scope(spec)) for spec in program.units]
         members: dict[tuple[int, str], list[UnitSpec]] = {}
         self.place: list[tuple[int, int]] = []
@@ -79,21 +79,18 @@ class Binding:
 
     def endings_of(self, modes: tuple[str, ...]) -> list[tuple[tuple[int, ...], ...]]:
         """How an unfinished character can go on, as class strings per group: decoded, or as it is read."""
-        scope = next(i for i, mode in enumerate(modes) if mode in self.lexers[i].unfinished)
+        inside = [mode in lexer.unfinished for lexer, mode in zip(self.lexers, modes, strict=True)]
+        scope = inside.index(True)
         return [
-            tuple(g.strings[int(g.string_ids[content if s == scope else raw])] for g, s in self.scope_of_group)
+            tuple(g.strings[int(g.string_ids[content if inside[s] else raw])] for g, s in self.scope_of_group)
             for raw, content in self.lexers[scope].completions(modes[scope])
         ]
 
     def unfinished_modes(self) -> list[tuple[str, ...]]:
-        """Every combination of modes in which a character that is spelled with several is unfinished; the other
-        lexers' modes do not matter to it."""
-        starts = [lexer.start for lexer in self.lexers]
-        return [
-            (*starts[:scope], mode, *starts[scope + 1 :])
-            for scope, lexer in enumerate(self.lexers)
-            for mode in lexer.unfinished
-        ]
+        """Every combination of modes in which a character that is spelled with several is unfinished: lexers that know
+        such a mode are in it together, and the other lexers' modes do not matter to it."""
+        known = dict.fromkeys(mode for lexer in self.lexers for mode in lexer.unfinished)
+        return [tuple(mode if mode in lexer.unfinished else lexer.start for lexer in self.lexers) for mode in known]
 
     @cached_property
     def _maps(self) -> list[list[int]]:
@@ -134,4 +131,14 @@ class Binding:
 
 
 def _scope(spec: UnitSpec) -> Within:
-    return Within.JSON_STRINGS if spec.within == Within.JSON_STRINGS else Within.TEXT
+    return spec.within if spec.within.is_json else Within.TEXT
+
+
+def _lexer(scope: Within) -> Lexer:
+    match scope:
+        case Within.JSON_STRINGS:
+            return JsonLexer()
+        case Within.JSON_SCALARS:
+            return JsonLexer("json.scalars", numbers=True)
+        case _:
+            return TextLexer()

@@ -5,7 +5,7 @@ the whole text is a symbol string; the two ends are handled as pending bytes.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Protocol
 
@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 
 from policykit.constraint.trie import Ints
 from policykit.constraint.vocabulary import Vocabulary
-from policykit.text import View, utf8
-from policykit.text import json_strings as json_lexer
+from policykit.text import View, json_strings as json_lexer, utf8
 
 N_MARKS = len(json_lexer.Mark)
 FIRST_TAIL = json_lexer.FIRST_MARK + N_MARKS
@@ -76,16 +75,23 @@ class TextLexer:
 
 @dataclass(frozen=True, slots=True)
 class JsonLexer:
-    """String contents, decoded, between OPEN and CLOSE; canonical escapes only when ``strict``."""
+    """String contents, decoded, between OPEN and CLOSE, and with ``numbers`` those too; canonical escapes only, and no
+    exponents, when ``strict``."""
 
     name: str = "json.strings"
     start: str = json_lexer.OUTSIDE
     strict: bool = True
+    numbers: bool = False
+
+    def lenient(self) -> "JsonLexer":
+        """The lexer that reads every spelling."""
+        return replace(self, strict=False)
 
     def read(self, mode: str, text: str) -> tuple[str, Sequence[int]] | None:
         symbols: list[int] = []
+        step = json_lexer.scalar_step if self.numbers else json_lexer.step
         for char in text:
-            stepped = json_lexer.step(mode, char, self.strict)
+            stepped = step(mode, char, self.strict)
             if stepped is None:
                 return None
             mode, written = stepped

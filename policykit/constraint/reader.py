@@ -29,7 +29,6 @@ EXPLORED_STATES = 600
 """Automata of at most so many states are worked out ahead."""
 MAX_ESCAPES = 4
 ESCAPES = candidates()
-_LENIENT = JsonLexer(strict=False)
 
 
 class Reader:
@@ -113,10 +112,11 @@ class Reader:
         modes, states = list(joint.modes), list(joint.states)
         for i, unit in enumerate(joint.epoch.units):
             scope = self.scope_of[i]
-            is_json = isinstance(self.lexers[scope], JsonLexer)
+            lexer = self.lexers[scope]
+            is_json = isinstance(lexer, JsonLexer)
             if (is_json or self.program.units[i].admits) and not in_grammar:
                 continue  # the prefix is no part of what the grammar or an allow rule describes
-            read = (_LENIENT if is_json else self.lexers[scope]).read(joint.modes[scope], text)
+            read = (lexer.lenient() if is_json else lexer).read(joint.modes[scope], text)
             assert read is not None, "lenient lexers read everything"
             modes[scope] = read[0]
             own = unit.symbol_list
@@ -220,7 +220,7 @@ class Reader:
         modes: list[str] = []
         read: list[Sequence[int]] = []
         for lexer, mode in zip(self.lexers, joint.modes, strict=True):
-            reader = _LENIENT if lenient and isinstance(lexer, JsonLexer) else lexer
+            reader = lexer.lenient() if lenient and isinstance(lexer, JsonLexer) else lexer
             result = reader.read(mode, pieces.text)
             if result is None or (pieces.tail and not lexer.in_content(result[0])):
                 return None

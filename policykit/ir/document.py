@@ -10,6 +10,22 @@ from enum import StrEnum
 from typing import TypeAlias
 
 from policykit.diagnostics import Diagnostic, Place
+from policykit.ir.actions import (
+    Action as Action,
+    Allow as Allow,
+    Append as Append,
+    Block as Block,
+    Escalate as Escalate,
+    Hash as Hash,
+    Mask as Mask,
+    OnMatch as OnMatch,
+    Prepend as Prepend,
+    Redact as Redact,
+    Replace as Replace,
+    SpanTransform as SpanTransform,
+    Truncate as Truncate,
+    WholeTransform as WholeTransform,
+)
 from policykit.ir.opaque import Classifier, Predicate
 from policykit.ir.regex import Regex
 
@@ -31,19 +47,18 @@ class Target(StrEnum):
     JSON = "json"
 
 
-class OnMatch(StrEnum):
-    """``avoid``: the text cannot be generated. ``stop``: it is found, the message is shown instead."""
-
-    AVOID = "avoid"
-    STOP = "stop"
-
-
 class Within(StrEnum):
-    """Which text a matcher reads. ``auto`` is the JSON strings under a JSON grammar and the whole text elsewhere."""
+    """Which text a matcher reads. ``auto`` is the whole text where no JSON is read, else the JSON strings, and for
+    entities the scalars: strings and numbers."""
 
     AUTO = "auto"
     TEXT = "text"
     JSON_STRINGS = "json.strings"
+    JSON_SCALARS = "json.scalars"
+
+    @property
+    def is_json(self) -> bool:
+        return self in (Within.JSON_STRINGS, Within.JSON_SCALARS)
 
 
 class Join(StrEnum):
@@ -113,6 +128,29 @@ class Regexes:
 
 
 @dataclass(frozen=True, slots=True)
+class Entity:
+    """A kind of identifier, by the name of its type. ``context`` says whether words for it must stand near (None: as
+    the type says). ``region`` and ``pattern`` are read by the types that have them. ``strict``: the mask may forbid
+    everything of its form, valid or not."""
+
+    type: str
+    place: Place
+    region: str | None = None
+    pattern: RegexSource | None = None
+    context: bool | None = None
+    strict: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Entities:
+    """Any of the entities, anywhere in the text, where its validator passes."""
+
+    entities: tuple[Entity, ...]
+    reading: Reading
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
 class AnyOf:
     items: "tuple[Matcher, ...]"
 
@@ -129,106 +167,9 @@ class Not:
     item: "Matcher"
 
 
-Matcher: TypeAlias = Phrases | Regexes | Predicate | Classifier | AnyOf | AllOf | Not
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    message: str | None
-    code: str | None
-    on_match: OnMatch
-
-
-@dataclass(frozen=True, slots=True)
-class Mask:
-    """Replace each match by a template; ``{type}`` is the rule's label and ``{n}`` counts distinct values from 1.
-
-    ``vault`` names the vault that keeps the values of a reversible mask; ``{n}`` is then a number of that vault.
-    """
-
-    template: str
-    label: str
-    vault: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Replace:
-    """Replace each match by a fixed text."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Hash:
-    """Replace each match by a template; ``{hash}`` is the value's HMAC-SHA-256 under the key named ``key``, as
-    ``length`` characters of ``encoding`` (`hex` or `base32`), ``{type}`` the rule's label."""
-
-    key: str
-    length: int
-    encoding: str
-    template: str
-    label: str
-
-
-@dataclass(frozen=True, slots=True)
-class Redact:
-    """Replace the values of JSON fields by ``text``, or take the fields out where it is None.
-
-    A field is a path by names (`customer.ssn`; `*` is any one name, `**` any number of them) or a JSON pointer
-    (RFC 6901, `/customer/ssn`).
-    """
-
-    fields: tuple[str, ...]
-    text: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Append:
-    """Put a text after the output, unless it stands there."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Prepend:
-    """Put a text before the output, unless it stands there."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Truncate:
-    """Cut the output to ``limit`` units (`characters`, which are code points, or `words`), ``mark`` included.
-    Texts that rules append or prepend do not count."""
-
-    limit: int
-    unit: str
-    mark: str
-
-
-SpanTransform: TypeAlias = Mask | Replace | Hash
-"""Replaces what the matcher finds."""
-WholeTransform: TypeAlias = Redact | Append | Prepend | Truncate
-"""Changes the output as a whole, whatever the matcher finds in it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Escalate:
-    """Hold back for a person. ``bind_to`` says what an approval is good for: the exact arguments (`args`) or the
-    exact text (`text`); ``ttl`` is how long it is, in seconds."""
-
-    queue: str
-    bind_to: str
-    ttl: int
-    message: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Allow:
-    """Under ``default: block``: a text, as a whole, that the match admits; a call for which the condition holds."""
-
-
-Action: TypeAlias = Block | Escalate | SpanTransform | WholeTransform | Allow
+Leaf: TypeAlias = Phrases | Regexes | Entities
+"""What reads text by itself."""
+Matcher: TypeAlias = Leaf | Predicate | Classifier | AnyOf | AllOf | Not
 
 
 @dataclass(frozen=True, slots=True)

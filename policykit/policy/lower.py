@@ -14,6 +14,8 @@ from policykit.ir.document import (
     Context,
     Document,
     Effective,
+    Entities,
+    Entity,
     Escalate,
     Expect,
     Expression,
@@ -39,7 +41,7 @@ from policykit.ir.document import (
 )
 from policykit.ir.opaque import Predicate
 from policykit.policy.canonical import canonical, canonical_json
-from policykit.policy.checked import Entries, Leaf
+from policykit.policy.checked import Checked, Entries, Leaf
 from policykit.policy.checks import DEFAULT_VIEWS
 from policykit.policy.transforms import lower_transform
 
@@ -198,6 +200,9 @@ def _matcher(match: Entries, key: Place) -> Matcher:
     if "regex" in match.fields:
         regexes = tuple(RegexSource(leaf.source, leaf.parsed.regex, leaf.place) for leaf in match.regexes("regex"))
         found.append(Regexes(regexes, before, after, reading, match.keys["regex"]))
+    if "entities" in match.fields:
+        entities = tuple(map(_entity, match.items("entities")))
+        found.append(Entities(entities, reading, match.keys["entities"]))
     return found[0] if len(found) == 1 else AnyOf(tuple(found))
 
 
@@ -207,6 +212,22 @@ def _predicate(match: Entries) -> Predicate:
         return Predicate(_need(match.text("predicate")), "{}", None, place)
     return Predicate(
         _need(record.text("name")), canonical_json(record.data("args") or {}), record.text("version"), place
+    )
+
+
+def _entity(item: Checked) -> Entity:
+    if isinstance(item, Leaf):
+        return Entity(str(item.value), item.place)
+    assert isinstance(item, Entries), "an entity is a name or a record"
+    context = item.text("context")
+    patterns = tuple(RegexSource(leaf.source, leaf.parsed.regex, leaf.place) for leaf in item.regexes("pattern"))
+    return Entity(
+        type=_need(item.text("type")),
+        place=_place(item, "type"),
+        region=item.text("region"),
+        pattern=patterns[0] if patterns else None,
+        context=None if context is None else context == "required",
+        strict=item.flag("strict"),
     )
 
 

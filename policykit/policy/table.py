@@ -27,12 +27,11 @@ MAX_WITHIN = 1_000
 TARGETS = ("output", "input", "tool_call", "tool_result", "retrieved", "json")
 SEVERITIES = ("low", "medium", "high", "critical")
 MODES = ("enforce", "shadow", "off")
-VIEWS = ("raw", "compat", "unmarked", "skeleton", "leet")
+VIEWS = ("raw", "compat", "unmarked")
 
 LATER = {
     "citations": "demanding sources",
     "exceptions": "exceptions",
-    "entities": "entities with checksums",
     "grammar": "a grammar as matcher",
     "classifier": "a classifier",
     "strict": "over-approximated matching",
@@ -180,8 +179,8 @@ RECORDS: dict[str, Record] = {
         ),
         Record(
             "match",
-            "What to find. `phrases` and `regex` are alternatives; `all`, `any` and `not` combine matches over the "
-            "whole text.",
+            "What to find. `phrases`, `regex` and `entities` are alternatives; `all`, `any` and `not` "
+            "combine matches over the whole text.",
             (
                 Field(
                     "phrases",
@@ -189,16 +188,22 @@ RECORDS: dict[str, Record] = {
                     "phrases, at word boundaries; a space matches any run of separators",
                 ),
                 Field("regex", Many(Text(TextKind.REGEX), or_one=True), "regular expressions in RE2 syntax"),
+                Field(
+                    "entities",
+                    Many(Either(Text(TextKind.ID), Ref("entity")), or_one=True),
+                    "identifiers such as `iban` or `email`, where their check digits hold",
+                ),
                 Field("exact", Flag(), "true: separators in phrases stand for themselves"),
                 Field(
                     "views",
-                    Many(Choice(VIEWS, later=("squeeze", "unescape"))),
+                    Many(Choice(VIEWS, later=("skeleton", "leet", "squeeze", "unescape"))),
                     "views of the text, any of which may match; [compat] if not said",
                 ),
                 Field(
                     "within",
-                    Choice(("auto", "text", "json.strings"), later=("json.scalars", "terminal")),
-                    "which text is read; `auto` is JSON strings under a JSON grammar and the whole text elsewhere",
+                    Choice(("auto", "text", "json.strings", "json.scalars"), later=("terminal",)),
+                    "which text is read; `auto` is JSON strings under a JSON grammar (for entities numbers too) and "
+                    "the whole text elsewhere",
                 ),
                 Field(
                     "join", Choice(("none", "array")), "`array`: a match may run across the strings of one JSON array"
@@ -214,8 +219,8 @@ RECORDS: dict[str, Record] = {
                 Field("any", Many(Ref("match")), "finds something if any of these does"),
                 Field("not", Ref("match"), "finds something if this finds nothing in the whole text"),
             ),
-            later=("entities", "grammar", "classifier", "squeeze", "strict"),
-            any_of=("phrases", "regex", "predicate", "all", "any", "not"),
+            later=("grammar", "classifier", "squeeze", "strict"),
+            any_of=("phrases", "regex", "entities", "predicate", "all", "any", "not"),
             alone=("predicate", "all", "any", "not"),
             needs=(("exact", "phrases"),),
             noun="matcher",
@@ -227,6 +232,21 @@ RECORDS: dict[str, Record] = {
                 Field("name", Text(TextKind.ID), "the name of the function", required=True),
                 Field("args", Data(of_mapping=True), "what it is given beside the text"),
                 Field("version", Text(TextKind.VERSION), "the version that it must have"),
+            ),
+        ),
+        Record(
+            "entity",
+            "A kind of identifier.",
+            (
+                Field("type", Text(TextKind.ID), "its name, such as `iban`", required=True),
+                Field("region", Text(), "for `phone`: the country in which numbers are dialled, such as `GB`"),
+                Field("pattern", Text(TextKind.REGEX), "for `mrn`: how the institution writes it, in RE2 syntax"),
+                Field(
+                    "context",
+                    Choice(("required", "none")),
+                    "whether a word for it must stand near; as the type says if not said",
+                ),
+                Field("strict", Flag(), "true: the mask forbids everything of its form, valid or not"),
             ),
         ),
         Record(

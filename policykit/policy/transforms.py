@@ -29,15 +29,15 @@ def lower_transform(transform: Entries, capitals: str) -> SpanTransform | WholeT
 
 def _lower_record(name: str, record: Entries, capitals: str) -> SpanTransform | WholeTransform:
     written = record.text("with")
-    label = record.text("type") or capitals
+    label, own = record.text("type") or capitals, "type" in record.fields
     match name:
         case "mask":
             vault = (record.text("vault") or SESSION) if record.flag("reversible") else None
-            return Mask(written or "", label, vault)
+            return Mask(written or "", label, vault, own)
         case "hash":
             length = int(record.number("length") or DEFAULT_HASH_LENGTH)
             encoding = record.text("encoding") or "hex"
-            return Hash(record.text("key") or "", length, encoding, written or DEFAULT_HASH, label)
+            return Hash(record.text("key") or "", length, encoding, written or DEFAULT_HASH, label, own)
         case "redact":
             fields = tuple(str(leaf.value) for leaf in record.leaves("fields"))
             with_text = DEFAULT_REDACTION if written is None else written

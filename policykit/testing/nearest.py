@@ -5,17 +5,11 @@ from dataclasses import dataclass, replace
 from typing import assert_never
 
 from policykit.automata import separate
-from policykit.ir.document import (
-    AllOf,
-    AnyOf,
-    Matcher,
-    Not,
-    Phrases,
-    Regexes,
-)
+from policykit.entities import body_of
+from policykit.ir.document import AllOf, AnyOf, Entities, Matcher, Not, Phrases, Regexes, RegexSource
 from policykit.ir.opaque import Classifier, Predicate
 from policykit.text import View, is_word, view
-from policykit.verify import Searches, compile_check
+from policykit.verify import CompiledSearches, Searches, compile_check
 from policykit.verify.matching import leaf_names
 from policykit.verify.units import Readings
 
@@ -46,6 +40,8 @@ def why_missed(matcher: Matcher, readings: Readings, searches: Searches) -> str:
             return f"the predicate `{name}` finds nothing"
         case Classifier(model, _, label, threshold):
             return f"`{model}` gives `{label}` less than {threshold:g}"
+        case Entities():
+            return _why_entities(matcher, readings, searches)
         case AnyOf(items):
             return "; ".join(why_missed(item, readings, searches) for item in items)
         case AllOf(items):
@@ -73,6 +69,29 @@ def _why_regexes(leaf: Regexes, readings: Readings, searches: Searches) -> str:
     if _found_without_context(leaf, readings, searches):
         return f"an expression matches, but not with its {_context_names(leaf)}"
     return f"nothing in the text matches {_listed(leaf_names(leaf))}"
+
+
+def _why_entities(leaf: Entities, readings: Readings, searches: Searches) -> str:
+    """Whether words are missing, or the check digits do not hold, or there is nothing of the form."""
+    bare = replace(leaf, entities=tuple(replace(entity, context=False) for entity in leaf.entities))
+    found = compile_check(bare, searches, True)(readings).findings
+    if found:
+        return f"`{found[0].content}` is of type `{found[0].matched}`, but no word for it stands near"
+    formed = _of_form(leaf, readings)
+    if formed is not None:
+        return f"`{formed[0]}` looks like `{formed[1]}`, but is not valid, or joined to what stands beside it"
+    return f"nothing in the text has the form of {_listed(leaf_names(leaf))}"
+
+
+def _of_form(leaf: Entities, readings: Readings) -> tuple[str, str] | None:
+    """The first stretch that looks like an entity, and its type."""
+    for entity in leaf.entities:
+        source = RegexSource(entity.type, body_of(entity), entity.place)
+        form = Regexes((source,), None, None, leaf.reading, leaf.place)
+        found = compile_check(form, CompiledSearches(), True)(readings).findings
+        if found:
+            return found[0].content, entity.type
+    return None
 
 
 def _found_without_context(leaf: Phrases | Regexes, readings: Readings, searches: Searches) -> bool:

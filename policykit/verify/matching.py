@@ -1,20 +1,13 @@
 """What a rule's matcher finds in a text: its leaves on their views, combined over the whole text."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias, assert_never
 
 from policykit.automata import Found
 from policykit.compile.resolve import leaves, opaque
-from policykit.ir.document import (
-    AllOf,
-    AnyOf,
-    Matcher,
-    Not,
-    Phrases,
-    Regexes,
-    Within,
-)
+from policykit.entities import fits_numbers, labels_of
+from policykit.ir.document import AllOf, AnyOf, Entities, Leaf, Matcher, Not, Phrases, Regexes, Within
 from policykit.ir.opaque import Classifier, Opaque, Predicate
 from policykit.text import View, view
 from policykit.verify.finders import Search, Searches
@@ -24,9 +17,9 @@ from policykit.verify.units import Readings, SeenUnit, Span
 @dataclass(frozen=True, slots=True)
 class Finding:
     """A match. ``pieces`` are its spans in the original text, one per JSON string that it runs through; ``content``
-    is the matched text as read (escapes decoded), ``in_json`` whether it was read inside JSON strings,
-    ``is_whole`` whether it is all that the view shows of the text, ``is_place`` whether it says where something stands
-    and not only that it does."""
+    is the matched text as read (escapes decoded), ``in_json`` whether it was read inside JSON strings, ``is_whole``
+    whether it is all that the view shows of the text, ``is_place`` whether it says where something stands and not only
+    that it does, ``is_number`` whether it is a JSON number. ``label`` is an entity's name in masks."""
 
     pieces: tuple[Span, ...]
     content: str
@@ -35,6 +28,8 @@ class Finding:
     in_json: bool
     is_whole: bool = False
     is_place: bool = True
+    is_number: bool = False
+    label: str | None = None
 
     @property
     def start(self) -> int:
@@ -81,6 +76,8 @@ def compile_check(matcher: Matcher | None, searches: Searches, use_prefilter: bo
             return _leaf(matcher, searches, use_prefilter)
         case Predicate() | Classifier():
             return _opaque(matcher)
+        case Entities():
+            return _entities(matcher, searches, use_prefilter)
         case AnyOf(items):
             return _any([compile_check(item, searches, use_prefilter) for item in items])
         case AllOf(items):
@@ -121,6 +118,32 @@ def _not(inner: Check) -> Check:
     return check
 
 
+_NOT_JSON = Outcome(None, why="reads JSON strings, and the text is not JSON")
+
+
+def _entities(leaf: Entities, searches: Searches, use_prefilter: bool) -> Check:
+    compiled = [(on, searches.entities(leaf, on)) for on in map(view, leaf.reading.views)]
+    names, labels = leaf_names(leaf), labels_of(leaf)
+    in_json = Within.JSON_SCALARS if any(map(fits_numbers, leaf.entities)) else Within.JSON_STRINGS
+
+    def check(readings: Readings) -> Outcome:
+        within = readings.resolve(leaf.reading.within, in_json)
+        if within.is_json and not readings.has_strings:
+            return _NOT_JSON
+        findings: list[Finding] = []
+        for on, search in compiled:
+            seen = readings.seen(within, leaf.reading.join, on)
+            if use_prefilter and not search.may_find(seen.whole):
+                continue
+            for unit in seen.units:
+                for found in search.findall(unit.text, unit.lead):
+                    finding = _finding(unit, found, on, names, within.is_json)
+                    findings.append(replace(finding, label=labels[found.index]))
+        return Outcome(bool(findings), tuple(findings))
+
+    return check
+
+
 def _leaf(leaf: Phrases | Regexes, searches: Searches, use_prefilter: bool) -> Check:
     views = [view(name) for name in leaf.reading.views]
     compiled = [(on, searches.get(leaf, on)) for on in views]
@@ -128,14 +151,14 @@ def _leaf(leaf: Phrases | Regexes, searches: Searches, use_prefilter: bool) -> C
 
     def check(readings: Readings) -> Outcome:
         within = readings.resolve(leaf.reading.within)
-        if within is Within.JSON_STRINGS and not readings.has_strings:
-            return Outcome(None, why="reads JSON strings, and the text is not JSON")
+        if within.is_json and not readings.has_strings:
+            return _NOT_JSON
         findings: list[Finding] = []
         for on, search in compiled:
             seen = readings.seen(within, leaf.reading.join, on)
             if use_prefilter and not search.may_find(seen.whole):
                 continue
-            findings += _findings(seen.units, search, on, names, within is Within.JSON_STRINGS)
+            findings += _findings(seen.units, search, on, names, within.is_json)
         return Outcome(bool(findings), tuple(findings))
 
     return check
@@ -166,15 +189,23 @@ def _findings(
 
 def _finding(seen: SeenUnit, found: Found, on: View, names: Sequence[str], in_json: bool) -> Finding:
     i, j = seen.in_unit(found.start, found.end)
+    unit = seen.unit
     is_whole = not in_json and found.start == 0 and found.end == len(seen.text)
-    return Finding(seen.unit.pieces(i, j), seen.unit.text[i:j], on.name, names[found.index], in_json, is_whole)
+    content = unit.text if unit.is_number else unit.text[i:j]
+    return Finding(unit.pieces(i, j), content, on.name, names[found.index], in_json, is_whole, is_number=unit.is_number)
 
 
-def leaf_names(leaf: Phrases | Regexes) -> tuple[str, ...]:
+def leaf_names(leaf: Leaf) -> tuple[str, ...]:
     """What the author wrote, in the order that findings index."""
-    if isinstance(leaf, Phrases):
-        return tuple(phrase.text for phrase in leaf.phrases)
-    return tuple(item.source for item in leaf.regexes)
+    match leaf:
+        case Phrases(phrases):
+            return tuple(phrase.text for phrase in phrases)
+        case Regexes(regexes):
+            return tuple(item.source for item in regexes)
+        case Entities(entities):
+            return tuple(entity.type for entity in entities)
+        case _:
+            assert_never(leaf)
 
 
 def absence(matcher: Matcher | None) -> str:

@@ -13,7 +13,8 @@ import re2  # pyright: ignore[reportMissingTypeStubs]
 
 from policykit.automata import separate
 from policykit.automata.alphabet import image_ranges
-from policykit.ir.document import Phrases, Regexes
+from policykit.entities import body_of
+from policykit.ir.document import Entities, Phrases, Regexes
 from policykit.ir.regex import Alternation, Assertion, Chars, Concat, Empty, Ranges, Regex, Repeat
 from policykit.text import View
 
@@ -67,6 +68,12 @@ def compile_prefilter(leaf: Phrases | Regexes, view: View) -> Prefilter:
     if isinstance(leaf, Phrases):
         return Fragments(leaf, view)
     compiled = _compile("|".join(render(item.regex, view) for item in leaf.regexes))
+    return Expressions(compiled) if compiled else Undecided()
+
+
+def entities_prefilter(leaf: Entities, view: View) -> Prefilter:
+    """The forms of a leaf's entities, whatever stands beside them."""
+    compiled = _compile("|".join(render(body_of(entity), view) for entity in leaf.entities))
     return Expressions(compiled) if compiled else Undecided()
 
 

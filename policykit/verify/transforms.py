@@ -13,10 +13,13 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import assert_never
 
+from policykit.compile.resolve import leaves
 from policykit.diagnostics import PolicyError
+from policykit.entities import labels_of
 from policykit.ir.document import (
     Action,
     Append,
+    Entities,
     Hash,
     Mask,
     Mode,
@@ -53,7 +56,7 @@ class Wanted:
     """A stretch of the original that a rule wants replaced.
 
     A match through several array strings wants its replacement in the first and nothing in the others (``erases``),
-    so that the array keeps its length.
+    so that the array keeps its length. A JSON number becomes a string. ``label`` is what `{type}` says.
     """
 
     span: Span
@@ -64,6 +67,8 @@ class Wanted:
     content: str
     in_json: bool
     erases: bool
+    is_number: bool = False
+    label: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +86,43 @@ def wanted_by(
 ) -> list[Wanted]:
     """One entry per piece of every finding."""
     return [
-        Wanted(span, rule, action, name, order, finding.content, finding.in_json, erases=i > 0)
+        Wanted(
+            span,
+            rule,
+            action,
+            name,
+            order,
+            finding.content,
+            finding.in_json,
+            i > 0,
+            finding.is_number,
+            _label(action, finding),
+        )
         for finding in findings
         for i, span in enumerate(finding.pieces)
     ]
+
+
+def _hashes(rule: ResolvedRule) -> Iterator[Hash]:
+    """A rule's hash, once per label that it can write."""
+    if isinstance(rule.action, Hash):
+        yield rule.action
+        own = rule.action.own_label
+        for leaf in () if own else leaves(rule.matcher):
+            for label in labels_of(leaf) if isinstance(leaf, Entities) else ():
+                yield replace(rule.action, label=label)
+
+
+def _precedence(want: Wanted) -> tuple[int, int, bool, int, int]:
+    start, end = want.span
+    return -SEVERITIES.index(want.rule.severity), start, want.erases, want.order, start - end
+
+
+def _label(action: SpanTransform, finding: Finding) -> str:
+    """What a mask calls a finding: an entity by its own name, unless the author says otherwise."""
+    if isinstance(action, Replace):
+        return ""
+    return action.label if action.own_label or finding.label is None else finding.label
 
 
 def apply_edits(text: str, edits: Sequence[TransformApplied]) -> str:
@@ -100,14 +138,14 @@ def apply_edits(text: str, edits: Sequence[TransformApplied]) -> str:
 class Transforms:
     """The transforms of one plan. ``resources`` has the keys and vaults that they name."""
 
-    def __init__(self, rules: Iterable[ResolvedRule], resources: Resources = NONE) -> None:
+    def __init__(self, rules: Sequence[ResolvedRule], resources: Resources = NONE) -> None:
         enforced = [rule.action for rule in rules if rule.mode is Mode.ENFORCE]
         self._resources = resources
         self._around = around(
             [action.text for action in enforced if isinstance(action, Prepend)],
             [action.text for action in enforced if isinstance(action, Append)],
         )
-        self._hashes = dict.fromkeys(action for action in enforced if isinstance(action, Hash))
+        self._hashes = dict.fromkeys(hash for rule in rules if rule.mode is Mode.ENFORCE for hash in _hashes(rule))
         self._vaults = dict.fromkeys(a.vault for a in enforced if isinstance(a, Mask) and a.vault)
 
     def unmet(self, action: Action, outcome: Outcome, readings: Readings) -> Outcome:
@@ -187,33 +225,34 @@ class Transforms:
 
     def _replaced(self, text: str, wanted: Iterable[Wanted]) -> list[TransformApplied]:
         """Overlapping spans become their union; its replacement is that of the rule with the highest severity, then
-        the earliest start, then the rule that comes first in the plan."""
+        the earliest start, then the rule that comes first in the plan, then of its longest find."""
         edits: list[TransformApplied] = []
         numbers: dict[str, dict[str, int]] = {}
         for span, group in _unions(wanted):
-            winner = min(group, key=lambda w: (-SEVERITIES.index(w.rule.severity), w.span[0], w.erases, w.order))
+            winner = min(group, key=_precedence)
             whole = winner.erases or winner.span == span
             content = winner.content if whole else _content(text[slice(*span)], winner.in_json)
             new = "" if winner.erases else self._replacement(winner, content, text, numbers)
             if winner.in_json:
-                new = json.dumps(new, ensure_ascii=False)[1:-1]
+                new = json.dumps(new, ensure_ascii=False)
+                new = new if winner.is_number else new[1:-1]
             edits.append(TransformApplied(winner.name, *span, new))
         return edits
 
     def _replacement(self, want: Wanted, content: str, text: str, numbers: dict[str, dict[str, int]]) -> str:
         try:
             match want.action:
-                case Mask(template, label, vault_name) if vault_name and not self._resources.preview:
+                case Mask(template, _, vault_name) if vault_name and not self._resources.preview:
                     vault, tenant = self._resources.vault(vault_name)
-                    return vault.tokenise(tenant, label, content, template=template, avoid=text)
-                case Mask(template, label):
-                    seen = numbers.setdefault(label, {})
-                    values = {"{type}": label, "{n}": str(seen.setdefault(content, len(seen) + 1))}
+                    return vault.tokenise(tenant, want.label, content, template=template, avoid=text)
+                case Mask(template):
+                    seen = numbers.setdefault(want.label, {})
+                    values = {"{type}": want.label, "{n}": str(seen.setdefault(content, len(seen) + 1))}
                     return _PLACEHOLDER.sub(lambda found: values[found[0]], template)
                 case Replace(replacement):
                     return replacement
                 case Hash(key):
-                    return hashed(want.action, self._resources.key(key), content)
+                    return hashed(replace(want.action, label=want.label), self._resources.key(key), content)
                 case _:
                     assert_never(want.action)
         except PolicyError as error:

@@ -1,10 +1,12 @@
 """The parts of a text that matchers read, and where each of their characters stands in the original.
 
 A reading of the text as `text` is one unit, the text itself. A reading as `json.strings` is one unit per decoded
-string, or per run of array strings where they are joined by a space. Everything is computed at most once per text.
+string, or per run of array strings where they are joined by a space; as `json.scalars`, one per string and number.
+Everything is computed at most once per text.
 """
 
 import json
+import re
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -19,13 +21,14 @@ from policykit.ir.document import (
 )
 from policykit.ir.opaque import Opaque
 from policykit.text import View
-from policykit.text.json_strings import JsonString, strings_of
+from policykit.text.json_strings import JsonString, scalars_of, strings_of
 
 Span = tuple[int, int]
 _ANYWHERE = Place("")
 Asked: TypeAlias = tuple[tuple[Span, ...], bool]
 """Spans in the text, and whether they say where something stands, or only how the text as a whole was found to be."""
 Ask: TypeAlias = Callable[[Opaque, str], Asked]
+_WITHIN_A_NAME = re.compile("(?<=[a-z0-9])(?=[A-Z])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +37,16 @@ class Unit:
 
     Character ``i`` was read from the code points ``starts[i]..ends[i]`` of the original (None: from ``i..i+1``).
     ``seams`` are the indices, ascending, of the spaces that join array strings; no part of the original's strings is
-    behind them.
+    behind them. ``lead`` is the JSON key that a value belongs to, its words set apart. A number (``is_number``) is
+    replaced as a whole: each of its characters stands for all of it.
     """
 
     text: str
     starts: Sequence[int] | None = None
     ends: Sequence[int] | None = None
     seams: tuple[int, ...] = ()
+    lead: str = ""
+    is_number: bool = False
 
     def span(self, i: int, j: int) -> Span:
         """Where the characters ``[i, j)`` stand in the original; an empty range has no width there either."""
@@ -66,6 +72,11 @@ class SeenUnit:
         self.unit = unit
         self.text = view.apply(unit.text)
         self._view = view
+
+    @cached_property
+    def lead(self) -> str:
+        """The unit's lead on the view."""
+        return self._view.apply(self.unit.lead)
 
     @cached_property
     def _offsets(self) -> list[int]:
@@ -117,11 +128,11 @@ class Readings:
         """Whether `json.strings` can be read: the grammar is JSON (then a truncated text counts), or the text is."""
         return self._is_json or parses_as_json(self.text)
 
-    def resolve(self, within: Within) -> Within:
-        """`auto` as what it stands for here."""
+    def resolve(self, within: Within, in_json: Within = Within.JSON_STRINGS) -> Within:
+        """`auto` as what it stands for here: ``in_json`` where the text is read as JSON."""
         if within is not Within.AUTO:
             return within
-        return Within.JSON_STRINGS if self._is_json else Within.TEXT
+        return in_json if self._is_json else Within.TEXT
 
     def seen(self, within: Within, join: Join, view: View) -> Seen:
         """The units of a reading on ``view``. Raises `ValueError` where a JSON string is no Unicode text."""
@@ -133,20 +144,29 @@ class Readings:
         return found
 
     def _read(self, within: Within, join: Join) -> tuple[Unit, ...]:
-        if within is not Within.JSON_STRINGS:
+        if not within.is_json:
             return (Unit(self.text),)
         found = self._units.get((within, join))
         if found is None:
-            found = self._units[within, join] = json_units(self._strings, join)
+            scalars = self._scalars if within is Within.JSON_SCALARS else self._strings
+            found = self._units[within, join] = json_units(scalars, join)
         return found
 
     @cached_property
     def _strings(self) -> list[JsonString]:
-        strings = strings_of(self.text)
-        for string in strings:
-            if any("\ud800" <= char <= "\udfff" for char in string.content):
-                raise ValueError("a JSON string has an unpaired surrogate escape, which has no agreed meaning")
-        return strings
+        return _checked(strings_of(self.text))
+
+    @cached_property
+    def _scalars(self) -> list[JsonString]:
+        return _checked(scalars_of(self.text))
+
+
+def _checked(strings: list[JsonString]) -> list[JsonString]:
+    """The strings. Raises ValueError where one is no Unicode text."""
+    for string in strings:
+        if any("\ud800" <= char <= "\udfff" for char in string.content):
+            raise ValueError("a JSON string has an unpaired surrogate escape, which has no agreed meaning")
+    return strings
 
 
 def parses_as_json(text: str) -> bool:
@@ -188,6 +208,13 @@ def _joined(strings: Sequence[JsonString]) -> Unit:
             seams.append(len(starts))
             starts.append(ends[-1] if ends else string.offsets[0])
             ends.append(string.offsets[0])
-        starts += string.offsets[:-1]
-        ends += string.offsets[1:]
-    return Unit(" ".join(string.content for string in strings), starts, ends, tuple(seams))
+        whole = len(string.content) if string.is_number else 1
+        starts += string.offsets[:-1] * whole
+        ends += string.offsets[1:] * whole
+    text = " ".join(string.content for string in strings)
+    return Unit(text, starts, ends, tuple(seams), _set_apart(strings[0].key), any(s.is_number for s in strings))
+
+
+def _set_apart(key: str) -> str:
+    """A key's words: `patientSsn` as `patient Ssn`."""
+    return _WITHIN_A_NAME.sub(" ", key)

@@ -5,8 +5,7 @@ import math
 import struct
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from policykit.approvals import args_digest, canonical, text_digest
 from policykit.diagnostics import PolicyError

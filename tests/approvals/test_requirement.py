@@ -4,8 +4,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import combinations
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from policykit.approvals import Approval, Missing, Reason, Requirement, Satisfied, Why, check
 from policykit.diagnostics import PolicyError

@@ -2,8 +2,7 @@
 
 import pytest
 import re2
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
+from hypothesis import example, given, settings, strategies as st
 
 from policykit.automata.regex_normal import matches_empty, matches_nothing, normal
 from policykit.automata.regex_syntax import parse, parse_regex, unparse

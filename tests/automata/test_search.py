@@ -4,8 +4,7 @@ import random
 
 import pytest
 import re2
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from policykit.automata import compile_finder, parse_regex
 from policykit.automata.frames import Trimmed

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from policykit.automata import Pattern, RegexAutomaton, parse_regex
 from policykit.automata.nfa import build

@@ -4,8 +4,7 @@ from ast import literal_eval
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from policykit.conditions import (
     ConditionError,

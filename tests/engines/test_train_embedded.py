@@ -11,8 +11,7 @@ from random import Random
 
 import jsonschema
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from rich.console import Console
 
 from policykit.embedded import MODEL_FILES, model_path

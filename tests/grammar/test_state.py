@@ -2,8 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from policykit.diagnostics import InternalError, Place
 from policykit.grammar import CompiledGrammar, GrammarState, TokenTable, choices, json_schema, lark, regex

@@ -5,8 +5,7 @@ import random
 import lark
 import pytest
 import re2
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from policykit import grammar
 from policykit.diagnostics import Place, PolicyError

@@ -10,8 +10,7 @@ import pytest
 import policykit as pk
 from policykit.ir.document import PolicySet
 from tests.laws.languages import Rules
-from tests.laws.worlds import allowed as allowed_ids
-from tests.laws.worlds import bytewise, vocabulary
+from tests.laws.worlds import allowed as allowed_ids, bytewise, vocabulary
 
 ALPHABET = "ab -"
 LONGEST = 7

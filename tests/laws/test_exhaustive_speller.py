@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, Phase, given, settings, strategies as st
 
 import policykit as pk
 from tests.laws import oracle

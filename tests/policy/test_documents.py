@@ -4,8 +4,7 @@ import dataclasses
 import json
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from policykit.diagnostics import Place, PolicyError
 from policykit.ir.document import AllOf, AnyOf, Block, Mask, Mode, Not, OnMatch, Phrases, Regexes, Within
@@ -120,7 +119,9 @@ def test_matchers_combine() -> None:
 
 def test_a_mask_is_labelled_by_its_type_or_its_rule() -> None:
     assert _rule(PHRASES, '{transform: {mask: {with: "[{type}]"}}}').action == Mask("[{type}]", "NO_GUARANTEES")
-    assert _rule(PHRASES, '{transform: {mask: {with: "[{type}]", type: IBAN}}}').action == Mask("[{type}]", "IBAN")
+    assert _rule(PHRASES, '{transform: {mask: {with: "[{type}]", type: IBAN}}}').action == Mask(
+        "[{type}]", "IBAN", own_label=True
+    )
 
 
 def test_yaml_1_2_reads_words_as_words_and_versions_as_they_stand() -> None:

@@ -4,8 +4,7 @@ import json
 import re
 import unicodedata
 
-from hypothesis import assume, given, settings
-from hypothesis import strategies as st
+from hypothesis import assume, given, settings, strategies as st
 
 from policykit.automata import compile_finder
 from policykit.ir.document import Join, Within

@@ -5,8 +5,7 @@ from copy import deepcopy
 from datetime import UTC, datetime
 from typing import Any
 
-from hypothesis import assume, given, settings
-from hypothesis import strategies as st
+from hypothesis import assume, given, settings, strategies as st
 
 from policykit.ir.document import Action, Append, Hash, Mask, Not, Prepend, Redact, Truncate, Within
 from policykit.ir.plan import ResolvedRule

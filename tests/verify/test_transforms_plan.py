@@ -37,14 +37,14 @@ MASK = {"transform": {"mask": {"with": "[{type}_{n}]", "type": "NAME", "reversib
     ("{append: Not advice.}", Append("Not advice.")), ("{prepend: 'N: '}", Prepend("N: ")),
     ("{hash: {key: salt}}", Hash("salt", 16, "hex", "h:{hash}", "MY_RULE")),
     ("{hash: {key: salt, length: 8, encoding: base32, with: '<{type} {hash}>', type: ID}}",
-     Hash("salt", 8, "base32", "<{type} {hash}>", "ID")),
+     Hash("salt", 8, "base32", "<{type} {hash}>", "ID", own_label=True)),
     ("{redact: {fields: customer.ssn}}", Redact(("customer.ssn",), "[REDACTED]")),
     ("{redact: {fields: [/a/b, '**.c', 'x.*.y'], with: ''}}", Redact(("/a/b", "**.c", "x.*.y"), "")),
     ("{redact: {fields: a, remove: true}}", Redact(("a",), None)),
     ("{truncate: {characters: 500}}", Truncate(500, "characters", "…")),
     ("{truncate: {words: 80, with: ' (cut)'}}", Truncate(80, "words", " (cut)")),
     ("{mask: {with: '[{type}_{n}]', reversible: true}}", Mask("[{type}_{n}]", "MY_RULE", "session")),
-    ("{mask: {with: '<{n}>', reversible: true, vault: kept, type: A}}", Mask("<{n}>", "A", "kept")),
+    ("{mask: {with: '<{n}>', reversible: true, vault: kept, type: A}}", Mask("<{n}>", "A", "kept", own_label=True)),
     ("{mask: {with: '{n}', reversible: false}}", Mask("{n}", "MY_RULE", None)),
 ])  # fmt: skip
 def test_a_transform_is_read(written: str, action: Action) -> None:

@@ -22,8 +22,7 @@ from policykit.diagnostics import PolicyError
 from policykit.embedded.corpus import DOMAINS, chat
 from policykit.ir.plan import Level
 from policykit.ir.verdict import Decision, Verdict
-from policykit.plan import Plan
-from policykit.plan import compile as compile_plan
+from policykit.plan import Plan, compile as compile_plan
 from policykit.policy import load_policies
 
 MAX_WIDTH = 120

@@ -155,12 +155,24 @@ CODES: tuple[CodeEntry, ...] = (
         "An allow rule admits whole texts, or calls under a condition. What would narrow it in another way belongs "
         "into a rule that blocks.",
     ),
+    CodeEntry("PK090", "unknown entity", "There is no such type of identifier.", "entities: [ibna]"),
     CodeEntry(
-        "PK069",
-        "a phrase too short for the view",
-        "On `skeleton` and `leet` different words fall together (aims and alms, bail and ball), so short phrases would "
-        "be found in harmless text: `skeleton` takes phrases of two words, `leet` of two words and ten letters.",
-        "{phrases: [guarantee], views: [skeleton]}",
+        "PK091",
+        "an option that an entity does not have",
+        "An option that means nothing would be ignored, so something else was meant.",
+        "entities: [{type: iban, region: GB}]",
+    ),
+    CodeEntry(
+        "PK092",
+        "entities cannot be read like this",
+        "An entity stands in one text or JSON value, on a view that leaves digits what they are.",
+        "match: {entities: [iban], join: array}",
+    ),
+    CodeEntry(
+        "PK093",
+        "an extension of entity types cannot be used",
+        "A package adds types under the entry point group `policykit.entities`, and what it adds is no type, cannot be "
+        "imported, or takes a name that exists.",
     ),
     CodeEntry("PK060", "no tests", "A document without tests loads, and `policykit test` fails for it."),
 )

@@ -1,0 +1,69 @@
+"""A language without assertions as a lazily determinised automaton that reads from one place on."""
+
+from policykit.automata.nfa import Nfa, close
+
+DEAD = 0
+
+
+class AnchoredAutomaton:
+    """Reads a match from its first character. State 0 is dead: nothing that begins so is in the language.
+
+    Raises ValueError where the language has assertions.
+    """
+
+    def __init__(self, nfa: Nfa) -> None:
+        if any(nfa.gated):
+            raise ValueError("assertions look beside a match")
+        self._nfa = nfa
+        self.alphabet = nfa.alphabet
+        self._live = self._can_finish()
+        self._ids: dict[frozenset[int], int] = {frozenset(): DEAD}
+        self._keys: list[frozenset[int]] = [frozenset()]
+        self._accepts: list[bool] = [False]
+        self._rows: list[dict[int, int]] = [{}]
+        self.start = self._number(close(nfa, [nfa.start]))
+        self.first = frozenset(symbol for symbol in range(self.alphabet.n) if self.step(self.start, symbol))
+
+    def _can_finish(self) -> frozenset[int]:
+        """The states from which the end is reachable: others only blur what is dead."""
+        into: dict[int, list[int]] = {}
+        for state, edges in enumerate(self._nfa.edges):
+            for to in (*self._nfa.free[state], *(to for _, to in edges)):
+                into.setdefault(to, []).append(state)
+        alive, todo = {self._nfa.final}, [self._nfa.final]
+        while todo:
+            for state in into.get(todo.pop(), ()):
+                if state not in alive:
+                    alive.add(state)
+                    todo.append(state)
+        return frozenset(alive)
+
+    def _number(self, states: set[int]) -> int:
+        key = frozenset(states & self._live)
+        known = self._ids.get(key)
+        if known is None:
+            known = self._ids[key] = len(self._keys)
+            self._keys.append(key)
+            self._accepts.append(self._nfa.final in key)
+            self._rows.append({})
+        return known
+
+    def step(self, state: int, symbol: int) -> int:
+        row = self._rows[state]
+        to = row.get(symbol)
+        if to is None:
+            moved = {to for s in self._keys[state] for classes, to in self._nfa.edges[s] if symbol in classes}
+            to = row[symbol] = self._number(close(self._nfa, moved))
+        return to
+
+    def ends(self, symbols: list[int], at: int) -> list[int]:
+        """Where matches that begin at ``at`` can end, shortest first. Linear in the longest."""
+        out: list[int] = []
+        state = self.start
+        for end in range(at, len(symbols)):
+            state = self.step(state, symbols[end])
+            if not state:
+                break
+            if self._accepts[state]:
+                out.append(end + 1)
+        return out

@@ -1,0 +1,69 @@
+"""Validators: those of python-stdnum and phonenumbers by name, and check digits that neither has.
+
+The packages are imported when a validator first runs. One that is missing, or that fails, raises: the rule errs and
+fails closed.
+"""
+
+from collections.abc import Callable
+from functools import cache
+from importlib import import_module
+
+from policykit.entities.entity import Check
+from policykit.ir.document import Entity
+
+
+@cache
+def is_valid(path: str) -> Callable[[str], bool]:
+    """The validator of a module of python-stdnum. Raises ImportError where the package is missing."""
+    return import_module(f"stdnum.{path}").is_valid
+
+
+def stdnum(*paths: str) -> Check:
+    """Valid in one of these modules of python-stdnum (https://arthurdejong.org/python-stdnum/)."""
+
+    def run(text: str, entity: Entity) -> bool:
+        return any(is_valid(path)(text) for path in paths)
+
+    return Check(f"stdnum {'|'.join(paths)}", run, "python-stdnum")
+
+
+def plain(name: str, holds: Callable[[str], bool]) -> Check:
+    """A validator of our own; the name changes with what it says."""
+    return Check(name, lambda text, entity: holds(text))
+
+
+def luhn(text: str) -> bool:
+    """ISO/IEC 7812-1, annex B."""
+    total = 0
+    for i, digit in enumerate(reversed(text)):
+        value = int(digit)
+        total += value if i % 2 == 0 else (2 * value - 9 if value > 4 else 2 * value)
+    return total % 10 == 0
+
+
+def icao_digit(text: str) -> int:
+    """The check digit of ICAO Doc 9303-3, section 4.9: weights 7, 3, 1; letters count from 10, `<` is 0."""
+    return sum((0 if c == "<" else int(c, 36)) * (7, 3, 1)[i % 3] for i, c in enumerate(text)) % 10
+
+
+def phone_number(text: str, entity: Entity) -> bool:
+    """A number that is assigned in some country's plan: in international form, or as dialled in the entry's region."""
+    from phonenumbers import NumberParseException, is_valid_number, parse
+
+    region = entity.region
+    if text.startswith("00") and region is None:
+        text = f"+{text[2:]}"
+    try:
+        return is_valid_number(parse(text, region))
+    except NumberParseException:
+        return False
+
+
+PHONE = Check("phonenumbers is_valid_number", phone_number, "phonenumbers")
+
+
+def phone_regions() -> frozenset[str]:
+    """The regions (ISO 3166-1) whose numbering plans are known."""
+    from phonenumbers import SUPPORTED_REGIONS
+
+    return frozenset(SUPPORTED_REGIONS)

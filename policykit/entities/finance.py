@@ -1,0 +1,90 @@
+"""Accounts, cards, banks and companies that are not one country's."""
+
+import re
+
+from policykit.entities.checks import luhn, plain, stdnum
+from policykit.entities.entity import DIGITS, GAP, MARKED, EntityType, digits
+
+# Issuer ranges of ISO/IEC 7812-1 with the lengths that their networks use.
+_ISSUED = re.compile(
+    r"4(?:\d{12}|\d{15}|\d{18})"  # Visa
+    r"|(?:5[1-5]\d\d|222[1-9]|22[3-9]\d|2[3-6]\d\d|27[01]\d|2720)\d{12}"  # Mastercard
+    r"|3[47]\d{13}"  # American Express
+    r"|(?:30[0-59]\d|3[689]\d\d)\d{10,15}"  # Diners Club
+    r"|(?:6011|64[4-9]\d|65\d\d)\d{12,15}"  # Discover
+    r"|35(?:2[89]|[3-8]\d)\d{12,15}"  # JCB
+    r"|62\d{14,17}"  # UnionPay
+    r"|220[0-4]\d{12,15}"  # Mir
+    r"|(?:60|8[12]|508\d|353|356)\d{12,14}"  # RuPay; the length is looked at below
+    r"|(?:50[12]\d|5038|5893|6304|6759|676[1-3])\d{8,15}"  # Maestro
+)
+
+
+def _is_card(number: str) -> bool:
+    if not _ISSUED.fullmatch(number) or (number[:2] in ("60", "81", "82") and len(number) not in (16, 17, 18, 19)):
+        return False
+    return luhn(number)
+
+
+_FOUR = "[0-9]{4}"
+_EU = "AT|BE|BG|CY|CZ|DE|DK|EE|EL|ES|FI|FR|GB|HR|HU|IE|IT|LT|LU|LV|MT|NL|PL|PT|RO|SE|SI|SK|XI"
+
+TYPES = (
+    EntityType(
+        name="payment_card",
+        about="payment card number (PAN)",
+        body=(
+            rf"[0-9]{{12,19}}|{_FOUR}{MARKED}{_FOUR}{MARKED}{_FOUR}{MARKED}[0-9]{{1,7}}(?:{MARKED}[0-9]{{1,3}})?"
+            rf"|{_FOUR}{MARKED}[0-9]{{6}}{MARKED}[0-9]{{4,5}}|[0-9](?: [0-9]){{11,18}}"
+        ),
+        guard=DIGITS,
+        check=plain("issuer range, length, Luhn; 1", _is_card),
+        words=("card", "pan", "credit", "debit", "visa", "mastercard", "amex", "karte", "carte", "tarjeta"),
+        label="CARD",
+    ),
+    EntityType(
+        name="iban",
+        about="international bank account number (ISO 13616)",
+        body=rf"[a-z]{{2}}[0-9]{{2}}(?:{GAP}?[0-9a-z]{{4}}){{2,7}}(?:{GAP}?[0-9a-z]{{1,3}})?",
+        check=stdnum("iban"),
+        words=("iban", "account", "konto", "compte", "cuenta", "conto", "rekening"),
+    ),
+    EntityType(
+        name="bic",
+        about="bank identifier code (ISO 9362)",
+        body="[a-z]{6}[0-9a-z]{2}(?:[0-9a-z]{3})?",
+        check=stdnum("bic"),
+        words=("bic", "swift", "swift code", "bic code"),
+        needs_context=True,
+    ),
+    EntityType(
+        name="lei",
+        about="legal entity identifier (ISO 17442)",
+        body="[0-9a-z]{18}[0-9]{2}",
+        check=stdnum("lei"),
+        words=("lei", "legal entity"),
+    ),
+    EntityType(
+        name="isin",
+        about="international securities identification number (ISO 6166)",
+        body="[a-z]{2}[0-9a-z]{9}[0-9]",
+        check=stdnum("isin"),
+        words=("isin", "security", "securities"),
+    ),
+    EntityType(
+        name="vat",
+        about="VAT identification number of the EU, Northern Ireland or the United Kingdom",
+        body=rf"(?:{_EU}){GAP}?[0-9a-z]{{0,2}}(?:{MARKED}?[0-9]){{6,12}}[0-9a-z]{{0,3}}",
+        check=stdnum("eu.vat", "gb.vat"),
+        words=("vat", "ust-id", "ustid", "tva", "iva", "btw"),
+        regions=tuple(_EU.replace("EL", "GR").split("|")),
+    ),
+    EntityType(
+        name="us_routing",
+        about="ABA routing transit number",
+        body=digits(4, 4, 1),
+        check=stdnum("us.rtn"),
+        words=("routing", "aba", "rtn"),
+        regions=("US",),
+    ),
+)

@@ -1,0 +1,92 @@
+"""Entities as patterns of the regular algebra: what an automaton searches, and whether that says it all."""
+
+import re
+from functools import cache
+
+from policykit.automata import Pattern, parse_regex
+from policykit.automata.nfa import build
+from policykit.automata.regex_normal import alternation
+from policykit.diagnostics import Place
+from policykit.entities.entity import AFTER, BEFORE, EntityType
+from policykit.entities.registry import entity_type
+from policykit.ir.document import Entities, Entity
+from policykit.ir.regex import Regex
+from policykit.text import View, view
+
+_BETWEEN_WORDS = r"[ \t\n\r\x{A0}_\-./:]{1,3}"
+BETWEEN_WORDS = r"[ \t\n\r\xa0_\-./:]{1,3}"
+"""What may stand between two words of a context phrase, in Python's syntax."""
+
+
+@cache
+def _parsed(source: str) -> Regex:
+    return parse_regex(f"(?i){source}", Place("entities"))
+
+
+def body_of(entity: Entity) -> Regex:
+    """What a match looks like, whatever stands beside it."""
+    kind = entity_type(entity.type)
+    if entity.pattern:
+        return entity.pattern.regex
+    return _parsed(kind.regional if entity.region and kind.regional else kind.body)
+
+
+def needs_context(entity: Entity) -> bool:
+    """Whether a word must stand near a match."""
+    return entity_type(entity.type).needs_context if entity.context is None else entity.context
+
+
+def is_exact(entity: Entity) -> bool:
+    """Whether the entity's patterns find exactly what is valid: neither a validator nor context decides."""
+    return entity_type(entity.type).check is None and not needs_context(entity)
+
+
+def labels_of(leaf: Entities) -> tuple[str, ...]:
+    """What masks call the entities, in the order of the leaf."""
+    return tuple(entity_type(entity.type).shown for entity in leaf.entities)
+
+
+def entity_patterns(entity: Entity, *, in_json: bool) -> tuple[Pattern, ...]:
+    """Patterns that find at least what is valid. Context is part of them, without the boundaries of its words; in JSON,
+    where a key is context too, it is left out."""
+    kind, body = entity_type(entity.type), body_of(entity)
+    if in_json or not needs_context(entity):
+        left, right = kind.guard.left, kind.guard.right
+        return (Pattern(body, (_parsed(left), 0) if left else None, (_parsed(right), 0) if right else None),)
+    words = alternation(_word(word) for word in kind.words)
+    return Pattern(body, before=(words, BEFORE)), Pattern(body, after=(words, AFTER))
+
+
+@cache
+def _fits(body: Regex) -> bool:
+    nfa = build(view("raw"), Pattern(body))
+    of_number = {nfa.alphabet.of(char) for char in "0123456789+-.eE"}
+    seen, todo = {nfa.start}, [nfa.start]
+    while todo:
+        at = todo.pop()
+        ahead = [*nfa.free[at], *(to for classes, to in nfa.edges[at] if classes & of_number)]
+        ahead = [to for to in ahead if to not in seen]
+        seen.update(ahead)
+        todo += ahead
+    return nfa.final in seen
+
+
+def fits_numbers(entity: Entity) -> bool:
+    """Whether a match can consist of characters of a JSON number alone."""
+    return _fits(body_of(entity))
+
+
+def _word(word: str) -> Regex:
+    return _parsed(_BETWEEN_WORDS.join(f"\\Q{part}\\E" for part in word.split(" ")))
+
+
+def words_near(kind: EntityType, on: View) -> re.Pattern[str]:
+    """A type's context words on a view: whole words where they begin or end with a letter of ASCII."""
+    longest_first = sorted((on.apply(word) for word in kind.words), key=len, reverse=True)
+    return re.compile("|".join(map(_bounded, longest_first)), re.IGNORECASE)
+
+
+def _bounded(word: str) -> str:
+    left = "(?<![A-Za-z])" if word[0].isascii() and word[0].isalpha() else ""
+    right = "(?![A-Za-z])" if word[-1].isascii() and word[-1].isalpha() else ""
+    return left + BETWEEN_WORDS.join(map(re.escape, word.split(" "))) + right
