@@ -1,15 +1,15 @@
 """Where a matcher's leaf finds something in a text that is already on the view.
 
-The automata decide *whether* there is a match, exactly as the mask does; the spans come from a simulation that
-carries start positions and runs only on texts with a hit.
+The automata decide *whether* there is a match, exactly as the mask does; where it is comes from passes in both
+directions, which run only on texts with a hit.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from policykit.automata.alphabet import EDGE, PHRASE_WORD
+from policykit.automata.alphabet import PHRASE_WORD
 from policykit.automata.lazy import MAX_KEPT_STATES, Automaton, RegexAutomaton, run
-from policykit.automata.nfa import Nfa, Pattern, build, gate_open
+from policykit.automata.nfa import Pattern, build
 from policykit.automata.phrases import (
     ANYWHERE,
     AT_BOUNDARY,
@@ -20,6 +20,7 @@ from policykit.automata.phrases import (
     build_trie,
     separate,
 )
+from policykit.automata.spans import Spans
 from policykit.ir.document import Phrases, Regexes
 from policykit.text import View
 
@@ -55,22 +56,25 @@ class Finder:
 
     def __init__(self, automata: Sequence[Automaton]) -> None:
         self._automata = tuple(automata)
-        self._by_trie = isinstance(self._automata[0], PhraseAutomaton) if self._automata else False
+        self._spans = {i: Spans(a.nfa) for i, a in enumerate(self._automata) if isinstance(a, RegexAutomaton)}
 
     def search(self, view_text: str) -> bool:
         """Whether there is a match: the same run as the mask's. Linear in the text."""
         return any(_found(automaton, view_text) for automaton in self._automata)
 
     def findall(self, view_text: str) -> list[Found]:
-        """Leftmost-longest matches that do not overlap, in order. Not empty exactly when :meth:`search` is true."""
+        """Leftmost-longest matches that do not overlap, in order. Not empty exactly when :meth:`search` is true.
+
+        Of every expression its successive matches are candidates, of phrases all matches.
+        """
         candidates: list[Found] = []
         for index, automaton in enumerate(self._automata):
             if not _found(automaton, view_text):
                 continue
             if isinstance(automaton, PhraseAutomaton):
                 candidates += _phrase_spans(automaton.trie, view_text)
-            elif isinstance(automaton, RegexAutomaton):
-                candidates += [Found(start, end, index) for start, end in _regex_spans(automaton.nfa, view_text)]
+            else:
+                candidates += [Found(start, end, index) for start, end in self._spans[index].find(view_text)]
         return leftmost_longest(candidates)
 
 
@@ -120,51 +124,3 @@ def _phrase_spans(trie: PhraseTrie, view_text: str) -> list[Found]:
 
 def _ended(trie: PhraseTrie, active: dict[int, int], end: int, kind: int) -> list[Found]:
     return [Found(start, end, trie.owners[node][0]) for node, start in active.items() if trie.final[node] == kind]
-
-
-_UNSET = 1 << 60
-
-
-def _regex_spans(nfa: Nfa, view_text: str) -> list[tuple[int, int]]:
-    """Spans by a simulation whose threads carry (body start, -body end); of two in one state the smaller wins."""
-    out: dict[int, int] = {}
-    threads: dict[int, tuple[int, int]] = {}
-    before = EDGE
-    symbols = nfa.alphabet.encode(view_text)
-    flags = nfa.alphabet.flags
-    for at in range(len(symbols) + 1):
-        after = flags[symbols[at]] if at < len(symbols) else EDGE
-        threads.setdefault(nfa.start, (_UNSET, 0))
-        ready = _close_threads(nfa, threads, at, before, after)
-        if nfa.final in ready:
-            start, end = ready[nfa.final]
-            out[start] = max(out.get(start, start), -end)
-        if at == len(symbols):
-            break
-        threads = {}
-        for state, tag in ready.items():
-            for classes, to in nfa.edges[state]:
-                if symbols[at] in classes and tag < threads.get(to, (_UNSET + 1, 0)):
-                    threads[to] = tag
-        before = after
-    return list(out.items())
-
-
-def _close_threads(
-    nfa: Nfa, threads: dict[int, tuple[int, int]], at: int, before: int, after: int
-) -> dict[int, tuple[int, int]]:
-    """All threads after gates and free moves at position ``at``; best tag per state (Dijkstra-like relaxation)."""
-    best: dict[int, tuple[int, int]] = {}
-    todo = list(threads.items())
-    while todo:
-        state, tag = todo.pop()
-        if state == nfa.body_start:
-            tag = (at, tag[1])
-        if state == nfa.body_end:
-            tag = (tag[0], -at)
-        if tag >= best.get(state, (_UNSET + 1, 0)):
-            continue
-        best[state] = tag
-        todo += [(to, tag) for to in nfa.free[state]]
-        todo += [(to, tag) for gate, to in nfa.gated[state] if gate_open(gate, before, after)]
-    return best
