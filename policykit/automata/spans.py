@@ -18,6 +18,7 @@ _SHORT = 64
 
 Span = tuple[int, int]
 
+
 class Part:
     """The part of an NFA between two of its states, determinised while it runs, forward or backward.
 
@@ -155,7 +156,7 @@ class Spans:
         self._longest = Part(nfa, nfa.body_start, nfa.body_end, backward=False)
 
     def find(self, view_text: str) -> list[Span]:
-        """Successive matches: each begins first of those behind the one before, and is the longest that begins there."""
+        """Successive matches: of those behind the one before, the first to begin, and of these the longest."""
         nfa = self._nfa
         symbols = [*nfa.alphabet.encode(view_text), nfa.alphabet.n]
         ends = self._ends(symbols) if self._has_after else b"\1" * len(symbols)

@@ -10,7 +10,7 @@ from policykit.entities import fits_numbers, labels_of
 from policykit.ir.document import AllOf, AnyOf, Entities, Leaf, Matcher, Not, Phrases, Regexes, Within
 from policykit.ir.opaque import Classifier, Opaque, Predicate
 from policykit.text import View, view
-from policykit.verify.finders import Search, Searches
+from policykit.verify.finders import Searches
 from policykit.verify.units import Readings, SeenUnit, Span
 
 
@@ -156,9 +156,8 @@ def _leaf(leaf: Phrases | Regexes, searches: Searches, use_prefilter: bool) -> C
         findings: list[Finding] = []
         for on, search in compiled:
             seen = readings.seen(within, leaf.reading.join, on)
-            if use_prefilter and not search.may_find(seen.whole):
-                continue
-            findings += _findings(seen.units, search, on, names, within.is_json)
+            found = search.find(seen) if use_prefilter else search.find_by_automata(seen)
+            findings += [_finding(unit, match, on, names, within.is_json) for unit, match in found]
         return Outcome(bool(findings), tuple(findings))
 
     return check
@@ -177,14 +176,6 @@ def _opaque(leaf: Opaque) -> Check:
         return Outcome(bool(findings), findings)
 
     return check
-
-
-def _findings(
-    units: Iterable[SeenUnit], search: Search, on: View, names: Sequence[str], in_json: bool
-) -> Iterable[Finding]:
-    for seen in units:
-        for found in search.findall(seen.text):
-            yield _finding(seen, found, on, names, in_json)
 
 
 def _finding(seen: SeenUnit, found: Found, on: View, names: Sequence[str], in_json: bool) -> Finding:

@@ -11,8 +11,11 @@ from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import groupby
-from typing import TypeAlias
+from itertools import accumulate, groupby
+from typing import TypeAlias, TypeVar, cast
+
+import numpy as np
+from numpy.typing import NDArray
 
 from policykit.diagnostics import Place
 from policykit.ir.document import (
@@ -29,6 +32,7 @@ Asked: TypeAlias = tuple[tuple[Span, ...], bool]
 """Spans in the text, and whether they say where something stands, or only how the text as a whole was found to be."""
 Ask: TypeAlias = Callable[[Opaque, str], Asked]
 _WITHIN_A_NAME = re.compile("(?<=[a-z0-9])(?=[A-Z])")
+Computed = TypeVar("Computed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +83,13 @@ class SeenUnit:
         return self._view.apply(self.unit.lead)
 
     @cached_property
-    def _offsets(self) -> list[int]:
+    def _offsets(self) -> Sequence[int]:
+        if not self._view.images:
+            return range(len(self.text))
         seen, offsets = self._view.apply_with_offsets(self.unit.text)
         assert seen == self.text, "a view is one map"
-        return [int(at) for at in offsets]
+        found: list[int] = offsets.tolist()
+        return found
 
     def in_unit(self, start: int, end: int) -> Span:
         """The unit's characters that ``[start, end)`` of the view was read from, from the first to the last."""
@@ -93,12 +100,59 @@ class SeenUnit:
         return offsets[start], offsets[end - 1] + 1
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """All units of a reading on one view; ``whole`` is their concatenation: what it lacks, no unit has."""
+SURROGATE = "\ud800"
+"""Joins units for searches that read them all at once: no valid text has it, and it is no word character."""
+_NUL = "\0"
 
-    units: tuple[SeenUnit, ...]
-    whole: str
+
+@dataclass(frozen=True, eq=False)
+class Joined:
+    """Units one behind the other with a joint between two: a text in ASCII, or code points.
+
+    In ``ascii`` the joint is NUL, which is in no unit then (``is_jointed``: there are joints); in ``points`` it is
+    :data:`SURROGATE`. ``starts`` says where each unit begins.
+    """
+
+    ascii: bytes
+    points: NDArray[np.uint32] | None
+    starts: tuple[int, ...]
+
+    @property
+    def is_jointed(self) -> bool:
+        return len(self.starts) > 1
+
+
+def join(texts: Sequence[str]) -> Joined:
+    """The texts of all units. Linear."""
+    starts = (0, *accumulate(len(text) + 1 for text in texts[:-1]))
+    whole = _NUL.join(texts)
+    if whole.isascii() and (len(texts) <= 1 or whole.count(_NUL) == len(texts) - 1):
+        return Joined(whole.encode("ascii"), None, starts)
+    whole = SURROGATE.join(texts)
+    return Joined(b"", np.frombuffer(whole.encode("utf-32-le", "surrogatepass"), np.dtype("<u4")), starts)
+
+
+class Seen:
+    """All units of a reading on one view."""
+
+    def __init__(self, units: tuple[SeenUnit, ...]) -> None:
+        self.units = units
+        self._known: dict[Callable[[Seen], object], object] = {}
+
+    @cached_property
+    def whole(self) -> str:
+        """The concatenation of the units: what it lacks, no unit has."""
+        return "".join(unit.text for unit in self.units)
+
+    @cached_property
+    def joined(self) -> Joined:
+        return join([unit.text for unit in self.units])
+
+    def once(self, compute: "Callable[[Seen], Computed]") -> Computed:
+        """What ``compute`` makes of this, worked out once."""
+        if compute not in self._known:
+            self._known[compute] = compute(self)
+        return cast(Computed, self._known[compute])
 
 
 class Readings:
@@ -140,7 +194,7 @@ class Readings:
         found = self._seen.get(key)
         if found is None:
             units = tuple(SeenUnit(unit, view) for unit in self._read(within, join))
-            found = self._seen[key] = Seen(units, "".join(unit.text for unit in units))
+            found = self._seen[key] = Seen(units)
         return found
 
     def _read(self, within: Within, join: Join) -> tuple[Unit, ...]:

@@ -11,7 +11,7 @@ from policykit.ir.grammar import GrammarSpec
 from policykit.ir.plan import CompileContext, ResolvedRule
 from policykit.ir.verdict import CheckError, Decision, TransformApplied, Verdict, Violation
 from policykit.verify.decisions import Questions
-from policykit.verify.finders import CompiledSearches, Searches
+from policykit.verify.finders import Searches, joint_searches
 from policykit.verify.gates import Setting, binding_of
 from policykit.verify.judgement import FACTS, INPUT, Judgement, compile_rules, judge
 from policykit.verify.opened import Opened
@@ -45,7 +45,7 @@ class Verifier:
     ) -> None:
         self._transforms = Transforms(rules, resources)
         self._setting = Setting(context, digest, resources)
-        self._rules = compile_rules(rules, searches or CompiledSearches(), prefilter, self._setting)
+        self._rules = compile_rules(rules, searches or joint_searches(rules), prefilter, self._setting)
         self._schemas = _schemas(rules)
         self._opened = Opened(resources, self._setting.facts)
         self._grammar = GrammarValidator(grammar) if grammar else None

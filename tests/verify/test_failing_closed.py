@@ -6,38 +6,35 @@ from policykit.automata import Found
 from policykit.ir.document import Mode, Not, Phrases, Regexes, Within
 from policykit.text import View
 from policykit.verify import Verifier
-from policykit.verify.units import parses_as_json
+from policykit.verify.units import Seen, SeenUnit, parses_as_json
 from tests.verify.build import mask, phrases, reading, rule
 
 
 class Crashing:
-    """Searches that fail in one phase with one exception, in place of the automata."""
+    """Searches that fail with one exception, in place of the real ones."""
 
-    def __init__(self, error: BaseException, phase: str) -> None:
+    def __init__(self, error: BaseException) -> None:
         self._error = error
-        self._phase = phase
 
     def get(self, leaf: Phrases | Regexes, view: View) -> "Crashing":
         return self
 
-    def may_find(self, view_text: str) -> bool:
-        if self._phase == "prefilter":
-            raise self._error
-        return True
+    def find(self, seen: Seen) -> list[tuple[SeenUnit, Found]]:
+        raise self._error
 
-    def findall(self, view_text: str) -> list[Found]:
+    def find_by_automata(self, seen: Seen) -> list[tuple[SeenUnit, Found]]:
         raise self._error
 
 
 RULES = (rule("a", phrases("aa")),)
 
 
-@pytest.mark.parametrize("phase", ["prefilter", "finder"])
+@pytest.mark.parametrize("prefilter", [True, False])
 @pytest.mark.parametrize(
     "error", [RuntimeError("boom"), RecursionError(), MemoryError(), AssertionError("x")], ids=repr
 )
-def test_a_crashing_check_blocks(error: Exception, phase: str) -> None:
-    verdict = Verifier(RULES, None, "", searches=Crashing(error, phase)).verify("harmless")
+def test_a_crashing_check_blocks(error: Exception, prefilter: bool) -> None:
+    verdict = Verifier(RULES, None, "", prefilter=prefilter, searches=Crashing(error)).verify("harmless")
     assert (verdict.decision, verdict.text, verdict.violations) == ("block", "", ())
     (failed,) = verdict.errors
     assert failed.rule == "a"
@@ -46,7 +43,7 @@ def test_a_crashing_check_blocks(error: Exception, phase: str) -> None:
 
 def test_a_crash_below_a_negation_blocks() -> None:
     rules = (rule("a", Not(phrases("aa"))),)
-    verdict = Verifier(rules, None, "", searches=Crashing(RuntimeError("boom"), "finder")).verify("aa")
+    verdict = Verifier(rules, None, "", searches=Crashing(RuntimeError("boom"))).verify("aa")
     assert (verdict.decision, len(verdict.errors)) == ("block", 1)
 
 
@@ -54,14 +51,14 @@ def test_a_crash_hides_no_other_rule() -> None:
     class CrashesOnA:
         def get(self, leaf: Phrases | Regexes, view: View) -> "Crashing | Finds":
             is_a = isinstance(leaf, Phrases) and leaf.phrases[0].text == "aa"
-            return Crashing(RuntimeError("boom"), "finder") if is_a else Finds()
+            return Crashing(RuntimeError("boom")) if is_a else Finds()
 
     class Finds:
-        def may_find(self, view_text: str) -> bool:
-            return True
+        def find(self, seen: Seen) -> list[tuple[SeenUnit, Found]]:
+            return [(unit, Found(0, 1, 0)) for unit in seen.units]
 
-        def findall(self, view_text: str) -> list[Found]:
-            return [Found(0, 1, 0)]
+        def find_by_automata(self, seen: Seen) -> list[tuple[SeenUnit, Found]]:
+            return self.find(seen)
 
     rules = (rule("a", phrases("aa")), rule("b", phrases("bb")))
     verdict = Verifier(rules, None, "", searches=CrashesOnA()).verify("x")
@@ -73,12 +70,12 @@ def test_a_crash_hides_no_other_rule() -> None:
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(1)], ids=repr)
 def test_an_exit_is_no_check_error(error: BaseException) -> None:
     with pytest.raises(type(error)):
-        Verifier(RULES, None, "", searches=Crashing(error, "finder")).verify("harmless")
+        Verifier(RULES, None, "", searches=Crashing(error)).verify("harmless")
 
 
 def test_a_crashing_shadow_rule_is_named_and_changes_nothing() -> None:
     rules = (rule("a", phrases("aa"), mode=Mode.SHADOW),)
-    verdict = Verifier(rules, None, "", searches=Crashing(RuntimeError("boom"), "finder")).verify("harmless")
+    verdict = Verifier(rules, None, "", searches=Crashing(RuntimeError("boom"))).verify("harmless")
     assert (verdict.decision, verdict.text) == ("allow", "harmless")
     assert [failed.rule for failed in verdict.errors] == ["a"]
 

@@ -1,0 +1,153 @@
+"""All phrases of a view in one Aho–Corasick pass (Aho and Corasick, CACM 18(6), 1975), exact.
+
+The text becomes one symbol per class of characters, and a run of separators one symbol. A phrase is then a string of
+symbols; what is left to check of a hit are its boundaries.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import ahocorasick_rs
+import numpy as np
+from numpy.typing import NDArray
+
+from policykit.automata import separate
+from policykit.automata.alphabet import PHRASE_WORD, SEPARATOR_RANGES, partition
+from policykit.ir.document import Phrases
+from policykit.text import View
+from policykit.verify.units import SURROGATE, Joined
+
+_MAX_BYTES = 256
+_JOINT, _FIRST = 0, 1
+"""The symbols of what joins units, which no phrase has, and of the first class."""
+
+Symbols = NDArray[Any]
+"""Unsigned integers of one byte, or of two where there are many classes."""
+Spelled = tuple[str, ...]
+"""A phrase as its pieces between separators."""
+
+
+@dataclass(frozen=True, slots=True)
+class Literal:
+    """A phrase in ``pieces``, and which phrases of which leaves (leaf, phrase) it is."""
+
+    pieces: Spelled
+    left_boundary: bool
+    right_boundary: bool
+    owners: tuple[tuple[int, int], ...]
+
+
+def literals(view: View, leaves: Iterable[tuple[int, Phrases]]) -> list[Literal]:
+    """The distinct phrases of numbered leaves, which are all exact or none of them is. Empty images are left out."""
+    found: dict[Spelled, Literal] = {}
+    owners: dict[Spelled, dict[int, int]] = {}
+    for number, leaf in leaves:
+        for index, phrase in enumerate(leaf.phrases):
+            separated = separate(view, phrase.text, leaf.exact)
+            if separated.pieces:
+                found[separated.pieces] = Literal(
+                    separated.pieces, separated.left_boundary, separated.right_boundary, ()
+                )
+                owners.setdefault(separated.pieces, {}).setdefault(number, index)
+    return [Literal(p, one.left_boundary, one.right_boundary, tuple(owners[p].items())) for p, one in found.items()]
+
+
+class LiteralScan:
+    """Finds phrases. ``ascii_only``: for texts on the view that are ASCII, where no other phrase can be."""
+
+    def __init__(self, view: View, found: Sequence[Literal], *, exact: bool, ascii_only: bool) -> None:
+        self._literals = [one for one in found if not ascii_only or all(piece.isascii() for piece in one.pieces)]
+        chars = sorted({ord(c) for one in self._literals for piece in one.pieces for c in piece})
+        sets = [((c, c),) for c in chars] + ([] if exact else [SEPARATOR_RANGES])
+        self._alphabet = partition(view, sets, PHRASE_WORD)
+        self._separator = None if exact else min(self._alphabet.members(SEPARATOR_RANGES)) + _FIRST
+        self._is_wide = self._alphabet.n + _FIRST > _MAX_BYTES
+        self._is_word = np.array([False] * _FIRST + [bool(f & PHRASE_WORD) for f in self._alphabet.flags])
+        self._search = ahocorasick_rs.BytesAhoCorasick(
+            [self._spelled(one.pieces) for one in self._literals],
+            implementation=ahocorasick_rs.Implementation.DFA if _is_small(self._literals) else None,
+        )
+        self._left = np.array([one.left_boundary for one in self._literals], np.bool_)
+        self._right = np.array([one.right_boundary for one in self._literals], np.bool_)
+
+    @property
+    def _type(self) -> "np.dtype[np.uint8] | np.dtype[np.uint16]":
+        return np.dtype("<u2") if self._is_wide else np.dtype(np.uint8)
+
+    def _spelled(self, pieces: Spelled) -> bytes:
+        symbols: list[int] = []
+        for i, piece in enumerate(pieces):
+            if i:
+                assert self._separator is not None, "an exact phrase is one piece"
+                symbols.append(self._separator)
+            symbols += [self._alphabet.of(char) + _FIRST for char in piece]
+        return np.array(symbols, self._type).tobytes()
+
+    @cached_property
+    def _table(self) -> Symbols:
+        table = (self._alphabet.class_of + _FIRST).astype(self._type)
+        table[ord(SURROGATE)] = _JOINT
+        return table
+
+    @cached_property
+    def _ascii(self) -> bytes:
+        return self._table[:256].astype(np.uint8).tobytes()
+
+    def _symbols(self, joined: Joined) -> Symbols:
+        if joined.points is not None:
+            return self._table[joined.points]
+        if self._is_wide:
+            symbols = self._table[np.frombuffer(joined.ascii, np.uint8)]
+            return (
+                np.where(np.frombuffer(joined.ascii, np.uint8) == 0, _JOINT, symbols) if joined.is_jointed else symbols
+            )
+        table = bytes([_JOINT]) + self._ascii[1:] if joined.is_jointed else self._ascii
+        return np.frombuffer(joined.ascii.translate(table), np.uint8)
+
+    def find(self, joined: Joined) -> dict[int, list[tuple[int, int, int]]]:
+        """All matches by leaf: (start, -end, phrase), unordered."""
+        if not self._literals:
+            return {}
+        symbols, kept = self._symbols(joined), None
+        if self._separator is not None:
+            symbols, kept = _runs_as_one(symbols, self._separator)
+        hits = self._search.find_matches_as_indexes(symbols.tobytes(), overlapping=True)
+        return self._checked(symbols, kept, np.array(hits, np.int64)) if hits else {}
+
+    def _checked(
+        self, symbols: Symbols, kept: NDArray[np.bool_] | None, hits: NDArray[np.int64]
+    ) -> dict[int, list[tuple[int, int, int]]]:
+        """The hits with boundaries where they need them, at their places in the text."""
+        which, start, end = hits.T
+        if self._is_wide:
+            aligned = start % 2 == 0
+            which, start, end = which[aligned], start[aligned] // 2, end[aligned] // 2
+        word = self._is_word[np.concatenate(([_JOINT], symbols, [_JOINT]))]
+        passes = ~(self._left[which] & word[start]) & ~(self._right[which] & word[end + 1])
+        which, start, end = which[passes], start[passes], end[passes]
+        if kept is not None:
+            places = np.flatnonzero(kept)
+            start, end = places[start], places[end - 1] + 1
+        found: dict[int, list[tuple[int, int, int]]] = {}
+        literals: list[int] = which.tolist()
+        for literal, at, to in zip(literals, start.tolist(), end.tolist(), strict=True):
+            for leaf, index in self._literals[literal].owners:
+                found.setdefault(leaf, []).append((at, -to, index))
+        return found
+
+
+def _is_small(found: Sequence[Literal]) -> bool:
+    """Whether the fastest automaton, with a row of transitions per character, stays within some 50 MB."""
+    return sum(len(piece) for one in found for piece in one.pieces) < 200_000
+
+
+def _runs_as_one(symbols: Symbols, separator: int) -> tuple[Symbols, NDArray[np.bool_] | None]:
+    """The symbols with every run of separators as one of them, and which were kept (None: all)."""
+    is_separator = symbols == separator
+    again = is_separator[1:] & is_separator[:-1]
+    if not again.any():
+        return symbols, None
+    kept = np.concatenate(([True], ~again))
+    return symbols[kept], kept

@@ -1,0 +1,231 @@
+"""What many leaves find on one view, in a few passes over the text for all of them together.
+
+Phrases come from Aho–Corasick, expressions from RE2, both exact and both compared with the automata by laws. What
+these do not take (context around a match, expressions too large for RE2) is not for here: see :func:`takes`.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from threading import Lock
+
+from policykit.automata import Finder, Found, compile_finder
+from policykit.ir.document import Phrases, Regexes
+from policykit.ir.regex import Regex
+from policykit.text import View
+from policykit.verify.encoded import LINE_LOOKS, Encoding, encoding_for, looks_of
+from policykit.verify.expressions import Compiled, Expressions, Span, compile_expression, expressions
+from policykit.verify.literals import LiteralScan, literals
+from policykit.verify.units import Joined, Seen
+
+_GROUP = 64
+"""Expressions that are run as one set at most."""
+_Match = tuple[int, int, int]
+"""(start, -end, pattern): the order of leftmost-longest selection."""
+
+
+def takes(leaf: Phrases | Regexes) -> bool:
+    """Whether a scan finds exactly what the automata of the leaf find."""
+    return leaf.before is None and leaf.after is None
+
+
+@dataclass(frozen=True, slots=True)
+class _Expression:
+    """An expression, which expressions of which leaves (leaf, index) it is, and its own search by automata."""
+
+    regex: Regex
+    owners: tuple[tuple[int, int], ...]
+    by_automata: Callable[[str], list[Span]]
+
+
+class Scan:
+    """Searches for numbered leaves on a view. Compiles on first use; may be shared between threads."""
+
+    def __init__(self, view: View, leaves: Sequence[Phrases | Regexes]) -> None:
+        assert all(map(takes, leaves)), "a scan is asked only for what it takes"
+        phrases = [(n, leaf) for n, leaf in enumerate(leaves) if isinstance(leaf, Phrases)]
+        self._view = view
+        self._phrases = [_PhraseScan(view, phrases, exact) for exact in (False, True)]
+        self._expressions = _ExpressionScan(view, _expressions(view, leaves))
+
+    def find(self, seen: Seen) -> Mapping[int, list[Found]]:
+        """By leaf, what it finds in the joined units: leftmost-longest as :meth:`Finder.findall` selects."""
+        matches: dict[int, list[_Match]] = {}
+        joined = seen.joined
+        for scan in self._phrases:
+            for leaf, found in scan.find(joined).items():
+                matches.setdefault(leaf, []).extend(found)
+        for leaf, found in self._expressions.find(seen).items():
+            matches.setdefault(leaf, []).extend(found)
+        return {leaf: _chosen(found) for leaf, found in matches.items()}
+
+
+def _chosen(matches: list[_Match]) -> list[Found]:
+    matches.sort()
+    chosen: list[Found] = []
+    end = -1
+    for start, minus_end, index in matches:
+        if start >= end:
+            chosen.append(Found(start, -minus_end, index))
+            end = max(-minus_end, start + 1)
+    return chosen
+
+
+def _expressions(view: View, leaves: Sequence[Phrases | Regexes]) -> list[_Expression]:
+    owners: dict[Regex, list[tuple[int, int]]] = {}
+    for n, leaf in enumerate(leaves):
+        if isinstance(leaf, Regexes):
+            for index, item in enumerate(leaf.regexes):
+                owners.setdefault(item.regex, []).append((n, index))
+    made = {regex: (leaves[found[0][0]], found[0][1]) for regex, found in owners.items()}
+    return [_Expression(r, tuple(owners[r]), _by_automata(view, leaf, i)) for r, (leaf, i) in made.items()]
+
+
+def _by_automata(view: View, leaf: Phrases | Regexes, index: int) -> Callable[[str], list[Span]]:
+    """One expression of a leaf by the automata alone, which grow while they run: one thread at a time."""
+    assert isinstance(leaf, Regexes), "only expressions"
+    alone = Regexes((leaf.regexes[index],), None, None, leaf.reading, leaf.place)
+    lock, made = Lock(), list[Finder]()
+
+    def find(text: str) -> list[Span]:
+        with lock:
+            if not made:
+                made.append(compile_finder(alone, view))
+            return [(found.start, found.end) for found in made[0].findall(text)]
+
+    return find
+
+
+class _PhraseScan:
+    """The phrases of all leaves that are exact, or of all that are not; texts in ASCII have an automaton of theirs."""
+
+    def __init__(self, view: View, leaves: Iterable[tuple[int, Phrases]], exact: bool) -> None:
+        self._view, self._exact = view, exact
+        self._literals = literals(view, [(n, leaf) for n, leaf in leaves if leaf.exact == exact])
+        self._lock = Lock()
+
+    def find(self, joined: Joined) -> Mapping[int, list[_Match]]:
+        if not self._literals:
+            return {}
+        with self._lock:
+            scan = self._wide if joined.points is not None else self._ascii
+        return scan.find(joined)
+
+    @cached_property
+    def _ascii(self) -> LiteralScan:
+        return LiteralScan(self._view, self._literals, exact=self._exact, ascii_only=True)
+
+    @cached_property
+    def _wide(self) -> LiteralScan:
+        return LiteralScan(self._view, self._literals, exact=self._exact, ascii_only=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Expressions over one encoding (None: ASCII as it is), named by their numbers."""
+
+    encoding: Encoding | None
+    expressions: Expressions
+
+
+@dataclass(frozen=True, slots=True)
+class _Groups:
+    """All expressions in groups; ``rest`` are the numbers of those that RE2 does not take."""
+
+    groups: tuple[_Group, ...]
+    rest: tuple[int, ...]
+
+
+class _ExpressionScan:
+    def __init__(self, view: View, found: Sequence[_Expression]) -> None:
+        self._view, self._found = view, found
+        self._lock = Lock()
+
+    def find(self, seen: Seen) -> dict[int, list[_Match]]:
+        if not self._found:
+            return {}
+        plain = seen.joined.points is None and not seen.joined.is_jointed
+        with self._lock:
+            groups = self._plain if plain else self._encoded
+        spans: dict[int, list[Span]] = {number: self._automata(number, seen) for number in groups.rest}
+        for group in groups.groups:
+            for number, found in _group_spans(group, seen).items():
+                spans[number] = self._automata(number, seen) if found is None else found
+        out: dict[int, list[_Match]] = {}
+        for number, found in spans.items():
+            for leaf, index in self._found[number].owners:
+                out.setdefault(leaf, []).extend((start, -end, index) for start, end in found)
+        return out
+
+    def _automata(self, number: int, seen: Seen) -> list[Span]:
+        find = self._found[number].by_automata
+        pairs = zip(seen.units, seen.joined.starts, strict=False)
+        return [(start + at, end + at) for unit, at in pairs for start, end in find(unit.text)]
+
+    @cached_property
+    def _plain(self) -> _Groups:
+        """For single units in ASCII."""
+        groups, rest = _grouped(self._view, range(len(self._found)), self._regex, None)
+        return _Groups(tuple(groups), tuple(rest))
+
+    @cached_property
+    def _encoded(self) -> _Groups:
+        """For everything else: groups with few enough classes, those that look at lines apart."""
+        lines = [bool(looks_of(one.regex) & LINE_LOOKS) for one in self._found]
+        groups: list[_Group] = []
+        rest: list[int] = []
+        for kind in (False, True):
+            numbers = [number for number, is_lines in enumerate(lines) if is_lines == kind]
+            for part, encoding in self._parts(numbers):
+                made, left = _grouped(self._view, part, self._regex, encoding) if encoding else ([], part)
+                groups += made
+                rest += left
+        return _Groups(tuple(groups), tuple(rest))
+
+    def _regex(self, number: int) -> Regex:
+        return self._found[number].regex
+
+    def _parts(self, numbers: Sequence[int]) -> Iterable[tuple[Sequence[int], Encoding | None]]:
+        """The numbers in parts that have an encoding, halved as often as it takes; None for what has none alone."""
+        if not numbers:
+            return
+        encoding = encoding_for(self._view, map(self._regex, numbers))
+        if encoding or len(numbers) == 1:
+            yield numbers, encoding
+            return
+        half = len(numbers) // 2
+        yield from self._parts(numbers[:half])
+        yield from self._parts(numbers[half:])
+
+
+def _grouped(
+    view: View, numbers: Sequence[int], regex: Callable[[int], Regex], encoding: Encoding | None
+) -> tuple[list[_Group], list[int]]:
+    made: list[tuple[int, Compiled, bytes]] = []
+    rest: list[int] = []
+    for number in numbers:
+        compiled = compile_expression(regex(number), view, encoding)
+        if compiled:
+            made.append((number, *compiled))
+        else:
+            rest.append(number)
+    return [_Group(encoding, expressions(made[i : i + _GROUP])) for i in range(0, len(made), _GROUP)], rest
+
+
+def _group_spans(group: _Group, seen: Seen) -> Mapping[int, list[Span] | None]:
+    """By expression its spans in the joined units; None where it wants the automata."""
+    joined, encoding = seen.joined, group.encoding
+    if encoding is None:
+        return group.expressions.spans(joined.ascii)
+    if not (encoding.lines and joined.is_jointed):
+        return group.expressions.spans(encoding.encode_joined(joined))
+    # Expressions that look at lines cannot have the line feed byte as the joint: unit by unit.
+    found: dict[int, list[Span] | None] = {}
+    for unit, at in zip(seen.units, joined.starts, strict=True):
+        for number, spans in group.expressions.spans(encoding.encode(unit.text)).items():
+            so_far = found.setdefault(number, [])
+            if spans is None or so_far is None:
+                found[number] = None
+            else:
+                so_far += [(start + at, end + at) for start, end in spans]
+    return found

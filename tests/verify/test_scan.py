@@ -1,0 +1,134 @@
+"""The fast searches find what the automata find: on every view, in every kind of text, for leaves together."""
+
+import random
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+from hypothesis import example, given, settings, strategies as st
+
+from policykit.automata import Found
+from policykit.ir.document import Phrases, Regexes
+from policykit.text import VIEW_NAMES, view
+from policykit.verify import expressions
+from policykit.verify.finders import CompiledSearches, Hit, Searches, joint_searches
+from policykit.verify.units import Seen, SeenUnit, Unit
+from tests.verify.build import phrases, regexes, rule
+
+# Letters that views map to each other or to more or less than one character; separators; joints; ends of lines.
+ALPHABET = "abAB_1-  \n\t\0.é\u0301ßﬁ\u200b\uff41私İK\U0001f600"
+TEXTS = st.text(ALPHABET, max_size=20) | st.text("ab1_ -\n\0", max_size=20)
+WORDS = st.text("abßéﬁ1私\uff42.", min_size=1, max_size=3)
+PHRASES = st.lists(st.lists(WORDS, min_size=1, max_size=3).map(" ".join), min_size=1, max_size=5, unique=True)
+ATOM_SOURCES = [
+    *[*"abA1_ßﬁé私-", "[ab]", "[^a]", ".", "(?s:.)", r"\w", r"\W", r"\d", r"\s", r"\pL", r"\b", r"\B", r"\A", r"\z"],
+    *["(?m:^)", "(?m:$)", "^", "$", r"\n", r"\x00", "(?i:k)"],
+]
+ATOMS = st.sampled_from(ATOM_SOURCES)
+SOURCES = st.recursive(
+    ATOMS,
+    lambda inner: st.one_of(
+        st.tuples(inner, inner).map("".join),
+        st.tuples(inner, inner).map(lambda t: f"(?:{t[0]}|{t[1]})"),
+        st.tuples(inner, st.sampled_from(["*", "+", "?", "{0,2}", "{2}", "{2,}"])).map(lambda t: f"(?:{t[0]}){t[1]}"),
+    ),
+    max_leaves=7,
+)
+LEAVES = st.lists(
+    st.one_of(
+        PHRASES.map(lambda texts: phrases(*texts)),
+        PHRASES.map(lambda texts: phrases(*texts, exact=True)),
+        st.lists(SOURCES, min_size=1, max_size=4).map(lambda texts: regexes(*texts)),
+    ),
+    min_size=1,
+    max_size=4,
+)
+Leaf = Phrases | Regexes
+
+
+def seen_as(name: str, texts: list[str]) -> Seen:
+    return Seen(tuple(SeenUnit(Unit(text), view(name)) for text in texts))
+
+
+def hits(found: Iterable[Hit]) -> list[tuple[int, Found]]:
+    return [(id(unit), match) for unit, match in found]
+
+
+def on(name: str, leaf: Leaf) -> Leaf:
+    return replace(leaf, reading=replace(leaf.reading, views=(name,)))
+
+
+@settings(max_examples=200, deadline=None)
+@given(LEAVES, st.sampled_from(VIEW_NAMES), st.lists(TEXTS, min_size=1, max_size=4))
+@example([regexes(r"\Aa|b\z")], "raw", ["ab", "ab"])
+@example([regexes(r"(?m:^)b", r"a\nb")], "raw", ["a\nb", "b"])
+@example([phrases("a b"), phrases("a  b", exact=True)], "raw", ["a  b", "\0a", "b"])
+@example([regexes(r"a\x00b"), regexes("a.b")], "raw", ["a\0b"])
+@example([regexes(r"\bé", "[^é]é")], "raw", ["é é", "aé"])
+def test_a_scan_finds_what_the_automata_find(leaves: list[Leaf], name: str, texts: list[str]) -> None:
+    leaves = [on(name, leaf) for leaf in leaves]
+    together = joint_searches([rule(f"r{i}", leaf) for i, leaf in enumerate(leaves)])
+    seen = seen_as(name, texts)
+    for leaf in leaves:
+        search = together.get(leaf, view(name))
+        expected = hits(search.find_by_automata(seen))
+        assert hits(search.find(seen)) == expected, "together"
+        assert hits(CompiledSearches().get(leaf, view(name)).find(seen)) == expected, "alone"
+
+
+def test_more_letters_than_bytes_are_found_too() -> None:
+    rng = random.Random(3)
+    letters = [chr(0x4E00 + i) for i in range(400)] + list("abcdefgh ")
+    wanted = list({"".join(rng.choices(letters, k=3)).strip() or "a" for _ in range(400)})
+    text = "".join(rng.choices(letters, k=3_000)) + "".join(f" {phrase} " for phrase in wanted[:50])
+    classes = ["[" + "".join(letters[i : i + 90]) + "]" + letters[i] + r"\b" for i in range(0, 400, 90)]
+    many = "|".join(f"{a}{b}" for a, b in zip(letters[:200], letters[200:400], strict=True))
+    for leaf in (phrases(*wanted), regexes(*classes), regexes(rf"\b(?:{many})\b"), regexes(many)):
+        for texts in ([text], [text, "abc"], ["ab cd " * 20]):
+            seen = seen_as("raw", texts)
+            search = joint_searches([rule("r", on("raw", leaf))]).get(on("raw", leaf), view("raw"))
+            assert hits(search.find(seen)) == hits(search.find_by_automata(seen))
+
+
+class Failed:
+    """A set that ran out of memory: RE2 then says that nothing matches."""
+
+    def Match(self, text: bytes) -> None:
+        return None
+
+
+def test_a_set_that_fails_hides_nothing() -> None:
+    compiled = [expressions.compile_expression(item.regex, view("raw"), None) for item in regexes("a+", "b").regexes]
+    named = [(i, *found) for i, found in enumerate(compiled) if found]
+    real = expressions.expressions(named)
+    assert real.spans(b"xaay") == {0: [(1, 3)]}
+    assert expressions.Expressions(real.names, real.compiled, Failed()).spans(b"xaay") == {0: [(1, 3)]}
+
+
+def test_a_set_that_does_not_fail_says_what_matches() -> None:
+    compiled = [expressions.compile_expression(item.regex, view("raw"), None) for item in regexes("a+", "b").regexes]
+    real = expressions.expressions([(i, *found) for i, found in enumerate(compiled) if found])
+    assert [list(real.matching(text)) for text in (b"", b"a", b"xb", b"ba")] == [[], [0], [1], [0, 1]]
+
+
+def test_expressions_that_read_on_in_vain_stay_linear() -> None:
+    """RE2 alone reads to the end behind every match, which would take minutes."""
+    leaf = on("raw", regexes("x[^y]*y|x"))
+    search = joint_searches([rule("r", leaf)]).get(leaf, view("raw"))
+    assert len(list(search.find(seen_as("raw", ["x" * 100_000])))) == 100_000
+
+
+def test_threads_share_a_scan() -> None:
+    leaves = [on("compat", phrases("a b", "éa", "b")), on("compat", regexes(r"\ba+\b", "x[ab]*y|x", "[é私]+"))]
+    together = joint_searches([rule(f"r{i}", leaf) for i, leaf in enumerate(leaves)])
+    rng = random.Random(4)
+    texts = ["".join(rng.choices("ab xyé私", k=400)) for _ in range(40)]
+
+    def found(searches: Searches, text: str) -> list[list[Found]]:
+        seen = seen_as("compat", [text])
+        return [[match for _, match in searches.get(leaf, view("compat")).find(seen)] for leaf in leaves]
+
+    alone = CompiledSearches()
+    with ThreadPoolExecutor(8) as pool:
+        at_once = list(pool.map(lambda text: found(together, text), texts))
+    assert at_once == [found(alone, text) for text in texts]
