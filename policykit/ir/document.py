@@ -283,12 +283,23 @@ class Given:
 
 @dataclass(frozen=True, slots=True)
 class Expect:
-    """What the verdict must be; None leaves a part unchecked."""
+    """What the verdict must be; None leaves a part unchecked. ``golden`` is a file that holds the output; its path is
+    relative to the folder of the file that the test stands in."""
 
     decision: str
     rules: tuple[str, ...] | None = None
     output: str | None = None
     exceptions: tuple[str, ...] | None = None
+    golden: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Variants:
+    """In which other forms a test must come out the same: ``evasion`` for every spelling that the rule's views claim,
+    ``chunking`` for every way of streaming the text in two parts, and by the character."""
+
+    evasion: bool = False
+    chunking: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,12 +310,14 @@ class TestCase:
     given: Given
     expect: Expect
     place: Place
+    variants: Variants = Variants()
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
     """One policy file. ``canonical`` is its content as canonical JSON: it loads to an equal document, and its
-    digest ignores comments, key order and formatting. ``blocks_by_default``: what no allow rule admits is blocked, for
+    digest ignores comments, key order and formatting. ``tests`` are also those of the file beside it, which are no part
+    of the content. ``blocks_by_default``: what no allow rule admits is blocked, for
     the targets that its allow rules name. ``facts_schema`` is the facts' JSON Schema as JSON text."""
 
     name: str

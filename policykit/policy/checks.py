@@ -5,6 +5,7 @@ The checks run on whatever part of a document could be read, so that one mistake
 
 from collections.abc import Iterable, Sequence
 from functools import cache
+from pathlib import PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +18,10 @@ from policykit.policy.decisions import check_decisions
 from policykit.policy.entities import check_entities
 from policykit.policy.rules import DEFAULT_RULE, check_rules, exception_ids
 from policykit.policy.table import VIEWS
+from policykit.policy.tests_table import JUDGED
 from policykit.policy.transforms import check_transform, is_on_spans
 from policykit.text import is_separator, view
 
-JUDGED = ("output", "input", "retrieved", "tool_call", "tool_result")
 DEFAULT_VIEWS = ("compat",)
 
 
@@ -73,6 +74,13 @@ def _check_expectations(rules: Sequence[Entries], tests: Sequence[Entries], diag
     known += [DEFAULT_RULE] if any("allow" in a.keys for r in rules if (a := r.entries("action"))) else []
     if len(known) < len(rules):
         return  # an id that could not be read is reported already, and a test may mean that one
+    check_tests(tests, known, [str(leaf.value) for leaf in exception_ids(rules) if leaf], diagnostics)
+
+
+def check_tests(
+    tests: Iterable[Entries], rules: Sequence[str], exceptions: Sequence[str], diagnostics: list[Diagnostic]
+) -> None:
+    """Appends what is wrong with tests of a document that has these rules and exceptions."""
     for test in tests:
         given = test.entries("given")
         judged = [given.keys[name] for name in JUDGED if name in given.keys] if given else []
@@ -80,17 +88,32 @@ def _check_expectations(rules: Sequence[Entries], tests: Sequence[Entries], diag
             message = "a test judges one thing"
             diagnostics.append(Diagnostic("PK067", message, judged[1], "write a test for each of them"))
         expect = test.entries("expect")
-        known_exceptions = [str(leaf.value) for leaf in exception_ids(rules) if leaf]
-        for leaf in expect.leaves("exceptions") if expect else ():
-            if leaf.value not in known_exceptions:
-                help = did_you_mean(str(leaf.value), known_exceptions) or f"known: {', '.join(known_exceptions)}"
-                message = f"the test expects exception `{leaf.value}`, which this document does not have"
-                diagnostics.append(Diagnostic("PK059", message, leaf.place, help))
-        for leaf in expect.leaves("rules") if expect else ():
-            if leaf.value not in known:
-                help = did_you_mean(str(leaf.value), known) or f"known rules: {', '.join(known)}"
-                message = f"the test expects rule `{leaf.value}`, which this document does not have"
-                diagnostics.append(Diagnostic("PK059", message, leaf.place, help))
+        if expect:
+            check_expected(expect, "rule", "rules", rules, diagnostics)
+            check_expected(expect, "exception", "exceptions", exceptions, diagnostics)
+            _check_golden(expect, diagnostics)
+
+
+def check_expected(expect: Entries, what: str, field: str, known: Sequence[str], diagnostics: list[Diagnostic]) -> None:
+    """Appends a diagnostic for everything that a test expects and its document does not have."""
+    for leaf in expect.leaves(field):
+        if leaf.value not in known:
+            help = did_you_mean(str(leaf.value), known) or f"known {what}s: {', '.join(known) or 'none'}"
+            message = f"the test expects {what} `{leaf.value}`, which this document does not have"
+            diagnostics.append(Diagnostic("PK059", message, leaf.place, help))
+
+
+def _check_golden(expect: Entries, diagnostics: list[Diagnostic]) -> None:
+    golden = expect.leaf("golden")
+    if golden is None:
+        return
+    path = PurePosixPath(str(golden.value))
+    if path.is_absolute() or ".." in path.parts or "\\" in str(golden.value):
+        message = f"`{golden.value}` is not in the folder of this file, or below it"
+        diagnostics.append(Diagnostic("PK508", message, golden.place, "name it relative to this file: `golden/x.txt`"))
+    if "output" in expect.keys:
+        message = "the output is said twice"
+        diagnostics.append(Diagnostic("PK508", message, expect.keys["golden"], "keep one of `output` and `golden`"))
 
 
 def _check_transform(rule: Entries, match: Entries | None, diagnostics: list[Diagnostic]) -> None:

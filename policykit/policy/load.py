@@ -1,6 +1,7 @@
 """Reading policy files: one pass that finds everything that is wrong with all of them."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from policykit.diagnostics import Diagnostic, Place, PolicyError, Severity
@@ -8,14 +9,17 @@ from policykit.ir.document import Document, PolicySet
 from policykit.policy.checked import Entries
 from policykit.policy.checks import check
 from policykit.policy.facts import inline_facts
+from policykit.policy.files import read_text_file
 from policykit.policy.lower import lower
-from policykit.policy.nodes import MAX_BYTES, Mapping, compose
+from policykit.policy.nodes import Mapping, compose
 from policykit.policy.reader import read
 from policykit.policy.shapes import Ref
+from policykit.policy.side import SUFFIX as TESTS_SUFFIX, SideTests, attach, read_side
 
 SUFFIX = ".policy.yaml"
 _NEARLY = (".policy.yml", ".policy.json", ".policies.yaml", ".policies.yml")
 _TESTS = (".policy.test.yaml", ".policy.tests.yaml", ".policy_test.yaml", ".policy.test.yml", ".policy.tests.yml")
+_NEARLY_TESTS = (*_TESTS, ".tests.yml", ".test.yaml", ".test.yml", ".tests.json")
 
 
 def parse_document(text: str, file: str) -> Document:
@@ -40,10 +44,12 @@ def load_policies(*paths: str | Path) -> PolicySet:
     diagnostics: list[Diagnostic] = []
     documents: list[Document] = []
     for path in _files(paths, diagnostics):
-        text = _read(path, diagnostics)
+        text = read_text_file(path, diagnostics)
         document = None if text is None else _document(text, str(path), diagnostics)
+        side = _side_tests(path, diagnostics)
         if document is not None:
-            documents.append(document)
+            more = attach(side, document, diagnostics) if side else ()
+            documents.append(replace(document, tests=(*document.tests, *more)))
     _check_names(documents, diagnostics)
     if diagnostics:
         raise PolicyError(diagnostics)
@@ -64,6 +70,15 @@ def _document(text: str, file: str, diagnostics: list[Diagnostic]) -> Document |
                 return lower(checked)
     diagnostics.extend(found)
     return None
+
+
+def _side_tests(path: Path, diagnostics: list[Diagnostic]) -> SideTests | None:
+    """What stands in the file of tests beside a policy, if there is one."""
+    if not path.name.endswith(SUFFIX):
+        return None
+    beside = path.with_name(path.name.removesuffix(SUFFIX) + TESTS_SUFFIX)
+    text = read_text_file(beside, diagnostics) if beside.exists() else None
+    return None if text is None else read_side(text, str(beside), diagnostics)
 
 
 def _files(paths: tuple[str | Path, ...], diagnostics: list[Diagnostic]) -> Iterator[Path]:
@@ -87,42 +102,17 @@ def _files(paths: tuple[str | Path, ...], diagnostics: list[Diagnostic]) -> Iter
 def _complain_about_others(directory: Path, diagnostics: list[Diagnostic]) -> None:
     for path in sorted(directory.rglob("*.y*ml")) + sorted(directory.rglob("*.policy.json")):
         name = path.name.lower()
-        if name.endswith(_TESTS):
-            message = "tests in a file of their own are not implemented in this version"
-            diagnostics.append(Diagnostic("PK040", message, Place(str(path)), "move them under `tests:` of the policy"))
+        if name.endswith(_NEARLY_TESTS) or (name.endswith(TESTS_SUFFIX) and not path.name.endswith(TESTS_SUFFIX)):
+            message = f"the name does not end as `x{TESTS_SUFFIX}` does beside `x{SUFFIX}`, so the tests would not run"
+            diagnostics.append(Diagnostic("PK003", message, Place(str(path)), f"rename it to `x{TESTS_SUFFIX}`"))
+        elif name.endswith(TESTS_SUFFIX):
+            policy = path.name.removesuffix(TESTS_SUFFIX) + SUFFIX
+            if not path.with_name(policy).exists():
+                message = f"there is no `{policy}` beside these tests, so they would not run"
+                diagnostics.append(Diagnostic("PK516", message, Place(str(path)), "give both the same name"))
         elif name.endswith(_NEARLY) or (name.endswith(SUFFIX) and not path.name.endswith(SUFFIX)):
             message = f"the name does not end in `{SUFFIX}`, so the directory would load without the file"
             diagnostics.append(Diagnostic("PK003", message, Place(str(path)), f"rename it to `*{SUFFIX}`"))
-
-
-def _read(path: Path, diagnostics: list[Diagnostic]) -> str | None:
-    place = Place(str(path))
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 4)
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        diagnostics.append(Diagnostic("PK001", f"the file cannot be read: {reason}", place, "check the path"))
-        return None
-    if len(data) > MAX_BYTES + 3:  # a byte order mark does not count
-        diagnostics.append(
-            Diagnostic("PK005", f"the file has more than {MAX_BYTES} bytes", place, "split the document")
-        )
-        return None
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        diagnostics.append(_not_utf8(data, error.start, str(path)))
-        return None
-
-
-def _not_utf8(data: bytes, at: int, file: str) -> Diagnostic:
-    head = data[:at].decode("utf-8")
-    line = head.count("\n") + 1
-    column = len(head) - (head.rfind("\n") + 1) + 1
-    utf16 = data[:2] in (b"\xff\xfe", b"\xfe\xff")
-    message = "the file is UTF-16" if utf16 else f"the byte {data[at]:02X} is not UTF-8"
-    return Diagnostic("PK004", message, Place(file, line, column, line, column + 1), "save the file as UTF-8")
 
 
 def _check_names(documents: list[Document], diagnostics: list[Diagnostic]) -> None:

@@ -1,5 +1,6 @@
 """Checked content as the values of the IR: defaults filled in, alternatives spelled out."""
 
+from datetime import date
 from typing import TypedDict, TypeVar
 
 from policykit.diagnostics import Place
@@ -37,6 +38,7 @@ from policykit.ir.document import (
     Scope,
     Target,
     TestCase,
+    Variants,
     Within,
 )
 from policykit.ir.opaque import Predicate
@@ -54,18 +56,18 @@ _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 def lower(document: Entries) -> Document:
     """The document's value. The content has passed every check."""
-    metadata = _need(document.entries("metadata"))
+    metadata = need(document.entries("metadata"))
     defaults = document.entries("defaults")
     effective = document.entries("effective")
     return Document(
-        name=_need(metadata.text("name")),
-        version=_need(metadata.text("version")),
-        owner=_need(metadata.text("owner")),
-        why=_need(metadata.text("why")),
+        name=need(metadata.text("name")),
+        version=need(metadata.text("version")),
+        owner=need(metadata.text("owner")),
+        why=need(metadata.text("why")),
         scope=_scope(document),
         effective=Effective(effective.day("from"), effective.day("until")) if effective else Effective(),
         rules=tuple(_rule(rule, defaults) for rule in document.records("rules")),
-        tests=tuple(map(_test, document.records("tests"))),
+        tests=tuple(map(lower_test, document.records("tests"))),
         canonical=canonical(document),
         place=_place(metadata, "name"),
         blocks_by_default=document.text("default") == "block",
@@ -79,7 +81,8 @@ def facts_schema(document: Entries) -> str | None:
     return canonical_json(facts.data("inline")) if facts else None
 
 
-def _need(value: _T | None) -> _T:
+def need(value: _T | None) -> _T:
+    """A value that the field table has seen to."""
     if value is None:
         raise AssertionError("the field table let a document pass without a required field")
     return value
@@ -111,7 +114,7 @@ def _rule(rule: Entries, defaults: Entries | None) -> Rule:
     if cost is None and defaults:
         cost = defaults.number("cost")
     return Rule(
-        id=_need(rule.text("id")),
+        id=need(rule.text("id")),
         severity=said("severity") or DEFAULT_SEVERITY,
         cost=DEFAULT_COST if cost is None else cost,
         mode=Mode(said("mode") or Mode.ENFORCE),
@@ -146,7 +149,7 @@ def _fires_on(rule: Entries) -> Matcher | None:
 def _when(holder: Entries) -> Condition | None:
     decided = holder.entries("when")
     if decided:
-        return Rego(_need(decided.text("rego")), decided.flag("text"), _place(decided, "rego"))
+        return Rego(need(decided.text("rego")), decided.flag("text"), _place(decided, "rego"))
     condition = holder.leaf("when")
     return Expression(str(condition.value), condition.place) if condition else None
 
@@ -157,7 +160,7 @@ def _approvals(rule: Entries) -> Approvals | None:
     if require is None or wanted is None:
         return None
     return Approvals(
-        role=_need(wanted.text("role")),
+        role=need(wanted.text("role")),
         count=int(wanted.number("count") or 1),
         distinct_by=wanted.text("distinctBy") or "user",
         not_requester=wanted.flag("notRequester"),
@@ -167,10 +170,10 @@ def _approvals(rule: Entries) -> Approvals | None:
 
 def _exception(item: Entries) -> RuleException:
     return RuleException(
-        id=_need(item.text("id")),
+        id=need(item.text("id")),
         when=_when(item),
-        approved_by=_need(item.text("approvedBy")),
-        reason=_need(item.text("reason")),
+        approved_by=need(item.text("approvedBy")),
+        reason=need(item.text("reason")),
         expires=item.day("expires"),
         place=_place(item, "id"),
     )
@@ -209,9 +212,9 @@ def _matcher(match: Entries, key: Place) -> Matcher:
 def _predicate(match: Entries) -> Predicate:
     place, record = match.keys["predicate"], match.entries("predicate")
     if record is None:
-        return Predicate(_need(match.text("predicate")), "{}", None, place)
+        return Predicate(need(match.text("predicate")), "{}", None, place)
     return Predicate(
-        _need(record.text("name")), canonical_json(record.data("args") or {}), record.text("version"), place
+        need(record.text("name")), canonical_json(record.data("args") or {}), record.text("version"), place
     )
 
 
@@ -222,7 +225,7 @@ def _entity(item: Checked) -> Entity:
     context = item.text("context")
     patterns = tuple(RegexSource(leaf.source, leaf.parsed.regex, leaf.place) for leaf in item.regexes("pattern"))
     return Entity(
-        type=_need(item.text("type")),
+        type=need(item.text("type")),
         place=_place(item, "type"),
         region=item.text("region"),
         pattern=patterns[0] if patterns else None,
@@ -236,11 +239,11 @@ def _context(match: Entries, name: str) -> Context | None:
     if side is None:
         return None
     regex = side.regexes("regex")[0]
-    return Context(regex.parsed.regex, regex.source, int(_need(side.number("within"))), regex.place)
+    return Context(regex.parsed.regex, regex.source, int(need(side.number("within"))), regex.place)
 
 
 def _action(rule: Entries) -> Action:
-    action = _need(rule.entries("action"))
+    action = need(rule.entries("action"))
     block = action.entries("block")
     if block:
         return Block(block.text("message"), block.text("code"), OnMatch(block.text("onMatch") or OnMatch.AVOID))
@@ -248,15 +251,15 @@ def _action(rule: Entries) -> Action:
     if escalate:
         about = "args" if target_of(rule) is Target.TOOL_CALL else "text"
         return Escalate(
-            queue=_need(escalate.text("queue")),
+            queue=need(escalate.text("queue")),
             bind_to=escalate.text("bindTo") or about,
             ttl=seconds(escalate.text("ttl") or DEFAULT_TTL),
             message=escalate.text("message"),
         )
     if "allow" in action.fields:
         return Allow()
-    capitals = "".join(char if char.isalnum() else "_" for char in _need(rule.text("id")).upper())
-    return lower_transform(_need(action.entries("transform")), capitals)
+    capitals = "".join(char if char.isalnum() else "_" for char in need(rule.text("id")).upper())
+    return lower_transform(need(action.entries("transform")), capitals)
 
 
 class _Subject(TypedDict):
@@ -270,9 +273,11 @@ def _subject(given: Entries) -> _Subject:
     if call:
         return {"text": canonical_json(call.data("args") or {}), "target": Target.TOOL_CALL, "tool": call.text("name")}
     if result:
-        return {"text": _need(result.text("text")), "target": Target.TOOL_RESULT, "tool": result.text("name")}
+        return {"text": need(result.text("text")), "target": Target.TOOL_RESULT, "tool": result.text("name")}
+    if "json" in given.fields:
+        return {"text": canonical_json(given.data("json")), "target": Target.OUTPUT, "tool": None}
     target = next(t for t in (Target.OUTPUT, Target.INPUT, Target.RETRIEVED) if t.value in given.fields)
-    return {"text": _need(given.text(target.value)), "target": target, "tool": None}
+    return {"text": need(given.text(target.value)), "target": target, "tool": None}
 
 
 def _attributes(item: Entries) -> tuple[tuple[str, str], ...]:
@@ -290,29 +295,60 @@ def seconds(duration: str) -> int:
     return int(duration[:-1]) * _SECONDS[duration[-1]]
 
 
-def _test(test: Entries) -> TestCase:
-    given, expect = _need(test.entries("given")), _need(test.entries("expect"))
+def lower_test(test: Entries) -> TestCase:
+    """The test's value."""
+    given, expect = need(test.entries("given")), need(test.entries("expect"))
     return TestCase(
-        name=_need(test.text("name")),
-        given=Given(
-            **_subject(given),
-            facts=canonical_json(given.data("facts") or {}),
-            approvals=tuple(
-                GivenApproval(_need(item.text("user")), _need(item.text("role")), _attributes(item))
-                for item in given.records("approvals")
-            ),
-            decisions=_decisions(given),
-            profile=given.text("profile"),
-            tenant=given.text("tenant"),
-            locale=given.text("locale"),
-            jurisdiction=given.text("jurisdiction"),
-            at=given.day("at"),
-        ),
+        name=need(test.text("name")),
+        given=Given(**_subject(given), **circumstances(given)),
         expect=Expect(
-            decision=_need(expect.text("decision")),
-            rules=_texts(expect.leaves("rules")) if "rules" in expect.fields else None,
+            decision=need(expect.text("decision")),
+            rules=expected_rules(expect),
             output=expect.text("output"),
             exceptions=_texts(expect.leaves("exceptions")) if "exceptions" in expect.fields else None,
+            golden=expect.text("golden"),
         ),
         place=_place(test, "name"),
+        variants=variants(test),
     )
+
+
+class _Circumstances(TypedDict):
+    facts: str
+    approvals: tuple[GivenApproval, ...]
+    decisions: tuple[tuple[str, bool], ...]
+    profile: str | None
+    tenant: str | None
+    locale: str | None
+    jurisdiction: str | None
+    at: date | None
+
+
+def circumstances(given: Entries) -> _Circumstances:
+    """What a test says beside its text."""
+    return {
+        "facts": canonical_json(given.data("facts") or {}),
+        "approvals": tuple(
+            GivenApproval(need(item.text("user")), need(item.text("role")), _attributes(item))
+            for item in given.records("approvals")
+        ),
+        "decisions": _decisions(given),
+        "profile": given.text("profile"),
+        "tenant": given.text("tenant"),
+        "locale": given.text("locale"),
+        "jurisdiction": given.text("jurisdiction"),
+        "at": given.day("at"),
+    }
+
+
+def expected_rules(expect: Entries) -> tuple[str, ...] | None:
+    """The ids of the rules that are to fire; None where nothing is said about them."""
+    return _texts(expect.leaves("rules")) if "rules" in expect.fields else None
+
+
+def variants(holder: Entries) -> Variants:
+    """The variants that a test or a table asks for."""
+    said = holder.entries("variants")
+    if said is None:
+        return Variants()
+    return Variants(evasion=said.text("evasion") == "claimed", chunking=said.text("chunking") == "all")

@@ -22,6 +22,7 @@ from policykit.policy.shapes import (
     Number,
     Record,
     Ref,
+    Row,
     Shape,
     Text,
     TextKind,
@@ -64,6 +65,8 @@ class _Reader:
                 return self.many(node, shape, name, key)
             case Data():
                 return self.data(node, shape, name)
+            case Row():
+                return self.row(node, shape, name, key)
             case Either(text, record):
                 return self.value(node, text if isinstance(node, Scalar) else record, name, key)
             case _:
@@ -108,6 +111,19 @@ class _Reader:
             self.complain("PK020", message, unknown[MAX_UNKNOWN].key.place, "is this a policy?")
         self.together(record, keys, present, name, key)
         return Entries(record.name, fields, keys, node.place)
+
+    def row(self, node: Node, shape: Row, name: str, key: Place) -> Checked | None:
+        """A list is read as the mapping of its columns; each value stands for its key as well."""
+        if isinstance(node, Sequence):
+            if len(node.items) > len(shape.columns):
+                extra = node.items[len(shape.columns)]
+                self.complain(
+                    "PK507", "more values than columns", _first(extra), f"columns: {', '.join(shape.columns)}"
+                )
+            pairs = zip(shape.columns, node.items, strict=False)
+            entries = tuple(Entry(Scalar(column, True, _first(item), _first(item)), item) for column, item in pairs)
+            node = Mapping(entries, node.place)
+        return self.value(node, shape.record, shape.record.name, key)
 
     def unknown(self, entry: Entry, record: Record) -> None:
         key = entry.key

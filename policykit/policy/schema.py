@@ -15,6 +15,7 @@ from policykit.policy.shapes import (
     Number,
     Record,
     Ref,
+    Row,
     Shape,
     Text,
     TextKind,
@@ -24,11 +25,16 @@ from policykit.policy.texts import DATE, DURATION, GLOB, PATTERNS, REGO
 
 
 def document_schema() -> dict[str, Json]:
-    """The schema of a policy document. It checks the form; meanings (expressions, references) only loading checks."""
+    """The schema of a policy document, or of a file of tests.
+
+    It checks the form; meanings (expressions, references) only loading checks.
+    """
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "policykit policy, version 1",
-        "$ref": "#/$defs/document",
+        "title": "policykit policy or tests, version 1",
+        "if": {"properties": {"kind": {"const": "Tests"}}, "required": ["kind"]},
+        "then": {"$ref": "#/$defs/tests"},
+        "else": {"$ref": "#/$defs/document"},
         "$defs": {name: _record(record) for name, record in RECORDS.items()},
     }
 
@@ -76,6 +82,8 @@ def _shape(shape: Shape) -> Json:
             return {"anyOf": [_shape(item), many]} if or_one else many
         case Ref(name):
             return {"$ref": f"#/$defs/{name}"}
+        case Row(Ref(name), columns):
+            return {"anyOf": [{"$ref": f"#/$defs/{name}"}, _row(RECORDS[name], columns)]}
         case Data(of_mapping):
             return {"type": "object"} if of_mapping else {}
         case Duration():
@@ -84,6 +92,13 @@ def _shape(shape: Shape) -> Json:
             return {"anyOf": [_shape(text), _shape(record)]}
         case _:
             assert_never(shape)
+
+
+def _row(record: Record, columns: tuple[str, ...]) -> Json:
+    fields = [field for name in columns if (field := record.field(name))]
+    least = sum(field.required for field in fields)
+    shapes: list[Json] = [_shape(field.shape) for field in fields]
+    return {"type": "array", "prefixItems": shapes, "items": False, "minItems": least}
 
 
 def _text(kind: TextKind) -> Json:

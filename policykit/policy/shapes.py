@@ -96,7 +96,15 @@ class Either:
     record: Ref
 
 
-Shape: TypeAlias = Text | Number | Integer | Flag | Day | Choice | Many | Ref | Data | Duration | Either
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A record, or the values of its first fields as a list: the compact form of a table's line."""
+
+    record: Ref
+    columns: tuple[str, ...]
+
+
+Shape: TypeAlias = Text | Number | Integer | Flag | Day | Choice | Many | Ref | Data | Duration | Either | Row
 
 
 @dataclass(frozen=True, slots=True)

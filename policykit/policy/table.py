@@ -20,9 +20,8 @@ from policykit.policy.shapes import (
     Text,
     TextKind,
 )
-from policykit.policy.tests_table import TEST_RECORDS
+from policykit.policy.tests_table import API_VERSION, TEST_RECORDS
 
-API_VERSION = "policykit/v1"
 MAX_WITHIN = 1_000
 TARGETS = ("output", "input", "tool_call", "tool_result", "retrieved", "json")
 SEVERITIES = ("low", "medium", "high", "critical")
@@ -36,7 +35,6 @@ LATER = {
     "classifier": "a classifier",
     "strict": "over-approximated matching",
     "squeeze": "letters set apart",
-    "variants": "variants of a test",
 }
 
 _SCOPE = (
@@ -57,7 +55,7 @@ RECORDS: dict[str, Record] = {
             "One policy: who answers for it, where it applies, its rules and their tests.",
             (
                 Field("apiVersion", Choice((API_VERSION,)), "the version of the language", required=True),
-                Field("kind", Choice(("Policy",), later=("Tests",)), "what the file holds", required=True),
+                Field("kind", Choice(("Policy",)), "what the file holds", required=True),
                 Field("metadata", Ref("metadata"), "identity", required=True),
                 Field("scope", Ref("scope"), "where the document applies; everywhere if not said"),
                 Field("effective", Ref("effective"), "when the document applies; always if not said"),

@@ -1,6 +1,23 @@
-"""The part of the field table that describes tests."""
+"""The part of the field table that is about tests, in policies and in files of their own."""
 
-from policykit.policy.shapes import Choice, Data, Day, Field, Many, Record, Ref, Text, TextKind
+from policykit.policy.shapes import Choice, Data, Day, Field, Many, Record, Ref, Row, Text, TextKind
+
+API_VERSION = "policykit/v1"
+JUDGED = ("output", "input", "retrieved", "tool_call", "tool_result", "json")
+DECISIONS = ("block", "escalate", "transform", "allow")
+
+_CIRCUMSTANCES = (
+    Field("facts", Data(of_mapping=True), "facts about the request"),
+    Field("approvals", Many(Ref("approval")), "approvals of exactly this"),
+    Field("decisions", Data(of_mapping=True), "what OPA would say: true or false, by the rule's full name"),
+    Field("profile", Text(), "the deployment profile"),
+    Field("tenant", Text(), "the tenant"),
+    Field("locale", Text(), "the locale"),
+    Field("jurisdiction", Text(), "the jurisdiction"),
+    Field("at", Day(), "the day"),
+)
+_CIRCUMSTANCE_NAMES = tuple(field.name for field in _CIRCUMSTANCES)
+_COLUMNS = ("text", "decision", "rules", "output")
 
 TEST_RECORDS: tuple[Record, ...] = (
     Record(
@@ -10,9 +27,68 @@ TEST_RECORDS: tuple[Record, ...] = (
             Field("name", Text(), "unique in the document", required=True),
             Field("given", Ref("given"), "the text and its circumstances", required=True),
             Field("expect", Ref("expect"), "what must come out", required=True),
+            Field("variants", Ref("variants"), "in which other forms it must come out the same"),
         ),
-        later=("variants",),
     ),
+    Record(
+        "variants",
+        "The test is repeated, and must come out the same each time.",
+        (
+            Field(
+                "evasion",
+                Choice(("claimed", "none")),
+                "`claimed`: for every spelling of what was found that the rule's views see through",
+            ),
+            Field("chunking", Choice(("all", "none")), "`all`: streamed in every two parts, and by the character"),
+        ),
+        any_of=("evasion", "chunking"),
+    ),
+    Record(
+        "tests",
+        "A file of tests, `x.tests.yaml`, beside the policy that it is about, `x.policy.yaml`.",
+        (
+            Field("apiVersion", Choice((API_VERSION,)), "the version of the language", required=True),
+            Field("kind", Choice(("Tests",)), "what the file holds", required=True),
+            Field("document", Text(TextKind.NAME), "the name of the policy", required=True),
+            Field("tests", Many(Ref("test")), "examples that must come out as said"),
+            Field("tables", Many(Ref("table")), "many short examples with the same circumstances"),
+        ),
+        any_of=("tests", "tables"),
+    ),
+    Record(
+        "table",
+        "Many short examples. Case 3 of table `promises` is the test `promises 3`, or `promises: its name`.",
+        (
+            Field("name", Text(), "what the names of its tests begin with", required=True),
+            Field("target", Choice(("output", "input", "retrieved")), "what the texts are; `output` if not said"),
+            Field("given", Ref("circumstances"), "what all cases share"),
+            Field("variants", Ref("variants"), "in which other forms the cases must come out the same"),
+            Field(
+                "cases",
+                Many(Row(Ref("case"), _COLUMNS)),
+                "each a mapping, or a list of text, decision, rules and output; the last two may be left out",
+            ),
+            Field(
+                "file",
+                Text(TextKind.PATH),
+                "a CSV or TSV file beside this one, whose first line names fields of a case; rules are separated "
+                "by spaces, `-` is none, and an empty cell says nothing",
+            ),
+        ),
+        any_of=("cases", "file"),
+    ),
+    Record(
+        "case",
+        "One line of a table.",
+        (
+            Field("text", Text(TextKind.ANY), "the text", required=True),
+            Field("decision", Choice(DECISIONS), "the decision", required=True),
+            Field("rules", Many(Text(TextKind.ID), at_least=0), "ids of the rules that fire"),
+            Field("output", Text(TextKind.ANY), "the text that may be released"),
+            Field("name", Text(), "a name in place of its number"),
+        ),
+    ),
+    Record("circumstances", "What the cases of a table share.", _CIRCUMSTANCES, any_of=_CIRCUMSTANCE_NAMES),
     Record(
         "given",
         "A text and its circumstances; what is not said is taken from the document's scope.",
@@ -22,17 +98,10 @@ TEST_RECORDS: tuple[Record, ...] = (
             Field("retrieved", Text(TextKind.ANY), "a passage that was retrieved"),
             Field("tool_call", Ref("tool_call"), "a call that the model wants to make"),
             Field("tool_result", Ref("tool_result"), "what a tool gave back"),
-            Field("facts", Data(of_mapping=True), "facts about the request"),
-            Field("approvals", Many(Ref("approval")), "approvals of exactly this"),
-            Field("decisions", Data(of_mapping=True), "what OPA would say: true or false, by the rule's full name"),
-            Field("profile", Text(), "the deployment profile"),
-            Field("tenant", Text(), "the tenant"),
-            Field("locale", Text(), "the locale"),
-            Field("jurisdiction", Text(), "the jurisdiction"),
-            Field("at", Day(), "the day"),
+            Field("json", Data(), "what the model wrote, as a JSON value"),
+            *_CIRCUMSTANCES,
         ),
-        later=("json",),
-        any_of=("output", "input", "retrieved", "tool_call", "tool_result"),
+        any_of=JUDGED,
     ),
     Record(
         "tool_call",
@@ -65,12 +134,17 @@ TEST_RECORDS: tuple[Record, ...] = (
         (
             Field(
                 "decision",
-                Choice(("block", "escalate", "transform", "allow")),
+                Choice(DECISIONS),
                 "the decision",
                 required=True,
             ),
             Field("rules", Many(Text(TextKind.ID), at_least=0), "ids of the rules that fire"),
             Field("output", Text(TextKind.ANY), "the text that may be released"),
+            Field(
+                "golden",
+                Text(TextKind.PATH),
+                "a file in this folder or below that holds that text; `policykit test --update-golden` writes it",
+            ),
             Field("exceptions", Many(Text(TextKind.LABEL_ID), at_least=0), "ids of the exceptions that apply"),
         ),
     ),

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from policykit.diagnostics import Place
 from policykit.ir.verdict import Violation
+from policykit.testing.golden import Golden
 
 
 class Status(StrEnum):
@@ -18,7 +19,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Mismatch:
-    """One expectation that did not hold. ``part`` is `decision`, `rules`, `exceptions`, `output`, or the
+    """One expectation that did not hold. ``part`` is `decision`, `rules`, `exceptions`, `output`, `golden`, or the
     name of a rule that OPA decides otherwise than the test states."""
 
     part: str
@@ -45,7 +46,12 @@ class Missed:
 
 @dataclass(frozen=True, slots=True)
 class TestResult:
-    """One inline test. ``errors`` says why it could not be judged."""
+    """One test. ``errors`` says why it could not be judged.
+
+    ``n_variants`` other forms of its text were judged too; of those that came out otherwise ``failed_variants`` says
+    what was done, and ``given`` and the mismatches are those of the first. ``golden`` is a file that does not hold
+    the output, where nothing else is wrong.
+    """
 
     __test__ = False  # not a pytest class
 
@@ -58,6 +64,9 @@ class TestResult:
     saw: tuple[Seen, ...] = ()
     missed: tuple[Missed, ...] = ()
     errors: tuple[str, ...] = ()
+    n_variants: int = 0
+    failed_variants: tuple[str, ...] = ()
+    golden: Golden | None = None
 
     @property
     def replay(self) -> str:

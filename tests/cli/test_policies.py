@@ -163,3 +163,18 @@ def test_verify_refuses_bytes_that_are_no_text(run: Run, promises: str) -> None:
     done = run("verify", "--policies", promises, "gone.txt")
     assert done.status == 3
     assert "PK553: `gone.txt`: No such file or directory" in done.err
+
+
+def test_golden_files_are_updated_on_a_desk_only(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expect = "expect: {decision: transform, golden: account.txt}"
+    text = PROMISES.replace('expect: {decision: transform, output: "pay [account] today"}', expect)
+    (tmp_path / "golden.policy.yaml").write_text(text, encoding="utf-8")
+    assert run("test", "golden.policy.yaml").status == 1
+    monkeypatch.setenv("CI", "true")
+    refused = run("test", "golden.policy.yaml", "--update-golden")
+    assert (refused.status, "PK509" in refused.err) == (3, True)
+    assert not (tmp_path / "account.txt").exists()
+    monkeypatch.delenv("CI")
+    assert run("test", "golden.policy.yaml", "--update-golden").status == 0
+    assert (tmp_path / "account.txt").read_text(encoding="utf-8") == "pay [account] today\n"
+    assert run("test", "golden.policy.yaml").status == 0

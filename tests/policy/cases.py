@@ -141,7 +141,7 @@ CASES = (
     Case("unknown action", "PK032", BLOCK, "{«blok»: {message: no}}", "did you mean `block`?"),
     Case("unknown transform", "PK032", BLOCK, "{transform: {«maks»: {with: x}}}", "did you mean `mask`?"),
     # the language beyond this version
-    Case("tests in their own file", "PK040", "kind: Policy", "kind: «Tests»", "known values: Policy"),
+    Case("tests among the policies", "PK023", "kind: Policy", "kind: «Tests»", "known values: Policy"),
     Case("unknown entity", "PK090", PHRASES, "{entities: [«ibna»]}", "did you mean `iban`?"),
     Case(
         "unknown entity in a record", "PK090", PHRASES, "{entities: [email, {type: «e_mial»}]}", "did you mean `email`?"
@@ -178,7 +178,6 @@ CASES = (
     Case("skeleton view", "PK040", PHRASES, "{phrases: [a b], views: [compat, «skeleton»]}", "raw, compat, unmarked"),
     Case("unescape view", "PK040", PHRASES, "{phrases: [a b], views: [«unescape»]}", "raw, compat, unmarked"),
     Case("terminal", "PK040", PHRASES, "{phrases: [a b], within: «terminal(WORD)»}", "json.strings"),
-    Case("variants", "PK040", "  - name: blocks", "  - name: blocks\n    «variants»: {chunking: all}", "remove it"),
     Case("citations", "PK040", "severity: high", "require: {«citations»: {per: sentence}}", "remove it"),
     Case("rego with a condition", "PK160", "severity: high", "when: {rego: «data.x.deny == true»}", "full name"),
     Case("rego without data", "PK160", "severity: high", "when: {rego: «x.deny»}", "did you mean `data.x.deny`?"),
@@ -251,7 +250,13 @@ CASES = (
         "when: 'a'\n    action: {«transform»: {replace: {with: x}}}",
         "say in `match` what to replace",
     ),
-    Case("unknown exception in a test", "PK059", "rules: [no-guarantees]}", "exceptions: [«A»]}", "known:"),
+    Case(
+        "unknown exception in a test",
+        "PK059",
+        "rules: [no-guarantees]}",
+        "exceptions: [«A»]}",
+        "known exceptions: none",
+    ),
     Case("ttl", "PK026", BLOCK, "{escalate: {queue: q, ttl: «soon»}}", "a number and a unit"),
     Case(
         "duplicate rule id",

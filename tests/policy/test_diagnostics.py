@@ -163,7 +163,7 @@ FILES = (
     ("PK005", _parse_many),
     ("PK007", _parse_nothing),
     ("PK007", _parse_comments),
-    ("PK040", _load_side_tests),
+    ("PK003", _load_side_tests),
     ("PK051", _load_names),
 )
 

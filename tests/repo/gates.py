@@ -18,6 +18,7 @@ CODE_RANGES = {
     "plan": range(300, 400),
     "engine": range(400, 500),
     "run": range(500, 600),
+    "testing": range(505, 540),
     "vault": range(190, 200),
     "approvals": range(80, 90),
     "conditions": range(150, 160),

@@ -1,5 +1,6 @@
 """`policykit test`: run the tests that stand beside the rules."""
 
+import os
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
@@ -8,8 +9,10 @@ from rich.text import Text
 from policykit.cli.command import Command, add_format
 from policykit.cli.exits import Exit
 from policykit.cli.opa import add_opa_arguments, opa_from
+from policykit.cli.sources import positive
 from policykit.cli.streams import Streams
 from policykit.cli.visible import shown
+from policykit.diagnostics import PolicyError
 from policykit.grammar import load_grammar
 from policykit.policy import load_policies
 from policykit.testing import (
@@ -27,6 +30,12 @@ from policykit.testing import (
 def _configure(parser: ArgumentParser) -> None:
     parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="policy files, or folders of them")
     parser.add_argument("--only", metavar="NAME", help="run the tests of this name; `*` stands for any text")
+    parser.add_argument("--jobs", type=positive, default=1, metavar="N", help="run in this many processes (default: 1)")
+    parser.add_argument(
+        "--update-golden",
+        action="store_true",
+        help="write the outputs that came out into the golden files that expect others; refused where CI is set",
+    )
     parser.add_argument("--grammar", type=Path, metavar="PATH", help="judge under this grammar too")
     parser.add_argument(
         "--max-warnings",
@@ -47,6 +56,21 @@ def _status(report: TestReport, max_warnings: int | None) -> Exit:
     return Exit.OVER_LIMIT if max_warnings is not None and len(report.uncovered) > max_warnings else Exit.FINE
 
 
+def _refuse_on_ci() -> None:
+    if os.environ.get("CI", "").lower() not in ("", "0", "false"):
+        message = "`--update-golden` is refused where `CI` is set"
+        raise PolicyError.of("PK509", message, help="update on a desk, look at the difference, commit the files")
+
+
+def _update(report: TestReport, streams: Streams) -> int:
+    """Write every golden file that holds another output than came out; how many."""
+    changed = [result.golden for result in report.results if result.golden]
+    for golden in changed:
+        golden.write()
+        streams.err.print(f"wrote {shown(golden.path)}")
+    return len(changed)
+
+
 def _coloured(report: str) -> Text:
     text = Text("\n".join(map(shown, report.rstrip("\n").split("\n"))))
     text.highlight_regex(r"(?m)(?<=: )(FAIL|ERROR)(?= )", "bold red")
@@ -55,10 +79,14 @@ def _coloured(report: str) -> Text:
 
 
 def _run(args: Namespace, streams: Streams) -> Exit:
+    if args.update_golden:
+        _refuse_on_ci()
     grammar = load_grammar(args.grammar) if args.grammar else None
     policies = load_policies(*args.paths)
     with opa_from(args) as opa:
-        report = run_tests(policies, grammar=grammar, select=args.only, opa=opa)
+        report = run_tests(policies, grammar=grammar, select=args.only, jobs=args.jobs, opa=opa)
+        if args.update_golden and _update(report, streams):
+            report = run_tests(policies, grammar=grammar, select=args.only, jobs=args.jobs, opa=opa)
     match args.format:
         case "json":
             streams.write(report_json(report))

@@ -11,11 +11,12 @@ from policykit.diagnostics.codes import (
     plan,
     regex,
     run,
+    testing,
     vault,
 )
 from policykit.diagnostics.codes.entry import CodeEntry
 
-_MODULES = (document, approvals, regex, conditions, opa, opaque, vault, grammar, plan, engine, run)
+_MODULES = (document, approvals, regex, conditions, opa, opaque, vault, grammar, plan, engine, run, testing)
 CATALOGUE: dict[str, CodeEntry] = {
     entry.code: entry for entry in sorted((e for m in _MODULES for e in m.CODES), key=lambda entry: entry.code)
 }

@@ -50,9 +50,18 @@ def details(result: TestResult) -> list[tuple[str, str]]:
         want, got = sides(mismatch)
         lines += [("want", f"{mismatch.part}: {want}"), ("got", f"{mismatch.part}: {got}")]
     lines += [("error", error) for error in result.errors]
+    lines += [("spelled", line) for line in variant_lines(result)]
     lines += [("saw", saw_line(seen)) for seen in result.saw]
     lines += [("missed", f"`{missed.rule}`: {missed.why}") for missed in result.missed]
     return [*lines, ("given", visible(result.given)), ("replay", result.replay)]
+
+
+def variant_lines(result: TestResult) -> list[str]:
+    """Which other forms of the test's text came out otherwise; the other lines are about the first."""
+    if not result.failed_variants:
+        return []
+    count = f"one of {result.n_variants} forms of the text comes out otherwise; the rest is about this one"
+    return [f"{result.failed_variants[0]}: {count}", *result.failed_variants[1:]]
 
 
 def explained(result: TestResult) -> str:

@@ -1,0 +1,326 @@
+"""One document with everything that its tests need: judges a test's text, and says what came out otherwise."""
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, time, timedelta
+from typing import TypeAlias
+
+from policykit.approvals import Approval
+from policykit.compile.resolve import reads_facts, resolve
+from policykit.diagnostics import PolicyError
+from policykit.ir.decision import Decider
+from policykit.ir.document import Document, Expect, Given, Hash, Mode, PolicySet, Target, TestCase, Truncate
+from policykit.ir.grammar import GrammarSpec
+from policykit.ir.plan import CompileContext, ResolvedRule
+from policykit.ir.verdict import Verdict, Violation
+from policykit.testing.claims import claims_of
+from policykit.testing.contexts import context_of
+from policykit.testing.decisions import StatedDecisions
+from policykit.testing.golden import Golden, golden_path, read_golden
+from policykit.testing.nearest import why_missed
+from policykit.testing.report import Mismatch, Missed, Seen, Status, TestResult
+from policykit.testing.spellings import Spelling, spellings
+from policykit.verify import (
+    NONE,
+    CompiledSearches,
+    Opened,
+    Resources,
+    Searches,
+    Subject,
+    Verifier,
+    compile_check,
+)
+from policykit.verify.subject import CONTEXT
+from policykit.verify.units import Ask, Readings
+
+_SHOWN_VARIANTS = 20
+NO_SPELLING = "PK510: nothing that was found has another spelling that its rule claims, so no variant was tried"
+NO_STREAM = "PK502: streams are not implemented in this version, so the chunkings were not tried"
+
+
+_Stated: TypeAlias = tuple[tuple[str, bool], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A verdict, with the rules that made it."""
+
+    verdict: Verdict
+    rules: tuple[ResolvedRule, ...]
+
+
+class Bench:
+    """The tests of one document; tests with the same context share a verifier, all share the compiled matchers."""
+
+    def __init__(
+        self,
+        document: Document,
+        grammar: GrammarSpec | None,
+        searches: Searches | None = None,
+        opa: Decider | None = None,
+        deployment: Resources = NONE,
+    ) -> None:
+        self._document = document
+        self._opa = opa
+        self._deployment = deployment
+        self._alone = PolicySet((document,))
+        self._grammar = grammar
+        self._is_json = bool(grammar and grammar.is_json)
+        self._searches = searches or CompiledSearches()
+        self._known: dict[tuple[CompileContext, _Stated], tuple[tuple[ResolvedRule, ...], Verifier]] = {}
+
+    def run(self, test: TestCase) -> TestResult:
+        """The test's result, all of its variants included."""
+        try:
+            expect = _with_golden(test)
+            judged = self.judge(test, test.given.text)
+        except PolicyError as error:
+            return self._result(test, Status.ERRORED, errors=tuple(map(str, error.diagnostics)))
+        except (OSError, ValueError) as error:
+            return self._result(test, Status.ERRORED, errors=(f"golden file: {error}",))
+        verdict = judged.verdict
+        if verdict.errors:
+            return self._result(test, Status.ERRORED, errors=_errors(verdict), saw=_saw(verdict, test.given.text))
+        mismatches = (
+            *_missing_golden(test),
+            *_contradicted(test.given.decisions, verdict),
+            *self.mismatches(expect, verdict),
+        )
+        if mismatches:
+            golden = _golden(test, verdict) if {m.part for m in mismatches} <= {"output", "golden"} else None
+            return replace(self._failure(test, judged, mismatches), golden=golden)
+        return self._variants(test, expect, judged)
+
+    def judge(self, test: TestCase, text: str) -> Judged:
+        """The verdict on a text under the circumstances of a test. Raises PolicyError."""
+        context = context_of(self._document, test.given)
+        rules, verifier = self._verifier(context, test.given.decisions)
+        subject = _subject(replace(test.given, text=text), context, rules, verifier)
+        return Judged(verifier.verify(subject), rules)
+
+    def passes(self, test: TestCase) -> bool:
+        """Whether the test passes without its variants."""
+        try:
+            judged = self.judge(test, test.given.text)
+        except PolicyError:
+            return False
+        expected = not _missing_golden(test) and not self.mismatches(_with_golden(test), judged.verdict)
+        return expected and not judged.verdict.errors
+
+    # -- variants ----------------------------------------------------------------------------------------------
+
+    def _variants(self, test: TestCase, expect: Expect, judged: Judged) -> TestResult:
+        """The result of a test that came out as it should, when its variants do and when they do not."""
+        if test.variants.chunking:
+            return self._result(test, Status.ERRORED, errors=(NO_STREAM,))
+        if not test.variants.evasion:
+            return self._result(test, Status.PASSED)
+        wrong: list[str] = []
+        first: TestResult | None = None
+        n = 0
+        for spelling, spelled_expect in self.spelled(test, expect, judged):
+            n += 1
+            spelled = self.judge(test, spelling.text)
+            mismatches = self.mismatches(spelled_expect, spelled.verdict)
+            if not mismatches and not spelled.verdict.errors:
+                continue
+            wrong.append(spelling.technique)
+            if first is None:
+                variant = replace(test, given=replace(test.given, text=spelling.text))
+                first = replace(self._failure(variant, spelled, mismatches), errors=_errors(spelled.verdict))
+        if not n:
+            return self._result(test, Status.ERRORED, errors=(NO_SPELLING,))
+        passed = self._result(test, Status.PASSED)
+        return replace(first or passed, n_variants=n, failed_variants=tuple(wrong[:_SHOWN_VARIANTS]))
+
+    def spelled(self, test: TestCase, expect: Expect, judged: Judged) -> Iterator[tuple[Spelling, Expect]]:
+        """Every claimed spelling of the test's text, and what must come out.
+
+        The output is compared where the find does not stand in it, and nothing in it depends on the spelling itself
+        (a hash, a length).
+        """
+        text, output = test.given.text, judged.verdict.text
+        fired = self._fired(judged.verdict)
+        rules = [rule for rule in judged.rules if rule.rule_id in fired]
+        readings = Readings(text, _reads_json(test.given, self._is_json), self._asked(test))
+        claims = claims_of(rules, readings, self._searches)
+        measures = any(isinstance(rule.action, Hash | Truncate) for rule in rules)
+        for claim in claims:
+            shows = measures or text[claim.start : claim.end] in output
+            wanted = replace(expect, output=None, golden=None) if shows else expect
+            for spelling in spellings(text, claim, claims):
+                yield spelling, wanted
+
+    def _fired(self, verdict: Verdict) -> set[str]:
+        excused = {self._id(exception.rule) for exception in verdict.exceptions}
+        return {*self._ids(verdict.violations), *self._ids(verdict.shadow), *excused}
+
+    def _verifier(self, context: CompileContext, stated: _Stated) -> tuple[tuple[ResolvedRule, ...], Verifier]:
+        known = self._known.get((context, stated))
+        if known is None:
+            rules = resolve(self._alone, context, json_output=self._is_json)
+            decider = self._opa or StatedDecisions(dict(stated))
+            resources = replace(self._deployment, preview=True, opa=decider)
+            verifier = Verifier(
+                rules, self._grammar, self._document.name, searches=self._searches, resources=resources, context=context
+            )
+            known = self._known[context, stated] = (rules, verifier)
+        return known
+
+    def mismatches(self, expect: Expect, verdict: Verdict) -> tuple[Mismatch, ...]:
+        """What the verdict has otherwise. A golden output has been read into ``expect``."""
+        return tuple(self._mismatches(expect, verdict))
+
+    def _mismatches(self, expect: Expect, verdict: Verdict) -> Iterable[Mismatch]:
+        """Decision and output must be equal. The rules must be exactly those that fired; shadow rules may be named,
+        and one that is named must have fired."""
+        if verdict.decision != expect.decision:
+            yield Mismatch("decision", expect.decision, str(verdict.decision))
+        if expect.rules is not None:
+            named_shadow = self._ids(verdict.shadow) & set(expect.rules)
+            got = self._ids(verdict.violations) | named_shadow
+            if got != set(expect.rules):
+                yield Mismatch("rules", _names(expect.rules), _names(got))
+        if expect.exceptions is not None:
+            applied = {exception.exception for exception in verdict.exceptions}
+            if applied != set(expect.exceptions):
+                yield Mismatch("exceptions", _names(expect.exceptions), _names(applied))
+        if expect.output is not None and verdict.text != expect.output:
+            yield Mismatch("output", expect.output, verdict.text)
+
+    def _ids(self, violations: Iterable[Violation]) -> set[str]:
+        return {self._id(violation.rule) for violation in violations}
+
+    def _id(self, name: str) -> str:
+        """The rule's id, also where the verdict had to name the document with it."""
+        return name.removeprefix(f"{self._document.name}#")
+
+    def _failure(self, test: TestCase, judged: Judged, mismatches: tuple[Mismatch, ...]) -> TestResult:
+        missed = tuple(self._missed(test, judged.verdict, judged.rules))
+        saw = _saw(judged.verdict, test.given.text)
+        return self._result(test, Status.FAILED, mismatches=mismatches, saw=saw, missed=missed)
+
+    def _missed(self, test: TestCase, verdict: Verdict, rules: tuple[ResolvedRule, ...]) -> Iterable[Missed]:
+        fired = {*self._ids(verdict.violations), *self._ids(verdict.shadow)}
+        wanted = test.expect.rules
+        if wanted is None:
+            nothing_fired = not fired and test.expect.decision != "allow"
+            wanted = tuple(rule.rule_id for rule in rules) if nothing_fired else ()
+        readings = Readings(test.given.text, _reads_json(test.given, self._is_json), self._asked(test))
+        inapplicable = {self._id(row.rule): row.why for row in verdict.not_applicable}
+        by_id = {rule.rule_id: rule for rule in rules}
+        for rule_id in wanted:
+            if rule_id in fired:
+                continue
+            rule = by_id.get(rule_id)
+            if rule is None:
+                yield Missed(
+                    rule_id, _why_not_in_force(self._document, rule_id, context_of(self._document, test.given))
+                )
+            else:
+                yield Missed(rule_id, inapplicable.get(rule_id) or self._why(rule, readings))
+
+    def _asked(self, test: TestCase) -> Ask:
+        context = context_of(self._document, test.given)
+        facts = {name: value for name in CONTEXT if (value := getattr(context, name)) is not None}
+        return Opened(self._deployment, facts).ask
+
+    def _why(self, rule: ResolvedRule, readings: Readings) -> str:
+        if rule.matcher and not compile_check(rule.matcher, self._searches, True)(readings).fired:
+            return why_missed(rule.matcher, readings, self._searches)
+        return "its condition, approvals or exceptions keep it from firing" if reads_facts(rule) else "it did not fire"
+
+    def _result(
+        self,
+        test: TestCase,
+        status: Status,
+        mismatches: tuple[Mismatch, ...] = (),
+        saw: tuple[Seen, ...] = (),
+        missed: tuple[Missed, ...] = (),
+        errors: tuple[str, ...] = (),
+    ) -> TestResult:
+        return TestResult(
+            document=self._document.name,
+            name=test.name,
+            place=test.place,
+            given=test.given.text,
+            status=status,
+            mismatches=mismatches,
+            saw=saw,
+            missed=missed,
+            errors=errors,
+        )
+
+
+def _with_golden(test: TestCase) -> Expect:
+    """What a test expects, its golden file read if it is there. Raises OSError, or ValueError for what is no text."""
+    path = golden_path(test)
+    return replace(test.expect, output=read_golden(path)) if path and path.exists() else test.expect
+
+
+def _missing_golden(test: TestCase) -> tuple[Mismatch, ...]:
+    path = golden_path(test)
+    if path is None or path.exists():
+        return ()
+    return (Mismatch("golden", f"the file `{path}`", "there is no such file; `--update-golden` writes it"),)
+
+
+def _golden(test: TestCase, verdict: Verdict) -> Golden | None:
+    path = golden_path(test)
+    return Golden(str(path), verdict.text) if path else None
+
+
+def _errors(verdict: Verdict) -> tuple[str, ...]:
+    return tuple(f"{error.rule}: {error.message}" for error in verdict.errors)
+
+
+def _contradicted(stated: _Stated, verdict: Verdict) -> Iterable[Mismatch]:
+    """What OPA says otherwise than the test states."""
+    for reference, value in stated:
+        for said in dict.fromkeys(made.value for made in verdict.decisions if made.reference == reference):
+            if said is not None and said is not value:
+                yield Mismatch(reference, str(value).lower(), str(said).lower())
+
+
+def _reads_json(given: Given, is_json: bool) -> bool:
+    return is_json if given.target is Target.OUTPUT else given.target is Target.TOOL_CALL
+
+
+def _subject(given: Given, context: CompileContext, rules: Iterable[ResolvedRule], verifier: Verifier) -> Subject:
+    """What a test gives, at noon of its day. Its approvals are of exactly this, for every rule that asks for some."""
+    noon = datetime.combine(context.at, time(12), UTC)
+    subject = Subject(given.text, given.target, given.tool, json.loads(given.facts), at=noon)
+    bindings = [verifier.binding(rule, subject) for rule in rules if rule.approvals] if given.approvals else []
+    approvals = tuple(
+        Approval(a.user, a.role, binding, noon, noon + timedelta(minutes=1), f"{n}/{binding}", a.attributes)
+        for binding in bindings
+        for n, a in enumerate(given.approvals)
+    )
+    return replace(subject, approvals=approvals)
+
+
+def _why_not_in_force(document: Document, rule_id: str, context: CompileContext) -> str:
+    rule = next((rule for rule in document.rules if rule.id == rule_id), None)
+    if rule is None:
+        return "the document has no such rule"
+    if rule.mode is Mode.OFF:
+        return "its mode is `off`"
+    fields = ("profile", "tenant", "locale", "jurisdiction", "at")
+    given = ", ".join(f"{name} `{getattr(context, name)}`" for name in fields if getattr(context, name) is not None)
+    return f"it does not apply to {given}"
+
+
+def _names(rules: Iterable[str]) -> str:
+    return ", ".join(sorted(rules)) or "none"
+
+
+def _saw(verdict: Verdict, text: str) -> tuple[Seen, ...]:
+    return (
+        *(Seen(violation, _matched_text(violation, text), False) for violation in verdict.violations),
+        *(Seen(violation, _matched_text(violation, text), True) for violation in verdict.shadow),
+    )
+
+
+def _matched_text(violation: Violation, text: str) -> str | None:
+    return None if violation.start is None else text[violation.start : violation.end]
