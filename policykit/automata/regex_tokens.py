@@ -12,11 +12,16 @@ from policykit.ir.regex import MAX_CODE_POINT, Chars, Ranges, Regex, complement,
 
 @dataclass(frozen=True, slots=True)
 class NamedClass:
-    r"""A class that the author named (`\pL`, `\d`): it is read on the view and may be empty there."""
+    r"""A set that the author named (`\pL`, `\d`) or excluded (`\D`, `[^0-9]`): it is read on the view.
+
+    ``ranges`` is the set before negation. On a view that changes its characters, a named one may find nothing, and an
+    excluded one everything.
+    """
 
     text: str
     ranges: Ranges
     place: Place
+    negated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,10 +135,9 @@ class TokenReader:
         return self.named(token, ranges, negated=caret != (token[1] == "P"))
 
     def named(self, token: Token, ranges: Ranges | None, negated: bool) -> Ranges | None:
-        if ranges is not None and not negated:
-            self.classes.append(
-                NamedClass(str(token), ranges, self.where(start_of(token), start_of(token) + len(token)))
-            )
+        if ranges is not None:
+            place = self.where(start_of(token), start_of(token) + len(token))
+            self.classes.append(NamedClass(str(token), ranges, place, negated))
         return ranges
 
     # -- bracket classes ---------------------------------------------------------------------------------------
@@ -163,8 +167,15 @@ class TokenReader:
         members = ranges_of(literal)
         members = folded(members) if flags.fold else members
         if opening == "[^":
+            self.excluded(tokens, members)
             return Chars(on_view=complement(ranges_of([*members, *on_view])))
         return Chars(literal=members, on_view=ranges_of(on_view))
+
+    def excluded(self, tokens: Sequence[Token], members: Ranges) -> None:
+        """Remember the characters of a negated class; the sets in it that have a name are remembered by that."""
+        start, end = start_of(tokens[0]), start_of(tokens[-1]) + len(tokens[-1])
+        if members:
+            self.classes.append(NamedClass(self.source[start:end], members, self.where(start, end), negated=True))
 
     def unit(self, token: Token, flags: Flags) -> int | Chars | None:
         """A member of a bracket class: a code point, a named set, or None after a complaint."""

@@ -4,23 +4,17 @@ The checks run on whatever part of a document could be read, so that one mistake
 """
 
 from collections.abc import Iterable, Sequence
-from functools import cache
 from pathlib import PurePosixPath
 
-import numpy as np
-from numpy.typing import NDArray
-
-from policykit.automata.regex_normal import matches_empty, matches_nothing
 from policykit.diagnostics import Diagnostic, Place, did_you_mean
-from policykit.ir.regex import MAX_CODE_POINT, Ranges
-from policykit.policy.checked import Entries, Leaf, RegexLeaf
+from policykit.policy.checked import Entries, Leaf
 from policykit.policy.decisions import check_decisions
 from policykit.policy.entities import check_entities
 from policykit.policy.rules import DEFAULT_RULE, check_rules, exception_ids
 from policykit.policy.table import VIEWS
 from policykit.policy.tests_table import JUDGED
 from policykit.policy.transforms import check_transform, is_on_spans
-from policykit.text import is_separator, view
+from policykit.policy.view_checks import check_phrase, check_regex
 
 DEFAULT_VIEWS = ("compat",)
 
@@ -153,64 +147,9 @@ def _check_match(match: Entries, diagnostics: list[Diagnostic]) -> None:
     views = tuple(str(name) for name in names if name in VIEWS) or DEFAULT_VIEWS
     check_entities(match, diagnostics)
     for phrase in match.leaves("phrases"):
-        _check_phrase(phrase, views, diagnostics)
+        check_phrase(phrase, views, diagnostics)
     for regex in match.regexes("regex"):
-        _check_regex(regex, views, True, diagnostics)
+        check_regex(regex, views, True, diagnostics)
     for side in (match.entries("before"), match.entries("after")):
         for regex in side.regexes("regex") if side else ():
-            _check_regex(regex, views, False, diagnostics)
-
-
-def _check_phrase(phrase: Leaf, views: Sequence[str], diagnostics: list[Diagnostic]) -> None:
-    for name in views:
-        if all(is_separator[ord(char)] for char in view(name).apply(str(phrase.value))):
-            message = f"nothing of the phrase is left on the view `{name}`"
-            diagnostics.append(Diagnostic("PK054", message, phrase.place, "use `views: [raw]`, or remove the phrase"))
-            return
-
-
-def _check_regex(leaf: RegexLeaf, views: Sequence[str], looks: bool, diagnostics: list[Diagnostic]) -> None:
-    """``looks``: whether a mere assertion is too little; beside a match, `^` alone says something."""
-    regex = leaf.parsed.regex
-    if matches_nothing(regex):
-        message = f"`{leaf.source}` can never match"
-        diagnostics.append(Diagnostic("PK121", message, leaf.place, "the expression has an empty class of characters"))
-        return
-    if matches_empty(regex, looks=looks):
-        message = f"`{leaf.source}` matches the empty string, so it is found in every text"
-        diagnostics.append(Diagnostic("PK120", message, leaf.place, "let it need a character: `+` instead of `*`"))
-        return
-    for name in views:
-        if matches_empty(regex, lambda ranges, name=name: _meets(_erased(name), ranges), looks):
-            message = f"`{leaf.source}` matches the empty string on the view `{name}`, which drops its characters"
-            diagnostics.append(Diagnostic("PK120", message, leaf.place, "use `views: [raw]`"))
-        for named in leaf.parsed.classes:
-            if not _survives(name, named.ranges):
-                message = f"`{named.text}` finds next to nothing on the view `{name}`, which changes its characters"
-                diagnostics.append(Diagnostic("PK121", message, named.place, "use `views: [raw]`, or another class"))
-
-
-def _meets(flags: NDArray[np.bool_], ranges: Ranges) -> bool:
-    return any(bool(flags[low : high + 1].any()) for low, high in ranges)
-
-
-@cache
-def _erased(name: str) -> NDArray[np.bool_]:
-    """Which characters the view drops."""
-    flags = np.zeros(MAX_CODE_POINT + 1, dtype=np.bool_)
-    flags[[code_point for code_point, image in view(name).images.items() if not image]] = True
-    return flags
-
-
-@cache
-def _survives(name: str, ranges: Ranges) -> bool:
-    r"""Whether at least half of a class stays in the class on the view: `\p{Lu}` does not where case is folded."""
-    flags = np.zeros(MAX_CODE_POINT + 1, dtype=np.bool_)
-    for low, high in ranges:
-        flags[low : high + 1] = True
-    lost = sum(
-        1
-        for code_point, image in view(name).images.items()
-        if flags[code_point] and not (image and all(flags[ord(char)] for char in image))
-    )
-    return 2 * lost <= int(flags.sum())
+            check_regex(regex, views, False, diagnostics)

@@ -26,7 +26,7 @@ MAX_WITHIN = 1_000
 TARGETS = ("output", "input", "tool_call", "tool_result", "retrieved", "json")
 SEVERITIES = ("low", "medium", "high", "critical")
 MODES = ("enforce", "shadow", "off")
-VIEWS = ("raw", "compat", "unmarked")
+VIEWS = ("raw", "compat", "unmarked", "skeleton", "leet")
 
 LATER = {
     "citations": "demanding sources",
@@ -194,7 +194,7 @@ RECORDS: dict[str, Record] = {
                 Field("exact", Flag(), "true: separators in phrases stand for themselves"),
                 Field(
                     "views",
-                    Many(Choice(VIEWS, later=("skeleton", "leet", "squeeze", "unescape"))),
+                    Many(Choice(VIEWS, later=("squeeze", "unescape"))),
                     "views of the text, any of which may match; [compat] if not said",
                 ),
                 Field(

@@ -13,9 +13,10 @@ from policykit.text.properties import (
     tables_digest,
     white_space_ranges,
 )
-from policykit.text.views import VIEW_NAMES, View, view
+from policykit.text.views import LOOK_ALIKE_VIEWS, VIEW_NAMES, View, view
 
 __all__ = [
+    "LOOK_ALIKE_VIEWS",
     "UNICODE_VERSION",
     "VIEW_NAMES",
     "View",

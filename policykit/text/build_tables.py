@@ -215,7 +215,7 @@ def _named_runs(name: str, values: NDArray[np.str_]) -> dict[str, NDArray[np.gen
     return {f"{name}_names": names.astype("S"), **_runs(name, numbers.astype(np.uint8))}
 
 
-def _image_arrays(name: str, images: Mapping[int, Image]) -> dict[str, NDArray[np.generic]]:
+def image_arrays(name: str, images: Mapping[int, Image]) -> dict[str, NDArray[np.generic]]:
     check_fixed_points(images)
     return {
         f"{name}_points": np.array(list(images), "<u4"),
@@ -229,8 +229,8 @@ def tables_of(data: Database) -> dict[str, NDArray[np.generic]]:
     compat = compat_images(data)
     return {
         "version": np.array(data.version, np.uint8),
-        **_image_arrays("compat", compat),
-        **_image_arrays("unmarked", unmarked_images(data, compat)),
+        **image_arrays("compat", compat),
+        **image_arrays("unmarked", unmarked_images(data, compat)),
         **_named_runs("category", data.category),
         **_named_runs("script", data.script),
         **_runs("combining", data.combining),

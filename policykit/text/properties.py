@@ -109,7 +109,8 @@ def tables_digest() -> str:
 
     Over values and not over the file, so that storing the same values otherwise keeps the digest.
     """
-    return digest_of({**tables(), "is_word": is_word, "is_regex_word": is_regex_word, "is_separator": is_separator})
+    read = {**tables(), **tables("look_alikes")}
+    return digest_of({**read, "is_word": is_word, "is_regex_word": is_regex_word, "is_separator": is_separator})
 
 
 def digest_of(arrays: Mapping[str, NDArray[Any]]) -> str:

@@ -15,9 +15,9 @@ N_POINTS = MAX_CODE_POINT + 1
 
 
 @cache
-def tables() -> Mapping[str, NDArray[Any]]:
-    """Every array of ``unicode.npz`` by name; what they hold is said by ``build_tables.tables_of``."""
-    with files("policykit.text").joinpath("unicode.npz").open("rb") as file, np.load(file) as archive:
+def tables(file_name: str = "unicode") -> Mapping[str, NDArray[Any]]:
+    """Every array of ``unicode.npz`` by name, or of ``look_alikes.npz``; what they hold is said by their builders."""
+    with files("policykit.text").joinpath(f"{file_name}.npz").open("rb") as file, np.load(file) as archive:
         read = {name: archive[name] for name in sorted(archive.files)}
     for array in read.values():
         array.setflags(write=False)

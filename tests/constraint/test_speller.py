@@ -55,8 +55,12 @@ def on_view(text: str, view: str) -> str:
     return unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", kept).casefold())
 
 
+UNSPACED = ("CJK", "HIRAGANA", "KATAKANA", "HALFWIDTH KATAKANA", "BOPOMOFO", "YI ", "THAI", "LAO", "KHMER", "MYANMAR")
+"""Scripts that set no space between words, by the names of their characters, as far as the speller meets them."""
+
+
 def is_word(char: str) -> bool:
-    return unicodedata.category(char)[0] in "LMN"
+    return unicodedata.category(char)[0] in "LMN" and not unicodedata.name(char, "").startswith(UNSPACED)
 
 
 def has_phrase(text: str, phrase: str, exact: bool) -> bool:

@@ -175,8 +175,7 @@ CASES = (
     Case("classifier", "PK040", PHRASES, "{«classifier»: x}", "remove it"),
     Case("squeeze", "PK040", PHRASES, "{phrases: [a b], «squeeze»: true}", "remove it"),
     Case("strict", "PK040", PHRASES, "{phrases: [a b], «strict»: true}", "remove it"),
-    Case("skeleton view", "PK040", PHRASES, "{phrases: [a b], views: [compat, «skeleton»]}", "raw, compat, unmarked"),
-    Case("unescape view", "PK040", PHRASES, "{phrases: [a b], views: [«unescape»]}", "raw, compat, unmarked"),
+    Case("unescape view", "PK040", PHRASES, "{phrases: [a b], views: [«unescape»]}", "unmarked, skeleton, leet"),
     Case("terminal", "PK040", PHRASES, "{phrases: [a b], within: «terminal(WORD)»}", "json.strings"),
     Case("citations", "PK040", "severity: high", "require: {«citations»: {per: sentence}}", "remove it"),
     Case("rego with a condition", "PK160", "severity: high", "when: {rego: «data.x.deny == true»}", "full name"),
@@ -276,6 +275,13 @@ CASES = (
     Case("empty phrase", "PK054", PHRASES, '{phrases: [a, «""»]}', "remove it"),
     Case("phrase of separators", "PK054", PHRASES, '{phrases: [«"- *_ ~`"»]}', "use `regex`"),
     Case("phrase that the view drops", "PK054", PHRASES, '{phrases: [«"\\u200b"»]}', "views: [raw]"),
+    Case("one word on skeleton", "PK069", PHRASES, "{phrases: [a b, «guarantee»], views: [skeleton]}", "under `any`"),
+    Case(
+        "one word and a sign", "PK069", PHRASES, "{phrases: [«guarantee %»], views: [skeleton]}", "of 2 words or more"
+    ),
+    Case(
+        "too few letters", "PK069", PHRASES, "{phrases: [«buy it now»], views: [raw, leet]}", "2 words and 10 letters"
+    ),
     Case("question mark in a glob", "PK055", "[answer]", "[«answer?»]", "`*`"),
     Case("set in a glob", "PK055", "[answer]", "[«'[ab]*'»]", "`*`"),
     Case("exact without phrases", "PK056", PHRASES, "{regex: [a], «exact»: true}", "remove it"),
@@ -328,4 +334,16 @@ CASES = (
     Case("context that is always there", "PK120", PHRASES, "{phrases: [a], after: {regex: «b?», within: 3}}", "`+`"),
     Case("can never match", "PK121", PHRASES, "{regex: [«'a[^\\x00-\\x{10FFFF}]'»]}", "empty class"),
     _regex("class lost on the view", "PK121", "«\\p{Lu}»{3}", "views: [raw]"),
+    _regex("exclusion lost on the view", "PK121", "a«[^A-Z]»", "views: [raw]"),
+    _regex("negation lost on the view", "PK121", "a«\\P{Lu}»", "views: [raw]"),
+    Case("digits on skeleton", "PK122", PHRASES, "{regex: ['a «\\d»'], views: [skeleton]}", "views: [compat]"),
+    Case("word characters on leet", "PK122", PHRASES, "{regex: ['a[«\\w»%]'], views: [leet]}", "views: [compat]"),
+    Case("excluded digits on skeleton", "PK122", PHRASES, "{regex: ['a«[^0-9]»'], views: [skeleton]}", "exclude what"),
+    Case(
+        "context on skeleton",
+        "PK122",
+        PHRASES,
+        "{phrases: [a b], views: [skeleton], after: {regex: '«\\d»', within: 9}}",
+        "0",
+    ),
 )

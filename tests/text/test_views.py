@@ -18,7 +18,7 @@ DATABASE = Path("/usr/share/unicode")
 VIEWS = [view(name) for name in VIEW_NAMES]
 each_view = pytest.mark.parametrize("v", VIEWS, ids=VIEW_NAMES)
 
-_changed = sorted({*view("compat").images, *view("unmarked").images})
+_changed = sorted({c for v in VIEWS for c in v.images})
 characters = st.one_of(
     st.characters(),
     st.sampled_from("guaranteed RETURNS-1 "),
@@ -56,7 +56,7 @@ def test_every_view_character_stands_in_the_image_of_its_origin(v: View, text: s
     assert offsets.tolist() == [i for i, c in enumerate(text) for _ in v.image(ord(c))]
 
 
-@each_view
+@pytest.mark.parametrize("v", [view(name) for name in ("raw", "compat", "unmarked")], ids=lambda v: v.name)
 @given(text=st.text(st.characters(max_codepoint=0x7F)).map(lambda t: t * 20))
 def test_ascii_keeps_its_offsets_and_only_loses_its_case(v: View, text: str):
     on_view, offsets = v.apply_with_offsets(text)
@@ -87,8 +87,8 @@ def test_there_are_no_images_beyond_the_last_code_point(v: View):
 
 
 def test_an_unknown_view_is_refused():
-    with pytest.raises(ValueError, match="skeleton"):
-        view("skeleton")
+    with pytest.raises(ValueError, match="squeeze"):
+        view("squeeze")
 
 
 def test_images_cannot_be_changed():

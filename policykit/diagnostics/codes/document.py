@@ -174,5 +174,12 @@ CODES: tuple[CodeEntry, ...] = (
         "A package adds types under the entry point group `policykit.entities`, and what it adds is no type, cannot be "
         "imported, or takes a name that exists.",
     ),
+    CodeEntry(
+        "PK069",
+        "a phrase too short for the view",
+        "On `skeleton` and `leet` different words fall together (aims and alms, bail and ball), so short phrases would "
+        "be found in harmless text: `skeleton` takes phrases of two words, `leet` of two words and ten letters.",
+        "{phrases: [guarantee], views: [skeleton]}",
+    ),
     CodeEntry("PK060", "no tests", "A document without tests loads, and `policykit test` fails for it."),
 )

@@ -105,4 +105,12 @@ CODES: tuple[CodeEntry, ...] = (
         "view that folds case. The rule would look enforced and never fire.",
         r"regex: ['\p{Lu}{3}']",
     ),
+    CodeEntry(
+        "PK122",
+        "the view breaks a class of the expression",
+        r"On `skeleton` and `leet` 0 and 1 are letters, so `\d` would not find them. A class by name or a "
+        "negated class is refused there if the view takes some of its characters out. Characters that are written out "
+        "are found in any spelling: `[0-9]` on `skeleton` finds o and l too.",
+        r"{regex: ['\d{3}'], views: [skeleton]}",
+    ),
 )
