@@ -31,7 +31,7 @@ from policykit.ir.plan import Level, ResolvedRule
 
 PLACE = Place("test")
 ERASED = {"\u200b", "\u00ad", "\u2060"}
-SEPARATORS = set(" -_*~`\t\n\u00a0")
+SEPARATORS = set(" -_*~`\t\n\u00a0\u2014")
 PROBES = ("", "Ж", "☃", "Ж☃", "☃Ж")
 
 
