@@ -11,7 +11,7 @@ from policykit.policy.checks import check
 from policykit.policy.facts import inline_facts
 from policykit.policy.files import read_text_file
 from policykit.policy.lower import lower
-from policykit.policy.nodes import Mapping, compose
+from policykit.policy.nodes import Mapping, Node, compose
 from policykit.policy.reader import read
 from policykit.policy.shapes import Ref
 from policykit.policy.side import SUFFIX as TESTS_SUFFIX, SideTests, attach, read_side
@@ -57,9 +57,32 @@ def load_policies(*paths: str | Path) -> PolicySet:
     return PolicySet(tuple(documents), warnings)
 
 
+def tree_of(text: str, file: str) -> Mapping:
+    """The nodes of a policy file. Raises PolicyError where it is no mapping."""
+    diagnostics: list[Diagnostic] = []
+    root = compose(text, file, diagnostics)
+    if diagnostics or not isinstance(root, Mapping):
+        raise PolicyError(diagnostics or [Diagnostic("PK021", "not a mapping", Place(file), "a policy is a mapping")])
+    return root
+
+
+def document_of(root: Node, file: str) -> Document:
+    """The document that nodes describe. Raises PolicyError with everything that is wrong with it."""
+    diagnostics: list[Diagnostic] = []
+    document = _from_nodes(root, file, diagnostics)
+    if document is None or diagnostics:
+        raise PolicyError(diagnostics)
+    return document
+
+
 def _document(text: str, file: str, diagnostics: list[Diagnostic]) -> Document | None:
     found: list[Diagnostic] = []
-    root = compose(text, file, found)
+    document = _from_nodes(compose(text, file, found), file, found)
+    diagnostics.extend(found)
+    return None if found else document
+
+
+def _from_nodes(root: Node | None, file: str, found: list[Diagnostic]) -> Document | None:
     if root is not None:
         key = root.entries[0].key.place if isinstance(root, Mapping) and root.entries else Place(file)
         checked = read(root, Ref("document"), "", key, found)
@@ -68,7 +91,6 @@ def _document(text: str, file: str, diagnostics: list[Diagnostic]) -> Document |
             check(checked, found)
             if not found:
                 return lower(checked)
-    diagnostics.extend(found)
     return None
 
 

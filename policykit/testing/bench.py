@@ -13,7 +13,8 @@ from policykit.ir.decision import Decider
 from policykit.ir.document import Document, Expect, Given, Hash, Mode, PolicySet, Target, TestCase, Truncate
 from policykit.ir.grammar import GrammarSpec
 from policykit.ir.plan import CompileContext, ResolvedRule
-from policykit.ir.verdict import Verdict, Violation
+from policykit.ir.verdict import Decision, Verdict, Violation
+from policykit.streaming import Streaming
 from policykit.testing.claims import claims_of
 from policykit.testing.contexts import context_of
 from policykit.testing.decisions import StatedDecisions
@@ -36,7 +37,6 @@ from policykit.verify.units import Ask, Readings
 
 _SHOWN_VARIANTS = 20
 NO_SPELLING = "PK510: nothing that was found has another spelling that its rule claims, so no variant was tried"
-NO_STREAM = "PK502: streams are not implemented in this version, so the chunkings were not tried"
 
 
 _Stated: TypeAlias = tuple[tuple[str, bool], ...]
@@ -51,7 +51,10 @@ class Judged:
 
 
 class Bench:
-    """The tests of one document; tests with the same context share a verifier, all share the compiled matchers."""
+    """The tests of one document; tests with the same context share a verifier, all share the compiled matchers.
+
+    ``reference`` is the document whose scope says in which context a test runs that names none.
+    """
 
     def __init__(
         self,
@@ -60,8 +63,10 @@ class Bench:
         searches: Searches | None = None,
         opa: Decider | None = None,
         deployment: Resources = NONE,
+        reference: Document | None = None,
     ) -> None:
         self._document = document
+        self._reference = reference or document
         self._opa = opa
         self._deployment = deployment
         self._alone = PolicySet((document,))
@@ -94,7 +99,7 @@ class Bench:
 
     def judge(self, test: TestCase, text: str) -> Judged:
         """The verdict on a text under the circumstances of a test. Raises PolicyError."""
-        context = context_of(self._document, test.given)
+        context = context_of(self._reference, test.given)
         rules, verifier = self._verifier(context, test.given.decisions)
         subject = _subject(replace(test.given, text=text), context, rules, verifier)
         return Judged(verifier.verify(subject), rules)
@@ -108,14 +113,26 @@ class Bench:
         expected = not _missing_golden(test) and not self.mismatches(_with_golden(test), judged.verdict)
         return expected and not judged.verdict.errors
 
+    def fired(self, test: TestCase) -> set[str]:
+        """Ids of the rules that fire on the test's text, whatever their mode, and whether excused or not."""
+        return self._fired(self.judge(test, test.given.text).verdict)
+
+    def spelled_cases(self, test: TestCase) -> Iterator[TestCase]:
+        """The test in every claimed spelling."""
+        judged = self.judge(test, test.given.text)
+        for spelling, expect in self.spelled(test, _with_golden(test), judged):
+            yield replace(test, given=replace(test.given, text=spelling.text), expect=replace(expect, golden=None))
+
     # -- variants ----------------------------------------------------------------------------------------------
 
     def _variants(self, test: TestCase, expect: Expect, judged: Judged) -> TestResult:
         """The result of a test that came out as it should, when its variants do and when they do not."""
-        if test.variants.chunking:
-            return self._result(test, Status.ERRORED, errors=(NO_STREAM,))
+        wrong_chunks = self._chunked(test, expect) if test.variants.chunking else None
+        if wrong_chunks:
+            return wrong_chunks
+        n_chunkings = len(_chunkings(test.given.text)) if test.variants.chunking else 0
         if not test.variants.evasion:
-            return self._result(test, Status.PASSED)
+            return replace(self._result(test, Status.PASSED), n_variants=n_chunkings)
         wrong: list[str] = []
         first: TestResult | None = None
         n = 0
@@ -132,7 +149,31 @@ class Bench:
         if not n:
             return self._result(test, Status.ERRORED, errors=(NO_SPELLING,))
         passed = self._result(test, Status.PASSED)
-        return replace(first or passed, n_variants=n, failed_variants=tuple(wrong[:_SHOWN_VARIANTS]))
+        return replace(first or passed, n_variants=n + n_chunkings, failed_variants=tuple(wrong[:_SHOWN_VARIANTS]))
+
+    def _chunked(self, test: TestCase, expect: Expect) -> TestResult | None:
+        """What comes out otherwise when the text arrives in pieces, or None."""
+        context = context_of(self._reference, test.given)
+        rules, verifier = self._verifier(context, test.given.decisions)
+        subject = replace(_subject(test.given, context, rules, verifier), text="")
+        streaming = Streaming(rules, verifier, self._document.name)
+        chunkings = _chunkings(test.given.text)
+        wrong: list[str] = []
+        first: TestResult | None = None
+        for technique, chunks in chunkings:
+            stream = streaming.open(subject)
+            released = "".join(stream.feed(chunk) for chunk in chunks)
+            rest, verdict = stream.close()
+            if verdict.decision in (Decision.ALLOW, Decision.TRANSFORM):
+                verdict = replace(verdict, text=released + rest)
+            mismatches = self.mismatches(expect, verdict)
+            if mismatches or verdict.errors:
+                wrong.append(technique)
+                failed = replace(self._failure(test, Judged(verdict, rules), mismatches), errors=_errors(verdict))
+                first = first or failed
+        if first is None:
+            return None
+        return replace(first, n_variants=len(chunkings), failed_variants=tuple(wrong[:_SHOWN_VARIANTS]))
 
     def spelled(self, test: TestCase, expect: Expect, judged: Judged) -> Iterator[tuple[Spelling, Expect]]:
         """Every claimed spelling of the test's text, and what must come out.
@@ -216,13 +257,13 @@ class Bench:
             rule = by_id.get(rule_id)
             if rule is None:
                 yield Missed(
-                    rule_id, _why_not_in_force(self._document, rule_id, context_of(self._document, test.given))
+                    rule_id, _why_not_in_force(self._document, rule_id, context_of(self._reference, test.given))
                 )
             else:
                 yield Missed(rule_id, inapplicable.get(rule_id) or self._why(rule, readings))
 
     def _asked(self, test: TestCase) -> Ask:
-        context = context_of(self._document, test.given)
+        context = context_of(self._reference, test.given)
         facts = {name: value for name in CONTEXT if (value := getattr(context, name)) is not None}
         return Opened(self._deployment, facts).ask
 
@@ -257,6 +298,12 @@ def _with_golden(test: TestCase) -> Expect:
     """What a test expects, its golden file read if it is there. Raises OSError, or ValueError for what is no text."""
     path = golden_path(test)
     return replace(test.expect, output=read_golden(path)) if path and path.exists() else test.expect
+
+
+def _chunkings(text: str) -> list[tuple[str, tuple[str, ...]]]:
+    """Every way of cutting a text in two, by the character, and in one piece."""
+    cuts = [(f"streamed in two parts, cut at {at}", (text[:at], text[at:])) for at in range(1, len(text))]
+    return [("streamed as a whole", (text,)), *cuts, ("streamed by the character", tuple(text))]
 
 
 def _missing_golden(test: TestCase) -> tuple[Mismatch, ...]:

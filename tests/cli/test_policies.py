@@ -178,3 +178,14 @@ def test_golden_files_are_updated_on_a_desk_only(run: Run, tmp_path: Path, monke
     assert run("test", "golden.policy.yaml", "--update-golden").status == 0
     assert (tmp_path / "account.txt").read_text(encoding="utf-8") == "pay [account] today\n"
     assert run("test", "golden.policy.yaml").status == 0
+
+
+@pytest.mark.parametrize("form", ["text", "json", "junit", "github", "sarif"])
+def test_changes_that_no_test_notices_are_reported(run: Run, promises: str, form: str) -> None:
+    done = run("test", promises, "--mutate", "--format", form)
+    assert done.status == 0, done.err
+    assert "exact: true" in done.out
+    assert run("test", promises, "--mutate", "--min-score", "100").status == 2
+    assert run("test", promises, "--mutate", "--min-score", "101").status == 3
+    if form in ("github", "sarif"):
+        assert "PK512" in done.out

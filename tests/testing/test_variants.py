@@ -7,6 +7,7 @@ import pytest
 from policykit.diagnostics import PolicyError
 from policykit.ir.document import PolicySet
 from policykit.policy import load_policies
+from policykit.streaming import Stream
 from policykit.testing import Status, run_tests
 from policykit.testing.spellings import Claim, spellings
 from policykit.text import view
@@ -130,10 +131,21 @@ def test_several_processes_give_the_same_report(tmp_path: Path) -> None:
     assert run_tests(policies, jobs=2) == run_tests(policies)
 
 
-def test_chunkings_are_not_passed_over() -> None:
-    test = "{name: t, given: {output: x}, expect: {decision: allow}, variants: {chunking: all}}"
-    (result,) = run_tests(with_tests(test)).results
-    assert result.status is Status.ERRORED
+def test_a_test_is_streamed_in_every_two_parts() -> None:
+    expect = "expect: {decision: block, rules: [no-guarantees]}, variants: {chunking: all}"
+    (result,) = run_tests(with_tests(f"{{name: t, given: {{output: '{TEXT}'}}, {expect}}}")).results
+    assert result.status is Status.PASSED, result
+    assert result.n_variants == len(TEXT) + 1
+
+
+def test_a_stream_that_comes_out_otherwise_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    feed = Stream.feed
+    monkeypatch.setattr(Stream, "feed", lambda self, chunk: feed(self, chunk.replace("ret", "tre")))  # a broken stream
+    expect = "expect: {decision: block, rules: [no-guarantees]}, variants: {chunking: all}"
+    (result,) = run_tests(with_tests(f"{{name: t, given: {{output: '{TEXT}'}}, {expect}}}")).results
+    assert result.status is Status.FAILED
+    assert result.failed_variants[0] == "streamed as a whole"
+    assert "streamed in two parts, cut at 16" not in result.failed_variants
 
 
 def test_selecting_is_possible_with_several_processes() -> None:

@@ -1,19 +1,22 @@
 """`policykit test`: run the tests that stand beside the rules."""
 
 import os
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from pathlib import Path
 
+from rich.progress import Progress
 from rich.text import Text
 
 from policykit.cli.command import Command, add_format
 from policykit.cli.exits import Exit
 from policykit.cli.opa import add_opa_arguments, opa_from
+from policykit.cli.reports.mutants import report_mutants
 from policykit.cli.sources import positive
 from policykit.cli.streams import Streams
 from policykit.cli.visible import shown
 from policykit.diagnostics import PolicyError
 from policykit.grammar import load_grammar
+from policykit.ir.document import PolicySet
 from policykit.policy import load_policies
 from policykit.testing import (
     Status,
@@ -25,11 +28,20 @@ from policykit.testing import (
     report_text,
     run_tests,
 )
+from policykit.testing.mutation import mutate
 
 
 def _configure(parser: ArgumentParser) -> None:
     parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="policy files, or folders of them")
     parser.add_argument("--only", metavar="NAME", help="run the tests of this name; `*` stands for any text")
+    parser.add_argument(
+        "--mutate",
+        action="store_true",
+        help="change the policies in one place at a time, and show the changes that no test notices",
+    )
+    parser.add_argument(
+        "--min-score", type=_share, metavar="PERCENT", help="exit with 2 where fewer of these changes are noticed"
+    )
     parser.add_argument("--jobs", type=positive, default=1, metavar="N", help="run in this many processes (default: 1)")
     parser.add_argument(
         "--update-golden",
@@ -54,6 +66,32 @@ def _status(report: TestReport, max_warnings: int | None) -> Exit:
     if report.count(Status.ERRORED):
         return Exit.UNAVAILABLE
     return Exit.OVER_LIMIT if max_warnings is not None and len(report.uncovered) > max_warnings else Exit.FINE
+
+
+def _share(text: str) -> float:
+    """A flag's value in percent, as a share."""
+    try:
+        value = float(text.removesuffix("%"))
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 100:
+        raise ArgumentTypeError(f"`{text}` is not a percentage from 0 to 100")
+    return value / 100
+
+
+def _mutated(policies: PolicySet, args: Namespace, streams: Streams) -> Exit:
+    """Run the tests against every small change of the policies."""
+    grammar = load_grammar(args.grammar) if args.grammar else None
+    with Progress(console=streams.err, transient=True, disable=not streams.err.is_terminal) as bar:
+        task = bar.add_task("mutants", total=None)
+        report = mutate(
+            policies,
+            grammar=grammar,
+            jobs=args.jobs,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    report_mutants(streams, args.format, report)
+    return Exit.OVER_LIMIT if args.min_score is not None and report.score < args.min_score else Exit.FINE
 
 
 def _refuse_on_ci() -> None:
@@ -83,6 +121,8 @@ def _run(args: Namespace, streams: Streams) -> Exit:
         _refuse_on_ci()
     grammar = load_grammar(args.grammar) if args.grammar else None
     policies = load_policies(*args.paths)
+    if args.mutate:
+        return _mutated(policies, args, streams)
     with opa_from(args) as opa:
         report = run_tests(policies, grammar=grammar, select=args.only, jobs=args.jobs, opa=opa)
         if args.update_golden and _update(report, streams):

@@ -44,4 +44,17 @@ CODES: tuple[CodeEntry, ...] = (
         "that have no other spelling, would run once and look as if it had run in every spelling.",
         "given: {output: hello}\nexpect: {decision: allow}\nvariants: {evasion: claimed}",
     ),
+    CodeEntry(
+        "PK512",
+        "a mutant survived",
+        "The policy was changed in one place, as shown, and every test still passed: no test says that the change "
+        "would be wrong. Add a test that does, or take out what makes no difference.",
+        "policykit test policies/ --mutate",
+    ),
+    CodeEntry(
+        "PK513",
+        "mutants need passing tests",
+        "A mutant counts as noticed when a test fails. Where tests fail without it, nothing can be said.",
+        "policykit test broken.policy.yaml --mutate",
+    ),
 )

@@ -28,6 +28,6 @@ def summary(report: TestReport) -> str:
         counts.append(f"{len(report.untested)} without tests")
     n_variants = sum(result.n_variants for result in report.results)
     if n_variants:
-        counts.append(f"{n_variants} spellings tried")
+        counts.append(f"{n_variants} variants tried")
     rules = f"; {report.n_rules - len(report.uncovered)} of {report.n_rules} rules expected by a test"
     return (", ".join(counts) or "no tests") + (rules if report.n_rules else "")

@@ -1,0 +1,222 @@
+"""Every small change of a policy's rules that a test could notice, made on the tree of its file.
+
+What no verdict shows is left alone: names, reasons, severities and costs, messages, queues, codes, `onMatch` (which
+decides where a rule is enforced, not what it finds).
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from policykit.diagnostics import Place
+from policykit.policy.nodes import Entry, Mapping, Node, Scalar, Sequence
+from policykit.policy.shapes import Choice, Either, Flag, Integer, Many, Number, Record, Ref, Shape, Text, TextKind
+from policykit.policy.table import RECORDS
+from policykit.testing.mutation.expressions import changed_conditions, changed_regexes
+from policykit.testing.mutation.source import Source, TextEdit, scalar, written
+from policykit.text import is_separator
+
+_ABOUT = frozenset(
+    {"apiVersion", "kind", "metadata", "facts", "defaults", "tests", "id", "severity", "cost", "why", "message"}
+    | {"code", "queue", "ttl", "approvedBy", "reason", "expires", "onMatch", "bindTo", "key", "vault", "reversible"}
+    | {"effective", "onError", "strict"}
+)
+"""Fields that decide nothing a verdict shows, or that stand for people and not for behaviour."""
+_DROPPED = frozenset(
+    {"when", "require", "before", "after", "scope", "tool", "exact", "squeeze", "notRequester", "distinctBy"}
+    | {"match", "views", "join", "default", "target", "all", "any", "not", "entities", "approvals", "phrases", "regex"}
+    | {"profiles", "tenants", "locales", "jurisdictions", "mode"}
+)
+_WORDS = frozenset({"mode", "encoding", "join", "distinctBy", "unit"})
+_MARK = "~"
+_ACTIONS = {"block": "{escalate: {queue: mutant}}", "escalate": "{block: {}}", "transform": "{block: {}}",
+            "allow": "{block: {}}"}  # fmt: skip
+
+Rebuild: TypeAlias = Callable[[Node | None], Node | None]
+"""The whole tree with another node in one place, or without it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """``root`` is the policy's tree with the change, ``edit`` the same change of its text; ``rule`` is where it is."""
+
+    what: str
+    rule: str | None
+    place: Place
+    root: Mapping
+    edit: TextEdit
+
+
+def changes(root: Mapping, source: Source) -> Iterator[Change]:
+    """All changes, in the order of the file. Some of them may not load, and are then no policies at all."""
+    walk = _Walk(source)
+
+    def whole(node: Node | None) -> Node | None:
+        return node
+
+    yield from walk.record(root, RECORDS["document"], whole, None)
+
+
+class _Walk:
+    def __init__(self, source: Source) -> None:
+        self._source = source
+
+    def record(self, node: Mapping, record: Record, rebuild: Rebuild, rule: str | None) -> Iterator[Change]:
+        if record.name == "rule":
+            rule = next(
+                (e.value.text for e in node.entries if e.key.text == "id" and isinstance(e.value, Scalar)), rule
+            )
+        if record.name == "action":
+            yield from self._flipped(node, rebuild, rule)
+        if record.name == "match":
+            yield from self._other_matches(node, rebuild, rule)
+        for index, entry in enumerate(node.entries):
+            field = record.field(entry.key.text)
+            if field is None or field.name in _ABOUT:
+                continue
+            inner = self._entry_rebuild(node, index, rebuild)
+            if field.name in _DROPPED:
+                edit = self._source.removal(node, index)
+                yield from self._change(f"drop `{field.name}`", rule, entry.key.place, inner(None), edit)
+            yield from self._value(entry.value, field.shape, field.name, inner, rule)
+
+    def _value(self, node: Node, shape: Shape, name: str, rebuild: Rebuild, rule: str | None) -> Iterator[Change]:
+        match shape:
+            case Ref(record) if isinstance(node, Mapping):
+                yield from self.record(node, RECORDS[record], rebuild, rule)
+            case Either(text, record):
+                yield from self._value(node, text if isinstance(node, Scalar) else record, name, rebuild, rule)
+            case Many(item) if isinstance(node, Sequence):
+                yield from self._items(node, item, name, rebuild, rule)
+            case Many(item):
+                yield from self._value(node, item, name, rebuild, rule)
+            case _ if isinstance(node, Scalar):
+                for what, text, plain in _other_scalars(node, shape, name):
+                    put = text if plain else written(text)
+                    root = rebuild(scalar(text, node, plain=plain))
+                    yield from self._change(what, rule, node.place, root, self._source.replacement(node, put))
+            case _:
+                pass
+
+    def _items(self, node: Sequence, shape: Shape, name: str, rebuild: Rebuild, rule: str | None) -> Iterator[Change]:
+        for index, item in enumerate(node.items):
+            rest = (*node.items[:index], *node.items[index + 1 :])
+            inner = _item_rebuild(node, index, rebuild)
+            if rest:
+                within = rule
+                shown = f"`{item.text}`" if isinstance(item, Scalar) else f"number {index + 1}"
+                if name in ("rules", "except") and isinstance(item, Mapping):
+                    shown = f"`{_id_of(item)}`"
+                    within = rule or _id_of(item)
+                root = rebuild(Sequence(rest, node.place))
+                edit = self._source.removal(node, index)
+                yield from self._change(f"drop {shown} from `{name}`", within, item.place, root, edit)
+            elif name == "except":
+                root = rebuild(None)
+                edit = TextEdit(*self._source.span(node.place), "[]")
+                yield from self._change(f"drop `{name}`", rule, item.place, root, edit)
+            yield from self._value(item, shape, name, inner, rule)
+
+    def _flipped(self, node: Mapping, rebuild: Rebuild, rule: str | None) -> Iterator[Change]:
+        """The action in place of which something else is done."""
+        for entry in node.entries:
+            put = _ACTIONS.get(entry.key.text)
+            if put is None:
+                continue
+            to = put[1:].partition(":")[0]
+            fields = (_entry("queue", scalar("mutant", entry.value), entry),) if to == "escalate" else ()
+            action = Mapping((_entry(to, Mapping(fields, entry.value.place), entry),), node.place)
+            edit = self._source.replacement(node, put)
+            yield from self._change(f"`{to}` in place of `{entry.key.text}`", rule, node.place, rebuild(action), edit)
+
+    def _other_matches(self, node: Mapping, rebuild: Rebuild, rule: str | None) -> Iterator[Change]:
+        """Options that are not said, turned on; `all` for `any` and the other way; what `not` negates."""
+        present = {entry.key.text: entry for entry in node.entries}
+        if ("phrases" in present and "exact" not in present) and _has_separator(present["phrases"].value):
+            yield from self._put(node, "exact", "true", rebuild, rule)
+        if present.keys() & {"phrases", "regex", "entities"} and "views" not in present:
+            yield from self._put(node, "views", "[raw]", rebuild, rule)
+        for this, other in (("all", "any"), ("any", "all")):
+            entry = present.get(this)
+            if entry and isinstance(entry.value, Sequence) and len(entry.value.items) > 1:
+                root = rebuild(Mapping((_entry(other, entry.value, entry),), node.place))
+                edit = self._source.replacement(entry.key, other)
+                yield from self._change(f"`{other}` in place of `{this}`", rule, entry.key.place, root, edit)
+        if "not" in present:
+            inner = present["not"].value
+            put = self._source.text[slice(*self._source.span(inner.place))]
+            edit = self._source.replacement(node, put)
+            yield from self._change("what `not` negates", rule, node.place, rebuild(inner), edit)
+
+    def _put(self, node: Mapping, name: str, value: str, rebuild: Rebuild, rule: str | None) -> Iterator[Change]:
+        at = node.entries[0]
+        put: Node = scalar(value, at.key, plain=True)
+        if value.startswith("["):
+            put = Sequence((scalar(value[1:-1], at.key, plain=True),), at.key.place)
+        root = rebuild(Mapping((_entry(name, put, at), *node.entries), node.place))
+        edit = self._source.insertion(node, f"{name}: {value}")
+        yield from self._change(f"put `{name}: {value}`", rule, at.key.place, root, edit)
+
+    def _entry_rebuild(self, node: Mapping, index: int, rebuild: Rebuild) -> Rebuild:
+        def inner(value: Node | None) -> Node | None:
+            entry = node.entries[index]
+            kept = () if value is None else (Entry(entry.key, value),)
+            return rebuild(replace(node, entries=(*node.entries[:index], *kept, *node.entries[index + 1 :])))
+
+        return inner
+
+    def _change(self, what: str, rule: str | None, place: Place, root: Node | None, edit: TextEdit) -> Iterator[Change]:
+        if isinstance(root, Mapping):
+            yield Change(what, rule, place, root, edit)
+
+
+def _item_rebuild(node: Sequence, index: int, rebuild: Rebuild) -> Rebuild:
+    def inner(value: Node | None) -> Node | None:
+        kept = () if value is None else (value,)
+        return rebuild(replace(node, items=(*node.items[:index], *kept, *node.items[index + 1 :])))
+
+    return inner
+
+
+def _id_of(node: Mapping) -> str | None:
+    named = next((entry.value for entry in node.entries if entry.key.text == "id"), None)
+    return named.text if isinstance(named, Scalar) else None
+
+
+def _entry(key: str, value: Node, at: Entry) -> Entry:
+    return Entry(Scalar(key, True, at.key.place, at.key.place), value)
+
+
+def _has_separator(node: Node) -> bool:
+    items = node.items if isinstance(node, Sequence) else (node,)
+    texts = (item.text for item in items if isinstance(item, Scalar))
+    return any(is_separator[ord(char)] for text in texts for char in text)
+
+
+def _other_scalars(node: Scalar, shape: Shape, name: str) -> Iterator[tuple[str, str, bool]]:
+    """What was done, the other value, and whether it is written plain."""
+    match shape:
+        case Flag():
+            other = "false" if node.text.lower() == "true" else "true"
+            yield f"`{name}: {other}`", other, True
+        case Integer() if node.text.isdigit():
+            for number in (int(node.text) + 1, int(node.text) - 1):
+                yield f"{number} in place of {node.text} for `{name}`", str(number), True
+        case Number():
+            for factor in (1.1, 0.9):
+                number = f"{float(node.text) * factor:g}"
+                yield f"{number} in place of {node.text} for `{name}`", number, True
+        case Choice(values) if name in _WORDS:
+            for value in values:
+                if value != node.text:
+                    yield f"`{value}` in place of `{node.text}` for `{name}`", value, True
+        case Text(TextKind.REGEX):
+            for what, text in changed_regexes(node.text):
+                yield what, text, False
+        case Text(TextKind.CONDITION):
+            for what, text in changed_conditions(node.text):
+                yield what, text, False
+        case Text() if name in ("with", "append", "prepend"):
+            yield f"another text for `{name}`", node.text + _MARK, False
+        case _:
+            pass
