@@ -213,7 +213,10 @@ def separate_findings(findings: Iterable[Finding]) -> list[Finding]:
     """The findings without overlaps: earliest start, then longest, then the first view and leaf. One stretch of text
     is one violation, however many views and alternatives see it."""
     chosen: list[Finding] = []
-    for finding in sorted(findings, key=lambda f: (f.start, -f.end)):
-        if not chosen or finding.start >= max(chosen[-1].end, chosen[-1].start + 1):
+    free_from = -1
+    ordered = sorted((f.pieces[0][0], -f.pieces[-1][1], order, f) for order, f in enumerate(findings))
+    for start, minus_end, _, finding in ordered:
+        if start >= free_from:
             chosen.append(finding)
+            free_from = max(-minus_end, start + 1)
     return chosen

@@ -63,6 +63,8 @@ class Unit:
 
     def pieces(self, i: int, j: int) -> tuple[Span, ...]:
         """The spans of ``[i, j)`` string by string: the seams are left out. Never empty."""
+        if not self.seams:
+            return (self.span(i, j),)
         inside = self.seams[bisect_left(self.seams, i) : bisect_left(self.seams, j)]
         cuts = [i, *(cut for seam in inside for cut in (seam, seam + 1)), j]
         parts = [(a, b) for a, b in zip(cuts[::2], cuts[1::2], strict=True) if a < b]
