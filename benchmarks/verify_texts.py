@@ -1,0 +1,125 @@
+"""Texts to measure verifiers on: harmless ones, in ASCII and in mixed scripts, and hostile ones.
+
+Hostile texts are made to take long: what almost matches everywhere, what matches everywhere, what starts every
+automaton and ends none, what a view erases or expands, what is deep, and what is many.
+"""
+
+import json
+import random
+from collections.abc import Callable, Sequence
+
+from policykit.embedded.corpus.chat import reply, situation
+
+SENTENCES = (
+    "Wir prüfen Ihre Anfrage und melden uns spätestens übermorgen bei Ihnen.",
+    "Die Gebühr für außerplanmäßige Überweisungen beträgt fünf Euro im Monat.",
+    "Votre dossier a été transmis à l'équipe chargée des réclamations à Genève.",
+    "L'échéance est fixée au premier février; le délai peut être prolongé.",
+    "Su solicitud fue aprobada ayer; recibirá la confirmación por correo mañana.",
+    "Zgłoszenie zostało przyjęte, a odpowiedź wyślemy w ciągu tygodnia.",
+    "Ваш запрос принят, ответ придёт в течение трёх рабочих дней.",
+    "Комиссия за перевод составляет половину процента от суммы.",
+    "Η αίτησή σας εγκρίθηκε και θα λάβετε επιβεβαίωση σύντομα.",
+    "お問い合わせありがとうございます。担当者より三営業日以内にご連絡いたします。",
+    "口座の開設には本人確認書類と住所の確認が必要です。",
+    "您的申请已收到，我们会在三个工作日内回复。",
+    "고객님의 요청이 접수되었으며 곧 답변드리겠습니다.",
+    "تم استلام طلبك وسنرد عليك خلال ثلاثة أيام عمل.",
+    "आपका अनुरोध प्राप्त हो गया है, हम जल्द ही उत्तर देंगे।",
+    "Thanks a lot 😊 the refund has arrived 🎉 — see you soon!",
+)
+
+
+def replies(n: int) -> list[str]:
+    """Customer-service replies of the bundled corpus."""
+    rng = random.Random(5)
+    return [reply(situation(rng)) for _ in range(n)]
+
+
+def filled(parts: Callable[[], str], size: int) -> str:
+    """Parts one behind the other up to ``size`` bytes of UTF-8."""
+    out: list[str] = []
+    length = 0
+    while length < size:
+        part = parts()
+        out.append(part)
+        length += len(part.encode("utf-8"))
+    return "".join(out).encode("utf-8")[:size].decode("utf-8", "ignore")
+
+
+def ascii_texts(pool: Sequence[str], n: int, size: int) -> list[str]:
+    rng = random.Random(11)
+    chosen = [text for text in pool if text.isascii()]
+    return [filled(lambda: rng.choice(chosen) + "\n", size) for _ in range(n)]
+
+
+def mixed_texts(pool: Sequence[str], n: int, size: int) -> list[str]:
+    """Half the lines in ASCII, half in a dozen languages, with their words in another order each time."""
+    rng = random.Random(12)
+    chosen = [text for text in pool if text.isascii()]
+
+    def line() -> str:
+        if rng.random() < 0.5:
+            return rng.choice(chosen) + "\n"
+        words = rng.choice(SENTENCES).split(" ")
+        return " ".join(rng.sample(words, len(words))) + "\n"
+
+    return [filled(line, size) for _ in range(n)]
+
+
+def hostile_texts(phrases: Sequence[str], matching: Sequence[str], size: int) -> dict[str, str]:
+    """By name. ``phrases`` are those of the plan, ``matching`` are texts that its expressions match."""
+    rng = random.Random(13)
+    every = [*phrases, *matching]
+    alphabet = sorted({c for text in every for c in text})
+    shortest = min(phrases, key=len)
+    makers: dict[str, Callable[[], str]] = {
+        "phrases but for their last letter": lambda: rng.choice(phrases)[:-1] + " ",
+        "phrases inside words": lambda: rng.choice(phrases) + "x",
+        "phrases set apart by ten spaces": lambda: rng.choice(phrases).replace(" ", " " * 10) + "!",
+        "the shortest phrase": lambda: shortest + " ",
+        "phrases": lambda: rng.choice(phrases) + ". ",
+        "matches of expressions": lambda: rng.choice(matching) + " ",
+        "the shortest match": lambda: min(matching, key=len) + " ",
+        "matches but for their last character": lambda: rng.choice(matching)[:-1] + " ",
+        "pieces of matches": lambda: (text := rng.choice(matching))[: rng.randrange(len(text))],
+        "phrases and matches cut anywhere": lambda: (t := rng.choice(every))[rng.randrange(len(t)) :],
+        "the characters of all rules": lambda: rng.choice(alphabet),
+        "digits": lambda: rng.choice("0123456789"),
+        "digits in groups of four": lambda: f"{rng.randrange(10000):04d}-",
+        "capitals and digits": lambda: rng.choice("ABCDEFGHJKLMNPRSTUVWXYZ0123456789"),
+        "one letter": lambda: "a" * 64,
+        "words without an end": lambda: "".join(rng.choices("abcdefgh.-+", k=64)),
+        "dots": lambda: "." * 64,
+        "at signs": lambda: "a@",
+        "separators": lambda: rng.choice(" -_*~`\t\n"),
+        "spaces": lambda: " " * 64,
+        "line feeds": lambda: "\n" * 64,
+        "control characters": lambda: chr(rng.randrange(32)),
+        "ignorable characters": lambda: "\u200b\u00ad",
+        "letters with ignorables between": lambda: "\u200b".join(rng.choice(phrases)),
+        "combining marks": lambda: "a" + "\u0301" * 30,
+        "characters that expand": lambda: "\ufdfa",
+        "ligatures": lambda: "ﬁﬃß",
+        "confusable spellings": lambda: rng.choice(phrases).translate(str.maketrans("aeiop", "аеіор")) + " ",
+        "full width": lambda: "".join(chr(ord(c) + 0xFEE0) if "!" <= c <= "~" else c for c in rng.choice(every)) + " ",
+        "any characters": lambda: chr(rng.choice((rng.randrange(0x20, 0xD800), rng.randrange(0xE000, 0x20000)))),
+        "ideographs": lambda: chr(rng.randrange(0x4E00, 0x9FFF)),
+    }
+    made = {name: filled(maker, size) for name, maker in makers.items()}
+    return {**made, **_json_texts(rng, phrases, size)}
+
+
+def _json_texts(rng: random.Random, phrases: Sequence[str], size: int) -> dict[str, str]:
+    deep = size // 2
+    escaped = "".join(f"\\u{ord(c):04x}" for c in phrases[0])
+    pairs = {f"k{i}": i for i in range(size // 16)}
+    return {
+        "brackets as deep as it gets": "[" * deep + "]" * deep,
+        "an object with many members": json.dumps(pairs)[:-1] + ', "k0": 1}',
+        "an array of short strings": "[" + ",".join(['"a"'] * (size // 4)) + "]",
+        "an array of phrases": json.dumps([rng.choice(phrases) for _ in range(size // 24)]),
+        "phrases in escapes": '["' + (escaped + " ") * (size // (len(escaped) + 1)) + '"]',
+        "quotes": '"' * size,
+        "backslashes": '["' + "\\" * size,
+    }

@@ -1,0 +1,115 @@
+"""How fast whole texts are judged, beside plain `re` and Presidio's pattern recognisers, in one run.
+
+    python benchmarks/verify_throughput.py [--presidio PYTHON] [--out benchmarks/results/verify_throughput.json]
+
+1,000 phrases on the views raw and skeleton, 30 expressions, 10 entities. Times are processor time of one thread, so
+that they hold on a busy machine; MB is 10^6 bytes of UTF-8. ``--presidio`` is a Python that has presidio-analyzer;
+its recognisers run alone, without a language model. The slow ones get shorter texts of the same kind.
+"""
+
+import argparse
+import json
+import platform
+import re
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from time import process_time
+
+from verify_policy import ENTITIES, MATCHING, REGEXES, make_phrases, plan_of
+from verify_texts import ascii_texts, hostile_texts, mixed_texts, replies
+
+SIZE, SHORT = 1_000_000, 50_000
+PRESIDIO = """
+import inspect, json, sys, time
+import presidio_analyzer.predefined_recognizers as known
+from presidio_analyzer import PatternRecognizer
+kinds = [k for k in vars(known).values() if inspect.isclass(k) and issubclass(k, PatternRecognizer)]
+made = [k() for k in kinds if k is not PatternRecognizer]
+out = []
+for text in json.load(sys.stdin):
+    begin = time.process_time()
+    for one in made:
+        one.analyze(text, one.supported_entities, None)
+    out.append(len(text.encode()) / 1e6 / (time.process_time() - begin))
+print(json.dumps({"mb_per_s": out, "recognisers": len(made)}))
+"""
+
+
+def seconds(run: Callable[[str], object], text: str) -> float:
+    begin = process_time()
+    run(text)
+    return process_time() - begin
+
+
+def rates(run: Callable[[str], object], texts: Sequence[str]) -> dict[str, float]:
+    found = sorted(len(text.encode()) / 1e6 / seconds(run, text) for text in texts)
+    return {"median": round(statistics.median(found), 3), "slowest": round(found[0], 3), "texts": len(found)}
+
+
+def plain_re(phrases: Sequence[str]) -> Callable[[str], object]:
+    """What one writes without a library: the phrases as one alternation, the expressions one by one."""
+    words = "|".join(re.escape(phrase).replace(r"\ ", r"[\s_*~`-]+") for phrase in phrases)
+    compiled = [re.compile(rf"\b(?:{words})\b", re.IGNORECASE), *map(re.compile, REGEXES)]
+    return lambda text: [found for one in compiled for found in one.finditer(text)]
+
+
+def presidio(python: str, texts: Sequence[str]) -> dict[str, object]:
+    done = subprocess.run(
+        [python, "-c", PRESIDIO], input=json.dumps(texts), capture_output=True, text=True, check=False
+    )
+    return json.loads(done.stdout) if done.returncode == 0 else {"failed": done.stderr.strip().splitlines()[-1]}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--presidio", help="a Python with presidio-analyzer")
+    parser.add_argument("--benign", type=int, default=100, help="harmless texts in ASCII")
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    pool = replies(3_000)
+    phrases = make_phrases(1_000, pool)
+    plan = plan_of(phrases)
+    clean = [text for text in pool if plan.verify(text).decision == "allow"]
+    benign = ascii_texts(clean, options.benign, SIZE)
+    mixed = mixed_texts(clean, max(3, options.benign // 10), SIZE)
+    plan.verify(mixed[0])
+    benign_rates = rates(plan.verify, benign)
+    median_ms = 1000 / benign_rates["median"]
+    texts = hostile_texts(phrases, MATCHING, SIZE)
+    hostile = {name: seconds(plan.verify, text) for name, text in texts.items()}
+    short = [benign[0][:SHORT], mixed[0][: SHORT // 2]]
+    result = {
+        "benchmark": "verify_throughput",
+        "command": "python benchmarks/verify_throughput.py --presidio PYTHON",
+        "versions": {"google-re2": version("google-re2"), "ahocorasick-rs": version("ahocorasick-rs")},
+        "machine": {"python": platform.python_version(), "system": platform.machine(), "threads": 1},
+        "rules": {
+            "phrases": 1_000,
+            "views": ["raw", "skeleton"],
+            "expressions": len(REGEXES),
+            "entities": len(ENTITIES),
+        },
+        "mb_per_s": {
+            "ascii": benign_rates,
+            "mixed": rates(plan.verify, mixed),
+            "re, ascii and mixed": rates(plain_re(phrases), short),
+            "presidio, ascii and mixed": presidio(options.presidio, short) if options.presidio else "not run",
+        },
+        "hostile_1_mb": {
+            "median_benign_ms": round(median_ms, 1),
+            "slowest_to_median": round(max(hostile.values()) * 1000 / median_ms, 1),
+            "ms": {n: round(s * 1000, 1) for n, s in sorted(hostile.items(), key=lambda item: -item[1])},
+        },
+    }
+    text = json.dumps(result, indent=2, ensure_ascii=False)
+    if options.out:
+        options.out.write_text(text + "\n")
+    sys.stdout.write(text + "\n")
+
+
+if __name__ == "__main__":
+    main()
