@@ -114,7 +114,7 @@ class Plan:
 
     @cached_property
     def _streaming(self) -> Streaming:
-        return Streaming(self.spec.rules, self.verifier, self.digest)
+        return Streaming(self.verifier, self.spec.grammar, self.digest)
 
     def constraint(self, vocabulary: Vocabulary) -> Constraint:
         """The masks of this plan for a model's vocabulary. Raises PolicyError if the plan has expired."""

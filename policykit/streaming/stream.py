@@ -5,6 +5,11 @@ from dataclasses import dataclass, replace
 
 from policykit.ir.verdict import CheckError, Decision, Verdict
 from policykit.streaming.decoding import Decoder
+from policykit.streaming.program import Program
+from policykit.streaming.readings import UnreadableString
+from policykit.streaming.session import Ending, Session
+from policykit.streaming.verdicts import blocked, verdict_of
+from policykit.text.json_prefix import JsonPrefix
 from policykit.verify import Subject, Verifier
 
 MAX_HELD_BYTES = 1 << 20
@@ -27,6 +32,19 @@ class StreamClosed(Exception):
     """A stream that was closed takes no more text."""
 
 
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """What a stream judges by. Where ``waits`` are named, the verifier judges the whole text; else ``program`` is
+    run, and the grammar is only looked at in the end."""
+
+    verifier: Verifier
+    digest: str
+    waits: tuple[Waits, ...]
+    program: Program
+    is_json: bool
+    max_held: int
+
+
 class Stream:
     """Releases a text as it arrives. What is released after some bytes is a function of those bytes alone.
 
@@ -34,24 +52,30 @@ class Stream:
     closed; where it is empty, text is released as soon as no rule can want it changed. Not for concurrent use.
     """
 
-    def __init__(
-        self,
-        verifier: Verifier,
-        subject: Subject,
-        digest: str,
-        buffers: tuple[Waits, ...],
-        max_held_bytes: int = MAX_HELD_BYTES,
-    ) -> None:
-        self.buffers = buffers
-        self._verifier = verifier
+    def __init__(self, judge: Judge, subject: Subject) -> None:
+        self.buffers = judge.waits
+        self._judge = judge
         self._subject = subject
-        self._digest = digest
-        self._max_held = max_held_bytes
         self._decoder = Decoder()
+        self._session = Session(judge.program, judge.verifier.transforms, judge.max_held)
+        self._prefix = JsonPrefix(objects_count=True) if judge.program.json_waits or judge.waits else None
         self._held: list[str] = []
         self._n_held = 0
+        self._n_bytes = 0
         self._verdict: Verdict | None = None
         self._closed = False
+        self._greeting = self._begin()
+
+    def _begin(self) -> str:
+        """What is decided before any text: facts that contradict the plan, rules that read facts alone."""
+        judge, program = self._judge, self._judge.program
+        problems = judge.verifier.problems(self._subject) if not judge.waits else []
+        if problems:
+            self._verdict = blocked(judge.digest, [CheckError("facts", problem) for problem in problems])
+        elif program.blocked or program.errors:
+            self._verdict = judge.verifier.verify(self._subject)
+            return self._verdict.text
+        return ""
 
     @property
     def verdict(self) -> Verdict | None:
@@ -66,13 +90,13 @@ class Stream:
         if self._closed:
             raise StreamClosed("the stream is closed")
         if self._verdict is not None:
-            return ""
+            greeting, self._greeting = self._greeting, ""
+            return greeting
         text, wrong = self._decoder.decode(chunk)
-        self._held.append(text)
-        self._n_held += len(text.encode("utf-8"))
-        if self._n_held > self._max_held:
-            return self._fail(self._too_much())
-        return self._fail(wrong) if wrong else ""
+        shown = self._take(text)
+        if wrong and self._verdict is None:
+            self._fail(wrong)
+        return shown
 
     def close(self) -> tuple[str, Verdict]:
         """The rest of what may be shown, and the verdict. ``text`` of the verdict is the message of a block, and
@@ -81,8 +105,91 @@ class Stream:
             self._fail("no valid UTF-8: the text ends inside a character")
         self._closed = True
         if self._verdict is not None:
-            return "", self._verdict
-        verdict = self._verifier.verify(replace(self._subject, text="".join(self._held)))
+            greeting, self._greeting = self._greeting, ""
+            return greeting, self._verdict
+        if self._prefix is not None:
+            return self._judge_whole()
+        try:
+            shown, ending = self._session.finish()
+        except Exception as error:
+            return "", self._fail(_reason(error))
+        return shown + self._end(ending), self._decided
+
+    @property
+    def _decided(self) -> Verdict:
+        assert self._verdict is not None
+        return self._verdict
+
+    # -- taking text ---------------------------------------------------------------------------------------------
+
+    def _take(self, text: str) -> str:
+        """Read text on; what may be shown of it."""
+        n = len(text) if text.isascii() else len(text.encode("utf-8"))
+        self._n_bytes += n
+        if self._n_bytes > self._judge.verifier.max_bytes:
+            return self._take_up_to_limit(text, n)
+        if self._prefix is not None:
+            return self._wait(text)
+        return self._read(text) if text else ""
+
+    def _take_up_to_limit(self, text: str, n_bytes: int) -> str:
+        limit = self._judge.verifier.max_bytes
+        room = limit - (self._n_bytes - n_bytes)
+        good = text.encode("utf-8")[:room].decode("utf-8", "ignore")
+        self._n_bytes -= n_bytes
+        shown = self._take(good)
+        if self._verdict is None:
+            self._fail(f"too long to judge: more than {limit} bytes of UTF-8")
+        return shown
+
+    def _wait(self, text: str) -> str:
+        """Hold text back while all of it is needed: for good, or while it may be JSON."""
+        assert self._prefix is not None
+        n_read = len(text) if self._judge.waits else self._prefix.read(text)
+        waiting, rest = text[:n_read], text[n_read:]
+        self._held.append(waiting)
+        self._n_held += len(waiting.encode("utf-8"))
+        if self._n_held > self._judge.max_held:
+            self._fail(self._too_much())
+            return ""
+        if self._judge.waits or self._prefix.possible:
+            return ""
+        self._prefix = None
+        before = "".join(self._held)
+        self._held.clear()
+        shown = self._read(before)
+        return shown + self._take(rest) if self._verdict is None and rest else shown
+
+    def _read(self, text: str) -> str:
+        """One piece, or where the stream ends inside it, its parts down to the character that ends it."""
+        session = self._session
+        mark = session.journal.mark()
+        trial = session.copy()
+        try:
+            shown, ending = trial.step(text)
+        except Exception as error:
+            ending, shown = _broken(error), ""
+        if ending is None:
+            self._session = trial
+            trial.let_go()
+            return shown
+        if len(text) == 1:
+            self._session = trial
+            return shown + self._end(ending)
+        session.rewind()
+        session.journal.undo(mark)
+        half = len(text) // 2
+        shown = self._read(text[:half])
+        return shown + self._read(text[half:]) if self._verdict is None else shown
+
+    # -- the end -------------------------------------------------------------------------------------------------
+
+    def _end(self, ending: Ending | None) -> str:
+        self._verdict = verdict_of(self._session, ending, self._judge.digest, self._judge.is_json)
+        return self._verdict.text
+
+    def _judge_whole(self) -> tuple[str, Verdict]:
+        verdict = self._judge.verifier.verify(replace(self._subject, text="".join(self._held)))
         shown = verdict.text
         self._held.clear()
         is_final = verdict.decision in (Decision.BLOCK, Decision.ESCALATE)
@@ -91,13 +198,25 @@ class Stream:
 
     def _too_much(self) -> str:
         waits = "; ".join(f"`{wait.name}` {wait.why}" for wait in self.buffers)
-        return f"more than {self._max_held} bytes would be held back: {waits}"
+        if not waits:
+            names = ", ".join(f"`{check.name}`" for check in self._judge.program.json_waits)
+            waits = f"{names} waits while the output may be JSON"
+        return f"more than {self._judge.max_held} bytes would be held back: {waits}"
 
-    def _fail(self, why: str) -> str:
+    def _fail(self, why: str) -> Verdict:
         self._held.clear()
-        errors = (CheckError(STREAM, why),)
-        self._verdict = Verdict(Decision.BLOCK, "", (), (), errors, (), (), 0.0, self._digest)
-        return ""
+        self._verdict = blocked(self._judge.digest, [CheckError(STREAM, why)])
+        return self._verdict
+
+
+def _broken(error: Exception) -> Ending:
+    return Ending(errors=(CheckError(STREAM, _reason(error)),))
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, UnreadableString):
+        return "a JSON string has an unpaired surrogate escape, which has no agreed meaning"
+    return f"{type(error).__name__}: {error}"
 
 
 def released(stream: Stream, chunks: Iterable[bytes | str]) -> Iterator[str]:

@@ -1,22 +1,52 @@
 """What is compiled once so that many streams can be opened."""
 
-from policykit.ir.document import Target
-from policykit.ir.plan import ResolvedRule
-from policykit.streaming.stream import MAX_HELD_BYTES, Stream, Waits
+from policykit.compile.resolve import combines
+from policykit.compile.waits import waits_for_end
+from policykit.ir.document import Mode, SpanTransform, Target
+from policykit.ir.grammar import GrammarSpec
+from policykit.streaming.program import Parts, Program, Unsupported, program_of
+from policykit.streaming.stream import MAX_HELD_BYTES, Judge, Stream, Waits
 from policykit.verify import Subject, Verifier
+
+_WHOLE = "is judged on the whole text"
 
 
 class Streaming:
     """Opens streams for the rules of one verifier."""
 
-    def __init__(self, rules: tuple[ResolvedRule, ...], verifier: Verifier, digest: str) -> None:
-        self._rules = rules
+    def __init__(self, verifier: Verifier, grammar: GrammarSpec | None, digest: str) -> None:
         self._verifier = verifier
+        self._grammar = grammar
         self._digest = digest
+        self._is_json = bool(grammar and grammar.is_json)
+        self._parts = Parts()
 
     def open(self, subject: Subject, *, max_held_bytes: int = MAX_HELD_BYTES) -> Stream:
         """A stream for a subject whose text is yet to come."""
-        waits = tuple(Waits(rule.name, "waits for the whole text") for rule in self._rules)
+        waits, program = self.waits(subject), Program()
+        if not waits:
+            try:
+                program = program_of(self._verifier.checks, self._parts, subject, self._is_json)
+            except Unsupported:
+                waits = (Waits("policy", "a matcher is not found piece by piece"),)
+        judge = Judge(self._verifier, self._digest, waits, program, self._is_json, max_held_bytes)
+        return Stream(judge, subject)
+
+    def waits(self, subject: Subject) -> tuple[Waits, ...]:
+        """What is decided by the whole text, so that a stream of such a subject releases nothing before the end."""
         if subject.target is not Target.OUTPUT:
-            waits = (Waits(subject.target.value, "is judged as a whole"),)
-        return Stream(self._verifier, subject, self._digest, waits, max_held_bytes)
+            return (Waits(subject.target.value, _WHOLE),)
+        waits = [Waits("grammar", _WHOLE)] if self._grammar else []
+        for check in self._verifier.checks:
+            why = waits_for_end(check.rule, self._is_json)
+            if why:
+                waits.append(Waits(check.rule.name, why))
+        return tuple(waits) or self._mixed()
+
+    def _mixed(self) -> tuple[Waits, ...]:
+        """Combinations beside transforms: whether a combination is in the transformed text is known at its end."""
+        rules = [check.rule for check in self._verifier.checks if check.rule.mode is Mode.ENFORCE]
+        if not any(isinstance(rule.action, SpanTransform) for rule in rules):
+            return ()
+        combined = [rule for rule in rules if rule.matcher is not None and combines(rule.matcher)]
+        return tuple(Waits(rule.name, "combines finds in a text that is transformed") for rule in combined)

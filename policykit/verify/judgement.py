@@ -206,8 +206,13 @@ def _judge_grammar(judgement: Judgement, text: str, grammar: CheckGrammar) -> No
         judgement.errors.append(CheckError(GRAMMAR, f"{type(error).__name__}: {error}"))
         judgement.fails_closed = True
         return
-    judgement.violations += [_ungrammatical(violation) for violation in wrong]
+    judgement.violations += ungrammatical(wrong)
     judgement.fails_closed = bool(wrong)
+
+
+def ungrammatical(wrong: Sequence[GrammarViolation]) -> tuple[Violation, ...]:
+    """What a grammar finds wrong, as violations."""
+    return tuple(_ungrammatical(violation) for violation in wrong)
 
 
 def _ungrammatical(violation: GrammarViolation) -> Violation:

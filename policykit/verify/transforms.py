@@ -224,14 +224,22 @@ class Transforms:
     # -- replacing -----------------------------------------------------------------------------------------------
 
     def _replaced(self, text: str, wanted: Iterable[Wanted]) -> list[TransformApplied]:
+        return self.replaced(text, 0, wanted, {})
+
+    def replaced(
+        self, text: str, at: int, wanted: Iterable[Wanted], numbers: dict[str, dict[str, int]]
+    ) -> list[TransformApplied]:
         """Overlapping spans become their union; its replacement is that of the rule with the highest severity, then
-        the earliest start, then the rule that comes first in the plan, then of its longest find."""
+        the earliest start, then the rule that comes first in the plan, then of its longest find.
+
+        ``text`` is what stands at ``at`` of the original. ``numbers`` are those given to values of each label; it
+        grows. Raises TransformFailed.
+        """
         edits: list[TransformApplied] = []
-        numbers: dict[str, dict[str, int]] = {}
         for span, group in _unions(wanted):
             winner = min(group, key=_precedence)
             whole = winner.erases or winner.span == span
-            content = winner.content if whole else _content(text[slice(*span)], winner.in_json)
+            content = winner.content if whole else _content(text[span[0] - at : span[1] - at], winner.in_json)
             new = "" if winner.erases else self._replacement(winner, content, text, numbers)
             if winner.in_json:
                 new = json.dumps(new, ensure_ascii=False)

@@ -13,7 +13,7 @@ from policykit.ir.verdict import CheckError, Decision, TransformApplied, Verdict
 from policykit.verify.decisions import Questions
 from policykit.verify.finders import Searches, joint_searches
 from policykit.verify.gates import Setting, binding_of
-from policykit.verify.judgement import FACTS, INPUT, Judgement, compile_rules, judge
+from policykit.verify.judgement import FACTS, INPUT, Judgement, RuleCheck, compile_rules, judge, ungrammatical
 from policykit.verify.opened import Opened
 from policykit.verify.resources import NONE, Resources
 from policykit.verify.subject import Subject
@@ -87,6 +87,28 @@ class Verifier:
         if not self._use(judged, subject):
             return self._verdict(judged, Decision.BLOCK, "")
         return self._verdict(judged, Decision.TRANSFORM if edits else Decision.ALLOW, changed, edits)
+
+    @property
+    def checks(self) -> tuple[RuleCheck, ...]:
+        """The rules with their compiled matchers and gates, in the order of the plan."""
+        return self._rules
+
+    @property
+    def transforms(self) -> Transforms:
+        return self._transforms
+
+    @property
+    def max_bytes(self) -> int:
+        """Bytes of UTF-8 over which a text is too long to judge."""
+        return self._max_bytes
+
+    def problems(self, subject: Subject) -> list[str]:
+        """What makes a subject unusable whatever its text is."""
+        return self._problems(subject)
+
+    def check_grammar(self, text: str) -> tuple[Violation, ...]:
+        """What is ungrammatical about an output."""
+        return ungrammatical(self._grammar.check(text)) if self._grammar else ()
 
     def binding(self, rule: ResolvedRule, subject: Subject) -> str:
         """The digest that approvals for a rule must have to count for this subject."""

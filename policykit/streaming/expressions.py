@@ -1,0 +1,195 @@
+"""One pattern with context, as the finder reads it, with the starts and ends of what is begun."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from policykit.automata.alphabet import EDGE
+from policykit.automata.nfa import Nfa, gate_open
+from policykit.streaming.tags import UNSET, Completed, Tag, TagState, TagStates, TagStep, tags_of
+
+_NO, _KEEPS_END, _ENDS_NOW = 0, 1, 2
+
+
+@dataclass(frozen=True, slots=True)
+class _Jump:
+    """From a place, on a character: (place, begins, ends) for the threads that go on, and for the matches that a gate
+    before the character completes whether they begin and end there."""
+
+    targets: tuple[tuple[int, bool, bool], ...]
+    finals: tuple[tuple[bool, bool], ...]
+
+
+class TaggedExpression:
+    """Finds one pattern with its body's start and end; of two threads at one place the smaller tag is kept.
+
+    Places are the states that a character leads to. A thread that no continuation can complete is dropped.
+    """
+
+    def __init__(self, nfa: Nfa) -> None:
+        self.alphabet = nfa.alphabet
+        self._nfa = nfa
+        self._mask = nfa.before_flags
+        self._jumps: dict[tuple[int, int, int], _Jump] = {}
+        self._free_final = [self._reaches_final(place) for place in range(len(nfa.free))]
+        self._gaps = tuple(tuple(to for s in gap for _, to in nfa.edges[s]) for gap in nfa.gaps)
+        self._goes_on = self._find_living()
+        self.states = TagStates()
+        self.start = self.states.state(EDGE & self._mask, (), 0)
+
+    # -- reading -------------------------------------------------------------------------------------------------
+
+    def step(self, state: TagState, classes: tuple[int, ...]) -> TagStep:
+        """Read one character of the text, given by the classes of its image."""
+        flags, before = self.alphabet.flags, state.before
+        threads = tags_of(state)
+        completed: list[Completed] = []
+        for j, symbol in enumerate(classes):
+            ahead: dict[int, Tag] = {}
+            best = (UNSET, UNSET)
+            for place, (start, end) in (*threads.items(), (self._nfa.start, (UNSET, UNSET))):
+                jump = self._jump(place, before, symbol)
+                for begins, ends in jump.finals:
+                    best = min(best, (j if begins else start, -j if ends else end))
+                for to, begins, ends in jump.targets:
+                    tag = (j if begins else start, -j if ends else end)
+                    if to not in ahead or tag < ahead[to]:
+                        ahead[to] = tag
+            self._complete(best, j, completed)
+            before = flags[symbol] & self._mask
+            self._complete(self._best_final(ahead, j + 1), j + 1, completed)
+            threads = {to: tag for to, tag in ahead.items() if (to, before) in self._goes_on}
+            self._narrow(threads)
+        return self.states.aged(before, state.n_registers, threads, tuple(completed))
+
+    def finish(self, state: TagState) -> tuple[Completed, ...]:
+        """What the end of the text completes."""
+        best = (UNSET, UNSET)
+        for place, (start, end) in (*tags_of(state).items(), (self._nfa.start, (UNSET, UNSET))):
+            for begins, ends in self._finals(place, state.before, EDGE):
+                best = min(best, (0 if begins else start, 0 if ends else end))
+        completed: list[Completed] = []
+        self._complete(best, 0, completed)
+        return tuple(completed)
+
+    def _complete(self, tag: Tag, at: int, completed: list[Completed]) -> None:
+        start, end = tag
+        if start != UNSET and end != UNSET and (start, -end) != (at, at):
+            completed.append(Completed(0, start, -end, at))
+
+    def _best_final(self, ahead: dict[int, Tag], at: int) -> Tag:
+        best = (UNSET, UNSET)
+        for place, (start, end) in ahead.items():
+            final = self._free_final[place]
+            if final:
+                best = min(best, (start, -at if final == _ENDS_NOW else end))
+        return best
+
+    def _narrow(self, threads: dict[int, Tag]) -> None:
+        """Of several places in a gap those stay that have more room or an older match."""
+        for gap in self._gaps:
+            best = (UNSET, UNSET + 1)
+            for place in gap:
+                tag = threads.get(place)
+                if tag is None:
+                    continue
+                if tag < best:
+                    best = tag
+                else:
+                    del threads[place]
+
+    # -- what the automaton says ---------------------------------------------------------------------------------
+
+    def _jump(self, place: int, before: int, symbol: int) -> _Jump:
+        key = (place, before, symbol)
+        found = self._jumps.get(key)
+        if found is None:
+            after = self.alphabet.flags[symbol]
+            targets = dict.fromkeys(
+                (to, begins, ends)
+                for at, begins, ends, _ in self._closure(place, before, after)
+                for classes, to in self._nfa.edges[at]
+                if symbol in classes
+            )
+            found = self._jumps[key] = _Jump(tuple(targets), self._finals(place, before, after))
+        return found
+
+    def _finals(self, place: int, before: int, after: int) -> tuple[tuple[bool, bool], ...]:
+        """The matches that are complete only because a gate opens between these two characters."""
+        final = self._nfa.final
+        reached = [found for found in self._closure(place, before, after) if found[0] == final]
+        if any(not gated for *_, gated in reached):
+            return ()
+        return tuple(dict.fromkeys((begins, ends) for _, begins, ends, _ in reached))
+
+    def _closure(self, place: int, before: int, after: int) -> Iterator[tuple[int, bool, bool, bool]]:
+        """(state, whether the body begins on the way, whether it ends, whether a gate was passed)."""
+        nfa = self._nfa
+        todo = [(place, False, False, False)]
+        seen = set(todo)
+        while todo:
+            at, begins, ends, gated = todo.pop()
+            yield at, begins, ends, gated
+            ahead = [(to, gated) for to in nfa.free[at]]
+            ahead += [(to, True) for gate, to in nfa.gated[at] if gate_open(gate, before, after)]
+            for to, through in ahead:
+                found = (to, begins or to == nfa.body_start, ends or to == nfa.body_end, through)
+                if found not in seen:
+                    seen.add(found)
+                    todo.append(found)
+
+    def _reaches_final(self, place: int) -> int:
+        """Whether a match is complete at a place already, whatever follows."""
+        nfa = self._nfa
+        todo, seen = [(place, False)], {(place, False)}
+        found = _NO
+        while todo:
+            at, ends = todo.pop()
+            if at == nfa.final:
+                found = max(found, _ENDS_NOW if ends else _KEEPS_END)
+            for to in nfa.free[at]:
+                step = (to, ends or to == nfa.body_end)
+                if to != nfa.body_start and step not in seen:
+                    seen.add(step)
+                    todo.append(step)
+        return found
+
+    def _find_living(self) -> frozenset[tuple[int, int]]:
+        """(place, flags before) from which a further match can still be completed."""
+        flags = set(self.alphabet.flags)
+        starts = {(self._nfa.start, f & self._mask) for f in (EDGE, *flags)}
+        users: dict[tuple[int, int], list[tuple[int, int]]] = {}
+        living: list[tuple[int, int]] = []
+        todo, seen = list(starts), set(starts)
+        while todo:
+            pair = todo.pop()
+            alive, ahead = self._one_further(pair, flags)
+            if alive:
+                living.append(pair)
+            for to in ahead:
+                users.setdefault(to, []).append(pair)
+                if to not in seen:
+                    seen.add(to)
+                    todo.append(to)
+        found = set(living)
+        while living:
+            for user in users.get(living.pop(), ()):
+                if user not in found:
+                    found.add(user)
+                    living.append(user)
+        return frozenset(found)
+
+    def _one_further(self, pair: tuple[int, int], flags: set[int]) -> tuple[bool, set[tuple[int, int]]]:
+        """Whether a match may be complete one character further, or by a gate; and the pairs that follow."""
+        place, before = pair
+        alive = False
+        ahead: set[tuple[int, int]] = set()
+        for after in (EDGE, *flags):
+            alive = alive or bool(self._finals(place, before, after))
+            if after == EDGE:
+                continue
+            for at, *_ in self._closure(place, before, after):
+                for classes, to in self._nfa.edges[at]:
+                    if any(self.alphabet.flags[c] == after for c in classes):
+                        ahead.add((to, after & self._mask))
+                        alive = alive or bool(self._free_final[to])
+        return alive, ahead

@@ -1,0 +1,324 @@
+"""All patterns as one automaton that is built while it runs.
+
+A row is a state of all patterns at once: a list that gives the next row for every symbol. Where a step is not known
+yet, or where something beside the row changes (a match is complete, a register moves), the list holds a
+:class:`Miss`, which cannot be indexed: a loop over plain steps needs no test of its own, and stops there.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from operator import length_hint
+from threading import Lock
+from typing import Any, Protocol, TypeAlias, cast
+
+from policykit.automata import Alphabet, common
+from policykit.streaming.tags import REGISTER, UNITS, Completed, Registers, TagState, TagStates, TagStep
+from policykit.text import View
+
+MAX_CELLS = 6_000_000
+"""Successors in all rows, of eight bytes, after which they are forgotten."""
+MAX_PART_STATES = 200_000
+MAX_CHARACTERS = 50_000
+"""Characters other than ASCII whose symbols are remembered."""
+_BLOCK = 256
+
+Row: TypeAlias = list[Any]
+"""``row[0]`` is its :class:`Info`; ``row[symbol]`` is the next row or a :class:`Miss`."""
+
+
+class Part(Protocol):
+    """One pattern (or trie) on one view."""
+
+    alphabet: Alphabet
+    states: TagStates
+    start: TagState
+
+    def step(self, state: TagState, classes: tuple[int, ...]) -> TagStep: ...
+    def finish(self, state: TagState) -> tuple[Completed, ...]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Miss:
+    """Stands in a row where a step needs more than the next row."""
+
+    row: Row
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What a step does to one part beside its state."""
+
+    part: int
+    registers: Registers | None
+    completed: tuple[Completed, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    row: Row
+    effects: tuple[Effect, ...]
+
+
+@dataclass(slots=True, eq=False)
+class Info:
+    """``ages`` and ``old`` give, per group of parts, how far back the oldest start is: as an age in the state, and
+    as (part, register). ``memo`` holds the steps with effects."""
+
+    states: tuple[TagState, ...]
+    miss: Miss
+    ages: tuple[int, ...]
+    old: tuple[tuple[tuple[int, int], ...], ...]
+    memo: dict[int, Step] = field(default_factory=dict[int, Step])
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """All parts on one view, over one alphabet; ``classes[i][c]`` is the class of symbol c for the i-th of them."""
+
+    view: View
+    parts: tuple[int, ...]
+    alphabet: Alphabet
+    classes: tuple[tuple[int, ...], ...]
+
+
+class Joint:
+    """The product of all parts. ``groups`` are sets of parts whose oldest start is asked for together.
+
+    Shared between streams and threads: rows only gain steps, under a lock.
+    """
+
+    def __init__(self, parts: Sequence[Part], groups: Sequence[frozenset[int]]) -> None:
+        self.parts = tuple(parts)
+        self._groups = tuple(groups)
+        self._views = _by_view(self.parts)
+        self._lock = Lock()
+        self._symbols: list[tuple[tuple[int, ...], ...]] = [()]
+        self._numbers: dict[tuple[tuple[int, ...], ...], int] = {}
+        self._wide: dict[str, int] = {}
+        self._rows: dict[tuple[TagState, ...], Row] = {}
+        self._n_cells = 0
+        self.ascii = bytes(self._number(chr(i)) if i < 128 else 0 for i in range(256))
+        self.start = self._row(tuple(part.start for part in self.parts))
+
+    @property
+    def n_rows(self) -> int:
+        return len(self._rows)
+
+    # -- symbols -------------------------------------------------------------------------------------------------
+
+    def symbols(self, text: str) -> Sequence[int]:
+        """The symbols of a text, one per character."""
+        if text.isascii():
+            return text.encode("ascii").translate(self.ascii)
+        return [self._symbol(char) for char in text]
+
+    def _symbol(self, char: str) -> int:
+        found = self._wide.get(char)
+        if found is None:
+            with self._lock:
+                if len(self._wide) > MAX_CHARACTERS:
+                    self._wide.clear()
+                found = self._wide[char] = self._number(char)
+        return found
+
+    def _number(self, char: str) -> int:
+        """The number of a character's symbol: the classes of its image for every part."""
+        classes: list[tuple[int, ...]] = [()] * len(self.parts)
+        for seen in self._views:
+            image = seen.view.image(ord(char))
+            if len(image) >= UNITS:
+                raise ValueError(f"the image of U+{ord(char):04X} is too long")
+            codes = seen.alphabet.encode(image)
+            for part, own in zip(seen.parts, seen.classes, strict=True):
+                classes[part] = tuple(own[c] for c in codes)
+        key = tuple(classes)
+        number = self._numbers.get(key)
+        if number is None:
+            number = self._numbers[key] = len(self._symbols)
+            self._symbols.append(key)
+        return number
+
+    # -- rows ----------------------------------------------------------------------------------------------------
+
+    def step(self, row: Row, symbol: int) -> Step:
+        """The step of a row on a symbol, remembered in the row where it has no effects."""
+        info = cast(Info, row[0])
+        known = info.memo.get(symbol)
+        if known is not None:
+            return known
+        with self._lock:
+            return self._make(row, info, symbol)
+
+    def _make(self, row: Row, info: Info, symbol: int) -> Step:
+        classes = self._symbols[symbol]
+        states: list[TagState] = []
+        effects: list[Effect] = []
+        for i, state in enumerate(info.states):
+            own = classes[i]
+            step = state.memo.get(own)
+            if step is None:
+                step = state.memo[own] = self.parts[i].step(state, own)
+            states.append(step.target)
+            if step.registers or step.completed:
+                effects.append(Effect(i, step.registers, step.completed))
+        to = self._row(tuple(states))
+        made = Step(to, tuple(effects))
+        if len(row) <= symbol:
+            self._n_cells += len(self._symbols) - len(row)
+            row.extend([info.miss] * (len(self._symbols) - len(row)))
+        if effects:
+            info.memo[symbol] = made
+        else:
+            row[symbol] = to
+        return made
+
+    def _row(self, states: tuple[TagState, ...]) -> Row:
+        found = self._rows.get(states)
+        if found is None:
+            if self._n_cells > MAX_CELLS or sum(len(part.states) for part in self.parts) > MAX_PART_STATES:
+                self._forget()
+            row: Row = []
+            info = Info(states, Miss(row), *self._oldest(states))
+            row.append(info)
+            row.extend([info.miss] * (len(self._symbols) - 1))
+            self._n_cells += len(row)
+            found = self._rows[states] = row
+        return found
+
+    def _forget(self) -> None:
+        """Cut every row and state loose from the others, so that only those in use stay; they work on as before."""
+        for row in self._rows.values():
+            info = cast(Info, row[0])
+            info.memo.clear()
+            row[1:] = [info.miss] * (len(row) - 1)
+        self._rows = {}
+        self._n_cells = 0
+        for part in self.parts:
+            part.states.forget()
+
+    def _oldest(self, states: tuple[TagState, ...]) -> tuple[tuple[int, ...], tuple[tuple[tuple[int, int], ...], ...]]:
+        young: list[int] = []
+        old: list[tuple[tuple[int, int], ...]] = []
+        for group in self._groups:
+            ages = [(i, states[i].oldest) for i in group]
+            young.append(max((age for _, age in ages if age < REGISTER), default=-1))
+            old.append(tuple((i, age) for i, age in ages if age >= REGISTER))
+        return tuple(young), tuple(old)
+
+
+def _by_view(parts: Sequence[Part]) -> tuple[_Seen, ...]:
+    names: dict[str, list[int]] = {}
+    for i, part in enumerate(parts):
+        names.setdefault(part.alphabet.view.name, []).append(i)
+    out: list[_Seen] = []
+    for own in names.values():
+        alphabets = [parts[i].alphabet for i in own]
+        joint, classes = common(alphabets[0].view, alphabets)
+        out.append(_Seen(joint.view, tuple(own), joint, tuple(tuple(c.tolist()) for c in classes)))
+    return tuple(out)
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A completed match with absolute positions (UNITS to a character); ``part`` and ``pattern`` say of what."""
+
+    part: int
+    pattern: int
+    start: int
+    end: int
+    at: int
+
+
+@dataclass(slots=True)
+class Cursor:
+    """Where one stream stands in a joint automaton. ``position`` counts characters, of which the first has 0."""
+
+    joint: Joint
+    row: Row
+    position: int = 0
+    registers: dict[int, tuple[int, ...]] = field(default_factory=dict[int, tuple[int, ...]])
+
+    def copy(self) -> "Cursor":
+        return Cursor(self.joint, self.row, self.position, dict(self.registers))
+
+    def read(self, symbols: Sequence[int]) -> list[Match]:
+        """Read on; the matches that are complete now, in the order of completion."""
+        joint = self.joint
+        row, i, n = self.row, 0, len(symbols)
+        found: list[Match] = []
+        while i < n:
+            part = symbols if n <= _BLOCK and not i else symbols[i : i + _BLOCK]
+            ahead = iter(part)
+            at = -1
+            try:
+                for symbol in ahead:
+                    row = row[symbol]
+            except TypeError:
+                at = len(part) - length_hint(ahead) - 2  # the step before went to a miss
+            except IndexError:
+                at = len(part) - length_hint(ahead) - 1  # a symbol that is younger than the row
+            if isinstance(row, Miss):
+                row, at = row.row, at if at >= 0 else len(part) - 1
+            elif at < 0:
+                i += len(part)
+                continue
+            step = joint.step(row, part[at])
+            row = step.row
+            if step.effects:
+                self._apply(step.effects, self.position + i + at, found)
+            i += at + 1
+        self.row = row
+        self.position += n
+        return found
+
+    def finish(self) -> list[Match]:
+        """What the end of the text completes. The cursor stays where it is."""
+        info = cast(Info, self.row[0])
+        found: list[Match] = []
+        for i, (part, state) in enumerate(zip(self.joint.parts, info.states, strict=True)):
+            self._matches(i, part.finish(state), self.position, found)
+        return found
+
+    def restart(self) -> None:
+        """Begin a new text where the reading stands."""
+        self.row = self.joint.start
+        self.registers.clear()
+
+    def oldest(self, group: int) -> int:
+        """The earliest start, in UNITS, of a match of the group that can still be completed; else the position."""
+        info = cast(Info, self.row[0])
+        now = self.position * UNITS
+        oldest = now if info.ages[group] < 0 else now - info.ages[group]
+        for part, register in info.old[group]:
+            oldest = min(oldest, self.registers[part][REGISTER - 1 - register])
+        return oldest
+
+    def oldest_part(self, group: int) -> int | None:
+        """The part whose match :meth:`oldest` gives; None where there is none."""
+        info = cast(Info, self.row[0])
+        oldest = self.oldest(group)
+        for part, register in info.old[group]:
+            if self.registers[part][REGISTER - 1 - register] == oldest:
+                return part
+        age = self.position * UNITS - oldest
+        return next((i for i, state in enumerate(info.states) if age and state.oldest == age), None)
+
+    def _apply(self, effects: tuple[Effect, ...], position: int, found: list[Match]) -> None:
+        for effect in effects:
+            self._matches(effect.part, effect.completed, position, found)
+            if effect.registers:
+                after = effect.registers.after(self.registers.get(effect.part, ()), (position + 1) * UNITS)
+                if after:
+                    self.registers[effect.part] = after
+                else:
+                    self.registers.pop(effect.part, None)
+
+    def _matches(self, part: int, completed: tuple[Completed, ...], position: int, found: list[Match]) -> None:
+        base = position * UNITS
+
+        def absolute(at: int) -> int:
+            if at <= -REGISTER:
+                return self.registers[part][-1 - (-at - REGISTER)]
+            return base + at
+
+        found += [Match(part, c.pattern, absolute(c.start), absolute(c.end), absolute(c.at)) for c in completed]
