@@ -232,8 +232,7 @@ class Transforms:
         """Overlapping spans become their union; its replacement is that of the rule with the highest severity, then
         the earliest start, then the rule that comes first in the plan, then of its longest find.
 
-        ``text`` is what stands at ``at`` of the original. ``numbers`` are those given to values of each label; it
-        grows. Raises TransformFailed.
+        ``text`` stands at ``at`` of the original; ``numbers`` of values by label grow. Raises TransformFailed.
         """
         edits: list[TransformApplied] = []
         for span, group in _unions(wanted):

@@ -1,5 +1,6 @@
 """Small worlds in which matches, near misses and overlaps are frequent."""
 
+from itertools import pairwise
 from random import Random
 
 from policykit.ir.document import AllOf, AnyOf, Context, Matcher, Mode, Phrases, Regexes
@@ -16,7 +17,7 @@ def text_of(random: Random, n: int = 24) -> str:
 
 def pieces_of(random: Random, data: bytes) -> list[bytes]:
     places = [0, *sorted(random.choices(range(len(data) + 1), k=random.randint(0, 6))), len(data)]
-    return [data[a:b] for a, b in zip(places, places[1:], strict=False)]
+    return [data[a:b] for a, b in pairwise(places)]
 
 
 def _context(random: Random) -> Context | None:
