@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 
 from policykit.diagnostics import Diagnostic, Place, did_you_mean
 from policykit.policy.checked import Entries, Leaf
+from policykit.policy.classifiers import check_classifiers
 from policykit.policy.decisions import check_decisions
 from policykit.policy.entities import check_entities
 from policykit.policy.rules import DEFAULT_RULE, check_rules, exception_ids
@@ -35,6 +36,7 @@ def check(document: Entries, diagnostics: list[Diagnostic]) -> None:
             _check_match(demanded, diagnostics)
         if match:
             _check_match(match, diagnostics)
+        check_classifiers(rule, diagnostics)
         _check_transform(rule, match, diagnostics)
     _check_expectations(rules, tests, diagnostics)
     check_decisions(rules, tests, diagnostics)

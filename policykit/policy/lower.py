@@ -41,7 +41,7 @@ from policykit.ir.document import (
     Variants,
     Within,
 )
-from policykit.ir.opaque import Predicate
+from policykit.ir.opaque import Classifier, Predicate
 from policykit.policy.canonical import canonical, canonical_json
 from policykit.policy.checked import Checked, Entries, Leaf
 from policykit.policy.checks import DEFAULT_VIEWS
@@ -187,6 +187,10 @@ def _matcher(match: Entries, key: Place) -> Matcher:
     inner = match.entries("not")
     if inner:
         return Not(_matcher(inner, match.keys["not"]))
+    scored = match.entries("classifier")
+    if scored:
+        model, digest, label = (need(scored.text(name)) for name in ("model", "digest", "label"))
+        return Classifier(model, digest, label, need(scored.number("threshold")), match.keys["classifier"])
     if "predicate" in match.fields:
         return _predicate(match)
     reading = Reading(

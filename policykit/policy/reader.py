@@ -174,8 +174,8 @@ class _Reader:
                 return self.text(node, kind, name)
             case Choice():
                 return self.choice(node, shape, name)
-            case Number(minimum):
-                return self.number(node, minimum, math.inf, name, integer=False)
+            case Number(minimum, maximum, above):
+                return self.number(node, minimum, maximum, name, integer=False, above=above)
             case Integer(minimum, maximum):
                 return self.number(node, minimum, maximum, name, integer=True)
             case Flag():
@@ -211,14 +211,17 @@ class _Reader:
         self.complain("PK023", f"unknown value `{node.text}` for `{name}`", node.place, help)
         return None
 
-    def number(self, node: Scalar, least: float, most: float, name: str, integer: bool) -> Checked | None:
+    def number(
+        self, node: Scalar, least: float, most: float, name: str, integer: bool, above: bool = False
+    ) -> Checked | None:
         value = resolve(node.text) if node.plain else None
         wanted = "a whole number" if integer else "a number"
         if isinstance(value, bool) or not isinstance(value, int if integer else int | float):
             self.wrong_type(node, name, wanted, f"write {wanted}, without quotes")
             return None
-        if not math.isfinite(value) or not least <= value <= most:
+        if not math.isfinite(value) or not least <= value <= most or (above and value == least):
             limits = f"from {least} to {most}" if math.isfinite(most) else f"at least {least:g} and finite"
+            limits = f"above {least:g} and at most {most:g}" if above else limits
             self.complain("PK026", f"`{name}` is `{node.text}`", node.place, f"`{name}` is {limits}")
             return None
         return Leaf(value if integer else float(value), node.place)

@@ -1,5 +1,6 @@
 """The field table as a JSON Schema (2020-12), for editors and for whoever generates policies."""
 
+from math import isfinite
 from typing import assert_never
 
 from policykit.policy.canonical import Json
@@ -67,8 +68,9 @@ def _shape(shape: Shape) -> Json:
     match shape:
         case Text(kind):
             return _text(kind)
-        case Number(minimum):
-            return {"type": "number", "minimum": minimum}
+        case Number(minimum, maximum, above):
+            bounds: dict[str, Json] = {"exclusiveMinimum" if above else "minimum": minimum}
+            return {"type": "number", **bounds, **({"maximum": maximum} if isfinite(maximum) else {})}
         case Integer(minimum, maximum):
             return {"type": "integer", "minimum": minimum, "maximum": maximum}
         case Flag():

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from math import inf
 from typing import TypeAlias
 
 
@@ -33,7 +34,11 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Number:
+    """``above``: the minimum itself is too little."""
+
     minimum: float
+    maximum: float = inf
+    above: bool = False
 
 
 @dataclass(frozen=True, slots=True)

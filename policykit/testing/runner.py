@@ -30,8 +30,8 @@ def run_tests(
     A document without tests is reported as a failure, and a rule that no test expects as uncovered; a selection
     reports neither, since it leaves tests out. Reads no clock: a test without a date runs on a fixed day. Decisions of
     an Open Policy Agent are those that a test states; an ``opa`` is asked instead, and must say what the test states.
-    Predicates are those that are installed, and those of the ``deployment``. With either of them all tests run in this
-    process.
+    Predicates are those that are installed, and those of the ``deployment``, which has the classifiers too. With either
+    of them all tests run in this process.
 
     Raises:
         PolicyError: nothing has the selected name (PK500).

@@ -15,7 +15,7 @@ from policykit.diagnostics import Diagnostic, PolicyError
 from policykit.ir.decision import Decider
 from policykit.ir.document import Hash, Mask
 from policykit.ir.plan import ResolvedRule
-from policykit.predicates import TextPredicate, Workers
+from policykit.predicates import TextClassifier, TextPredicate, Workers
 
 MIN_KEY_BYTES = 16
 _ADVICE = "name it in the configuration: `plan.with_resources(Resources(...))`"
@@ -37,8 +37,8 @@ class Tokeniser(Protocol):
 class Resources:
     """Keys (at least 16 bytes) and vaults by name, the tenant whose texts are judged, and the store of approvals that
     were used (without one, none is remembered, and approvals count for nothing), and the Open Policy Agent that is
-    asked (:class:`policykit.opa.Opa`). ``predicates`` are functions by the names that rules give them, called in
-    ``workers``; one call of a predicate takes at most ``deadline_s`` seconds.
+    asked (:class:`policykit.opa.Opa`). ``predicates`` are functions and ``classifiers`` models by the names that
+    rules give them, called in ``workers``; one call takes at most ``deadline_s`` seconds.
 
     ``preview`` is for tests of policies: hashes have a key that anybody can derive, and reversible masks are numbered
     per text, without a vault. Nothing is hidden then, and nothing can be revealed.
@@ -50,6 +50,7 @@ class Resources:
     approvals: Spent | None = None
     opa: Decider | None = None
     predicates: Mapping[str, TextPredicate] = field(default_factory=dict[str, TextPredicate])
+    classifiers: Mapping[str, TextClassifier] = field(default_factory=dict[str, TextClassifier])
     deadline_s: float = 2.0
     workers: Workers = field(default_factory=Workers, repr=False)
     preview: bool = False
@@ -58,6 +59,7 @@ class Resources:
         object.__setattr__(self, "keys", MappingProxyType(dict(self.keys)))
         object.__setattr__(self, "vaults", MappingProxyType(dict(self.vaults)))
         object.__setattr__(self, "predicates", MappingProxyType(dict(self.predicates)))
+        object.__setattr__(self, "classifiers", MappingProxyType(dict(self.classifiers)))
         if not 0 < self.deadline_s < float("inf"):
             raise ValueError(f"`deadline_s` is {self.deadline_s}, not a finite number above 0")
 

@@ -2,11 +2,13 @@
 
 import os
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from functools import partial
 from pathlib import Path
 
 from rich.progress import Progress
 from rich.text import Text
 
+from policykit.cli.classifiers import add_classifier_argument, classifiers_from
 from policykit.cli.command import Command, add_format
 from policykit.cli.exits import Exit
 from policykit.cli.opa import add_opa_arguments, opa_from
@@ -29,6 +31,7 @@ from policykit.testing import (
     run_tests,
 )
 from policykit.testing.mutation import mutate
+from policykit.verify import NONE, Resources
 
 
 def _configure(parser: ArgumentParser) -> None:
@@ -56,6 +59,7 @@ def _configure(parser: ArgumentParser) -> None:
         help="exit with 2 where more rules than this are covered by no test (default: no limit)",
     )
     add_opa_arguments(parser)
+    add_classifier_argument(parser)
     add_format(parser, "json", "junit", "github", "sarif")
 
 
@@ -123,10 +127,12 @@ def _run(args: Namespace, streams: Streams) -> Exit:
     policies = load_policies(*args.paths)
     if args.mutate:
         return _mutated(policies, args, streams)
+    deployment = Resources(classifiers=classifiers_from(args)) if args.classifier else NONE
     with opa_from(args) as opa:
-        report = run_tests(policies, grammar=grammar, select=args.only, jobs=args.jobs, opa=opa)
+        run = partial(run_tests, grammar=grammar, select=args.only, jobs=args.jobs, opa=opa, deployment=deployment)
+        report = run(policies)
         if args.update_golden and _update(report, streams):
-            report = run_tests(policies, grammar=grammar, select=args.only, jobs=args.jobs, opa=opa)
+            report = run(policies)
     match args.format:
         case "json":
             streams.write(report_json(report))

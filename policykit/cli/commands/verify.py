@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
+from policykit.cli.classifiers import add_classifier_argument, classifiers_from
 from policykit.cli.command import Command, add_format
 from policykit.cli.exits import Exit
 from policykit.cli.opa import add_opa_arguments, opa_from
@@ -37,6 +38,7 @@ def _configure(parser: ArgumentParser) -> None:
     parser.add_argument("--tool", metavar="NAME", help="the tool that is called, or that gave the result")
     add_plan_arguments(parser)
     add_opa_arguments(parser)
+    add_classifier_argument(parser)
     add_format(parser, "json")
 
 
@@ -101,8 +103,9 @@ def _run(args: Namespace, streams: Streams) -> Exit:
     source = _text_name(args)
     plan = plan_from(args)  # before the text: a wrong policy must not wait for standard input
     text, name = _read(source, streams)
+    classifiers = classifiers_from(args)
     with opa_from(args) as opa:
-        asking = replace(plan, resources=replace(plan.resources, opa=opa))
+        asking = replace(plan, resources=replace(plan.resources, opa=opa, classifiers=classifiers))
         verdict = asking.verify(Subject(text, Target(args.target), args.tool, facts_from(args.facts)))
     if args.format == "json":
         streams.write(to_json(verdict_data(verdict)))

@@ -29,4 +29,24 @@ CODES: tuple[CodeEntry, ...] = (
         "something is in the text and not where.",
         "match: {predicate: iambic}\naction: {transform: {replace: {with: x}}}",
     ),
+    CodeEntry(
+        "PK174",
+        "no such classifier",
+        "A classifier is a model that the deployment gives under the name that rules use. Without it the rule would be "
+        "an error in every verdict, and an error blocks.",
+        "plan.with_resources(Resources())",
+    ),
+    CodeEntry(
+        "PK175",
+        "a classifier with another content",
+        "A rule names the digest of the model that it was reviewed with, which so is in the plan's digest. A model "
+        "that was trained further, or exchanged, gives other scores and is refused until the rule says so.",
+        "policykit verify --classifier toxicity=models/toxicity-v2 ...",
+    ),
+    CodeEntry(
+        "PK176",
+        "a classifier without the label",
+        "The model's configuration (`id2label`) does not have the label, so that it could never be found.",
+        "match: {classifier: {model: toxicity, digest: ..., label: toxc, threshold: 0.8}}",
+    ),
 )
