@@ -156,7 +156,7 @@ class Bench:
         context = context_of(self._reference, test.given)
         rules, verifier = self._verifier(context, test.given.decisions)
         subject = replace(_subject(test.given, context, rules, verifier), text="")
-        streaming = Streaming(rules, verifier, self._document.name)
+        streaming = Streaming(verifier, self._grammar, self._document.name)
         chunkings = _chunkings(test.given.text)
         wrong: list[str] = []
         first: TestResult | None = None
