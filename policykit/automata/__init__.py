@@ -1,12 +1,21 @@
 """Search automata over symbol classes: what a matcher's leaf finds, decided one character class at a time."""
 
 from policykit.automata.alphabet import Alphabet, common
-from policykit.automata.finder import Finder, Found, compile_automata, compile_finder, leftmost_longest, patterns_of
+from policykit.automata.finder import (
+    Finder,
+    Found,
+    compile_automata,
+    compile_finder,
+    leftmost_longest,
+    patterns_of,
+    trie_of,
+)
 from policykit.automata.frames import is_anchored_at_start
 from policykit.automata.lazy import FOUND, Automaton, RegexAutomaton, run
-from policykit.automata.nfa import Pattern, Separated
+from policykit.automata.nfa import Pattern, Separated, Squeezed
 from policykit.automata.phrases import PhraseAutomaton, build_trie, separate
 from policykit.automata.regex_syntax import parse_regex, unparse
+from policykit.automata.squeezed import n_letters, squeeze
 from policykit.automata.whole import Dfa, NothingLeft, TooLarge, admitting
 
 __all__ = [
@@ -21,6 +30,7 @@ __all__ = [
     "PhraseAutomaton",
     "RegexAutomaton",
     "Separated",
+    "Squeezed",
     "TooLarge",
     "admitting",
     "build_trie",
@@ -29,9 +39,12 @@ __all__ = [
     "compile_finder",
     "is_anchored_at_start",
     "leftmost_longest",
+    "n_letters",
     "parse_regex",
     "patterns_of",
     "run",
     "separate",
+    "squeeze",
+    "trie_of",
     "unparse",
 ]

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from policykit.ir.regex import MAX_CODE_POINT, Ranges, ranges_of
-from policykit.text import View, is_regex_word, is_separator, is_word
+from policykit.text import View, is_dot, is_letter, is_regex_word, is_separator, is_tight, is_word, white_space_ranges
 
 PHRASE_WORD, REGEX_WORD, NEWLINE, EDGE = 1, 2, 4, 8
 """Flags of a character for boundary tests; EDGE stands for the start or end of the text."""
@@ -27,6 +27,10 @@ def ranges_from_mask(mask: NDArray[np.bool_]) -> Ranges:
 WORD_RANGES: Ranges = ranges_from_mask(is_word)
 REGEX_WORD_RANGES: Ranges = ranges_from_mask(is_regex_word)
 SEPARATOR_RANGES: Ranges = ranges_from_mask(is_separator)
+NOT_LETTER_RANGES: Ranges = ranges_from_mask(~is_letter)
+WHITE_RANGES: Ranges = white_space_ranges
+TIGHT_RANGES: Ranges = ranges_from_mask(is_tight)
+DOT_RANGES: Ranges = ranges_from_mask(is_dot)
 NEWLINE_RANGES: Ranges = ((10, 10),)
 _FLAG_SETS = ((PHRASE_WORD, WORD_RANGES), (REGEX_WORD, REGEX_WORD_RANGES), (NEWLINE, NEWLINE_RANGES))
 

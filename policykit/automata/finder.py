@@ -21,6 +21,7 @@ from policykit.automata.phrases import (
     separate,
 )
 from policykit.automata.spans import Spans
+from policykit.automata.squeezed import build_squeezed_trie, squeeze
 from policykit.ir.document import Phrases, Regexes
 from policykit.text import View
 
@@ -39,15 +40,22 @@ def patterns_of(leaf: Phrases | Regexes, view: View) -> tuple[Pattern, ...]:
     before = (leaf.before.regex, leaf.before.within) if leaf.before else None
     after = (leaf.after.regex, leaf.after.within) if leaf.after else None
     if isinstance(leaf, Phrases):
-        return tuple(Pattern(separate(view, p.text, leaf.exact), before, after) for p in leaf.phrases)
+        bodies = (squeeze(view, p.text) if leaf.squeeze else separate(view, p.text, leaf.exact) for p in leaf.phrases)
+        return tuple(Pattern(body, before, after) for body in bodies)
     return tuple(Pattern(r.regex, before, after) for r in leaf.regexes)
+
+
+def trie_of(view: View, texts: Sequence[str], exact: bool, squeezed: bool) -> PhraseTrie:
+    """The trie of phrases as a leaf with these options spells them."""
+    if squeezed:
+        return build_squeezed_trie(view, [squeeze(view, text) for text in texts])
+    return build_trie(view, [separate(view, text, exact) for text in texts])
 
 
 def compile_automata(leaf: Phrases | Regexes, view: View) -> tuple[Automaton, ...]:
     """The search automata whose union is the leaf on this view."""
     if isinstance(leaf, Phrases) and not leaf.before and not leaf.after:
-        phrases = [separate(view, p.text, leaf.exact) for p in leaf.phrases]
-        return (PhraseAutomaton(build_trie(view, phrases)),)
+        return (PhraseAutomaton(trie_of(view, [p.text for p in leaf.phrases], leaf.exact, leaf.squeeze)),)
     return tuple(RegexAutomaton(build(view, pattern)) for pattern in patterns_of(leaf, view))
 
 
@@ -112,11 +120,8 @@ def _phrase_spans(trie: PhraseTrie, view_text: str) -> list[Found]:
         ahead: dict[int, int] = {}
         roots = ((ANYWHERE, at), (AT_BOUNDARY, at)) if word != was_word else ((ANYWHERE, at),)
         for node, start in (*active.items(), *roots):
-            to = trie.children[node].get(symbol)
-            if to is not None:
+            for to in trie.moves((node,), symbol):
                 ahead[to] = min(ahead.get(to, start), start)
-            if symbol == trie.separator and node in trie.loops:
-                ahead[node] = min(ahead.get(node, start), start)
         active, was_word = ahead, word
         out += _ended(trie, active, at + 1, ENDS)
     return out + (_ended(trie, active, len(view_text), ENDS_AT_BOUNDARY) if was_word else [])

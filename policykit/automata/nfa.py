@@ -10,17 +10,21 @@ from enum import IntEnum
 from typing import assert_never
 
 from policykit.automata.alphabet import (
+    DOT_RANGES,
     EDGE,
     NEWLINE,
+    NOT_LETTER_RANGES,
     PHRASE_WORD,
     REGEX_WORD,
     SEPARATOR_RANGES,
+    TIGHT_RANGES,
+    WHITE_RANGES,
     Alphabet,
     image_ranges,
     partition,
 )
 from policykit.ir.regex import Alternation, Assertion, Chars, Concat, Empty, Look, Ranges, Regex, Repeat
-from policykit.text import View
+from policykit.text import View, is_mark
 
 
 class Gate(IntEnum):
@@ -90,7 +94,7 @@ class Nfa:
 class Pattern:
     """A body with optional context on either side, at most ``gap`` characters away."""
 
-    body: "Regex | Separated"
+    body: "Regex | Separated | Squeezed"
     before: tuple[Regex, int] | None = None
     after: tuple[Regex, int] | None = None
 
@@ -100,6 +104,15 @@ class Separated:
     """A phrase already on the view: pieces between runs of separators, with word boundaries where asked."""
 
     pieces: tuple[str, ...]
+    left_boundary: bool
+    right_boundary: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Squeezed:
+    """A phrase already on the view whose letters may be set apart (see :mod:`policykit.automata.squeezed`)."""
+
+    words: tuple[str, ...]
     left_boundary: bool
     right_boundary: bool
 
@@ -184,6 +197,15 @@ class _Builder:
             case _:
                 assert_never(node)
 
+    def body(self, body: "Regex | Separated | Squeezed", at: int) -> int:
+        match body:
+            case Separated():
+                return self.separated(body, at)
+            case Squeezed():
+                return self.squeezed(body, at)
+            case _:
+                return self.regex(body, at)
+
     def separated(self, phrase: Separated, at: int) -> int:
         if phrase.left_boundary:
             at = self.gate(Gate.PHRASE_BOUNDARY, at)
@@ -193,6 +215,36 @@ class _Builder:
                 self.edges[at].append((SEPARATOR_RANGES, at))
             at = self.text(piece, at)
         return self.gate(Gate.PHRASE_BOUNDARY, at) if phrase.right_boundary else at
+
+    def squeezed(self, phrase: Squeezed, at: int) -> int:
+        if phrase.left_boundary:
+            at = self.gate(Gate.PHRASE_BOUNDARY, at)
+        apart, out = self.state(), self.state()
+        self.free[at].append(apart)
+        for i, char in enumerate("".join(phrase.words)):
+            if i:
+                apart = apart if is_mark[ord(char)] else self.set(NOT_LETTER_RANGES, apart)
+                self.edges[apart].append((NOT_LETTER_RANGES, apart))
+            apart = self.text(char, apart)
+        for i, word in enumerate(phrase.words):
+            at = self.between_words(at) if i else at
+            for k, char in enumerate(word):
+                if k:
+                    self.edges[at].append((NOT_LETTER_RANGES, at))
+                at = self.text(char, at)
+        self.free[apart].append(out)
+        self.free[at].append(out)
+        return self.gate(Gate.PHRASE_BOUNDARY, out) if phrase.right_boundary else out
+
+    def between_words(self, at: int) -> int:
+        """Separators; or dots and separators other than white space; or nothing."""
+        spaced, dotted, out = self.state(), self.state(), self.state()
+        self.edges[at] += [(TIGHT_RANGES, at), (WHITE_RANGES, spaced), (DOT_RANGES, dotted)]
+        self.edges[spaced] += [(WHITE_RANGES, spaced), (TIGHT_RANGES, spaced)]
+        self.edges[dotted] += [(DOT_RANGES, dotted), (TIGHT_RANGES, dotted)]
+        for node in (at, spaced, dotted):
+            self.free[node].append(out)
+        return out
 
     def gap(self, n: int, at: int) -> int:
         """At most ``n`` characters of any kind."""
@@ -217,8 +269,7 @@ def build(view: View, pattern: Pattern) -> Nfa:
         at = b.gap(pattern.before[1], b.regex(pattern.before[0], at))
     body_start = b.state()
     b.free[at].append(body_start)
-    body = pattern.body
-    at = b.separated(body, body_start) if isinstance(body, Separated) else b.regex(body, body_start)
+    at = b.body(pattern.body, body_start)
     body_end = b.state()
     b.free[at].append(body_end)
     at = body_end
@@ -229,7 +280,7 @@ def build(view: View, pattern: Pattern) -> Nfa:
     return _finish(b, start, final, body_start, body_end)
 
 
-def build_whole(view: View, bodies: "Sequence[Regex | Separated]") -> Nfa:
+def build_whole(view: View, bodies: "Sequence[Regex | Separated | Squeezed]") -> Nfa:
     """The automaton that finds a text only as a whole, where it matches one of the bodies from end to end."""
     b = _Builder(view)
     start = b.state()
@@ -238,7 +289,7 @@ def build_whole(view: View, bodies: "Sequence[Regex | Separated]") -> Nfa:
     for body in bodies:
         at = b.state()
         b.free[opened].append(at)
-        b.free[b.separated(body, at) if isinstance(body, Separated) else b.regex(body, at)].append(closed)
+        b.free[b.body(body, at)].append(closed)
     final = b.gate(Gate.TEXT_END, closed)
     return _finish(b, start, final, opened, closed)
 

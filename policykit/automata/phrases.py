@@ -6,6 +6,7 @@ is determinised ahead, so ten thousand phrases build as fast as their characters
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import cast
 
 from policykit.automata.alphabet import PHRASE_WORD, SEPARATOR_RANGES, Alphabet, partition
@@ -18,10 +19,11 @@ ANYWHERE, AT_BOUNDARY = 0, 1
 OPEN, ENDS, ENDS_AT_BOUNDARY = 0, 1, 2
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class PhraseTrie:
     """``final[node]`` says whether a phrase ends there (and needs a boundary); nodes in ``loops`` were reached over a
-    separator and stay on more of them; ``owners`` are the indices of the phrases that end at a node."""
+    separator and stay on more of them; ``owners`` are the indices of the phrases that end at a node. ``also[node]``
+    are further moves, where phrases branch on one symbol or pass over some; empty for most tries."""
 
     alphabet: Alphabet
     children: tuple[dict[int, int], ...]
@@ -29,6 +31,40 @@ class PhraseTrie:
     loops: frozenset[int]
     owners: dict[int, tuple[int, ...]]
     separator: int
+    also: tuple[dict[int, tuple[int, ...]], ...] = ()
+
+    def moves(self, nodes: Iterable[int], symbol: int) -> set[int]:
+        """Where the nodes lead on a symbol."""
+        children = self.children
+        ahead = {children[a].get(symbol, -1) for a in nodes} - {-1}
+        if symbol == self.separator:
+            ahead |= self.loops.intersection(nodes)
+        if self.also:
+            ahead.update(to for a in nodes for to in self.also[a].get(symbol, ()))
+        return ahead
+
+    def read_by(self, nodes: Iterable[int]) -> set[int]:
+        """The symbols that one of the nodes reads."""
+        symbols: set[int] = set()
+        for node in nodes:
+            symbols.update(self.children[node])
+            if node in self.loops:
+                symbols.add(self.separator)
+            if self.also:
+                symbols.update(self.also[node])
+        return symbols
+
+    @cached_property
+    def symbols(self) -> frozenset[int]:
+        """Every symbol that some node reads."""
+        return frozenset(self.read_by(range(len(self.children))))
+
+    @cached_property
+    def completing(self) -> frozenset[int]:
+        """The symbols that complete a phrase by themselves, without a boundary after them."""
+        moves = [(s, to) for row in self.children for s, to in row.items()]
+        moves += [(s, to) for row in self.also for s, targets in row.items() for to in targets]
+        return frozenset(s for s, to in moves if self.final[to] == ENDS)
 
 
 def separate(view: View, text: str, exact: bool) -> Separated:
@@ -137,21 +173,14 @@ class PhraseAutomaton:
 
     def _ahead(self, active: frozenset[int], was_word: bool, symbol: int) -> frozenset[int]:
         """The nodes that are active after the symbol."""
-        trie, word = self.trie, self._is_word[symbol]
-        children = trie.children
-        ahead = {children[a].get(symbol, -1) for a in active}
-        if symbol == trie.separator:
-            ahead |= active & trie.loops
-        ahead.add(children[ANYWHERE].get(symbol, -1))
-        if word != was_word:
-            ahead.add(children[AT_BOUNDARY].get(symbol, -1))
-        return frozenset(ahead - {-1})
+        roots = (ANYWHERE, AT_BOUNDARY) if self._is_word[symbol] != was_word else (ANYWHERE,)
+        return frozenset(self.trie.moves((*active, *roots), symbol))
 
     def pass_over(self, state: int, symbol: int) -> int:
         """The step of :meth:`step`, but a match that it completes is let go and the others go on."""
         active, was_word = self._states.key(state)
         ahead = self._ahead(active, was_word, symbol)
-        open_nodes = frozenset(a for a in ahead if self.trie.final[a] != ENDS or self.trie.children[a])
+        open_nodes = frozenset(a for a in ahead if self.trie.final[a] != ENDS or self.trie.read_by((a,)))
         return self._states.number((open_nodes, self._is_word[symbol]))
 
     def end_found(self, state: int) -> bool:
@@ -171,8 +200,7 @@ class PhraseAutomaton:
         trie = self.trie
         if any(trie.final[a] == ENDS_AT_BOUNDARY for a in active):
             return None
-        symbols = set[int]().union(*(trie.children[a] for a in active))
-        return symbols | {trie.separator} if active & trie.loops else symbols
+        return trie.read_by(active)
 
     def culprits(self, state: int, symbol: int | None) -> tuple[int, ...]:
         """Phrases that the symbol (None: the end of the text) completes."""
@@ -181,7 +209,5 @@ class PhraseAutomaton:
         word = symbol is not None and self._is_word[symbol]
         ended = [a for a in active if word != was_word and trie.final[a] == ENDS_AT_BOUNDARY]
         if symbol is not None:
-            roots = {ANYWHERE, AT_BOUNDARY} if word != was_word else {ANYWHERE}
-            ahead = {trie.children[a].get(symbol, -1) for a in active | roots} - {-1}
-            ended += [a for a in ahead if trie.final[a] == ENDS]
+            ended += [a for a in self._ahead(active, was_word, symbol) if trie.final[a] == ENDS]
         return tuple(i for a in sorted(ended) for i in trie.owners[a])

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from policykit.automata.alphabet import Alphabet, common
 from policykit.automata.lazy import FOUND, Automaton, RegexAutomaton
-from policykit.automata.nfa import Separated, build_whole
+from policykit.automata.nfa import Separated, Squeezed, build_whole
 from policykit.ir.regex import Regex
 from policykit.text import View
 
@@ -82,7 +82,7 @@ class NothingLeft:
 
 
 def admitting(
-    view: View, bodies: Sequence[Regex | Separated], forbidding: Sequence[Automaton]
+    view: View, bodies: Sequence[Regex | Separated | Squeezed], forbidding: Sequence[Automaton]
 ) -> Dfa | TooLarge | NothingLeft:
     """The texts that match one of ``bodies`` as a whole, and in which no automaton of ``forbidding`` (all of them on
     the same view) finds anything: product, then only what leads to an end (Hopcroft and Ullman, 1979, section 3.3)."""

@@ -70,11 +70,10 @@ def frees_phrases(automaton: PhraseAutomaton, text: str) -> bool:
     symbols = automaton.alphabet.encode(automaton.alphabet.view.apply(text))
     if not symbols:
         return False
-    used = {s for node in automaton.trie.children for s in node} | {automaton.trie.separator}
     first = symbols[0]
     after = run(automaton, automaton.start, symbols)
     is_word = bool(automaton.alphabet.flags[first] & PHRASE_WORD)
-    return first not in used and is_word and bool(after) and not automaton.end_found(after)
+    return first not in automaton.trie.symbols and is_word and bool(after) and not automaton.end_found(after)
 
 
 @dataclass(frozen=True, slots=True)

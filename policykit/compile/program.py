@@ -15,10 +15,9 @@ from policykit.automata import (
     RegexAutomaton,
     TooLarge,
     admitting,
-    build_trie,
     compile_automata,
     patterns_of,
-    separate,
+    trie_of,
 )
 from policykit.automata.frames import InJoinedArrays, InStrings, Trimmed
 from policykit.automata.nfa import build
@@ -115,7 +114,7 @@ def framed(automaton: Automaton, within: Within, joined: bool) -> Automaton:
 
 class _Lowering:
     def __init__(self) -> None:
-        self.phrases: dict[tuple[str, Within, bool, bool], list[tuple[Phrase, str]]] = {}
+        self.phrases: dict[tuple[str, Within, bool, bool, bool], list[tuple[Phrase, str]]] = {}
         self.units: list[UnitSpec] = []
         self.requirements: list[Requirement] = []
         self.allowing: list[ResolvedRule] = []
@@ -135,7 +134,7 @@ class _Lowering:
         reading = leaf.reading
         if isinstance(leaf, Phrases) and not leaf.before and not leaf.after:
             for name in reading.views:
-                key = (name, reading.within, reading.join == Join.ARRAY, leaf.exact)
+                key = (name, reading.within, reading.join == Join.ARRAY, leaf.exact, leaf.squeeze)
                 self.phrases.setdefault(key, []).extend((p, owner) for p in leaf.phrases)
             return
         self.leaf(leaf, owner, forbids=True)
@@ -192,9 +191,9 @@ class _Lowering:
         return UnitSpec(lambda: found, on.name, Within.TEXT, False, (rule.name,), (rule.place,), True, True)
 
     def finish(self) -> Program:
-        for (name, within, joined, exact), entries in self.phrases.items():
-            separated = [separate(view(name), phrase.text, exact) for phrase, _ in entries]
-            make = _phrase_maker(build_trie(view(name), separated), within, joined)
+        for (name, within, joined, exact, squeezed), entries in self.phrases.items():
+            trie = trie_of(view(name), [phrase.text for phrase, _ in entries], exact, squeezed)
+            make = _phrase_maker(trie, within, joined)
             owners, places = tuple(o for _, o in entries), tuple(p.place for p, _ in entries)
             self.units.append(UnitSpec(make, name, within, joined, owners, places, True))
         for rule in self.allowing:

@@ -137,13 +137,13 @@ class Group:
 
 
 def _harmless(automaton: Automaton) -> Callable[[frozenset[ClassString]], bool]:
-    """For phrases: a tail that may become a fresh word character or a fresh other character survives everywhere."""
+    """For phrases: a tail that may become a word character or another one survives everywhere, where neither completes
+    a phrase by itself: what is left to complete is a boundary, and one of the two makes none."""
     inner = automaton.inner if isinstance(automaton, InStrings | InJoinedArrays) else automaton
     if not isinstance(inner, PhraseAutomaton):
         return lambda possible: False
-    used = {s for node in inner.trie.children for s in node} | {inner.trie.separator}
-    fresh: dict[int, set[ClassString]] = {}
+    safe: dict[int, set[ClassString]] = {}
     for symbol, flags in enumerate(inner.alphabet.flags):
-        if symbol not in used:
-            fresh.setdefault(flags, set()).add((symbol,))
-    return lambda possible: len(fresh) == 2 and all(not possible.isdisjoint(kind) for kind in fresh.values())
+        if symbol not in inner.trie.completing:
+            safe.setdefault(flags, set()).add((symbol,))
+    return lambda possible: len(safe) == 2 and all(not possible.isdisjoint(kind) for kind in safe.values())

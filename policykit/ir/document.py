@@ -105,7 +105,8 @@ class Phrases:
     """Any of the phrases, at word boundaries where a phrase begins or ends with a word character.
 
     Unless ``exact``, a space or separator in a phrase matches any run of separators (white space, dashes,
-    underscores, markdown marks) in the text.
+    underscores, markdown marks) in the text. ``squeeze``: their letters may also be set apart, and their words run
+    together.
     """
 
     phrases: tuple[Phrase, ...]
@@ -114,6 +115,7 @@ class Phrases:
     after: Context | None
     reading: Reading
     place: Place
+    squeeze: bool = False
 
 
 @dataclass(frozen=True, slots=True)

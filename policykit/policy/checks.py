@@ -15,9 +15,11 @@ from policykit.policy.rules import DEFAULT_RULE, check_rules, exception_ids
 from policykit.policy.table import VIEWS
 from policykit.policy.tests_table import JUDGED
 from policykit.policy.transforms import check_transform, is_on_spans
-from policykit.policy.view_checks import check_phrase, check_regex
+from policykit.policy.view_checks import check_length, check_phrase, check_regex
 
 DEFAULT_VIEWS = ("compat",)
+SQUEEZED = (2, 10)
+"""Words and letters that a phrase needs if its letters may be set apart: short ones are found all over prose."""
 
 
 def check(document: Entries, diagnostics: list[Diagnostic]) -> None:
@@ -148,8 +150,13 @@ def _check_match(match: Entries, diagnostics: list[Diagnostic]) -> None:
         diagnostics.append(Diagnostic("PK056", message, match.keys["join"], "use `within: json.strings`, or remove it"))
     views = tuple(str(name) for name in names if name in VIEWS) or DEFAULT_VIEWS
     check_entities(match, diagnostics)
+    if match.flag("squeeze") and match.flag("exact"):
+        message = "`exact` has no effect under `squeeze`, which erases separators"
+        diagnostics.append(Diagnostic("PK056", message, match.keys["exact"], "keep one of the two"))
     for phrase in match.leaves("phrases"):
         check_phrase(phrase, views, diagnostics)
+        if match.flag("squeeze"):
+            check_length(str(phrase.value), "squeeze", SQUEEZED, phrase.place, diagnostics)
     for regex in match.regexes("regex"):
         check_regex(regex, views, True, diagnostics)
     for side in (match.entries("before"), match.entries("after")):

@@ -203,7 +203,8 @@ def _matcher(match: Entries, key: Place) -> Matcher:
     if "phrases" in match.fields:
         phrases = tuple(Phrase(str(leaf.value), leaf.place) for leaf in match.leaves("phrases"))
         place = match.keys["phrases"]
-        found.append(Phrases(phrases, match.flag("exact"), before, after, reading, place))
+        exact, squeezed = match.flag("exact"), match.flag("squeeze")
+        found.append(Phrases(phrases, exact, before, after, reading, place, squeezed))
     if "regex" in match.fields:
         regexes = tuple(RegexSource(leaf.source, leaf.parsed.regex, leaf.place) for leaf in match.regexes("regex"))
         found.append(Regexes(regexes, before, after, reading, match.keys["regex"]))

@@ -65,10 +65,21 @@ def _check_allow(rule: Entries, diagnostics: list[Diagnostic]) -> None:
             message = f"`{name}` has no meaning for an allow rule"
             diagnostics.append(Diagnostic("PK068", message, rule.keys[name], "narrow it with `when`"))
     match = rule.entries("match")
-    for name in ("all", "not", "before", "after") if match else ():
-        if match and name in match.keys:
+    if match:
+        _check_admitted(match, diagnostics)
+
+
+def _check_admitted(match: Entries, diagnostics: list[Diagnostic]) -> None:
+    for name in ("all", "not", "before", "after"):
+        if name in match.keys:
             message = f"an allow rule admits whole texts: `{name}` says nothing about those"
             diagnostics.append(Diagnostic("PK068", message, match.keys[name], "use `phrases`, `regex` or `any`"))
+    for name in ("squeeze",):
+        if name in match.keys:
+            message = f"an allow rule does not admit evasive spellings: `{name}` is for what is forbidden"
+            diagnostics.append(Diagnostic("PK068", message, match.keys[name], "remove it"))
+    for item in match.records("any"):
+        _check_admitted(item, diagnostics)
 
 
 def _check_conditions(document: Entries, rules: Sequence[Entries], diagnostics: list[Diagnostic]) -> None:

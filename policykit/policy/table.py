@@ -33,7 +33,6 @@ LATER = {
     "exceptions": "exceptions",
     "grammar": "a grammar as matcher",
     "strict": "over-approximated matching",
-    "squeeze": "letters set apart",
 }
 
 _SCOPE = (
@@ -192,8 +191,14 @@ RECORDS: dict[str, Record] = {
                 ),
                 Field("exact", Flag(), "true: separators in phrases stand for themselves"),
                 Field(
+                    "squeeze",
+                    Flag(),
+                    "true: the letters of phrases may be set apart (`g u a r`); for phrases of two or more words and "
+                    "ten or more letters",
+                ),
+                Field(
                     "views",
-                    Many(Choice(VIEWS, later=("squeeze", "unescape"))),
+                    Many(Choice(VIEWS, later=("unescape",))),
                     "views of the text, any of which may match; [compat] if not said",
                 ),
                 Field(
@@ -217,10 +222,10 @@ RECORDS: dict[str, Record] = {
                 Field("any", Many(Ref("match")), "finds something if any of these does"),
                 Field("not", Ref("match"), "finds something if this finds nothing in the whole text"),
             ),
-            later=("grammar", "squeeze", "strict"),
+            later=("grammar", "strict"),
             any_of=("phrases", "regex", "entities", "predicate", "classifier", "all", "any", "not"),
             alone=("predicate", "classifier", "all", "any", "not"),
-            needs=(("exact", "phrases"),),
+            needs=(("exact", "phrases"), ("squeeze", "phrases")),
             noun="matcher",
         ),
         Record(

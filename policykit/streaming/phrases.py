@@ -13,8 +13,7 @@ class TaggedPhrases:
         self._trie = trie
         self._is_word = tuple(bool(f & PHRASE_WORD) for f in trie.alphabet.flags)
         self._goes_on = tuple(
-            bool(children) or final == ENDS_AT_BOUNDARY
-            for children, final in zip(trie.children, trie.final, strict=True)
+            final == ENDS_AT_BOUNDARY or bool(trie.read_by((node,))) for node, final in enumerate(trie.final)
         )
         self.states = TagStates()
         self.start = self.states.state(0, (), 0)
@@ -31,11 +30,9 @@ class TaggedPhrases:
             ahead: dict[int, Tag] = {}
             roots = ((ANYWHERE, (j, UNSET)), (AT_BOUNDARY, (j, UNSET))) if word != before else ((ANYWHERE, (j, UNSET)),)
             for node, tag in (*threads.items(), *roots):
-                to = trie.children[node].get(symbol)
-                if to is not None and tag < ahead.get(to, (UNSET, UNSET)):
-                    ahead[to] = tag
-                if symbol == trie.separator and node in trie.loops and tag < ahead.get(node, (UNSET, UNSET)):
-                    ahead[node] = tag
+                for to in trie.moves((node,), symbol):
+                    if tag < ahead.get(to, (UNSET, UNSET)):
+                        ahead[to] = tag
             threads, before = ahead, word
             self._ended(threads, ENDS, j + 1, completed)
             threads = {node: tag for node, tag in threads.items() if self._goes_on[node]}

@@ -21,6 +21,9 @@ UNICODE_VERSION: str = ".".join(str(part) for part in tables()["version"].tolist
 SEPARATOR_MARKS = "_*~`"
 """Markdown and identifier marks that separate the words of a phrase, beside white space and dashes."""
 
+DOTS = "./\\\u00b7\u2022\u2027\u2219\u22c5\u30fb\u25cf\u25cb\u25e6\u2024\u2025\u2026"
+"""Dots, bullets and slashes that set the letters of a word apart."""
+
 _CATEGORY_NAMES: tuple[str, ...] = tuple(name.decode() for name in tables()["category_names"].tolist())
 _SCRIPT_NAMES: tuple[str, ...] = tuple(name.decode() for name in tables()["script_names"].tolist())
 _UNKNOWN_SCRIPT = "Unknown"
@@ -50,6 +53,9 @@ def _ranges(flags: NDArray[np.bool_]) -> Ranges:
 
 _white_space = _at(tables()["white_space"])
 
+is_mark: NDArray[np.bool_] = _frozen(_in_categories("M"))
+"""Combining marks by code point, ``[0x110000]``: general category M."""
+
 SCRIPTS_WITHOUT_SPACES = (
     *("Han", "Hiragana", "Katakana", "Bopomofo", "Yi", "Tangut"),
     *("Thai", "Lao", "Khmer", "Myanmar", "Tai_Le", "New_Tai_Lue", "Tai_Tham", "Tai_Viet", "Javanese", "Balinese"),
@@ -65,17 +71,25 @@ def _without_spaces() -> NDArray[np.bool_]:
     return np.array(wanted, np.bool_)[spread("script")] | _at(list(_KANA_MARKS))
 
 
-_letters = _in_categories("L", "M", "N")
+is_letter: NDArray[np.bool_] = _frozen(_in_categories("L", "M", "N"))
+"""Letters, marks and digits of every script by code point, ``[0x110000]``: general categories L, M and N."""
 
-is_word: NDArray[np.bool_] = _frozen(_letters & ~_without_spaces())
+is_word: NDArray[np.bool_] = _frozen(is_letter & ~_without_spaces())
 """Word characters of phrases by code point, ``[0x110000]``: general categories L, M and N, but for scripts that set no
 space between words. There a phrase is found wherever it stands, and a Latin word beside such a letter is whole."""
 
-is_regex_word: NDArray[np.bool_] = _frozen(_letters | _at([ord("_")]))
+is_regex_word: NDArray[np.bool_] = _frozen(is_letter | _at([ord("_")]))
 r"""Word characters of `\w` and `\b` by code point, ``[0x110000]``: categories L, M, N and `_`; on ASCII, RE2's."""
 
 is_separator: NDArray[np.bool_] = _frozen(_white_space | _in_categories("Pd") | _at([ord(c) for c in SEPARATOR_MARKS]))
 """What may stand between the words of a phrase, ``[0x110000]``: White_Space, Pd, `_`, `*`, `~` and the backtick."""
+
+is_tight: NDArray[np.bool_] = _frozen((is_separator & ~_white_space) | _in_categories("Cf"))
+"""Separators that are no white space, and invisible format characters (Cf), ``[0x110000]``."""
+
+is_dot: NDArray[np.bool_] = _frozen(_at([ord(c) for c in DOTS]))
+"""What may stand between two words of a phrase whose letters are set apart, if no white space follows, ``[0x110000]``:
+dots, bullets and slashes."""
 
 white_space_ranges: Ranges = _ranges(_white_space)
 """The code points with the property White_Space (PropList.txt)."""
@@ -109,8 +123,9 @@ def tables_digest() -> str:
 
     Over values and not over the file, so that storing the same values otherwise keeps the digest.
     """
-    read = {**tables(), **tables("look_alikes")}
-    return digest_of({**read, "is_word": is_word, "is_regex_word": is_regex_word, "is_separator": is_separator})
+    derived = {"is_word": is_word, "is_regex_word": is_regex_word, "is_separator": is_separator, "is_tight": is_tight}
+    read = {**tables(), **tables("look_alikes"), **derived}
+    return digest_of({**read, "is_dot": is_dot, "is_letter": is_letter, "is_mark": is_mark})
 
 
 def digest_of(arrays: Mapping[str, NDArray[Any]]) -> str:

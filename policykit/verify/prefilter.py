@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from typing import Any, Protocol, assert_never, cast
 
 import ahocorasick_rs
+import numpy as np
 import re2  # pyright: ignore[reportMissingTypeStubs]
 
-from policykit.automata import separate
+from policykit.automata import separate, squeeze
 from policykit.automata.alphabet import image_ranges
 from policykit.entities import body_of
 from policykit.ir.document import Entities, Phrases, Regexes
 from policykit.ir.regex import Alternation, Assertion, Chars, Concat, Empty, Ranges, Regex, Repeat
-from policykit.text import View
+from policykit.text import View, is_letter
 
 _SURROGATES = (0xD800, 0xDFFF)
 
@@ -47,6 +48,24 @@ class Fragments:
         return bool(self._search.find_matches_as_indexes(view_text))
 
 
+class Letters:
+    """Aho–Corasick over the letters of every phrase, on the letters of the text alone: what may stand between those of
+    a phrase is none."""
+
+    def __init__(self, leaf: Phrases, view: View) -> None:
+        letters = {only_letters("".join(squeeze(view, phrase.text).words)) for phrase in leaf.phrases}
+        self._search = None if "" in letters else ahocorasick_rs.AhoCorasick(sorted(letters), store_patterns=False)
+
+    def may_find(self, view_text: str) -> bool:
+        return self._search is None or bool(self._search.find_matches_as_indexes(only_letters(view_text)))
+
+
+def only_letters(text: str) -> str:
+    """The letters, marks and digits of a text, in order."""
+    points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.dtype("<u4"))
+    return points[is_letter[points]].tobytes().decode("utf-32-le", "surrogatepass")
+
+
 class _Compiled(Protocol):
     """A compiled expression of google-re2, which ships no types."""
 
@@ -66,7 +85,7 @@ class Expressions:
 def compile_prefilter(leaf: Phrases | Regexes, view: View) -> Prefilter:
     """The prefilter of a leaf for texts on ``view``."""
     if isinstance(leaf, Phrases):
-        return Fragments(leaf, view)
+        return Letters(leaf, view) if leaf.squeeze else Fragments(leaf, view)
     compiled = _compile("|".join(render(item.regex, view) for item in leaf.regexes))
     return Expressions(compiled) if compiled else Undecided()
 

@@ -26,7 +26,8 @@ _Match = tuple[int, int, int]
 
 def takes(leaf: Phrases | Regexes) -> bool:
     """Whether a scan finds exactly what the automata of the leaf find."""
-    return leaf.before is None and leaf.after is None
+    is_squeezed = isinstance(leaf, Phrases) and leaf.squeeze
+    return leaf.before is None and leaf.after is None and not is_squeezed
 
 
 @dataclass(frozen=True, slots=True)

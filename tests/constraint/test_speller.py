@@ -6,7 +6,9 @@ occurs in no rule, or a mark that does.
 
 import random
 import unicodedata
-from itertools import pairwise
+from collections.abc import Sequence
+from itertools import accumulate, pairwise
+from typing import TypeAlias
 
 import numpy as np
 import pytest
@@ -32,6 +34,9 @@ from policykit.ir.plan import Level, ResolvedRule
 PLACE = Place("test")
 ERASED = {"\u200b", "\u00ad", "\u2060"}
 SEPARATORS = set(" -_*~`\t\n\u00a0\u2014")
+Forbidden: TypeAlias = tuple[str, str, str]
+"""A phrase, its view, and how it is read: `exact`, with `separators`, or with its letters apart: `squeeze`."""
+PLAIN = ("exact", "separators", "separators")
 PROBES = ("", "Ж", "☃", "Ж☃", "☃Ж")
 
 
@@ -40,9 +45,9 @@ def rule(name: str, matcher: Phrases | Regexes) -> ResolvedRule:
     return ResolvedRule(name, name, "doc", "high", 1.0, Mode.ENFORCE, Level.DECODE, matcher, block, PLACE)
 
 
-def phrases(texts: list[str], view: str, exact: bool) -> Phrases:
+def phrases(texts: list[str], view: str, exact: bool, squeezed: bool = False) -> Phrases:
     reading = Reading((view,), Within.TEXT, Join.NONE)
-    return Phrases(tuple(Phrase(t, PLACE) for t in texts), exact, None, None, reading, PLACE)
+    return Phrases(tuple(Phrase(t, PLACE) for t in texts), exact, None, None, reading, PLACE, squeezed)
 
 
 # ---- the oracle
@@ -59,8 +64,13 @@ UNSPACED = ("CJK", "HIRAGANA", "KATAKANA", "HALFWIDTH KATAKANA", "BOPOMOFO", "YI
 """Scripts that set no space between words, by the names of their characters, as far as the speller meets them."""
 
 
+def is_letter(char: str) -> bool:
+    return unicodedata.category(char)[0] in "LMN"
+
+
 def is_word(char: str) -> bool:
-    return unicodedata.category(char)[0] in "LMN" and not unicodedata.name(char, "").startswith(UNSPACED)
+    """Letters of the scripts here that set spaces between words."""
+    return is_letter(char) and not unicodedata.name(char, "").startswith(UNSPACED)
 
 
 def has_phrase(text: str, phrase: str, exact: bool) -> bool:
@@ -87,11 +97,49 @@ def separator_ends(text: str, at: int) -> set[int]:
     return found
 
 
-def is_clean(text: str, forbidden: list[tuple[str, str, bool]]) -> bool:
-    return not any(has_phrase(on_view(text, view), on_view(p, view), exact) for p, view, exact in forbidden)
+def has_set_apart(text: str, phrase: str) -> bool:
+    """The phrase with its letters set apart, at every start, gap by gap."""
+    letters = phrase.replace(" ", "")
+    word_ends = set(accumulate(map(len, phrase.split(" "))))
+    for start in range(len(text)):
+        if start and is_word(text[start - 1]):
+            continue
+        # Where the next letter stands; and the spelling: all letters apart, or strict gaps between words only.
+        ways = {(start, True), (start, False)}
+        for i, letter in enumerate(letters):
+            found = {(at + 1, apart) for at, apart in ways if text.startswith(letter, at)}
+            if any(end == len(text) or not is_word(text[end]) for end, _ in found) and i == len(letters) - 1:
+                return True
+            ways = set()
+            for at, apart in found:
+                end = at
+                while end <= len(text):
+                    gap = text[at:end]
+                    if gap if apart else i + 1 not in word_ends or is_gap(gap):
+                        ways.add((end, apart))
+                    if end < len(text) and is_letter(text[end]):
+                        break
+                    end += 1
+    return False
 
 
-def admits(data: bytes, forbidden: list[tuple[str, str, bool]], completions: list[str]) -> bool:
+def is_gap(gap: str) -> bool:
+    """Separators, or dots and separators without white space."""
+    return all(c in SEPARATORS | ERASED for c in gap) or all(
+        c in (SEPARATORS | ERASED) - set(" \t\n\u00a0") or c == "." for c in gap
+    )
+
+
+def is_clean(text: str, forbidden: list[Forbidden]) -> bool:
+    return not any(
+        has_set_apart(on_view(text, view), on_view(p, view))
+        if kind == "squeeze"
+        else has_phrase(on_view(text, view), on_view(p, view), kind == "exact")
+        for p, view, kind in forbidden
+    )
+
+
+def admits(data: bytes, forbidden: list[Forbidden], completions: list[str]) -> bool:
     """Whether some ending makes the bytes a clean text."""
     for cut in range(min(4, len(data) + 1)):
         head, tail = data[: len(data) - cut], data[len(data) - cut :]
@@ -108,7 +156,7 @@ LETTERS = ["a", "b", "A", "é", "ａ", "ß", "ﬁ"]
 OTHERS = [" ", "-", ".", "\u200b", "\u00a0", "☃"]
 
 
-def random_case(rng: random.Random) -> tuple[list[bytes], list[tuple[str, str, bool]]]:
+def random_case(rng: random.Random, kinds: Sequence[str]) -> tuple[list[bytes], list[Forbidden]]:
     alphabet = rng.sample(LETTERS, 3) + rng.sample(OTHERS, 2)
     pieces: set[bytes] = {c.encode() for c in alphabet}
     for _ in range(3):
@@ -118,10 +166,10 @@ def random_case(rng: random.Random) -> tuple[list[bytes], list[tuple[str, str, b
     wide = rng.choice([c.encode() for c in alphabet if len(c.encode()) > 1] or [b"x"])
     pieces |= {wide[:1], wide[1:] or b"y"}
     letters = [c for c in alphabet if is_word(c)]
-    forbidden: list[tuple[str, str, bool]] = []
+    forbidden: list[Forbidden] = []
     for _ in range(rng.randint(1, 3)):
         words = ["".join(rng.choices(letters, k=rng.randint(1, 2))) for _ in range(rng.randint(1, 2))]
-        forbidden.append((" ".join(words), rng.choice(["raw", "compat"]), rng.random() < 0.3))
+        forbidden.append((" ".join(words), rng.choice(["raw", "compat"]), rng.choice(kinds)))
     return sorted(pieces), forbidden
 
 
@@ -132,10 +180,10 @@ def completions_of(alphabet: list[bytes]) -> list[str]:
     return [chr(c) for c in points if chr(c).encode()[0] in leads]
 
 
-def check_case(rng: random.Random, depth: int, max_texts: int) -> tuple[int, int]:
-    tokens, forbidden = random_case(rng)
+def check_case(rng: random.Random, depth: int, max_texts: int, kinds: Sequence[str] = PLAIN) -> tuple[int, int]:
+    tokens, forbidden = random_case(rng, kinds)
     vocabulary = Vocabulary.from_tokens([*tokens, b""], [len(tokens)], allow_incomplete=True)
-    rules = [rule(f"r{i}", phrases([p], v, e)) for i, (p, v, e) in enumerate(forbidden)]
+    rules = [rule(f"r{i}", phrases([p], v, k == "exact", k == "squeeze")) for i, (p, v, k) in enumerate(forbidden)]
     machine = PolicyMachine(lower(rules), vocabulary)
     completions = completions_of(tokens)
     todo = [(machine.start(), b"")]
@@ -175,6 +223,14 @@ def is_text(data: bytes) -> bool:
 def test_the_mask_is_what_the_oracle_admits(seed: int) -> None:
     rng = random.Random(seed)
     decisions = sum(check_case(rng, depth=12, max_texts=40)[1] for _ in range(25))
+    assert decisions > 5_000
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_letters_set_apart_are_closed_as_the_oracle_says(seed: int) -> None:
+    rng = random.Random(100 + seed)
+    kinds = ("squeeze", "squeeze", "separators")
+    decisions = sum(check_case(rng, depth=12, max_texts=40, kinds=kinds)[1] for _ in range(25))
     assert decisions > 5_000
 
 

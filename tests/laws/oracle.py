@@ -45,13 +45,27 @@ def on_view(text: str, view: str) -> str:
     return "".join(c for c in seen if not unicodedata.combining(c) and unicodedata.category(c) not in ("Mn", "Me"))
 
 
-def phrase_as_re(phrase: str, view: str, exact: bool) -> str:
+def phrase_as_re(phrase: str, view: str, exact: bool, squeeze: bool = False) -> str:
     """A phrase as an expression of `re` over the view's text."""
     seen = on_view(phrase, view)
+    if squeeze:
+        return _squeezed_as_re([p for p in re.split(f"[{re.escape(SEPARATORS)}]+", seen) if p])
     pieces = [seen] if exact else [p for p in re.split(f"[{re.escape(SEPARATORS)}]+", seen) if p]
     left = f"(?<!{_PHRASE_WORD})" if re.match(_PHRASE_WORD, pieces[0]) else ""
     right = f"(?!{_PHRASE_WORD})" if re.match(_PHRASE_WORD, pieces[-1][-1]) else ""
     return left + f"[{re.escape(SEPARATORS)}]+".join(map(re.escape, pieces)) + right
+
+
+def _squeezed_as_re(words: list[str]) -> str:
+    """Letters apart by anything between them; or, between words, by separators, or dots without white space."""
+    tight = re.escape("-_*~`" + ERASED)
+    gap = f"(?:[{re.escape(SEPARATORS + ERASED)}]*|[./{tight}]*)"
+    other = f"[^{_PHRASE_WORD[1:]}"
+    loose = gap.join(f"{other}*".join(map(re.escape, word)) for word in words)
+    letters = "".join(words)
+    gaps = ["", *(f"{other}{'*' if unicodedata.category(c)[0] == 'M' else '+'}" for c in letters[1:])]
+    apart = "".join(gap + re.escape(c) for gap, c in zip(gaps, letters, strict=True))
+    return f"(?<!{_PHRASE_WORD})(?:{loose}|{apart})(?!{_PHRASE_WORD})"
 
 
 def regex_as_re(source: str, view: str) -> str:
@@ -75,7 +89,8 @@ def finds(match: dict[str, Any], text: str, is_json: bool) -> bool:
 
 
 def _finds_in(match: dict[str, Any], seen: str, view: str) -> bool:
-    bodies = [phrase_as_re(p, view, match.get("exact", False)) for p in match.get("phrases", [])]
+    how = match.get("exact", False), match.get("squeeze", False)
+    bodies = [phrase_as_re(p, view, *how) for p in match.get("phrases", [])]
     bodies += [regex_as_re(r, view) for r in match.get("regex", [])]
     before, after = (_context(match.get(side), view) for side in ("before", "after"))
     return any(re.search(_around(body, before, after), seen) for body in bodies)

@@ -178,7 +178,8 @@ CODES: tuple[CodeEntry, ...] = (
         "PK069",
         "a phrase too short for the view",
         "On `skeleton` and `leet` different words fall together (aims and alms, bail and ball), so short phrases would "
-        "be found in harmless text: `skeleton` takes phrases of two words, `leet` of two words and ten letters.",
+        "be found in harmless text: `skeleton` takes phrases of two words, `leet` and `squeeze` of two words and ten "
+        "letters.",
         "{phrases: [guarantee], views: [skeleton]}",
     ),
     CodeEntry("PK060", "no tests", "A document without tests loads, and `policykit test` fails for it."),
