@@ -6,6 +6,7 @@ from pathlib import Path
 
 from policykit.diagnostics import PolicyError
 from policykit.grammar import load_grammar
+from policykit.ir.plan import CompileContext
 from policykit.plan import Plan, compile as compile_plan, load_plan
 from policykit.policy import load_policies
 
@@ -54,10 +55,21 @@ def add_compile_arguments(parser: ArgumentParser, policies_required: bool) -> No
         help="policy files or folders",
     )
     parser.add_argument("--grammar", type=Path, metavar="PATH", help="a grammar file: JSON Schema, Lark or regex")
+    add_context_arguments(parser)
+
+
+def add_context_arguments(parser: ArgumentParser) -> None:
+    """The request context, which selects the rules that apply."""
     context = parser.add_argument_group("request context")
     for name in _CONTEXT:
         context.add_argument(f"--{name}", help=f"compile for this {name}")
     context.add_argument("--at", type=_date, metavar="DATE", help="compile for this day, UTC (default: today)")
+
+
+def context_from(args: Namespace) -> CompileContext:
+    """The request context that the flags name."""
+    named: dict[str, str | None] = {name: getattr(args, name) for name in _CONTEXT}
+    return CompileContext(**named, at=args.at or today())
 
 
 def add_plan_arguments(parser: ArgumentParser) -> None:

@@ -7,6 +7,7 @@ an image may be empty (the automaton does not move) or several characters long.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,11 +104,13 @@ def _at(alphabet: Alphabet, points: NDArray[np.int64]) -> NDArray[np.int64]:
 @dataclass(frozen=True, eq=False)
 class _Changed:
     """What a view changes: its code points in order with the first character of their images (-1: not exactly one),
-    and where runs of unchanged code points are cut."""
+    and where runs of unchanged code points are cut. Image i is ``pool[slice(*bounds[i])]``."""
 
     points: NDArray[np.int64]
     images: NDArray[np.int64]
     cuts: NDArray[np.int64]
+    pool: NDArray[np.int64]
+    bounds: tuple[tuple[int, int], ...]
 
 
 @cache
@@ -116,7 +119,10 @@ def _changed(name: str) -> _Changed:
     points = np.array([point for point, _ in images], np.int64)
     single = np.array([ord(image) if len(image) == 1 else -1 for _, image in images], np.int64)
     cuts = np.union1d(points, points + 1)
-    return _Changed(points, single, cuts[cuts <= MAX_CODE_POINT])
+    pool = np.array([ord(char) for _, image in images for char in image], np.int64)
+    ends = list(accumulate(len(image) for _, image in images))
+    bounds = tuple(zip([0, *ends], ends, strict=False))
+    return _Changed(points, single, cuts[cuts <= MAX_CODE_POINT], pool, bounds)
 
 
 class _Reader:
@@ -144,12 +150,14 @@ class _Reader:
         moves = np.flatnonzero((at < len(changed.points)) & (np.append(changed.points, -1)[at] == points))
         images[moves] = changed.images[at[moves]]
         found = _at(self._joint, images)
-        known: dict[tuple[int, ...], int] = {}
+        known: dict[bytes, int] = {}
+        spelled = _at(self._joint, changed.pool).astype("<u4").tobytes()
         for i in np.flatnonzero(images < 0).tolist():
-            word = tuple(self._joint.encode(self._view.image(int(points[i]))))
+            begin, end = changed.bounds[int(at[i])]
+            word = spelled[4 * begin : 4 * end]
             if word not in known:
                 known[word] = len(self.words)
-                self.words.append(self._spelled(word))
+                self.words.append(self._spelled(tuple(np.frombuffer(word, "<u4").tolist())))
             found[i] = known[word]
         return found
 

@@ -19,6 +19,7 @@ CODE_RANGES = {
     "engine": range(400, 500),
     "run": range(500, 600),
     "testing": range(505, 540),
+    "analysis": range(700, 720),
     "vault": range(190, 200),
     "approvals": range(80, 90),
     "conditions": range(150, 160),

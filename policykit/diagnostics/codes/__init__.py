@@ -1,6 +1,7 @@
 """The catalogue of diagnostic codes. A code never changes its meaning and is never used twice."""
 
 from policykit.diagnostics.codes import (
+    analysis,
     approvals,
     conditions,
     document,
@@ -16,7 +17,7 @@ from policykit.diagnostics.codes import (
 )
 from policykit.diagnostics.codes.entry import CodeEntry
 
-_MODULES = (document, approvals, regex, conditions, opa, opaque, vault, grammar, plan, engine, run, testing)
+_MODULES = (document, approvals, regex, conditions, opa, opaque, vault, grammar, plan, engine, run, testing, analysis)
 CATALOGUE: dict[str, CodeEntry] = {
     entry.code: entry for entry in sorted((e for m in _MODULES for e in m.CODES), key=lambda entry: entry.code)
 }

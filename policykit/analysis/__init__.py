@@ -1,0 +1,28 @@
+"""Exact answers about what rules find, because what they find is regular: which texts, and which texts shortest."""
+
+from policykit.analysis.compare import (
+    Comparison,
+    Example,
+    Outside,
+    Relation,
+    Report,
+    compare,
+    compare_rules,
+    on_view,
+)
+from policykit.analysis.search import MAX_STATES, Nothing, NotProven, Sample
+
+__all__ = [
+    "MAX_STATES",
+    "Comparison",
+    "Example",
+    "NotProven",
+    "Nothing",
+    "Outside",
+    "Relation",
+    "Report",
+    "Sample",
+    "compare",
+    "compare_rules",
+    "on_view",
+]
