@@ -108,7 +108,7 @@ def test_rules_about_different_tools_are_not_compared() -> None:
 
 def test_strings_are_texts_of_their_own() -> None:
     both = {"all": [{"phrases": ["aa"], "within": "json.strings"}, {"phrases": ["bb"], "within": "json.strings"}]}
-    one = {"regex": ["aa.*bb", "bb.*aa"], "within": "json.strings"}
+    one = {"regex": ["(?s)aa.*bb", "(?s)bb.*aa"], "within": "json.strings"}
     (first,), (second,) = rules(("block", both, {})), rules(("block", one, {}))
     (comparison,) = compare_rules(first, second).comparisons
     assert isinstance(comparison.first_only, Example)
@@ -125,19 +125,17 @@ def test_beyond_the_budget_nothing_is_claimed(n_states: int) -> None:
     assert comparison.first_only == Nothing()
 
 
-def test_what_both_sides_have_is_no_product() -> None:
-    """Twenty expressions whose product has millions of states, of which one differs."""
+def test_what_both_sides_have_needs_no_product() -> None:
+    """Twenty expressions whose product has millions of states, in another order."""
     shared = [f"{c}.{{8}}{c}" for c in "abcdefghijklmnopqrst"]
-    (first,) = rules(("block", {"regex": shared}, {}))
-    (second,) = rules(("block", {"regex": [*shared[1:], "a.{7}[ab]a"]}, {}))
-    (comparison,) = compare_rules(first, second, max_states=2_000).comparisons
-    assert isinstance(comparison.first_only, Example)
-    assert comparison.first_only.shortest.length == 10
-    assert comparison.second_only == Nothing() or isinstance(comparison.second_only, NotProven)
+    (first,), (second,) = rules(("block", {"regex": shared}, {})), rules(("block", {"regex": shared[::-1]}, {}))
+    assert compare_rules(first, second, max_states=1).relation is Relation.EQUAL
 
 
 def test_a_view_can_stand_for_all() -> None:
     (first,) = rules(("block", {"phrases": ["fee"], "views": ["raw"]}, {}))
     (second,) = rules(phrases("block", "fee"))
-    assert compare_rules(first, second).relation is Relation.IMPLIES
+    found = compare_rules(first, second).comparisons[0].first_only
+    assert isinstance(found, Example)  # what is erased on `compat` is no boundary there
+    assert found.readable is None
     assert compare_rules(on_view(first, "raw"), on_view(second, "raw")).relation is Relation.EQUAL
