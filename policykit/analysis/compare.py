@@ -18,6 +18,7 @@ from policykit.ir.document import (
     AllOf,
     AnyOf,
     Block,
+    Entities,
     Escalate,
     Hash,
     Mask,
@@ -31,6 +32,7 @@ from policykit.ir.document import (
     Target,
     Within,
 )
+from policykit.ir.opaque import Classifier, Predicate
 from policykit.ir.plan import ResolvedRule
 from policykit.ir.verdict import Decision
 
@@ -143,7 +145,9 @@ def on_view(rule: ResolvedRule, name: str) -> ResolvedRule:
 
 def _on_view(matcher: Matcher, name: str) -> Matcher:
     match matcher:
-        case Phrases() | Regexes():
+        case Predicate() | Classifier():
+            return matcher
+        case Phrases() | Regexes() | Entities():
             return replace(matcher, reading=replace(matcher.reading, views=(name,)))
         case AnyOf(items):
             return AnyOf(tuple(_on_view(item, name) for item in items))

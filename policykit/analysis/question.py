@@ -12,12 +12,13 @@ from policykit.analysis.symbols import Symbols, symbols_of
 from policykit.automata import Automaton, compile_automata
 from policykit.automata.frames import InStrings
 from policykit.compile.program import Every, Formula, Literal, Some, negated
-from policykit.compile.resolve import leaves
+from policykit.compile.resolve import leaves, opaque
 from policykit.diagnostics import Place
 from policykit.ir.document import (
     AllOf,
     AnyOf,
     Context,
+    Entities,
     Join,
     Matcher,
     Not,
@@ -25,6 +26,7 @@ from policykit.ir.document import (
     Regexes,
     Within,
 )
+from policykit.ir.opaque import Classifier, Predicate
 from policykit.text import view
 
 _NOWHERE = Place("")
@@ -43,7 +45,12 @@ class Question:
 
 def reads(matchers: Iterable[Matcher]) -> Within | str:
     """What the matchers read, all of them the same: the text or JSON strings; else why they cannot be compared."""
+    matchers = tuple(matchers)
+    if any(map(opaque, matchers)):
+        return "asks a predicate or a classifier"
     found = [leaf for matcher in matchers for leaf in leaves(matcher)]
+    if any(isinstance(leaf, Entities) for leaf in found):
+        return "validates entities, by more than their form"
     if any(leaf.reading.join is not Join.NONE for leaf in found):
         return "joins the strings of an array"
     parts = {Within.TEXT if leaf.reading.within is Within.AUTO else leaf.reading.within for leaf in found}
@@ -65,6 +72,8 @@ def anonymous(matcher: Matcher) -> Matcher:
             return replace(
                 matcher, regexes=regexes, before=_bare(matcher.before), after=_bare(matcher.after), place=_NOWHERE
             )
+        case Entities() | Predicate() | Classifier():
+            return matcher
         case AnyOf(items):
             return AnyOf(tuple(map(anonymous, items)))
         case AllOf(items):
@@ -131,6 +140,8 @@ class _Lowering:
             case Not(item):
                 assert isinstance(item, Phrases | Regexes), "negation normal form"
                 return Literal(self._units(item), False)
+            case Entities() | Predicate() | Classifier():
+                raise AssertionError("what is not regular was to be left out")
             case AllOf(items):
                 return Every(tuple(map(self.formula, items)))
             case AnyOf(items):

@@ -87,11 +87,14 @@ def test_what_cannot_be_compared_is_named() -> None:
         phrases("block", "b", when="user.role == 'x'"),
         ("block", {"phrases": ["c"], "within": "json.strings", "join": "array"}, {}),
         ("block", {"all": [{"phrases": ["c"], "within": "json.strings"}, {"phrases": ["d"]}]}, {}),
+        ("block", {"any": [{"phrases": ["c"]}, {"entities": ["iban"]}]}, {}),
+        ("block", {"any": [{"phrases": ["c"]}, {"predicate": {"name": "p"}}]}, {}),
     )
     report = compare(side, rules(phrases("block", "fee")))
     assert relation(report) is Relation.EQUAL
     assert [(row.rule, row.why.split()[0]) for row in report.outside_first] == [
         ("x#r1", "is"), ("x#r2", "depends"), ("x#r3", "joins"), ("x#r4", "reads"),
+        ("x#r5", "validates"), ("x#r6", "asks"),
     ]  # fmt: skip
 
 
