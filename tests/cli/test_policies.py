@@ -189,3 +189,17 @@ def test_changes_that_no_test_notices_are_reported(run: Run, promises: str, form
     assert run("test", promises, "--mutate", "--min-score", "101").status == 3
     if form in ("github", "sarif"):
         assert "PK512" in done.out
+
+
+def test_what_no_test_uses_is_listed(run: Run, tmp_path: Path) -> None:
+    wider = PROMISES.replace("[guaranteed returns]", "[guaranteed returns, assured profits]")
+    (tmp_path / "wider.policy.yaml").write_text(wider, encoding="utf-8")
+    done = run("test", "wider.policy.yaml", "--coverage")
+    assert done.status == 0
+    assert "PK511: no passing test uses phrase `assured profits`" in done.out
+    assert "PK511: no passing test uses rule `mask-accounts`" in done.out
+    assert "guaranteed returns`" not in done.out
+    assert "3 of 5 parts used by a test: coverage 60.0%" in done.out
+    assert run("test", "wider.policy.yaml", "--min-coverage", "61").status == 2
+    assert run("test", "wider.policy.yaml", "--min-coverage", "60").status == 0
+    assert run("test", "wider.policy.yaml", "--coverage", "--format", "junit").status == 3

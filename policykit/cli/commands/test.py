@@ -12,11 +12,12 @@ from policykit.cli.classifiers import add_classifier_argument, classifiers_from
 from policykit.cli.command import Command, add_format
 from policykit.cli.exits import Exit
 from policykit.cli.opa import add_opa_arguments, opa_from
+from policykit.cli.reports.diagnostics import report_diagnostics
 from policykit.cli.reports.mutants import report_mutants
 from policykit.cli.sources import positive
 from policykit.cli.streams import Streams
 from policykit.cli.visible import shown
-from policykit.diagnostics import PolicyError
+from policykit.diagnostics import Diagnostic, PolicyError, Severity
 from policykit.grammar import load_grammar
 from policykit.ir.document import PolicySet
 from policykit.policy import load_policies
@@ -30,6 +31,7 @@ from policykit.testing import (
     report_text,
     run_tests,
 )
+from policykit.testing.coverage import coverage_of
 from policykit.testing.mutation import mutate
 from policykit.verify import NONE, Resources
 
@@ -44,6 +46,12 @@ def _configure(parser: ArgumentParser) -> None:
     )
     parser.add_argument(
         "--min-score", type=_share, metavar="PERCENT", help="exit with 2 where fewer of these changes are noticed"
+    )
+    parser.add_argument(
+        "--coverage", action="store_true", help="list the rules, phrases, expressions and exceptions that no test uses"
+    )
+    parser.add_argument(
+        "--min-coverage", type=_share, metavar="PERCENT", help="exit with 2 where tests use less (implies --coverage)"
     )
     parser.add_argument("--jobs", type=positive, default=1, metavar="N", help="run in this many processes (default: 1)")
     parser.add_argument(
@@ -81,6 +89,22 @@ def _share(text: str) -> float:
     if not 0 <= value <= 100:
         raise ArgumentTypeError(f"`{text}` is not a percentage from 0 to 100")
     return value / 100
+
+
+def _covered(policies: PolicySet, args: Namespace, streams: Streams) -> Exit:
+    """What of the policies no passing test brings into play."""
+    if args.mutate or args.format == "junit":
+        raise PolicyError.of("PK550", "coverage is listed by itself, and not as JUnit", help="run the command twice")
+    coverage = coverage_of(policies, load_grammar(args.grammar) if args.grammar else None)
+    found = [
+        Diagnostic("PK511", f"no passing test uses {part.kind} `{part.name}`", part.place, None, Severity.WARNING)
+        for part in coverage.uncovered
+    ]
+    report_diagnostics(streams, args.format, found)
+    if args.format == "text":
+        n_used = coverage.n_parts - len(found)
+        streams.out.print(f"{n_used} of {coverage.n_parts} parts used by a test: coverage {coverage.share:.1%}")
+    return Exit.OVER_LIMIT if args.min_coverage is not None and coverage.share < args.min_coverage else Exit.FINE
 
 
 def _mutated(policies: PolicySet, args: Namespace, streams: Streams) -> Exit:
@@ -125,6 +149,8 @@ def _run(args: Namespace, streams: Streams) -> Exit:
         _refuse_on_ci()
     grammar = load_grammar(args.grammar) if args.grammar else None
     policies = load_policies(*args.paths)
+    if args.coverage or args.min_coverage is not None:
+        return _covered(policies, args, streams)
     if args.mutate:
         return _mutated(policies, args, streams)
     deployment = Resources(classifiers=classifiers_from(args)) if args.classifier else NONE

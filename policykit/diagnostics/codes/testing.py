@@ -45,6 +45,13 @@ CODES: tuple[CodeEntry, ...] = (
         "given: {output: hello}\nexpect: {decision: allow}\nvariants: {evasion: claimed}",
     ),
     CodeEntry(
+        "PK511",
+        "never found by a test",
+        "A phrase, an expression or an exception that no passing test brings into play could be lost or misspelled "
+        "without a test failing.",
+        "match: {phrases: [guaranteed returns, assured profits]}, and only the first in a test",
+    ),
+    CodeEntry(
         "PK512",
         "a mutant survived",
         "The policy was changed in one place, as shown, and every test still passed: no test says that the change "

@@ -1,0 +1,98 @@
+"""What of a policy some passing test brings into play: rules, phrases, expressions, entities, exceptions."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from policykit.compile.resolve import leaves
+from policykit.diagnostics import Place
+from policykit.ir.document import Document, Entities, Leaf, Mode, Phrases, PolicySet
+from policykit.ir.grammar import GrammarSpec
+from policykit.testing.bench import Bench
+from policykit.testing.report import Status
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """``kind`` is `rule`, `phrase`, `expression`, `entity` or `exception`."""
+
+    document: str
+    rule: str
+    kind: str
+    name: str
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    n_parts: int
+    uncovered: tuple[Part, ...]
+
+    @property
+    def share(self) -> float:
+        """In [0, 1]; 1 where there is nothing to cover."""
+        return 1 - len(self.uncovered) / self.n_parts if self.n_parts else 1.0
+
+
+def coverage_of(policies: PolicySet, grammar: GrammarSpec | None = None) -> Coverage:
+    """A rule is covered by a test that expects it, an exception by one in which it applies, and a phrase, expression or
+    entity by one whose text holds it, where the rule's leaf finds it on its own."""
+    parts: list[Part] = []
+    uncovered: list[Part] = []
+    for document in policies.documents:
+        ours = list(_parts(document))
+        seen = _seen(document, grammar)
+        parts += ours
+        uncovered += [part for part in ours if (part.kind, part.rule, part.name) not in seen]
+    return Coverage(len(parts), tuple(uncovered))
+
+
+def _parts(document: Document) -> Iterator[Part]:
+    for rule in document.rules:
+        if rule.mode is Mode.OFF:
+            continue
+        yield Part(document.name, rule.id, "rule", rule.id, rule.place)
+        for leaf in leaves(rule.matcher):
+            for kind, name, place in _items(leaf):
+                yield Part(document.name, rule.id, kind, name, place)
+        for exception in rule.exceptions:
+            yield Part(document.name, rule.id, "exception", exception.id, exception.place)
+
+
+def _items(leaf: Leaf) -> list[tuple[str, str, Place]]:
+    if isinstance(leaf, Phrases):
+        return [("phrase", phrase.text, phrase.place) for phrase in leaf.phrases]
+    if isinstance(leaf, Entities):
+        return [("entity", entity.type, entity.place) for entity in leaf.entities]
+    return [("expression", item.source, item.place) for item in leaf.regexes]
+
+
+def _alone(leaf: Leaf) -> Iterator[tuple[str, str, Leaf]]:
+    """The leaf's items, each with a leaf that looks for nothing else."""
+    if isinstance(leaf, Phrases):
+        for phrase in leaf.phrases:
+            yield "phrase", phrase.text, replace(leaf, phrases=(phrase,))
+    elif isinstance(leaf, Entities):
+        for entity in leaf.entities:
+            yield "entity", entity.type, replace(leaf, entities=(entity,))
+    else:
+        for regex in leaf.regexes:
+            yield "expression", regex.source, replace(leaf, regexes=(regex,))
+
+
+def _seen(document: Document, grammar: GrammarSpec | None) -> set[tuple[str, str, str]]:
+    bench = Bench(document, grammar)
+    owner = {exception.id: rule.id for rule in document.rules for exception in rule.exceptions}
+    seen: set[tuple[str, str, str]] = set()
+    for test in document.tests:
+        if bench.run(replace(test, variants=type(test.variants)())).status is not Status.PASSED:
+            continue
+        seen |= {("rule", rule, rule) for rule in test.expect.rules or ()}
+        judged = bench.judge(test, test.given.text)
+        seen |= {("exception", owner[e.exception], e.exception) for e in judged.verdict.exceptions}
+        for rule in judged.rules:
+            for leaf in leaves(rule.matcher):
+                for kind, name, alone in _alone(leaf):
+                    key = (kind, rule.rule_id, name)
+                    if key not in seen and rule.target is test.given.target and bench.finds(alone, test):
+                        seen.add(key)
+    return seen
