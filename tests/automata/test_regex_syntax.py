@@ -165,6 +165,7 @@ def test_classes_are_named_with_their_places() -> None:
     assert [(named.text, named.place.column) for named in parse(source, _place(source)).classes] == [
         (r"\pL", 6),
         (r"\d", 10),
+        (r"\P{Lu}", 12),
     ]
 
 
