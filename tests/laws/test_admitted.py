@@ -12,13 +12,14 @@ from policykit.ir.document import PolicySet
 from tests.laws.languages import Rules
 from tests.laws.worlds import allowed as allowed_ids, bytewise, vocabulary
 
-ALPHABET = "ab -"
-LONGEST = 7
-JUDGED = 4
+ALPHABET = "ab -_"
+LONGEST = 6
+JUDGED = 3
 TEXTS = ["".join(chars) for n in range(LONGEST + 1) for chars in product(ALPHABET, repeat=n)]
 ALLOWED = ("a", "ab", "a b", "b a b", "ba", "aa bb", "a-?b{1,3}", "(a|b) ?(a|b)", "[ab]{2,4}", "a{0,2}b", "b( a){1,2}")
 BLOCKED = ("ab", "b a", "aa", "bb?", "a b", "^b", "a$", r"\bb\b", "aba")
-SEPARATED = re.compile("[ -]+")
+SEPARATED = re.compile("[ _-]+")
+"""An underscore separates the words of a phrase and is a word character of an expression."""
 
 
 def is_phrase(pattern: str) -> bool:
@@ -34,7 +35,7 @@ def is_allowed(pattern: str, text: str) -> bool:
 
 def is_blocked(pattern: str, text: str) -> bool:
     if is_phrase(pattern):
-        body = "[ -]+".join(pattern.split(" "))
+        body = "[ _-]+".join(pattern.split(" "))
         return re.search(rf"(?<![ab]){body}(?![ab])", text) is not None
     return re.search(pattern, text) is not None
 
@@ -94,8 +95,7 @@ def check_spelled(plan: pk.Plan, admitted: frozenset[str], rng: random.Random) -
             if i in row:
                 after = state.copy()
                 assert after.accept(i)
-                if len(longer) < 3 or rng.random() < 0.3:
-                    todo.append((longer, after))
+                todo.append((longer, after))
     return n_judged
 
 
@@ -125,7 +125,7 @@ def test_the_mask_admits_what_the_rules_admit(seed: int) -> None:
 
 @pytest.mark.slow
 def test_the_mask_admits_what_the_rules_admit_at_length() -> None:
-    assert sum(one(seed) for seed in range(100, 500)) > 10_000
+    assert sum(one(seed) for seed in range(100, 160)) > 10_000
 
 
 def test_a_prefix_that_is_no_part_of_the_output_is_not_read() -> None:
