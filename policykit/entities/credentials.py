@@ -9,7 +9,7 @@ _SAFE = r"[0-9A-Za-z_\-]"
 _BREAK = r"(?:[ \t\r\n]|\\[nr])"
 _LINE = "[0-9A-Za-z+/=]"
 _EDGE = r"(?:[0-9A-Z]+ ){0,3}PRIVATE KEY(?: BLOCK)?-----"
-_FIELD = r"(?:Proc-Type|DEK-Info|Version|Comment): ?[^\n\\\r]{0,120}"
+_FIELD = r"(?:Proc-Type|DEK-Info|Version|Comment): ?[^\x00-\x1f\\]{0,120}"
 
 TYPES = (
     EntityType("aws_access_key", "AWS access key id", "(?:AKIA|ASIA|ABIA|ACCA)[A-Z2-7]{16}", TOKEN, label="AWS_KEY"),

@@ -52,7 +52,7 @@ class Resources:
     predicates: Mapping[str, TextPredicate] = field(default_factory=dict[str, TextPredicate])
     classifiers: Mapping[str, TextClassifier] = field(default_factory=dict[str, TextClassifier])
     deadline_s: float = 2.0
-    workers: Workers = field(default_factory=Workers, repr=False)
+    workers: Workers = field(default_factory=Workers, repr=False, compare=False)
     preview: bool = False
 
     def __post_init__(self) -> None:
