@@ -4,6 +4,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -12,10 +13,11 @@ import lark
 import pytest
 
 from policykit.grammar import load_grammar
-from policykit.ir.document import Document, Phrases, Rule
+from policykit.ir.document import Document, Phrases, PolicySet, Rule
 from policykit.ir.grammar import GrammarKind, GrammarSpec
 from policykit.policy import load_policies
 from policykit.testing import run_tests
+from policykit.testing.coverage import coverage_of
 from policykit.verify import Verifier
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -88,6 +90,18 @@ def test_the_tests_of_a_policy_pass(path: Path) -> None:
     assert [(r.name, r.mismatches, r.errors) for r in report.results if r.status != "passed"] == []
     assert report.passed
     assert report.coverage == 1
+
+
+@pytest.mark.parametrize("path", POLICY_FILES, ids=_name)
+def test_every_part_of_a_policy_is_used_by_a_test(path: Path) -> None:
+    coverage = coverage_of(load_policies(path))
+    assert [f"{part.place}: {part.kind} `{part.name}`" for part in coverage.uncovered] == []
+
+
+def test_a_phrase_that_no_test_uses_would_be_seen() -> None:
+    (document,) = load_policies(ROOT / "policies" / "health" / "high-risk-advice-ja.policy.yaml").documents
+    fewer = replace(document, tests=tuple(test for test in document.tests if "寝れば治ります" not in test.given.text))
+    assert [part.name for part in coverage_of(PolicySet((fewer,))).uncovered] == ["寝れば治ります"]
 
 
 @pytest.mark.parametrize("path", POLICY_FILES, ids=_name)
