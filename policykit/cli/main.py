@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
 
 from policykit.cli.command import Command
-from policykit.cli.commands import check, compare, compile, demo, explain, generate, new, test, verify
+from policykit.cli.commands import check, compare, compile, demo, explain, fmt, generate, new, test, verify
 from policykit.cli.engine import NotInstalled
 from policykit.cli.exits import INTERRUPTED, PIPE_CLOSED, Exit
 from policykit.cli.render import print_diagnostics
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 COMMANDS: tuple[Command, ...] = (
     check.COMMAND,
     test.COMMAND,
+    fmt.COMMAND,
     explain.COMMAND,
     compile.COMMAND,
     compare.COMMAND,

@@ -82,4 +82,11 @@ CODES: tuple[CodeEntry, ...] = (
         "are an extra of the package. The exit status is 4.",
         "pip install policykit && policykit demo",
     ),
+    CodeEntry(
+        "PK560",
+        "the file has a form that is not laid out",
+        "`policykit fmt` lays out files in block style, with keys written as `name:`. Keys that begin with `?` and end "
+        "markers `...` are valid YAML but have no place in that layout. Nothing was written.",
+        "? kind\n: Policy",
+    ),
 )
