@@ -9,6 +9,7 @@ from policykit.ir.document import (
     AnyOf,
     Append,
     Block,
+    Entities,
     Hash,
     Mask,
     Matcher,
@@ -76,9 +77,9 @@ def _late_matcher(matcher: Matcher) -> str | None:
 
 
 def is_plain(matcher: Matcher) -> bool:
-    """Whether the matcher is phrases without context, of which every match stands for itself."""
+    """Whether the matcher is phrases without context or entities, of which every match stands for itself."""
     match matcher:
-        case Phrases(_, _, None, None):
+        case Phrases(_, _, None, None) | Entities():
             return True
         case AnyOf(items):
             return all(is_plain(item) for item in items)
@@ -88,7 +89,7 @@ def is_plain(matcher: Matcher) -> bool:
 
 def _is_known(matcher: Matcher) -> bool:
     match matcher:
-        case Phrases() | Regexes():
+        case Phrases() | Regexes() | Entities():
             return True
         case AnyOf(items) | AllOf(items):
             return all(_is_known(item) for item in items)

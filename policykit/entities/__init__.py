@@ -5,7 +5,15 @@ Each type is one value; the families are one file each; the registry is one tupl
 
 from policykit.entities.checks import phone_regions
 from policykit.entities.entity import Check, EntityType, Guard
-from policykit.entities.patterns import body_of, entity_patterns, fits_numbers, is_exact, labels_of, needs_context
+from policykit.entities.patterns import (
+    arriving_patterns,
+    body_of,
+    entity_patterns,
+    fits_numbers,
+    is_exact,
+    labels_of,
+    needs_context,
+)
 from policykit.entities.registry import ENTITY_TYPES, entity_type, fingerprint, type_names
 from policykit.entities.search import EntityFinder
 
@@ -15,6 +23,7 @@ __all__ = [
     "EntityFinder",
     "EntityType",
     "Guard",
+    "arriving_patterns",
     "body_of",
     "entity_patterns",
     "entity_type",

@@ -57,6 +57,21 @@ def entity_patterns(entity: Entity, *, in_json: bool) -> tuple[Pattern, ...]:
     return Pattern(body, before=(words, BEFORE)), Pattern(body, after=(words, AFTER))
 
 
+def arriving_patterns(entity: Entity) -> tuple[Pattern, ...]:
+    """Patterns that find at least what is valid, each complete as soon as it is that whatever follows: with the guard
+    or the end of the context word behind it."""
+    kind, body = entity_type(entity.type), body_of(entity)
+    if not needs_context(entity):
+        return entity_patterns(entity, in_json=True)
+    right = (_parsed(kind.guard.right), 0) if kind.guard.right else None
+    words = alternation(_word(word) for word in kind.words)
+    ended = alternation(_word(word, _END_OF_WORD if _ends_in_letter(word) else "") for word in kind.words)
+    return Pattern(body, (words, BEFORE), right), Pattern(body, after=(ended, AFTER))
+
+
+_END_OF_WORD = r"(?:\z|[^A-Za-z])"
+
+
 @cache
 def _fits(body: Regex) -> bool:
     nfa = build(view("raw"), Pattern(body))
@@ -76,8 +91,12 @@ def fits_numbers(entity: Entity) -> bool:
     return _fits(body_of(entity))
 
 
-def _word(word: str) -> Regex:
-    return _parsed(_BETWEEN_WORDS.join(f"\\Q{part}\\E" for part in word.split(" ")))
+def _word(word: str, behind: str = "") -> Regex:
+    return _parsed(_BETWEEN_WORDS.join(f"\\Q{part}\\E" for part in word.split(" ")) + behind)
+
+
+def _ends_in_letter(word: str) -> bool:
+    return word[-1].isascii() and word[-1].isalpha()
 
 
 def words_near(kind: EntityType, on: View) -> re.Pattern[str]:
@@ -88,5 +107,5 @@ def words_near(kind: EntityType, on: View) -> re.Pattern[str]:
 
 def _bounded(word: str) -> str:
     left = "(?<![A-Za-z])" if word[0].isascii() and word[0].isalpha() else ""
-    right = "(?![A-Za-z])" if word[-1].isascii() and word[-1].isalpha() else ""
+    right = "(?![A-Za-z])" if _ends_in_letter(word) else ""
     return left + BETWEEN_WORDS.join(map(re.escape, word.split(" "))) + right

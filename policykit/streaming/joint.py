@@ -62,12 +62,15 @@ class Step:
 @dataclass(slots=True, eq=False)
 class Info:
     """``ages`` and ``old`` give, per group of parts, how far back the oldest start is: as an age in the state, and
-    as (part, register). ``memo`` holds the steps with effects."""
+    as (part, register). ``held`` and ``held_by_transforms`` are the characters from there on, of the first and the
+    second group; -1 where a register says it. ``memo`` holds the steps with effects."""
 
     states: tuple[TagState, ...]
     miss: Miss
     ages: tuple[int, ...]
     old: tuple[tuple[tuple[int, int], ...], ...]
+    held: int
+    held_by_transforms: int
     memo: dict[int, Step] = field(default_factory=dict[int, Step])
 
 
@@ -82,7 +85,7 @@ class _Seen:
 
 
 class Joint:
-    """The product of all parts. ``groups`` are sets of parts whose oldest start is asked for together.
+    """The product of all parts. ``groups`` are two sets of parts whose oldest start is asked for together.
 
     Shared between streams and threads: rows only gain steps, under a lock.
     """
@@ -149,6 +152,34 @@ class Joint:
         with self._lock:
             return self._make(row, info, symbol)
 
+    def run(self, row: Row, symbols: Sequence[int], start: int) -> tuple[Row, int]:
+        """Read symbols from ``start`` on as long as steps have no effects: the row reached, and the number of the
+        symbol that comes next."""
+        at, n = start, len(symbols)
+        while at < n:
+            part = symbols if n <= _BLOCK and not at else symbols[at : at + _BLOCK]
+            ahead = iter(part)
+            n_read = -1
+            try:
+                for symbol in ahead:
+                    row = row[symbol]
+            except TypeError:
+                n_read = len(part) - length_hint(ahead) - 2  # the step before went to a miss
+            except IndexError:
+                n_read = len(part) - length_hint(ahead) - 1  # a symbol that is younger than the row
+            if isinstance(row, Miss):
+                row, n_read = row.row, n_read if n_read >= 0 else len(part) - 1
+            elif n_read < 0:
+                at += len(part)
+                continue
+            at += n_read
+            step = self.step(row, part[n_read])
+            if step.effects:
+                return row, at
+            row = step.row
+            at += 1
+        return row, n
+
     def _make(self, row: Row, info: Info, symbol: int) -> Step:
         classes = self._symbols[symbol]
         states: list[TagState] = []
@@ -178,7 +209,9 @@ class Joint:
             if self._n_cells > MAX_CELLS or sum(len(part.states) for part in self.parts) > MAX_PART_STATES:
                 self._forget()
             row: Row = []
-            info = Info(states, Miss(row), *self._oldest(states))
+            ages, old = self._oldest(states)
+            held = [-1 if registers else -(-max(age, 0) // UNITS) for age, registers in zip(ages, old, strict=True)]
+            info = Info(states, Miss(row), ages, old, held[0], held[1])
             row.append(info)
             row.extend([info.miss] * (len(self._symbols) - 1))
             self._n_cells += len(row)
@@ -243,30 +276,13 @@ class Cursor:
 
     def read(self, symbols: Sequence[int]) -> list[Match]:
         """Read on; the matches that are complete now, in the order of completion."""
-        joint = self.joint
-        row, i, n = self.row, 0, len(symbols)
+        joint, n = self.joint, len(symbols)
         found: list[Match] = []
-        while i < n:
-            part = symbols if n <= _BLOCK and not i else symbols[i : i + _BLOCK]
-            ahead = iter(part)
-            at = -1
-            try:
-                for symbol in ahead:
-                    row = row[symbol]
-            except TypeError:
-                at = len(part) - length_hint(ahead) - 2  # the step before went to a miss
-            except IndexError:
-                at = len(part) - length_hint(ahead) - 1  # a symbol that is younger than the row
-            if isinstance(row, Miss):
-                row, at = row.row, at if at >= 0 else len(part) - 1
-            elif at < 0:
-                i += len(part)
-                continue
-            step = joint.step(row, part[at])
-            row = step.row
-            if step.effects:
-                self._apply(step.effects, self.position + i + at, found)
-            i += at + 1
+        row, at = joint.run(self.row, symbols, 0)
+        while at < n:
+            step = joint.step(row, symbols[at])
+            self._apply(step.effects, self.position + at, found)
+            row, at = joint.run(step.row, symbols, at + 1)
         self.row = row
         self.position += n
         return found

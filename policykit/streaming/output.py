@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from policykit.ir.document import Within
 from policykit.ir.verdict import TransformApplied
-from policykit.streaming.joint import Match
+from policykit.streaming.joint import Match, Row
 from policykit.streaming.program import Slot, Watch
 from policykit.streaming.readings import ALL, JsonReading, Reading, TextReading
+from policykit.streaming.settle import confirmed
 from policykit.streaming.tags import UNITS
 from policykit.streaming.window import Window
 
@@ -14,7 +14,7 @@ from policykit.streaming.window import Window
 def readings_of(watches: Sequence[Watch]) -> list[Reading]:
     """Fresh readings of a text that begins."""
     return [
-        JsonReading(watch.joint, watch.join) if watch.within is Within.JSON_STRINGS else TextReading(watch.joint)
+        JsonReading(watch.joint, watch.join) if watch.within.is_json else TextReading(watch.joint, watch.looked_at)
         for watch in watches
     ]
 
@@ -48,13 +48,16 @@ class Output:
 
     def keep(self, start: int, text: str) -> list[tuple[Slot, Match]]:
         """Text of the original that stays as it is; what is found in the output now."""
+        self._note_kept(start, text)
+        return self._read(text)
+
+    def _note_kept(self, start: int, text: str) -> None:
         cuts = self._cuts
         if cuts and cuts[-1][1] == start and _is_kept(cuts[-1]):
             first = cuts.pop()
             cuts.append((first[0], start + len(text), first[2], self.text.end + len(text)))
         else:
             cuts.append((start, start + len(text), self.text.end, self.text.end + len(text)))
-        return self._read(text)
 
     def edit(self, edit: TransformApplied) -> list[tuple[Slot, Match]]:
         """Text that takes the place of some of the original; what is found in the output now."""
@@ -66,9 +69,31 @@ class Output:
             self._cuts.append((edit.start, edit.end, self.text.end, self.text.end + len(new)))
         return self._read(new)
 
+    def calm(self) -> tuple[str, Row | None] | None:
+        """What has not gone out, and the row of the one reading; None where there is more to know about it."""
+        is_plain = not self.text.n_bytes or (_is_kept(self._cuts[-1]) and self._cuts[-1][2] <= self.text.start)
+        readings = self._readings
+        if self._stop is not None or not is_plain or len(readings) > 1 or any(r.cursor.registers for r in readings):
+            return None
+        if not all(isinstance(reading, TextReading) for reading in readings):
+            return None
+        return self.text.text(self.text.start, self.text.end), readings[0].cursor.row if readings else None
+
+    def jump(self, row: Row | None, start: int, text: str, n_shown: int) -> None:
+        """Take text that stays as it is and was read elsewhere; ``n_shown`` characters have gone out."""
+        if text:
+            self._note_kept(start, text)
+        for reading in self._readings:
+            assert isinstance(reading, TextReading), "only such outputs are calm"
+            assert row is not None, "what is read stands in a row"
+            reading.jump(row, text)
+        self.text.append(text)
+        self.text.take(self.text.start + n_shown)
+        self._cuts = [cut for cut in self._cuts if cut[3] > self.text.start]
+
     def finish(self) -> list[tuple[Slot, Match]]:
         """What the end of the output completes."""
-        return self._found([reading.finish() for reading in self._readings])
+        return self._found([reading.finish() for reading in self._readings], is_end=True)
 
     def take(self, before: int) -> str:
         """What may go out, where ``before`` is how far the original lets it."""
@@ -99,11 +124,11 @@ class Output:
         self.text.append(text)
         return self._found([reading.read(text) for reading in self._readings])
 
-    def _found(self, read: Sequence[Sequence[Match]]) -> list[tuple[Slot, Match]]:
+    def _found(self, read: Sequence[Sequence[Match]], *, is_end: bool = False) -> list[tuple[Slot, Match]]:
         """Matches, before the first of which everything ends."""
         out: list[tuple[Slot, Match]] = []
         for slots, reading, matches in zip(self._slots, self._readings, read, strict=True):
-            for match in matches:
+            for match in confirmed(slots, reading, matches, is_end):
                 at = reading.pieces(match.start // UNITS, match.start // UNITS + 1)[0][0][0]
                 self._stop = at if self._stop is None else min(self._stop, at)
                 out.append((slots[match.part], match))

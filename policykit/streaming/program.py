@@ -9,10 +9,12 @@ from policykit.automata import PhraseAutomaton, RegexAutomaton, compile_automata
 from policykit.compile.facts import checked, schema_of
 from policykit.compile.resolve import combines, leaves
 from policykit.compile.waits import is_plain, waits_for_json
+from policykit.entities import labels_of
 from policykit.ir.document import (
     AllOf,
     AnyOf,
     Block,
+    Entities,
     Expression,
     Join,
     Mask,
@@ -27,6 +29,7 @@ from policykit.ir.document import (
 )
 from policykit.ir.plan import ResolvedRule
 from policykit.ir.verdict import CheckError, ExceptionApplied, NotApplicable
+from policykit.streaming.entities import Confirms, Piece, entity_pieces
 from policykit.streaming.expressions import TaggedExpression
 from policykit.streaming.joint import Joint, Part
 from policykit.streaming.phrases import TaggedPhrases
@@ -53,7 +56,8 @@ class Role(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Slot:
     """Whom the matches of a part belong to. ``names`` are its patterns as written; ``first`` is the number of the
-    part's first pattern among them. Parts with one ``selection`` compete: their matches may not overlap."""
+    part's first pattern among them. Parts with one ``selection`` compete: their matches may not overlap, or where
+    they are entities, not contain each other. ``confirms`` looks at what only may be a match."""
 
     check: RuleCheck
     leaf: int
@@ -63,16 +67,27 @@ class Slot:
     in_json: bool
     role: Role
     selection: int
+    label: str | None = None
+    confirms: Confirms | None = None
+
+    @property
+    def is_entity(self) -> bool:
+        return self.label is not None
 
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """The patterns of one reading of the text, in one automaton."""
+    """The patterns of one reading of the text, in one automaton. ``looked_at`` are views on which the text around a
+    match decides whether it is one."""
 
     within: Within
     join: Join
     joint: Joint
     slots: tuple[Slot, ...]
+
+    @property
+    def looked_at(self) -> tuple[View, ...]:
+        return tuple({slot.view.name: slot.view for slot in self.slots if slot.confirms}.values())
 
 
 @dataclass(slots=True)
@@ -100,14 +115,14 @@ class Parts:
     """The patterns of leaves on views, compiled once."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[Phrases | Regexes, str], tuple[Part, ...]] = {}
+        self._known: dict[tuple[Phrases | Regexes | Entities, str], tuple[Piece, ...]] = {}
         self._joints: dict[tuple[tuple[int, ...], frozenset[int]], Joint] = {}
 
-    def of(self, leaf: Phrases | Regexes, on: View) -> tuple[Part, ...]:
+    def of(self, leaf: Phrases | Regexes | Entities, on: View) -> tuple[Piece, ...]:
         """The parts of a leaf on a view. Raises Unsupported."""
         found = self._known.get((leaf, on.name))
         if found is None:
-            found = tuple(_part(automaton) for automaton in compile_automata(leaf, on))
+            found = entity_pieces(leaf, on) if isinstance(leaf, Entities) else _pieces(leaf, on)
             self._known[leaf, on.name] = found
         return found
 
@@ -123,6 +138,10 @@ class Parts:
 
 
 _MAX_JOINTS = 16
+
+
+def _pieces(leaf: Phrases | Regexes, on: View) -> tuple[Piece, ...]:
+    return tuple(Piece(_part(automaton), i) for i, automaton in enumerate(compile_automata(leaf, on)))
 
 
 def _part(automaton: object) -> Part:
@@ -215,17 +234,31 @@ def _watches(watching: Sequence[tuple[RuleCheck, Role]], parts: Parts, is_json: 
             within, join = leaf.reading.within, leaf.reading.join
             if within is Within.AUTO:
                 within = Within.JSON_STRINGS if is_json else Within.TEXT
-            if not isinstance(leaf, Phrases | Regexes):
+            in_json = within.is_json
+            if isinstance(leaf, Entities) and in_json:
                 raise Unsupported
-            in_json = within is Within.JSON_STRINGS
             if in_json and not is_json:
                 continue  # the text is no JSON, or the stream waits
             own_parts, slots = made.setdefault((within, join if in_json else Join.NONE), ([], []))
             for on in map(view, leaf.reading.views):
                 selection += 1
-                for first, part in enumerate(parts.of(leaf, on)):
-                    own_parts.append(part)
-                    slots.append(Slot(check, number, on, leaf_names(leaf), first, in_json, role, selection))
+                labels = labels_of(leaf) if isinstance(leaf, Entities) else None
+                for piece in parts.of(leaf, on):
+                    own_parts.append(piece.part)
+                    slots.append(
+                        Slot(
+                            check,
+                            number,
+                            on,
+                            leaf_names(leaf),
+                            piece.first,
+                            in_json,
+                            role,
+                            selection,
+                            labels[piece.first] if labels else None,
+                            piece.confirms,
+                        )
+                    )
     return tuple(
         Watch(
             within,

@@ -4,11 +4,15 @@ Each reading numbers the characters that it reads. What it finds has places in t
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from policykit.ir.document import Join
-from policykit.streaming.joint import Cursor, Joint, Match
+from policykit.streaming.joint import Cursor, Joint, Match, Row
 from policykit.streaming.tags import UNITS
 from policykit.streaming.window import Window
 from policykit.text import View
@@ -20,10 +24,42 @@ ALL, TRANSFORMS = 0, 1
 _PLAIN = re.compile(r'[^"\\]+')
 _KEPT_BEHIND = 64
 """Characters that stay after they were let go, to see which of them a view erases."""
+_NEAR = 256
+"""Characters on a view before a match that decide whether it is one: context of entities, guards."""
+_MANY = 4096
+"""Characters that are let go together."""
 
 
 class UnreadableString(Exception):
     """A JSON string that is no Unicode text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Text on a view around a match that begins at ``first``, at the earliest. Character ``i`` from ``behind`` on comes
+    from the ``offsets[i - behind]``-th character after ``start`` of the reading. ``lead`` is read before the text."""
+
+    text: str
+    first: int
+    behind: int
+    start: int
+    offsets: NDArray[np.int64]
+    lead: str = ""
+
+    def position(self, at: int) -> int:
+        """Where a character of the view stands, in UNITS."""
+        i = at - self.behind
+        source = int(self.offsets[i])
+        return (self.start + source) * UNITS + i - int(np.searchsorted(self.offsets, source))
+
+
+def seen_of(on: View, text: str, start: int, first: int, at: int, behind: str = "", lead: str = "") -> Seen:
+    """The characters from ``start`` up to ``at`` on a view; ``first`` and ``at`` are positions in UNITS."""
+    image, offsets = on.apply_with_offsets(text[: -(-at // UNITS) - start])
+    if at % UNITS:  # only a part of the last character's image
+        image = image[: int(np.searchsorted(offsets, at // UNITS - start)) + at % UNITS]
+    begin = int(np.searchsorted(offsets, first // UNITS - start)) + first % UNITS
+    return Seen(behind + image, len(behind) + begin, len(behind), start, offsets, lead)
 
 
 class Reading(Protocol):
@@ -53,6 +89,10 @@ class Reading(Protocol):
         """Where the characters ``[start, end)`` stand in the original, and what they say."""
         ...
 
+    def seen(self, on: View, first: int, at: int) -> Seen:
+        """The text up to ``at`` on a view, with what decides about a match that begins at ``first``; in UNITS."""
+        ...
+
     def let_go(self, until: int) -> None:
         """Nothing before ``until`` of the original is asked for any more."""
         ...
@@ -61,17 +101,24 @@ class Reading(Protocol):
 class TextReading:
     """The whole text; its own characters are those of the original."""
 
-    def __init__(self, joint: Joint, start: int = 0) -> None:
-        self.cursor = Cursor(joint, joint.start, start)
-        self._kept = Window(start)
+    def __init__(self, joint: Joint, looked_at: Sequence[View] = ()) -> None:
+        self.cursor = Cursor(joint, joint.start)
+        self._kept = Window()
+        self._behind = {on.name: (on, "") for on in looked_at}
 
     def copy(self) -> "TextReading":
         made = TextReading(self.cursor.joint)
-        made.cursor, made._kept = self.cursor.copy(), self._kept.copy()
+        made.cursor, made._kept, made._behind = self.cursor.copy(), self._kept.copy(), dict(self._behind)
         return made
 
     def rewind(self) -> None:
         pass
+
+    def jump(self, row: Row, text: str) -> None:
+        """Stand in ``row`` behind a text that was read elsewhere."""
+        self.cursor.row = row
+        self.cursor.position += len(text)
+        self._kept.append(text)
 
     def read(self, text: str) -> list[Match]:
         self._kept.append(text)
@@ -97,9 +144,22 @@ class TextReading:
     def pieces(self, start: int, end: int) -> tuple[tuple[Span, ...], str]:
         return ((start, end),), self._kept.text(start, end)
 
+    def seen(self, on: View, first: int, at: int) -> Seen:
+        kept, n_back = self._kept, _NEAR
+        while True:
+            start = max(first // UNITS - n_back, kept.start)
+            text = kept.text(start, -(-at // UNITS))
+            if start == kept.start:
+                return seen_of(on, text, start, first, at, self._behind[on.name][1])
+            if len(on.apply(text[: first // UNITS - start])) >= _NEAR:
+                return seen_of(on, text, start, first, at)
+            n_back *= 2
+
     def let_go(self, until: int) -> None:
-        if until - _KEPT_BEHIND > self._kept.start:
-            self._kept.take(until - _KEPT_BEHIND)
+        if until - _MANY > self._kept.start:
+            gone = self._kept.take(until - _KEPT_BEHIND)
+            for name, (on, behind) in self._behind.items():
+                self._behind[name] = on, (behind + on.apply(gone))[-_NEAR:]
 
 
 @dataclass(slots=True)
@@ -127,12 +187,14 @@ class JsonReading:
         self._chars: list[str] = []
         self._spans: list[Span] = []
         self._seams: list[bool] = []
+        self._unit = 0
 
     def copy(self) -> "JsonReading":
         made = JsonReading(self.cursor.joint, Join.ARRAY if self._joined else Join.NONE)
         made.cursor, made._base = self.cursor.copy(), self._base
         made._lexer = replace(self._lexer)
         made._chars, made._spans, made._seams = self._chars, self._spans, self._seams
+        made._unit = self._unit
         return made
 
     def rewind(self) -> None:
@@ -227,6 +289,7 @@ class JsonReading:
     def _end_unit(self, found: list[Match]) -> None:
         found += self.cursor.finish()
         self.cursor.restart()
+        self._unit = self.cursor.position
 
     def finish(self) -> list[Match]:
         """The end of the text ends a string that is open there."""
@@ -269,6 +332,11 @@ class JsonReading:
         content = "".join(self._chars[start - self._base : end - self._base])
         nowhere = self._spans[start - self._base][0]
         return tuple(out) or ((nowhere, nowhere),), content
+
+    def seen(self, on: View, first: int, at: int) -> Seen:
+        start = max(self._unit, self._base)
+        text = "".join(self._chars[start - self._base : -(-at // UNITS) - self._base])
+        return seen_of(on, text, start, first, at)
 
     def let_go(self, until: int) -> None:
         n = 0

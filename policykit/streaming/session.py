@@ -5,11 +5,12 @@ from dataclasses import dataclass, field, replace
 
 from policykit.ir.document import Block, Mask, Replace
 from policykit.ir.verdict import CheckError, TransformApplied, Violation
+from policykit.streaming.glide import MANY, Glide
 from policykit.streaming.joint import Match
 from policykit.streaming.output import Output, readings_of
 from policykit.streaming.program import Program, Role, Slot, holds
-from policykit.streaming.readings import ALL, TRANSFORMS, Reading
-from policykit.streaming.settle import Chosen, Unions, finding_of
+from policykit.streaming.readings import ALL, TRANSFORMS, Reading, TextReading
+from policykit.streaming.settle import Chosen, Unions, confirmed, finding_of
 from policykit.streaming.tags import UNITS
 from policykit.streaming.window import Window
 from policykit.verify.judgement import RuleCheck
@@ -124,8 +125,34 @@ class Session:
         for reading in self._readings:
             reading.let_go(min(self._hold(ALL), self._text.start))
         for reading in self._observers:
-            reading.let_go(self.position)
+            reading.let_go(reading.hold(ALL))
         self._output.let_go()
+
+    # -- where nothing happens ----------------------------------------------------------------------------------
+
+    def glide(self) -> Glide | None:
+        """A faster way of reading on, where the session knows nothing that its automata do not."""
+        reading = self._readings[0] if len(self._readings) == 1 and not self._observers else None
+        if not isinstance(reading, TextReading) or self._n_waiting or self._n_held > MANY or reading.cursor.registers:
+            return None
+        calm = self._output.calm()
+        if calm is None:
+            return None
+        text, row = calm
+        held = text + self._text.text(self._text.start, self.position)
+        return Glide(reading.cursor.joint, reading.cursor.row, row, held, len(text), self._max_held, self._land)
+
+    def _land(self, glide: Glide, text: str) -> None:
+        """Bring up to date what stood still while ``text`` was read by the glide."""
+        reading = self._readings[0]
+        assert isinstance(reading, TextReading), "only such sessions glide"
+        reading.jump(glide.row, text)
+        self.position += len(text)
+        self._text.append(text)
+        start = self._text.start
+        n_behind = 0 if glide.output_row is None else len(glide.held) - glide.n_output
+        self._output.jump(glide.output_row, start, self._text.take(self.position - n_behind), glide.n_shown)
+        self.let_go()
 
     # -- one step ------------------------------------------------------------------------------------------------
 
@@ -156,7 +183,7 @@ class Session:
         """The end of the text."""
         fatal: list[tuple[Slot, Finding]] = []
         for chosen, reading in zip(self._chosen, self._readings, strict=True):
-            fatal += self._sort(chosen, reading, reading.finish())
+            fatal += self._sort(chosen, reading, reading.finish(), is_end=True)
         self._observe([reading.finish() for reading in self._observers], OPEN_END * UNITS)
         residual = self._settle(OPEN_END)
         ending = self._ending(fatal) or residual or self._residual(self._output.finish())
@@ -173,10 +200,12 @@ class Session:
 
     # -- what is found -------------------------------------------------------------------------------------------
 
-    def _sort(self, chosen: Chosen, reading: Reading, matches: Sequence[Match]) -> list[tuple[Slot, Finding]]:
+    def _sort(
+        self, chosen: Chosen, reading: Reading, matches: Sequence[Match], *, is_end: bool = False
+    ) -> list[tuple[Slot, Finding]]:
         """Note matches of transforms and of parts of combinations; return those that end the stream."""
         fatal: list[tuple[Slot, Finding]] = []
-        for match in matches:
+        for match in confirmed(chosen.slots, reading, matches, is_end):
             slot = chosen.slots[match.part]
             if slot.role is Role.TRANSFORM:
                 chosen.add(reading, match)
@@ -201,7 +230,7 @@ class Session:
 
     def _observe(self, read: list[list[Match]], before: int | None) -> None:
         for chosen, reading, matches in zip(self._observed, self._observers, read, strict=True):
-            for match in matches:
+            for match in confirmed(chosen.slots, reading, matches, before is not None):
                 chosen.add(reading, match)
             for slot, finding in chosen.final(reading.cursor.oldest(ALL) if before is None else before):
                 self.journal.note(slot, finding)

@@ -4,8 +4,9 @@ A match is final when nothing that begins before it can still be completed: then
 leaf are the leftmost-longest. An edit is final when nothing that begins before its end can be.
 """
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 
 from policykit.streaming.joint import Match
 from policykit.streaming.program import Slot
@@ -20,7 +21,29 @@ def finding_of(slot: Slot, reading: Reading, match: Match) -> Finding:
     """The match as the verifier reports it."""
     end = reading.true_end(match.end, slot.view)
     pieces, content = reading.pieces(match.start // UNITS, (end - 1) // UNITS + 1)
-    return Finding(pieces, content, slot.view.name, slot.names[slot.first + match.pattern], slot.in_json)
+    matched = slot.names[slot.first + match.pattern]
+    return Finding(pieces, content, slot.view.name, matched, slot.in_json, label=slot.label)
+
+
+class CannotConfirm(Exception):
+    """What decides whether a candidate is a match has failed."""
+
+    def __init__(self, rule: str, why: str) -> None:
+        self.rule = rule
+        super().__init__(why)
+
+
+def confirmed(slots: Sequence[Slot], reading: Reading, matches: Iterable[Match], is_end: bool) -> Iterator[Match]:
+    """The matches that are no mere candidates. Raises CannotConfirm."""
+    for match in matches:
+        slot = slots[match.part]
+        if slot.confirms is None:
+            yield match
+            continue
+        try:
+            yield from slot.confirms.matches(reading, match, is_end)
+        except Exception as error:
+            raise CannotConfirm(slot.check.name, f"{type(error).__name__}: {error}") from error
 
 
 @dataclass(order=True, slots=True)
@@ -43,12 +66,17 @@ class Chosen:
         default_factory=dict[tuple[int, int], tuple[int, _Candidate]]
     )
 
+    newest: dict[int, _Candidate] = field(default_factory=dict[int, _Candidate])
+
     def copy(self) -> "Chosen":
-        return Chosen(self.slots, self.waiting.copy(), self.ends.copy(), self.last.copy())
+        return Chosen(self.slots, self.waiting.copy(), self.ends.copy(), self.last.copy(), self.newest.copy())
 
     def add(self, reading: Reading, match: Match) -> None:
         """Of several matches of one pattern that are complete at one place, only the first is looked at."""
         slot = self.slots[match.part]
+        if slot.is_entity:
+            self._add_entity(slot, reading, match)
+            return
         at = reading.true_end(match.at, slot.view)
         end = reading.true_end(match.end, slot.view)
         candidate = _Candidate(match.start, -end, slot.first + match.pattern, match.part, None)
@@ -64,13 +92,28 @@ class Chosen:
         self.last[key] = (at, candidate)
         heappush(self.waiting, candidate)
 
+    def _add_entity(self, slot: Slot, reading: Reading, match: Match) -> None:
+        """A longer one takes the place of the one that it goes on from."""
+        end = reading.true_end(match.end, slot.view)
+        finding = finding_of(slot, reading, match)
+        candidate = _Candidate(match.start, -end, slot.first + match.pattern, match.part, finding)
+        known = self.newest.get(match.part)
+        if known and known.start == match.start and known in self.waiting:
+            if known <= candidate:
+                return
+            self.waiting.remove(known)
+            heapify(self.waiting)
+        self.newest[match.part] = candidate
+        heappush(self.waiting, candidate)
+
     def final(self, before: int) -> list[tuple[Slot, Finding]]:
         """The matches that are chosen for good: nothing that begins before ``before`` is still to come."""
         out: list[tuple[Slot, Finding]] = []
         while self.waiting and self.waiting[0].start < before:
             candidate = heappop(self.waiting)
             slot = self.slots[candidate.part]
-            if candidate.start >= self.ends.get(slot.selection, -1):
+            end = self.ends.get(slot.selection, -1)
+            if (-candidate.end > end) if slot.is_entity else (candidate.start >= end):
                 self.ends[slot.selection] = max(-candidate.end, candidate.start + 1)
                 assert candidate.finding is not None
                 out.append((slot, candidate.finding))

@@ -5,9 +5,11 @@ from dataclasses import dataclass, replace
 
 from policykit.ir.verdict import CheckError, Decision, Verdict
 from policykit.streaming.decoding import Decoder
+from policykit.streaming.glide import MANY, Glide
 from policykit.streaming.program import Program
 from policykit.streaming.readings import UnreadableString
 from policykit.streaming.session import Ending, Session
+from policykit.streaming.settle import CannotConfirm
 from policykit.streaming.verdicts import blocked, verdict_of
 from policykit.text.json_prefix import JsonPrefix
 from policykit.verify import Subject, Verifier
@@ -26,6 +28,10 @@ class Waits:
 
     name: str
     why: str
+
+
+_FEW = 64
+"""Characters that are read at once where something may happen."""
 
 
 class StreamClosed(Exception):
@@ -65,6 +71,12 @@ class Stream:
         self._verdict: Verdict | None = None
         self._closed = False
         self._greeting = self._begin()
+        self._max_bytes = judge.verifier.max_bytes
+        self._is_whole = True  # no character is cut in two
+        self._n_careful = _FEW
+        self._glide: Glide | None = None
+        if self._prefix is None:
+            self._take_off()
 
     def _begin(self) -> str:
         """What is decided before any text: facts that contradict the plan, rules that read facts alone."""
@@ -87,12 +99,25 @@ class Stream:
 
         Raises StreamClosed after :meth:`close`.
         """
+        glide = self._glide
+        if glide is not None and self._is_whole and chunk.isascii():
+            text = chunk if isinstance(chunk, str) else chunk.decode("ascii")
+            self._n_bytes += len(text)
+            if self._n_bytes <= self._max_bytes:
+                shown = glide.read(text)
+                if shown is not None:
+                    return shown
+            self._n_bytes -= len(text)
+        return self._feed(chunk)
+
+    def _feed(self, chunk: bytes | str) -> str:
         if self._closed:
             raise StreamClosed("the stream is closed")
         if self._verdict is not None:
             greeting, self._greeting = self._greeting, ""
             return greeting
         text, wrong = self._decoder.decode(chunk)
+        self._is_whole = not self._decoder.n_pending
         shown = self._take(text)
         if wrong and self._verdict is None:
             self._fail(wrong)
@@ -104,6 +129,7 @@ class Stream:
         if self._verdict is None and self._decoder.n_pending:
             self._fail("no valid UTF-8: the text ends inside a character")
         self._closed = True
+        self._land()
         if self._verdict is not None:
             greeting, self._greeting = self._greeting, ""
             return greeting, self._verdict
@@ -112,7 +138,7 @@ class Stream:
         try:
             shown, ending = self._session.finish()
         except Exception as error:
-            return "", self._fail(_reason(error))
+            shown, ending = "", _broken(error)
         return shown + self._end(ending), self._decided
 
     @property
@@ -155,14 +181,58 @@ class Stream:
         if self._judge.waits or self._prefix.possible:
             return ""
         self._prefix = None
+        self._take_off()
         before = "".join(self._held)
         self._held.clear()
         shown = self._read(before)
         return shown + self._take(rest) if self._verdict is None and rest else shown
 
     def _read(self, text: str) -> str:
+        """Read on, fast where nothing happens."""
+        out: list[str] = []
+        at = 0
+        while at < len(text) and self._verdict is None:
+            piece = text[at : at + MANY]
+            if self._glide is None:
+                piece = piece[: self._n_careful]
+                out.append(self._read_carefully(piece))
+                self._take_off()
+            else:
+                shown = self._glide.read(piece)
+                if shown is None:
+                    shown, piece = self._read_event(self._glide, piece)
+                out.append(shown)
+            at += len(piece)
+        return "".join(out)
+
+    def _read_event(self, glide: Glide, text: str) -> tuple[str, str]:
+        """Read up to the first character at which something happens, it included: what may go out, and what was
+        read."""
+        n = glide.n_quiet(text)
+        before = glide.read(text[:n]) if n < len(text) else None
+        self._land()
+        if before is None:  # something happens in the output
+            n = min(n, len(text) - 1, _FEW)
+            before = self._read_carefully(text[:n]) if n else ""
+        shown = before + self._read_carefully(text[n]) if self._verdict is None else before
+        self._take_off()
+        return shown, text[: n + 1]
+
+    def _take_off(self) -> None:
+        if self._verdict is None:
+            self._glide = self._session.glide()
+            self._n_careful = _FEW if self._glide else min(2 * self._n_careful, MANY)
+
+    def _land(self) -> None:
+        if self._glide is not None:
+            self._glide.land()
+            self._glide = None
+
+    def _read_carefully(self, text: str) -> str:
         """One piece, or where the stream ends inside it, its parts down to the character that ends it."""
         session = self._session
+        if len(text) == 1:
+            return self._read_one(text)
         mark = session.journal.mark()
         trial = session.copy()
         try:
@@ -173,18 +243,26 @@ class Stream:
             self._session = trial
             trial.let_go()
             return shown
-        if len(text) == 1:
-            self._session = trial
-            return shown + self._end(ending)
         session.rewind()
         session.journal.undo(mark)
         half = len(text) // 2
-        shown = self._read(text[:half])
-        return shown + self._read(text[half:]) if self._verdict is None else shown
+        shown = self._read_carefully(text[:half])
+        return shown + self._read_carefully(text[half:]) if self._verdict is None else shown
+
+    def _read_one(self, char: str) -> str:
+        try:
+            shown, ending = self._session.step(char)
+        except Exception as error:
+            shown, ending = "", _broken(error)
+        if ending is None:
+            self._session.let_go()
+            return shown
+        return shown + self._end(ending)
 
     # -- the end -------------------------------------------------------------------------------------------------
 
     def _end(self, ending: Ending | None) -> str:
+        self._glide = None
         self._verdict = verdict_of(self._session, ending, self._judge.digest, self._judge.is_json)
         return self._verdict.text
 
@@ -205,11 +283,14 @@ class Stream:
 
     def _fail(self, why: str) -> Verdict:
         self._held.clear()
+        self._glide = None
         self._verdict = blocked(self._judge.digest, [CheckError(STREAM, why)])
         return self._verdict
 
 
 def _broken(error: Exception) -> Ending:
+    if isinstance(error, CannotConfirm):
+        return Ending(errors=(CheckError(error.rule, str(error)),))
     return Ending(errors=(CheckError(STREAM, _reason(error)),))
 
 
