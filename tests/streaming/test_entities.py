@@ -7,6 +7,7 @@ from random import Random
 import pytest
 
 from policykit.diagnostics import Place
+from policykit.entities import entity_type
 from policykit.ir.document import Entities, Entity, Mode
 from policykit.ir.plan import ResolvedRule
 from policykit.streaming import Streaming
@@ -34,7 +35,8 @@ def text_of(random: Random) -> str:
 
 def rule_of(random: Random, i: int) -> ResolvedRule:
     def entity(name: str) -> Entity:
-        return Entity(name, PLACE, context=random.choice([None, None, True]))
+        has_words = bool(entity_type(name).words)
+        return Entity(name, PLACE, context=random.choice([None, None, True]) if has_words else None)
 
     views = tuple(random.sample(["raw", "compat"], random.choice([1, 1, 2])))
     matcher = Entities(tuple(map(entity, random.sample(TYPES, random.randint(1, 3)))), reading(views), PLACE)
@@ -58,7 +60,7 @@ def check_world(seed: int) -> None:
 
 @pytest.mark.parametrize("part", range(4))
 def test_all_chunkings_agree(part: int) -> None:
-    for seed in range(part * 10, part * 10 + 10):
+    for seed in range(part * 6, part * 6 + 6):
         check_world(seed)
 
 
