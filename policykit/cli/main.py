@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
 
 from policykit.cli.command import Command
-from policykit.cli.commands import check, compare, compile, demo, explain, fmt, generate, new, test, verify
+from policykit.cli.commands import check, compare, compile, demo, diff, explain, fmt, generate, new, test, verify
 from policykit.cli.engine import NotInstalled
 from policykit.cli.exits import INTERRUPTED, PIPE_CLOSED, Exit
 from policykit.cli.render import print_diagnostics
@@ -26,6 +26,7 @@ COMMANDS: tuple[Command, ...] = (
     explain.COMMAND,
     compile.COMMAND,
     compare.COMMAND,
+    diff.COMMAND,
     verify.COMMAND,
     generate.COMMAND,
     demo.COMMAND,

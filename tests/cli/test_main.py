@@ -25,7 +25,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def test_every_command_has_a_name_of_its_own_and_a_help_page(run: Run) -> None:
     names = [command.name for command in COMMANDS]
-    assert names == ["check", "test", "explain", "compile", "compare", "verify", "generate", "demo", "new"]
+    assert names == [
+        "check", "test", "fmt", "explain", "compile", "compare", "diff", "verify", "generate", "demo", "new",
+    ]  # fmt: skip
     for command in COMMANDS:
         done = run(command.name, "--help")
         assert done.status == 0

@@ -89,4 +89,12 @@ CODES: tuple[CodeEntry, ...] = (
         "markers `...` are valid YAML but have no place in that layout. Nothing was written.",
         "? kind\n: Policy",
     ),
+    CodeEntry(
+        "PK561",
+        "a corpus holds something that is no text to judge",
+        "`policykit diff` judges texts from JSON Lines, CSV, TSV, plain text by the line, or folders of texts. A line "
+        "that is none of these is not skipped: a corpus that is judged in part would say less than it seems to.",
+        'printf \'{"outptu": "Hello"}\\n\' > texts.jsonl && policykit diff old.policy.yaml new.policy.yaml '
+        "--corpus texts.jsonl",
+    ),
 )
