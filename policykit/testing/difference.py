@@ -196,12 +196,12 @@ def _fields(path: str, old: object, new: object) -> Iterator[tuple[str, str | No
     """The innermost fields that differ, such as `match.phrases`."""
     if old == new:
         return
-    if not isinstance(old, dict) or not isinstance(new, dict):
-        yield path, _json(old), _json(new)
-        return
-    one, other = cast("dict[str, object]", old), cast("dict[str, object]", new)
-    for key in dict.fromkeys((*one, *other)):
-        yield from _fields(f"{path}.{key}" if path else key, one.get(key), other.get(key))
+    if isinstance(old, dict) and isinstance(new, dict):
+        one, other = cast("dict[str, object]", old), cast("dict[str, object]", new)
+        for key in dict.fromkeys((*one, *other)):
+            yield from _fields(f"{path}.{key}" if path else key, one.get(key), other.get(key))
+    else:
+        yield path, _json(cast("object", old)), _json(cast("object", new))
 
 
 def _json(value: object) -> str | None:
