@@ -201,7 +201,7 @@ def _fields(path: str, old: object, new: object) -> Iterator[tuple[str, str | No
         for key in dict.fromkeys((*one, *other)):
             yield from _fields(f"{path}.{key}" if path else key, one.get(key), other.get(key))
     else:
-        yield path, _json(cast("object", old)), _json(cast("object", new))
+        yield path, _json(cast("object", old)), _json(new)
 
 
 def _json(value: object) -> str | None:
