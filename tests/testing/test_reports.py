@@ -123,9 +123,10 @@ def test_github() -> None:
 
 
 def test_sarif() -> None:
-    log = json.loads(report_sarif(REPORT))
+    log = json.loads(report_sarif(REPORT, "1.2.3"))
     assert log["version"] == "2.1.0"
     (run,) = log["runs"]
+    assert run["tool"]["driver"]["version"] == "1.2.3"
     rules = run["tool"]["driver"]["rules"]
     results = run["results"]
     assert [(result["ruleId"], result["level"]) for result in results] == [
@@ -150,7 +151,7 @@ def test_a_passing_report_is_quiet() -> None:
     passing = TestReport(REPORT.results[:1], (), (), 1)
     assert report_text(passing) == "1 passed; 1 of 1 rules expected by a test\n"
     assert report_github(passing) == ""
-    assert json.loads(report_sarif(passing))["runs"][0]["results"] == []
+    assert json.loads(report_sarif(passing, "1.2.3"))["runs"][0]["results"] == []
 
 
 @pytest.mark.parametrize(

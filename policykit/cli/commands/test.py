@@ -16,6 +16,7 @@ from policykit.cli.reports.diagnostics import report_diagnostics
 from policykit.cli.reports.mutants import report_mutants
 from policykit.cli.sources import positive
 from policykit.cli.streams import Streams
+from policykit.cli.version import installed_version
 from policykit.cli.visible import shown
 from policykit.diagnostics import Diagnostic, PolicyError, Severity
 from policykit.grammar import load_grammar
@@ -167,7 +168,7 @@ def _run(args: Namespace, streams: Streams) -> Exit:
         case "github":
             streams.write(report_github(report))
         case "sarif":
-            streams.write(report_sarif(report))
+            streams.write(report_sarif(report, installed_version()))
         case _:
             streams.out.print(_coloured(report_text(report)))
     return _status(report, args.max_warnings)

@@ -17,8 +17,8 @@ _CODES = (_FAILED, _ERRORED, _UNTESTED, _UNCOVERED)
 _CODE_OF = {Status.FAILED: _FAILED, Status.ERRORED: _ERRORED}
 
 
-def report_sarif(report: TestReport) -> str:
-    """One run with a result per test that did not pass, per document without tests and per uncovered rule."""
+def report_sarif(report: TestReport, version: str) -> str:
+    """One run, by policykit of this ``version``, with a result per test that did not pass, per document without tests and per uncovered rule."""
     results = [
         _result(_CODE_OF[result.status], "error", f"{result.name}\n{explained(result)}", result.place)
         for result in report.results
@@ -28,7 +28,7 @@ def report_sarif(report: TestReport) -> str:
     results += [_result(_UNCOVERED, "warning", uncovered_message(row.rule), row.place) for row in report.uncovered]
     rules: list[Json] = [{"id": code, "shortDescription": {"text": CATALOGUE[code].title}} for code in _CODES]
     run: Json = {
-        "tool": {"driver": {"name": "policykit", "rules": rules}},
+        "tool": {"driver": {"name": "policykit", "version": version, "rules": rules}},
         "columnKind": "unicodeCodePoints",
         "results": [*results],
     }
