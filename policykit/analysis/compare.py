@@ -18,6 +18,7 @@ from policykit.ir.document import (
     AllOf,
     AnyOf,
     Block,
+    Chains,
     Entities,
     Escalate,
     Hash,
@@ -147,7 +148,7 @@ def _on_view(matcher: Matcher, name: str) -> Matcher:
     match matcher:
         case Predicate() | Classifier():
             return matcher
-        case Phrases() | Regexes() | Entities():
+        case Phrases() | Regexes() | Chains() | Entities():
             return replace(matcher, reading=replace(matcher.reading, views=(name,)))
         case AnyOf(items):
             return AnyOf(tuple(_on_view(item, name) for item in items))

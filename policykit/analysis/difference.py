@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from policykit.analysis.question import Compiled, anonymous, ask
 from policykit.analysis.search import Answer, Nothing, NotProven, Sample, shortest
 from policykit.compile.program import alternatives, negated
-from policykit.ir.document import AllOf, Matcher, Not, Phrases, Regexes
+from policykit.ir.document import AllOf, Chains, Matcher, Not, Phrases, Regexes
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,8 @@ def _split(matcher: Matcher) -> Iterable[Matcher]:
     for part in alternatives(negated(anonymous(matcher))):
         if isinstance(part, Regexes):
             yield from (replace(part, regexes=(regex,)) for regex in part.regexes)
+        elif isinstance(part, Chains):
+            yield from (replace(part, chains=(chain,)) for chain in part.chains)
         else:
             yield part
 

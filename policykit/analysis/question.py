@@ -17,13 +17,17 @@ from policykit.diagnostics import Place
 from policykit.ir.document import (
     AllOf,
     AnyOf,
+    Chain,
+    Chains,
     Context,
     Entities,
     Join,
+    Link,
     Matcher,
     Not,
     Phrases,
     Regexes,
+    Searched,
     Within,
 )
 from policykit.ir.opaque import Classifier, Predicate
@@ -72,6 +76,8 @@ def anonymous(matcher: Matcher) -> Matcher:
             return replace(
                 matcher, regexes=regexes, before=_bare(matcher.before), after=_bare(matcher.after), place=_NOWHERE
             )
+        case Chains():
+            return replace(matcher, chains=tuple(map(_bare_chain, matcher.chains)), place=_NOWHERE)
         case Entities() | Predicate() | Classifier():
             return matcher
         case AnyOf(items):
@@ -88,6 +94,21 @@ def _bare(context: Context | None) -> Context | None:
     return None if context is None else replace(context, place=_NOWHERE)
 
 
+def _bare_chain(chain: Chain) -> Chain:
+    """The chain without places and name: what it finds is in its parts."""
+    parts = (
+        Link(
+            tuple(replace(phrase, place=_NOWHERE) for phrase in part.phrases),
+            tuple(replace(regex, place=_NOWHERE) for regex in part.regexes),
+            part.exact,
+        )
+        if isinstance(part, Link)
+        else part
+        for part in chain.parts
+    )
+    return Chain("", tuple(parts), _NOWHERE)
+
+
 class Compiled:
     """The automata of leaves, each made once: what two matchers have in common is run once."""
 
@@ -95,7 +116,7 @@ class Compiled:
         self._automata: dict[tuple[Matcher, str], tuple[Automaton, ...]] = {}
         self._symbols: dict[frozenset[int], Symbols] = {}
 
-    def of(self, leaf: Phrases | Regexes, name: str) -> tuple[Automaton, ...]:
+    def of(self, leaf: Searched, name: str) -> tuple[Automaton, ...]:
         """The automata of an anonymous leaf on a view."""
         found = self._automata.get((leaf, name))
         if found is None:
@@ -135,10 +156,10 @@ class _Lowering:
 
     def formula(self, matcher: Matcher) -> Formula:
         match matcher:
-            case Phrases() | Regexes():
+            case Phrases() | Regexes() | Chains():
                 return Literal(self._units(matcher), True)
             case Not(item):
-                assert isinstance(item, Phrases | Regexes), "negation normal form"
+                assert isinstance(item, Phrases | Regexes | Chains), "negation normal form"
                 return Literal(self._units(item), False)
             case Entities() | Predicate() | Classifier():
                 raise AssertionError("what is not regular was to be left out")
@@ -149,7 +170,7 @@ class _Lowering:
             case _:
                 assert_never(matcher)
 
-    def _units(self, leaf: Phrases | Regexes) -> tuple[int, ...]:
+    def _units(self, leaf: Searched) -> tuple[int, ...]:
         made = [a for piece in _pieces(leaf) for name in leaf.reading.views for a in self._compiled.of(piece, name)]
         return tuple(dict.fromkeys(map(self._number, made)))
 
@@ -161,8 +182,10 @@ class _Lowering:
         return number
 
 
-def _pieces(leaf: Phrases | Regexes) -> tuple[Phrases | Regexes, ...]:
+def _pieces(leaf: Searched) -> tuple[Searched, ...]:
     """Expressions one by one, so that two lists share those that they have in common; phrases share a trie."""
     if isinstance(leaf, Phrases):
         return (leaf,)
+    if isinstance(leaf, Chains):
+        return tuple(replace(leaf, chains=(chain,)) for chain in leaf.chains)
     return tuple(replace(leaf, regexes=(regex,)) for regex in leaf.regexes)

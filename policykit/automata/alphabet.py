@@ -27,6 +27,8 @@ def ranges_from_mask(mask: NDArray[np.bool_]) -> Ranges:
 WORD_RANGES: Ranges = ranges_from_mask(is_word)
 REGEX_WORD_RANGES: Ranges = ranges_from_mask(is_regex_word)
 SEPARATOR_RANGES: Ranges = ranges_from_mask(is_separator)
+UNSPACED_RANGES: Ranges = ranges_from_mask(is_letter & ~is_word)
+LETTER_RANGES: Ranges = ranges_from_mask(is_letter)
 NOT_LETTER_RANGES: Ranges = ranges_from_mask(~is_letter)
 WHITE_RANGES: Ranges = white_space_ranges
 TIGHT_RANGES: Ranges = ranges_from_mask(is_tight)

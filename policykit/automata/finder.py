@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from policykit.automata.alphabet import PHRASE_WORD
 from policykit.automata.lazy import MAX_KEPT_STATES, Automaton, RegexAutomaton, run
-from policykit.automata.nfa import Pattern, build
+from policykit.automata.nfa import Chained, Measured, Pattern, Room, Separated, build
 from policykit.automata.phrases import (
     ANYWHERE,
     AT_BOUNDARY,
@@ -22,7 +22,8 @@ from policykit.automata.phrases import (
 )
 from policykit.automata.spans import Spans
 from policykit.automata.squeezed import build_squeezed_trie, squeeze
-from policykit.ir.document import Phrases, Regexes
+from policykit.ir.document import Chain, Chains, Gap, Link, Measure, Phrases, Searched, Unit
+from policykit.ir.regex import Regex
 from policykit.text import View
 
 
@@ -35,14 +36,35 @@ class Found:
     index: int
 
 
-def patterns_of(leaf: Phrases | Regexes, view: View) -> tuple[Pattern, ...]:
-    """One pattern per phrase or expression, with the leaf's context around it."""
+def patterns_of(leaf: Searched, view: View) -> tuple[Pattern, ...]:
+    """One pattern per phrase, expression or chain, with the leaf's context around it."""
+    if isinstance(leaf, Chains):
+        return tuple(Pattern(_chained(chain, view)) for chain in leaf.chains)
     before = (leaf.before.regex, leaf.before.within) if leaf.before else None
     after = (leaf.after.regex, leaf.after.within) if leaf.after else None
     if isinstance(leaf, Phrases):
         bodies = (squeeze(view, p.text) if leaf.squeeze else separate(view, p.text, leaf.exact) for p in leaf.phrases)
         return tuple(Pattern(body, before, after) for body in bodies)
     return tuple(Pattern(r.regex, before, after) for r in leaf.regexes)
+
+
+def _chained(chain: Chain, view: View) -> Chained:
+    return Chained(tuple(_part(part, view) for part in chain.parts))
+
+
+def _part(part: Link | Gap | Measure, view: View) -> tuple[Regex | Separated, ...] | Room | Measured:
+    match part:
+        case Link():
+            return _alternatives(part, view)
+        case Gap(unit, most):
+            return Room(unit is Unit.WORDS, most)
+        case Measure(unit, at_least):
+            return Measured(unit, at_least)
+
+
+def _alternatives(link: Link, view: View) -> tuple[Regex | Separated, ...]:
+    phrases = (separate(view, phrase.text, link.exact) for phrase in link.phrases)
+    return (*phrases, *(item.regex for item in link.regexes))
 
 
 def trie_of(view: View, texts: Sequence[str], exact: bool, squeezed: bool) -> PhraseTrie:
@@ -52,7 +74,7 @@ def trie_of(view: View, texts: Sequence[str], exact: bool, squeezed: bool) -> Ph
     return build_trie(view, [separate(view, text, exact) for text in texts])
 
 
-def compile_automata(leaf: Phrases | Regexes, view: View) -> tuple[Automaton, ...]:
+def compile_automata(leaf: Searched, view: View) -> tuple[Automaton, ...]:
     """The search automata whose union is the leaf on this view."""
     if isinstance(leaf, Phrases) and not leaf.before and not leaf.after:
         return (PhraseAutomaton(trie_of(view, [p.text for p in leaf.phrases], leaf.exact, leaf.squeeze)),)
@@ -86,7 +108,7 @@ class Finder:
         return leftmost_longest(candidates)
 
 
-def compile_finder(leaf: Phrases | Regexes, view: View) -> Finder:
+def compile_finder(leaf: Searched, view: View) -> Finder:
     """The finder of a leaf on a view."""
     return Finder(compile_automata(leaf, view))
 

@@ -18,11 +18,24 @@ from policykit.automata.alphabet import (
     REGEX_WORD,
     SEPARATOR_RANGES,
     TIGHT_RANGES,
+    UNSPACED_RANGES,
     WHITE_RANGES,
+    WORD_RANGES,
     Alphabet,
     image_ranges,
     partition,
 )
+from policykit.automata.bodies import (
+    Body as Body,
+    Chained as Chained,
+    Measured as Measured,
+    Pattern as Pattern,
+    Room as Room,
+    Separated as Separated,
+    Squeezed as Squeezed,
+)
+from policykit.automata.measured import ANY, measured
+from policykit.ir.chains import Unit
 from policykit.ir.regex import Alternation, Assertion, Chars, Concat, Empty, Look, Ranges, Regex, Repeat
 from policykit.text import View, is_mark
 
@@ -88,33 +101,6 @@ class Nfa:
     body_end: int
     before_flags: int
     gaps: tuple[tuple[int, ...], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Pattern:
-    """A body with optional context on either side, at most ``gap`` characters away."""
-
-    body: "Regex | Separated | Squeezed"
-    before: tuple[Regex, int] | None = None
-    after: tuple[Regex, int] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Separated:
-    """A phrase already on the view: pieces between runs of separators, with word boundaries where asked."""
-
-    pieces: tuple[str, ...]
-    left_boundary: bool
-    right_boundary: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Squeezed:
-    """A phrase already on the view whose letters may be set apart (see :mod:`policykit.automata.squeezed`)."""
-
-    words: tuple[str, ...]
-    left_boundary: bool
-    right_boundary: bool
 
 
 class _Builder:
@@ -197,8 +183,10 @@ class _Builder:
             case _:
                 assert_never(node)
 
-    def body(self, body: "Regex | Separated | Squeezed", at: int) -> int:
+    def body(self, body: Body, at: int) -> int:
         match body:
+            case Chained():
+                return self.chained(body, at)
             case Separated():
                 return self.separated(body, at)
             case Squeezed():
@@ -246,6 +234,62 @@ class _Builder:
             self.free[node].append(out)
         return out
 
+    def chained(self, body: Chained, at: int) -> int:
+        loops: list[int] = []
+        for part in body.parts:
+            match part:
+                case Room(in_words, int(most)):
+                    at = self.words(most, at) if in_words else self.gap(most, at)
+                case Room():
+                    loops.append(self.state())
+                    self.free[at].append(loops[-1])
+                    self.edges[loops[-1]].append((ANY, loops[-1]))
+                    at = loops[-1]
+                case Measured(unit, at_least):
+                    at = self.measured(unit, at_least, self.gate(Gate.TEXT_START, at))
+                case _:
+                    at = self.any_of(part, at)
+        self.gaps.append(tuple(reversed(loops)))  # what is left to find behind one loop is part of what was before it
+        return at
+
+    def measured(self, unit: Unit, at_least: int, at: int) -> int:
+        n, edges = measured(unit, at_least)
+        states = (at, *(self.state() for _ in range(n - 1)))
+        for source, ranges, to in edges:
+            self.edges[states[source]].append((ranges, states[to]))
+        return states[-1]
+
+    def any_of(self, bodies: tuple[Regex | Separated, ...], at: int) -> int:
+        out = self.state()
+        for body in bodies:
+            branch = self.state()
+            self.free[at].append(branch)
+            self.free[self.body(body, branch)].append(out)
+        return out
+
+    def words(self, n: int, at: int) -> int:
+        """At most ``n`` words: runs of word characters, and single letters of scripts without spaces.
+
+        ``outside[k]`` has read ``k`` words and is in none, ``inside[k]`` is in the k-th.
+        """
+        outside = [self.state() for _ in range(n + 1)]
+        inside = [self.state() for _ in range(n)]
+        out = self.state()
+        self.free[at].append(outside[0])
+        for k, place in enumerate(outside):
+            self.edges[place].append((NOT_LETTER_RANGES, place))
+            if k < n:
+                self.edges[place] += [(WORD_RANGES, inside[k]), (UNSPACED_RANGES, outside[k + 1])]
+        for k, place in enumerate(inside, 1):
+            self.edges[place] += [(WORD_RANGES, place), (NOT_LETTER_RANGES, outside[k])]
+            if k < n:
+                self.edges[place].append((UNSPACED_RANGES, outside[k + 1]))
+        for place in (*outside, *inside):
+            self.free[place].append(out)
+        room_first = [outside[0], *(p for pair in zip(inside, outside[1:], strict=True) for p in pair)]
+        self.gaps.append(tuple(room_first))
+        return out
+
     def gap(self, n: int, at: int) -> int:
         """At most ``n`` characters of any kind."""
         out = self.state()
@@ -254,7 +298,7 @@ class _Builder:
         for _ in range(n):
             place = self.state()
             self.free[at].append(place)
-            at = self.set(((0, 0x10FFFF),), place)
+            at = self.set(ANY, place)
             self.free[at].append(out)
             places.append(place)
         self.gaps.append(tuple(places))
@@ -280,7 +324,7 @@ def build(view: View, pattern: Pattern) -> Nfa:
     return _finish(b, start, final, body_start, body_end)
 
 
-def build_whole(view: View, bodies: "Sequence[Regex | Separated | Squeezed]") -> Nfa:
+def build_whole(view: View, bodies: Sequence[Body]) -> Nfa:
     """The automaton that finds a text only as a whole, where it matches one of the bodies from end to end."""
     b = _Builder(view)
     start = b.state()

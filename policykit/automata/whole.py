@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 
 from policykit.automata.alphabet import Alphabet, common
 from policykit.automata.lazy import FOUND, Automaton, RegexAutomaton
-from policykit.automata.nfa import Separated, Squeezed, build_whole
-from policykit.ir.regex import Regex
+from policykit.automata.nfa import Body, build_whole
 from policykit.text import View
 
 MAX_STATES = 50_000
@@ -81,9 +80,7 @@ class NothingLeft:
     """No text is admitted."""
 
 
-def admitting(
-    view: View, bodies: Sequence[Regex | Separated | Squeezed], forbidding: Sequence[Automaton]
-) -> Dfa | TooLarge | NothingLeft:
+def admitting(view: View, bodies: Sequence[Body], forbidding: Sequence[Automaton]) -> Dfa | TooLarge | NothingLeft:
     """The texts that match one of ``bodies`` as a whole, and in which no automaton of ``forbidding`` (all of them on
     the same view) finds anything: product, then only what leads to an end (Hopcroft and Ullman, 1979, section 3.3)."""
     whole = RegexAutomaton(build_whole(view, bodies))

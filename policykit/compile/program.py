@@ -25,7 +25,21 @@ from policykit.automata.phrases import PhraseTrie
 from policykit.compile.resolve import leaves
 from policykit.diagnostics import Diagnostic, Place, PolicyError
 from policykit.entities import entity_patterns
-from policykit.ir.document import AllOf, AnyOf, Entities, Join, Leaf, Matcher, Not, Phrase, Phrases, Regexes, Within
+from policykit.ir.document import (
+    AllOf,
+    AnyOf,
+    Chains,
+    Entities,
+    Join,
+    Leaf,
+    Matcher,
+    Not,
+    Phrase,
+    Phrases,
+    Regexes,
+    Within,
+    patterns,
+)
 from policykit.ir.opaque import Classifier, Predicate
 from policykit.ir.plan import ResolvedRule
 from policykit.text import View, view
@@ -92,7 +106,7 @@ def negated(matcher: Matcher, positive: bool = True) -> Matcher:
         case AnyOf(items) | AllOf(items):
             both = tuple(negated(item, positive) for item in items)
             return AnyOf(both) if isinstance(matcher, AnyOf) == positive else AllOf(both)
-        case Phrases() | Regexes() | Entities() | Predicate() | Classifier():
+        case Phrases() | Regexes() | Chains() | Entities() | Predicate() | Classifier():
             return matcher if positive else Not(matcher)
         case _:
             assert_never(matcher)
@@ -125,7 +139,7 @@ class _Lowering:
             return
         assert rule.matcher is not None, "what a mask enforces has a matcher"
         for part in alternatives(negated(rule.matcher)):
-            if isinstance(part, Phrases | Regexes | Entities):
+            if isinstance(part, Phrases | Regexes | Chains | Entities):
                 self.forbid(part, rule.name)
             else:
                 self.requirements.append(Requirement(rule.name, self.formula(part, rule.name)))
@@ -154,10 +168,10 @@ class _Lowering:
 
     def formula(self, matcher: Matcher, owner: str) -> Formula:
         match matcher:
-            case Phrases() | Regexes() | Entities():
+            case Phrases() | Regexes() | Chains() | Entities():
                 return Literal(self.leaf(matcher, owner, forbids=False), True)
             case Not(item):
-                assert isinstance(item, Phrases | Regexes | Entities), "negation normal form"
+                assert isinstance(item, Phrases | Regexes | Chains | Entities), "negation normal form"
                 return Literal(self.leaf(item, owner, forbids=False), False)
             case Predicate() | Classifier():
                 raise AssertionError("what a mask enforces is made of automata")
@@ -211,7 +225,7 @@ def _automata(leaf: Leaf, on: View) -> list[tuple[Automaton, tuple[Place, ...]]]
             for pattern in entity_patterns(entity, in_json=in_json)
         ]
     automata = compile_automata(leaf, on)
-    places = tuple(p.place for p in (leaf.phrases if isinstance(leaf, Phrases) else leaf.regexes))
+    places = tuple(part.place for part in patterns(leaf))
     if len(automata) == 1:
         return [(automata[0], places)]
     return [(made, (place,)) for made, place in zip(automata, places, strict=True)]

@@ -19,6 +19,7 @@ from policykit.ir.document import (
     Allow,
     AnyOf,
     Block,
+    Chains,
     Document,
     Entities,
     Leaf,
@@ -224,7 +225,7 @@ def level_of_default(target: Target, admits: Sequence[ResolvedRule], json_output
 
 def _read(matcher: Matcher, within: Within) -> Matcher:
     match matcher:
-        case Phrases() | Regexes():
+        case Phrases() | Regexes() | Chains():
             if matcher.reading.within != Within.AUTO:
                 return matcher
             return replace(matcher, reading=replace(matcher.reading, within=within))
@@ -251,7 +252,7 @@ def _read(matcher: Matcher, within: Within) -> Matcher:
 def opaque(matcher: Matcher | None) -> tuple[Opaque, ...]:
     """All predicates and classifiers, in order."""
     match matcher:
-        case None | Phrases() | Regexes() | Entities():
+        case None | Phrases() | Regexes() | Chains() | Entities():
             return ()
         case Predicate() | Classifier():
             return (matcher,)
@@ -268,7 +269,7 @@ def leaves(matcher: Matcher | None) -> tuple[Leaf, ...]:
     match matcher:
         case None:
             return ()
-        case Phrases() | Regexes() | Entities():
+        case Phrases() | Regexes() | Chains() | Entities():
             return (matcher,)
         case Predicate() | Classifier():
             return ()
@@ -283,7 +284,7 @@ def leaves(matcher: Matcher | None) -> tuple[Leaf, ...]:
 def combines(matcher: Matcher) -> bool:
     """Whether a find counts only together with what the rest of the text holds or does not hold."""
     match matcher:
-        case Phrases() | Regexes() | Entities() | Predicate() | Classifier():
+        case Phrases() | Regexes() | Chains() | Entities() | Predicate() | Classifier():
             return False
         case AnyOf(items):
             return any(combines(item) for item in items)
@@ -300,6 +301,8 @@ def has_place(matcher: Matcher) -> bool:
     match matcher:
         case Phrases() | Regexes() | Entities() | Predicate():
             return True
+        case Chains():
+            return not matcher.counts
         case Classifier():
             return False
         case AnyOf(items):
@@ -315,7 +318,7 @@ def has_place(matcher: Matcher) -> bool:
 def has_absence(matcher: Matcher) -> bool:
     """Whether the matcher depends on something not being found."""
     match matcher:
-        case Phrases() | Regexes() | Entities() | Predicate() | Classifier():
+        case Phrases() | Regexes() | Chains() | Entities() | Predicate() | Classifier():
             return False
         case AnyOf(items) | AllOf(items):
             return any(has_absence(item) for item in items)

@@ -9,6 +9,7 @@ from policykit.ir.document import (
     AnyOf,
     Append,
     Block,
+    Chains,
     Entities,
     Hash,
     Mask,
@@ -89,7 +90,7 @@ def is_plain(matcher: Matcher) -> bool:
 
 def _is_known(matcher: Matcher) -> bool:
     match matcher:
-        case Phrases() | Regexes() | Entities():
+        case Phrases() | Regexes() | Chains() | Entities():
             return True
         case AnyOf(items) | AllOf(items):
             return all(_is_known(item) for item in items)

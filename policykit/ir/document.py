@@ -7,7 +7,7 @@ matchers and of actions is closed: a pass over it is a `match` that ends in `ass
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
-from typing import TypeAlias
+from typing import TypeAlias, assert_never
 
 from policykit.diagnostics import Diagnostic, Place
 from policykit.ir.actions import (
@@ -26,8 +26,23 @@ from policykit.ir.actions import (
     Truncate as Truncate,
     WholeTransform as WholeTransform,
 )
+from policykit.ir.chains import (
+    Chain as Chain,
+    Chains as Chains,
+    Gap as Gap,
+    Link as Link,
+    Measure as Measure,
+    Unit as Unit,
+)
 from policykit.ir.opaque import Classifier, Predicate
-from policykit.ir.regex import Regex
+from policykit.ir.reading import (
+    Context as Context,
+    Join as Join,
+    Phrase as Phrase,
+    Reading as Reading,
+    RegexSource as RegexSource,
+    Within as Within,
+)
 
 
 class Mode(StrEnum):
@@ -45,59 +60,6 @@ class Target(StrEnum):
     TOOL_RESULT = "tool_result"
     RETRIEVED = "retrieved"
     JSON = "json"
-
-
-class Within(StrEnum):
-    """Which text a matcher reads. ``auto`` is the whole text where no JSON is read, else the JSON strings, and for
-    entities the scalars: strings and numbers."""
-
-    AUTO = "auto"
-    TEXT = "text"
-    JSON_STRINGS = "json.strings"
-    JSON_SCALARS = "json.scalars"
-
-    @property
-    def is_json(self) -> bool:
-        return self in (Within.JSON_STRINGS, Within.JSON_SCALARS)
-
-
-class Join(StrEnum):
-    """Whether a match may run across the string elements of one JSON array, as if joined by a space."""
-
-    NONE = "none"
-    ARRAY = "array"
-
-
-@dataclass(frozen=True, slots=True)
-class Phrase:
-    text: str
-    place: Place
-
-
-@dataclass(frozen=True, slots=True)
-class RegexSource:
-    source: str
-    regex: Regex
-    place: Place
-
-
-@dataclass(frozen=True, slots=True)
-class Context:
-    """Text that must stand directly beside a match, at most ``within`` characters of the view away."""
-
-    regex: Regex
-    source: str
-    within: int
-    place: Place
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """How a matcher looks at text: the views (any of them may match), the part of the text, joined arrays."""
-
-    views: tuple[str, ...] = ("compat",)
-    within: Within = Within.AUTO
-    join: Join = Join.NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,9 +131,25 @@ class Not:
     item: "Matcher"
 
 
-Leaf: TypeAlias = Phrases | Regexes | Entities
+Searched: TypeAlias = Phrases | Regexes | Chains
+"""What automata alone find."""
+Leaf: TypeAlias = Searched | Entities
 """What reads text by itself."""
+Pattern: TypeAlias = Phrase | RegexSource | Chain
 Matcher: TypeAlias = Leaf | Predicate | Classifier | AnyOf | AllOf | Not
+
+
+def patterns(leaf: Searched) -> tuple[Pattern, ...]:
+    """What a leaf looks for, any of it, as its automata number it."""
+    match leaf:
+        case Phrases(phrases):
+            return phrases
+        case Regexes(regexes):
+            return regexes
+        case Chains(chains):
+            return chains
+        case _:
+            assert_never(leaf)
 
 
 @dataclass(frozen=True, slots=True)

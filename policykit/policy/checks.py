@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 
 from policykit.diagnostics import Diagnostic, Place, did_you_mean
+from policykit.policy.chains import check_composed
 from policykit.policy.checked import Entries, Leaf
 from policykit.policy.classifiers import check_classifiers
 from policykit.policy.decisions import check_decisions
@@ -127,7 +128,7 @@ def _check_transform(rule: Entries, match: Entries | None, diagnostics: list[Dia
 
 def _has_place(match: Entries) -> bool:
     """Whether everything that the match finds stands somewhere in the text."""
-    if "not" in match.fields:
+    if match.fields.keys() & {"not", "count", "length"}:
         return False
     if "all" in match.fields:
         return any(map(_has_place, match.records("all")))
@@ -150,6 +151,7 @@ def _check_match(match: Entries, diagnostics: list[Diagnostic]) -> None:
         diagnostics.append(Diagnostic("PK056", message, match.keys["join"], "use `within: json.strings`, or remove it"))
     views = tuple(str(name) for name in names if name in VIEWS) or DEFAULT_VIEWS
     check_entities(match, diagnostics)
+    check_composed(match, views, diagnostics)
     if match.flag("squeeze") and match.flag("exact"):
         message = "`exact` has no effect under `squeeze`, which erases separators"
         diagnostics.append(Diagnostic("PK056", message, match.keys["exact"], "keep one of the two"))

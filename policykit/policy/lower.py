@@ -43,6 +43,7 @@ from policykit.ir.document import (
 )
 from policykit.ir.opaque import Classifier, Predicate
 from policykit.policy.canonical import canonical, canonical_json
+from policykit.policy.chains import lower_composed
 from policykit.policy.checked import Checked, Entries, Leaf
 from policykit.policy.checks import DEFAULT_VIEWS
 from policykit.policy.transforms import lower_transform
@@ -211,6 +212,7 @@ def _matcher(match: Entries, key: Place) -> Matcher:
     if "entities" in match.fields:
         entities = tuple(map(_entity, match.items("entities")))
         found.append(Entities(entities, reading, match.keys["entities"]))
+    found += lower_composed(match, reading)
     return found[0] if len(found) == 1 else AnyOf(tuple(found))
 
 

@@ -5,6 +5,7 @@ not implement is listed too (``later``), so that it is refused by name.
 """
 
 from policykit.policy.action_table import ACTION_RECORDS
+from policykit.policy.chain_table import CHAIN_RECORDS, COMPOSED
 from policykit.policy.shapes import (
     Choice,
     Data,
@@ -175,8 +176,8 @@ RECORDS: dict[str, Record] = {
         ),
         Record(
             "match",
-            "What to find. `phrases`, `regex` and `entities` are alternatives; `all`, `any` and `not` "
-            "combine matches over the whole text.",
+            "What to find. Several keys beside each other are alternatives; `all`, `any` and `not` combine matches "
+            "over the whole text.",
             (
                 Field(
                     "phrases",
@@ -189,6 +190,10 @@ RECORDS: dict[str, Record] = {
                     Many(Either(Text(TextKind.ID), Ref("entity")), or_one=True),
                     "identifiers such as `iban` or `email`, where their check digits hold",
                 ),
+                Field("near", Ref("near"), "texts that stand near each other"),
+                Field("count", Ref("count"), "how often something is found, matches that do not overlap"),
+                Field("length", Ref("length"), "how long the text is"),
+                Field("script", Ref("script"), "letters by their script"),
                 Field("exact", Flag(), "true: separators in phrases stand for themselves"),
                 Field(
                     "squeeze",
@@ -223,11 +228,12 @@ RECORDS: dict[str, Record] = {
                 Field("not", Ref("match"), "finds something if this finds nothing in the whole text"),
             ),
             later=("grammar", "strict"),
-            any_of=("phrases", "regex", "entities", "predicate", "classifier", "all", "any", "not"),
+            any_of=("phrases", "regex", "entities", *COMPOSED, "predicate", "classifier", "all", "any", "not"),
             alone=("predicate", "classifier", "all", "any", "not"),
             needs=(("exact", "phrases"), ("squeeze", "phrases")),
             noun="matcher",
         ),
+        *CHAIN_RECORDS,
         Record(
             "predicate",
             "A function by its name.",

@@ -31,7 +31,7 @@ class TaggedExpression:
         self._mask = nfa.before_flags
         self._jumps: dict[tuple[int, int, int], _Jump] = {}
         self._free_final = [self._reaches_final(place) for place in range(len(nfa.free))]
-        self._gaps = tuple(tuple(to for s in gap for _, to in nfa.edges[s]) for gap in nfa.gaps)
+        self._gaps = tuple(_arrivals(nfa, gap) for gap in nfa.gaps)
         self._goes_on = self._find_living()
         self.states = TagStates()
         self.start = self.states.state(EDGE & self._mask, (), 0)
@@ -193,3 +193,9 @@ class TaggedExpression:
                         ahead.add((to, after & self._mask))
                         alive = alive or bool(self._free_final[to])
         return alive, ahead
+
+
+def _arrivals(nfa: Nfa, gap: tuple[int, ...]) -> tuple[int, ...]:
+    """The places in a gap that a character leads to, the one with most room first."""
+    arrivals = dict.fromkeys(to for place in gap for _, to in nfa.edges[place])
+    return gap if arrivals.keys() <= set(gap) else tuple(arrivals)

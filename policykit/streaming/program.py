@@ -17,6 +17,7 @@ from policykit.ir.document import (
     Entities,
     Expression,
     Join,
+    Leaf,
     Mask,
     Matcher,
     Mode,
@@ -115,10 +116,10 @@ class Parts:
     """The patterns of leaves on views, compiled once."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[Phrases | Regexes | Entities, str], tuple[Piece, ...]] = {}
+        self._known: dict[tuple[Leaf, str], tuple[Piece, ...]] = {}
         self._joints: dict[tuple[tuple[int, ...], frozenset[int]], Joint] = {}
 
-    def of(self, leaf: Phrases | Regexes | Entities, on: View) -> tuple[Piece, ...]:
+    def of(self, leaf: Leaf, on: View) -> tuple[Piece, ...]:
         """The parts of a leaf on a view. Raises Unsupported."""
         found = self._known.get((leaf, on.name))
         if found is None:

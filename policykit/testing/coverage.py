@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from policykit.compile.resolve import leaves
 from policykit.diagnostics import Place
-from policykit.ir.document import Document, Entities, Leaf, Mode, Phrases, PolicySet
+from policykit.ir.document import Chain, Chains, Document, Entities, Leaf, Link, Mode, Phrases, PolicySet
 from policykit.ir.grammar import GrammarSpec
 from policykit.testing.bench import Bench
 from policykit.testing.report import Status
@@ -13,7 +13,7 @@ from policykit.testing.report import Status
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """``kind`` is `rule`, `phrase`, `expression`, `entity` or `exception`."""
+    """``kind`` is `rule`, `phrase`, `expression`, `chain`, `entity` or `exception`."""
 
     document: str
     rule: str
@@ -63,6 +63,9 @@ def _items(leaf: Leaf) -> list[tuple[str, str, Place]]:
         return [("phrase", phrase.text, phrase.place) for phrase in leaf.phrases]
     if isinstance(leaf, Entities):
         return [("entity", entity.type, entity.place) for entity in leaf.entities]
+    if isinstance(leaf, Chains):
+        named = {chain.name: ("chain", chain.name, chain.place) for chain in leaf.chains}
+        return [*named.values(), *((kind, name, place) for kind, name, place, _ in _links(leaf))]
     return [("expression", item.source, item.place) for item in leaf.regexes]
 
 
@@ -74,9 +77,38 @@ def _alone(leaf: Leaf) -> Iterator[tuple[str, str, Leaf]]:
     elif isinstance(leaf, Entities):
         for entity in leaf.entities:
             yield "entity", entity.type, replace(leaf, entities=(entity,))
+    elif isinstance(leaf, Chains):
+        for chain in leaf.chains:
+            yield "chain", chain.name, replace(leaf, chains=(chain,))
+        for kind, name, _, alone in _links(leaf):
+            yield kind, name, alone
     else:
         for regex in leaf.regexes:
             yield "expression", regex.source, replace(leaf, regexes=(regex,))
+
+
+def _links(leaf: Chains) -> Iterator[tuple[str, str, Place, Chains]]:
+    """The phrases and expressions that stand near others, each with a leaf that has it in place of its alternatives.
+    Of what is counted together none counts for itself."""
+    links = dict.fromkeys(part for chain in leaf.chains for part in chain.parts if isinstance(part, Link))
+    for link in () if leaf.counts else links:
+        for phrase in link.phrases:
+            alone = _with(leaf, link, replace(link, phrases=(phrase,), regexes=()))
+            yield "phrase", phrase.text, phrase.place, alone
+        for regex in link.regexes:
+            yield (
+                "expression",
+                regex.source,
+                regex.place,
+                _with(leaf, link, replace(link, phrases=(), regexes=(regex,))),
+            )
+
+
+def _with(leaf: Chains, link: Link, other: Link) -> Chains:
+    def changed(chain: Chain) -> Chain:
+        return replace(chain, parts=tuple(other if part == link else part for part in chain.parts))
+
+    return replace(leaf, chains=tuple(map(changed, leaf.chains)))
 
 
 def _seen(document: Document, grammar: GrammarSpec | None) -> set[tuple[str, str, str]]:

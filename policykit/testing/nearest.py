@@ -6,7 +6,21 @@ from typing import assert_never
 
 from policykit.automata import separate
 from policykit.entities import body_of
-from policykit.ir.document import AllOf, AnyOf, Entities, Matcher, Not, Phrases, Regexes, RegexSource
+from policykit.ir.document import (
+    AllOf,
+    AnyOf,
+    Chain,
+    Chains,
+    Entities,
+    Link,
+    Matcher,
+    Measure,
+    Not,
+    Phrase,
+    Phrases,
+    Regexes,
+    RegexSource,
+)
 from policykit.ir.opaque import Classifier, Predicate
 from policykit.text import View, is_word, view
 from policykit.verify import CompiledSearches, Searches, compile_check
@@ -36,6 +50,8 @@ def why_missed(matcher: Matcher, readings: Readings, searches: Searches) -> str:
             return _why_phrases(matcher, readings, searches)
         case Regexes():
             return _why_regexes(matcher, readings, searches)
+        case Chains():
+            return _why_chains(matcher, readings, searches)
         case Predicate(name):
             return f"the predicate `{name}` finds nothing"
         case Classifier(model, _, label, threshold):
@@ -69,6 +85,30 @@ def _why_regexes(leaf: Regexes, readings: Readings, searches: Searches) -> str:
     if _found_without_context(leaf, readings, searches):
         return f"an expression matches, but not with its {_context_names(leaf)}"
     return f"nothing in the text matches {_listed(leaf_names(leaf))}"
+
+
+def _why_chains(leaf: Chains, readings: Readings, searches: Searches) -> str:
+    """What is not there at all; else how many are, or that they do not stand as they should."""
+
+    def found(chain: Chain) -> bool:
+        return bool(compile_check(replace(leaf, chains=(chain,)), searches, True)(readings).fired)
+
+    chain = leaf.chains[0]
+    links = [part for part in chain.parts if isinstance(part, Link)]
+    if any(isinstance(part, Measure) for part in chain.parts):
+        return f"the text does not have {chain.name}"
+    missing = [link for link in links if not found(replace(chain, parts=(link,)))]
+    if missing:
+        names = [item.text if isinstance(item, Phrase) else item.source for item in _items(missing[0])]
+        return f"nothing in the text matches {_listed(names)}"
+    if not leaf.counts:
+        return f"all are there, but not {chain.name}"
+    n = next(n for n in range(len(links) - 1, 0, -1) if found(replace(chain, parts=chain.parts[: 2 * n - 1])))
+    return f"the text has {n}, not {chain.name}"
+
+
+def _items(link: Link) -> tuple[Phrase | RegexSource, ...]:
+    return (*link.phrases, *link.regexes)
 
 
 def _why_entities(leaf: Entities, readings: Readings, searches: Searches) -> str:

@@ -111,6 +111,11 @@ def category_ranges(name: str) -> Ranges | None:
     return None
 
 
+def script_names() -> tuple[str, ...]:
+    """The long names of all scripts of the shipped Unicode version."""
+    return tuple(name for name in _SCRIPT_NAMES if name != _UNKNOWN_SCRIPT)
+
+
 @cache
 def simple_folding() -> Mapping[int, int]:
     """Simple case folding (CaseFolding.txt, status C and S): only code points that change."""

@@ -8,14 +8,14 @@ from typing import Protocol
 from policykit.automata import Finder, Found, compile_finder
 from policykit.compile.resolve import leaves
 from policykit.entities import EntityFinder
-from policykit.ir.document import Entities, Phrases, Regexes
+from policykit.ir.document import Entities, Searched
 from policykit.ir.plan import ResolvedRule
 from policykit.text import View, view
 from policykit.verify.prefilter import Prefilter, compile_prefilter, entities_prefilter
 from policykit.verify.scan import Scan, takes
 from policykit.verify.units import Seen, SeenUnit
 
-Leaf = Phrases | Regexes
+Leaf = Searched
 Hit = tuple[SeenUnit, Found]
 """A match in a unit. Those of one unit are leftmost-longest, do not overlap, and stand in order."""
 
@@ -179,7 +179,7 @@ def _by_view(rules: Iterable[ResolvedRule]) -> dict[str, Sequence[Leaf]]:
         rule = todo.pop()
         todo += rule.admits or ()
         for leaf in leaves(rule.matcher):
-            if isinstance(leaf, Phrases | Regexes) and takes(leaf):
+            if not isinstance(leaf, Entities) and takes(leaf):
                 for name in leaf.reading.views:
                     found.setdefault(name, {})[leaf] = None
     return {name: tuple(on_view) for name, on_view in found.items()}

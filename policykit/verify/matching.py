@@ -7,7 +7,7 @@ from typing import TypeAlias, assert_never
 from policykit.automata import Found
 from policykit.compile.resolve import leaves, opaque
 from policykit.entities import fits_numbers, labels_of
-from policykit.ir.document import AllOf, AnyOf, Entities, Leaf, Matcher, Not, Phrases, Regexes, Within
+from policykit.ir.document import AllOf, AnyOf, Chains, Entities, Leaf, Matcher, Not, Phrases, Regexes, Searched, Within
 from policykit.ir.opaque import Classifier, Opaque, Predicate
 from policykit.text import View, view
 from policykit.verify.finders import Searches
@@ -72,7 +72,7 @@ def compile_check(matcher: Matcher | None, searches: Searches, use_prefilter: bo
     match matcher:
         case None:
             return lambda readings: Outcome(True)
-        case Phrases() | Regexes():
+        case Phrases() | Regexes() | Chains():
             return _leaf(matcher, searches, use_prefilter)
         case Predicate() | Classifier():
             return _opaque(matcher)
@@ -144,7 +144,7 @@ def _entities(leaf: Entities, searches: Searches, use_prefilter: bool) -> Check:
     return check
 
 
-def _leaf(leaf: Phrases | Regexes, searches: Searches, use_prefilter: bool) -> Check:
+def _leaf(leaf: Searched, searches: Searches, use_prefilter: bool) -> Check:
     views = [view(name) for name in leaf.reading.views]
     compiled = [(on, searches.get(leaf, on)) for on in views]
     names = leaf_names(leaf)
@@ -193,6 +193,8 @@ def leaf_names(leaf: Leaf) -> tuple[str, ...]:
             return tuple(phrase.text for phrase in phrases)
         case Regexes(regexes):
             return tuple(item.source for item in regexes)
+        case Chains(chains):
+            return tuple(chain.name for chain in chains)
         case Entities(entities):
             return tuple(entity.type for entity in entities)
         case _:

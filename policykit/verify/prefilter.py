@@ -15,7 +15,7 @@ import re2  # pyright: ignore[reportMissingTypeStubs]
 from policykit.automata import separate, squeeze
 from policykit.automata.alphabet import image_ranges
 from policykit.entities import body_of
-from policykit.ir.document import Entities, Phrases, Regexes
+from policykit.ir.document import Chains, Entities, Gap, Link, Measure, Phrases, Regexes, Searched, patterns
 from policykit.ir.regex import Alternation, Assertion, Chars, Concat, Empty, Ranges, Regex, Repeat
 from policykit.text import View, is_letter
 
@@ -34,6 +34,36 @@ class Undecided:
 
     def may_find(self, view_text: str) -> bool:
         return True
+
+
+@dataclass(frozen=True, slots=True)
+class Longer:
+    """Texts with as many characters as the units that are asked for."""
+
+    at_least: int
+
+    def may_find(self, view_text: str) -> bool:
+        return len(view_text) >= self.at_least
+
+
+@dataclass(frozen=True, slots=True)
+class Every:
+    """Where all parts of a chain may be."""
+
+    parts: tuple[Prefilter, ...]
+
+    def may_find(self, view_text: str) -> bool:
+        return all(part.may_find(view_text) for part in self.parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Some:
+    """Where one of them may be."""
+
+    items: tuple[Prefilter, ...]
+
+    def may_find(self, view_text: str) -> bool:
+        return any(item.may_find(view_text) for item in self.items)
 
 
 class Fragments:
@@ -82,12 +112,27 @@ class Expressions:
         return self.pattern.search(view_text) is not None
 
 
-def compile_prefilter(leaf: Phrases | Regexes, view: View) -> Prefilter:
+def compile_prefilter(leaf: Searched, view: View) -> Prefilter:
     """The prefilter of a leaf for texts on ``view``."""
+    if isinstance(leaf, Chains):
+        return Some(tuple(Every(tuple(_of_part(part, leaf, view) for part in set(c.parts))) for c in leaf.chains))
     if isinstance(leaf, Phrases):
         return Letters(leaf, view) if leaf.squeeze else Fragments(leaf, view)
     compiled = _compile("|".join(render(item.regex, view) for item in leaf.regexes))
     return Expressions(compiled) if compiled else Undecided()
+
+
+def _of_part(part: Link | Gap | Measure, leaf: Chains, view: View) -> Prefilter:
+    match part:
+        case Link(phrases, regexes, exact):
+            by_phrase = Phrases(phrases, exact, None, None, leaf.reading, leaf.place)
+            by_regex = Regexes(regexes, None, None, leaf.reading, leaf.place)
+            own = [some for some in (by_phrase, by_regex) if patterns(some)]
+            return Some(tuple(compile_prefilter(some, view) for some in own))
+        case Gap():
+            return Undecided()
+        case Measure(_, at_least):
+            return Longer(at_least)
 
 
 def entities_prefilter(leaf: Entities, view: View) -> Prefilter:

@@ -10,7 +10,7 @@ from functools import cached_property
 from threading import Lock
 
 from policykit.automata import Finder, Found, compile_finder
-from policykit.ir.document import Phrases, Regexes
+from policykit.ir.document import Chains, Phrases, Regexes, Searched
 from policykit.ir.regex import Regex
 from policykit.text import View
 from policykit.verify.encoded import LINE_LOOKS, Encoding, encoding_for, looks_of
@@ -24,8 +24,10 @@ _Match = tuple[int, int, int]
 """(start, -end, pattern): the order of leftmost-longest selection."""
 
 
-def takes(leaf: Phrases | Regexes) -> bool:
+def takes(leaf: Searched) -> bool:
     """Whether a scan finds exactly what the automata of the leaf find."""
+    if isinstance(leaf, Chains):
+        return False
     is_squeezed = isinstance(leaf, Phrases) and leaf.squeeze
     return leaf.before is None and leaf.after is None and not is_squeezed
 
@@ -42,7 +44,7 @@ class _Expression:
 class Scan:
     """Searches for numbered leaves on a view. Compiles on first use; may be shared between threads."""
 
-    def __init__(self, view: View, leaves: Sequence[Phrases | Regexes]) -> None:
+    def __init__(self, view: View, leaves: Sequence[Searched]) -> None:
         assert all(map(takes, leaves)), "a scan is asked only for what it takes"
         phrases = [(n, leaf) for n, leaf in enumerate(leaves) if isinstance(leaf, Phrases)]
         self._view = view
@@ -72,7 +74,7 @@ def _chosen(matches: list[_Match]) -> list[Found]:
     return chosen
 
 
-def _expressions(view: View, leaves: Sequence[Phrases | Regexes]) -> list[_Expression]:
+def _expressions(view: View, leaves: Sequence[Searched]) -> list[_Expression]:
     owners: dict[Regex, list[tuple[int, int]]] = {}
     for n, leaf in enumerate(leaves):
         if isinstance(leaf, Regexes):
@@ -82,7 +84,7 @@ def _expressions(view: View, leaves: Sequence[Phrases | Regexes]) -> list[_Expre
     return [_Expression(r, tuple(owners[r]), _by_automata(view, leaf, i)) for r, (leaf, i) in made.items()]
 
 
-def _by_automata(view: View, leaf: Phrases | Regexes, index: int) -> Callable[[str], list[Span]]:
+def _by_automata(view: View, leaf: Searched, index: int) -> Callable[[str], list[Span]]:
     """One expression of a leaf by the automata alone, which grow while they run: one thread at a time."""
     assert isinstance(leaf, Regexes), "only expressions"
     alone = Regexes((leaf.regexes[index],), None, None, leaf.reading, leaf.place)

@@ -3,6 +3,7 @@
 from policykit.diagnostics.codes import (
     analysis,
     approvals,
+    chains,
     conditions,
     document,
     engine,
@@ -17,7 +18,22 @@ from policykit.diagnostics.codes import (
 )
 from policykit.diagnostics.codes.entry import CodeEntry
 
-_MODULES = (document, approvals, regex, conditions, opa, opaque, vault, grammar, plan, engine, run, testing, analysis)
+_MODULES = (
+    document,
+    approvals,
+    regex,
+    chains,
+    conditions,
+    opa,
+    opaque,
+    vault,
+    grammar,
+    plan,
+    engine,
+    run,
+    testing,
+    analysis,
+)
 CATALOGUE: dict[str, CodeEntry] = {
     entry.code: entry for entry in sorted((e for m in _MODULES for e in m.CODES), key=lambda entry: entry.code)
 }

@@ -1,0 +1,77 @@
+"""The field table's rows for matchers that are put together of others, or measure the text."""
+
+from policykit.policy.shapes import Choice, Field, Flag, Integer, Many, Record, Ref, Text, TextKind
+
+COMPOSED = ("near", "count", "length", "script")
+MAX_WORDS = 100
+MAX_CHARACTERS = 1_000
+MAX_COUNT = 100
+MAX_LENGTH = 20_000
+
+_TEXTS = (
+    Field(
+        "phrases",
+        Many(Text(TextKind.PHRASE), or_one=True),
+        "phrases, at word boundaries; a space matches any run of separators",
+    ),
+    Field("regex", Many(Text(TextKind.REGEX), or_one=True), "regular expressions in RE2 syntax"),
+    Field("exact", Flag(), "true: separators in phrases stand for themselves"),
+)
+
+CHAIN_RECORDS = (
+    Record(
+        "near",
+        "Texts that do not overlap, with no more than so much between one and the next.",
+        (
+            Field("of", Many(Ref("side")), "two or three sides: something of each must be there", required=True),
+            Field("words", Integer(0, MAX_WORDS), "at most so many words between two sides"),
+            Field("characters", Integer(0, MAX_CHARACTERS), "at most so many characters between two sides"),
+            Field("ordered", Flag(), "true: in this order only"),
+        ),
+        any_of=("words", "characters"),
+    ),
+    Record(
+        "side",
+        "Any of the phrases or expressions.",
+        _TEXTS,
+        any_of=("phrases", "regex"),
+        needs=(("exact", "phrases"),),
+    ),
+    Record(
+        "count",
+        "How often any of the phrases or expressions is found: as many matches as can be without overlap.",
+        (
+            *_TEXTS,
+            Field("atLeast", Integer(1, MAX_COUNT), "finds something if there are so many or more"),
+            Field("atMost", Integer(0, MAX_COUNT - 1), "finds something if there are so many or fewer"),
+        ),
+        any_of=("atLeast", "atMost"),
+        needs=(("exact", "phrases"),),
+    ),
+    Record(
+        "length",
+        "How long the text is, or each JSON string where those are read.",
+        (
+            Field(
+                "unit",
+                Choice(("characters", "words", "sentences", "lines")),
+                "what is counted: code points; runs of letters and digits, or single letters of scripts without "
+                "spaces; sentences that hold a letter or digit; lines",
+                required=True,
+            ),
+            Field("atLeast", Integer(1, MAX_LENGTH), "finds something if it has so many or more"),
+            Field("atMost", Integer(0, MAX_LENGTH - 1), "finds something if it has so many or fewer"),
+        ),
+        any_of=("atLeast", "atMost"),
+    ),
+    Record(
+        "script",
+        "Letters (and their marks) by their script; what several scripts share belongs to none.",
+        (
+            Field("in", Many(Text()), "finds letters of these scripts, by their Unicode names: `Cyrillic`"),
+            Field("notIn", Many(Text()), "finds letters of all other scripts"),
+        ),
+        any_of=("in", "notIn"),
+        alone=("in", "notIn"),
+    ),
+)
