@@ -265,6 +265,14 @@ class Trimmed:
         return self.inner.intern(key)
 
 
+def room(automaton: Automaton, state: int) -> int:
+    """No fewer symbols than this lead to something that the state finds and its reference does not; 0 if not known."""
+    inner = automaton.inner if isinstance(automaton, Trimmed) else automaton
+    if not state or not isinstance(inner, RegexAutomaton) or inner.looks_ahead:
+        return 0
+    return inner.room(state)
+
+
 def is_anchored_at_start(automaton: Automaton) -> bool:
     """Whether an expression of the automaton looks at the start of the text (or of a line)."""
     inner = automaton.inner if isinstance(automaton, InStrings | InJoinedArrays) else automaton

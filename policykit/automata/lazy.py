@@ -4,14 +4,18 @@ They answer "has a match been completed?" after every character class. State 0 m
 interned on first use, so only states that a text (or a vocabulary) visits are ever built.
 """
 
+from collections import deque
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from typing import Protocol, cast
 
 from policykit.automata.alphabet import EDGE, Alphabet
 from policykit.automata.interned import Interned
-from policykit.automata.nfa import Nfa, close
+from policykit.automata.nfa import Gate, Nfa, close
 
 FOUND = 0
+FAR = 1 << 30
+"""More characters than any text has."""
 
 
 class Automaton(Protocol):
@@ -110,13 +114,15 @@ class RegexAutomaton:
         jumps = self._jumps.setdefault((before, symbol), {})
         rest, shift, moved = active | self._start_bit, 0, 0
         while rest:
+            empty = (rest & -rest).bit_length() - 1 & ~7  # whole groups below the lowest bit
+            rest >>= empty
+            shift += empty
             group = rest & 0xFF
-            if group:
-                key = shift << 8 | group
-                to = jumps.get(key)
-                if to is None:
-                    to = jumps[key] = self._jump(group, shift, before, symbol)
-                moved |= to
+            key = shift << 8 | group
+            to = jumps.get(key)
+            if to is None:
+                to = jumps[key] = self._jump(group, shift, before, symbol)
+            moved |= to
             rest >>= 8
             shift += 8
         return moved
@@ -144,6 +150,42 @@ class RegexAutomaton:
 
     def reference(self, state: int) -> int:
         return self._states.number((0, self._states.key(state)[1])) if state else FOUND
+
+    @cached_property
+    def looks_ahead(self) -> bool:
+        """Whether what follows a match decides about it, or the end of the text."""
+        return bool({gate for row in self.nfa.gated for gate, _ in row} - {Gate.TEXT_START, Gate.LINE_START})
+
+    def room(self, state: int) -> int:
+        """No fewer characters than this complete a match that has begun, gates aside; ``FAR`` where nothing has."""
+        active = self._states.key(state)[0]
+        least = FAR
+        while active:
+            bit = active & -active
+            least = min(least, self._distances[bit.bit_length() - 1])
+            active ^= bit
+        return least
+
+    @cached_property
+    def _distances(self) -> list[int]:
+        """For every NFA state the fewest characters from it to the end, gates taken as open."""
+        nfa = self.nfa
+        into: list[list[tuple[int, int]]] = [[] for _ in nfa.free]
+        for state, edges in enumerate(nfa.edges):
+            for to in (*nfa.free[state], *(to for _, to in nfa.gated[state])):
+                into[to].append((state, 0))
+            for _, to in edges:
+                into[to].append((state, 1))
+        out = [FAR] * len(into)
+        out[nfa.final] = 0
+        todo = deque([nfa.final])
+        while todo:  # Dial's algorithm with weights 0 and 1
+            at = todo.popleft()
+            for state, weight in into[at]:
+                if out[at] + weight < out[state]:
+                    out[state] = out[at] + weight
+                    (todo.append if weight else todo.appendleft)(state)
+        return out
 
     def is_open(self, state: int) -> bool:
         """Whether something has begun that is not yet completed; with an anchored pattern nothing else begins."""

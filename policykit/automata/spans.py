@@ -92,13 +92,15 @@ class Part:
         jumps = self._jumps.setdefault((before, symbol), {})
         shift, moved = 0, 0
         while active:
+            empty = (active & -active).bit_length() - 1 & ~7  # whole groups below the lowest bit
+            active >>= empty
+            shift += empty
             group = active & 0xFF
-            if group:
-                key = shift << 8 | group
-                to = jumps.get(key)
-                if to is None:
-                    to = jumps[key] = self._jump([shift + i for i in range(8) if group >> i & 1], before, symbol)
-                moved |= to
+            key = shift << 8 | group
+            to = jumps.get(key)
+            if to is None:
+                to = jumps[key] = self._jump([shift + i for i in range(8) if group >> i & 1], before, symbol)
+            moved |= to
             active >>= 8
             shift += 8
         return moved

@@ -231,15 +231,16 @@ class PolicyMachine:
         """Whether masks close tokens that :meth:`advance` would read."""
         return bool(self._fragile)
 
-    def held_mask(self, joint: Joint, units: Sequence[int]) -> Row:
-        """Tokens after which the plan's escape does not free one of these automata, packed."""
+    def held_mask(self, joint: Joint, units: Sequence[int], by_escape: bool = True) -> Row:
+        """Tokens after which the plan's escape does not free one of these automata, packed; without it, those after
+        which one of them does not let the text end."""
         row = np.zeros_like(self._plain)
         for i in units:
             mode = self._mode(i, joint)
-            key = ("held", i, mode, joint.states[i])
+            key = ("held" if by_escape else "unended", i, mode, joint.states[i])
             held = self.rows.part(key)
             if held is None:
-                held = joint.epoch.units[i].held_row(mode, joint.states[i])
+                held = joint.epoch.units[i].held_row(mode, joint.states[i], by_escape)
                 self.rows.keep_part(key, held)
             row |= held
         return row
@@ -250,7 +251,10 @@ class PolicyMachine:
 
     def _close_traps(self, joint: Joint, row: Row) -> None:
         """Close tokens that lead a fragile automaton to where no known text frees all automata."""
-        held = np.unpackbits((row & self.held_mask(joint, self._fragile)).view(np.uint8), bitorder="little")
+        held_row = row & self.held_mask(joint, self._fragile)
+        if held_row.any():  # what lets the text end at once is no trap
+            held_row &= self.held_mask(joint, self.reader.forbids, by_escape=False)
+        held = np.unpackbits(held_row.view(np.uint8), bitorder="little")
         for token_id in np.flatnonzero(held).tolist():
             after = self.advance(joint, token_id)
             if after is not None and not self.reader.escapes(after):

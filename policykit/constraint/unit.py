@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from policykit.automata import FOUND, Automaton, run
+from policykit.automata.frames import room
 from policykit.constraint.trie import Ints, TokenTrie
 
 Row = NDArray[np.int32]
@@ -65,11 +66,12 @@ class Unit:
         self._free_ids = np.array(sorted(free_ids), np.int64)
         self._table = np.zeros((64, self._columns), np.int32)
         self._built = np.zeros(64, bool)
-        self._fails = np.zeros(64, bool)  # [states]: the text cannot end here, or the escape does not free the state
+        # [states, 2]: the text cannot end here; it cannot, or the escape does not free the state.
+        self._fails = np.zeros((64, 2), bool)
         self._tries: dict[str, TokenTrie] = {}
         self._token_ids: dict[str, Ints] = {}
         self._base: dict[tuple[str, int], Row] = {}
-        self._held_base: dict[tuple[str, int], Row] = {}
+        self._held_base: dict[tuple[str, int, bool], Row] = {}
         self._own: dict[str, Ints] = {}
         # A state's row, its held row and its open completions are asked for one after the other: one walk serves all.
         self._last: tuple[tuple[str, int], Difference] = (("", FOUND), ([], _NONE, _NONE))
@@ -92,6 +94,12 @@ class Unit:
         """Whether the automaton admits the symbols from this state and lets the text end after them."""
         after = run(self.automaton, state, symbols)
         return after != FOUND and not self.automaton.end_found(after)
+
+    def _is_far(self, mode: str, state: int, further: int = 0) -> bool:
+        """Whether no token, and ``further`` symbols after it, lead to what only this state finds: a long text that is
+        not yet too long. Then it is as if the state were its reference."""
+        ahead = len(self._tries[mode].levels) + max((len(s) for kind in self.tails.strings for s in kind), default=0)
+        return room(self.automaton, state) > ahead + further
 
     def _row(self, state: int) -> NDArray[np.int32]:
         """Successor on every symbol, then 1 or 0 for every kind of tail: can it still be completed?"""
@@ -121,10 +129,11 @@ class Unit:
             grown = max(2 * len(self._built), n_states)
             self._table = np.concatenate([self._table, np.zeros((grown - len(self._table), self._columns), np.int32)])
             self._built = np.concatenate([self._built, np.zeros(grown - len(self._built), bool)])
-            self._fails = np.concatenate([self._fails, np.zeros(grown - len(self._fails), bool)])
+            self._fails = np.concatenate([self._fails, np.zeros((grown - len(self._fails), 2), bool)])
         self._table[state] = row
         self._built[state] = True
-        self._fails[state] = self.automaton.end_found(state) or not self.freed_by(state, self._escape)
+        is_open = self.automaton.end_found(state)
+        self._fails[state] = is_open, is_open or not self.freed_by(state, self._escape)
 
     def _go(self, states: NDArray[np.int32], symbols: Ints) -> NDArray[np.int32]:
         """Successors of many states at once; rows are built on first use."""
@@ -213,15 +222,17 @@ class Unit:
         bits[self._free_ids] = 1
         return np.packbits(bits, bitorder="little").view(np.int32)
 
-    def held_row(self, mode: str, state: int) -> Row:
-        """Tokens after which the escape does not free the automaton, packed like a mask."""
+    def held_row(self, mode: str, state: int, by_escape: bool = True) -> Row:
+        """Tokens after which the escape does not free the automaton, packed like a mask; without it, those after which
+        the text cannot end."""
         trie = self._tries[mode]
         reference = self.automaton.reference(state) if state else state
-        base = self._held_base.get((mode, reference))
+        base = self._held_base.get((mode, reference, by_escape))
         if base is None:
             after = self.after_all(mode, reference)
-            base = self._held_base[mode, reference] = self._packed(self._held(after) & (after != FOUND))
-        if state == reference:
+            held = self._held(after, by_escape) & (after != FOUND)
+            base = self._held_base[mode, reference, by_escape] = self._packed(held)
+        if state == reference or self._is_far(mode, state, len(self._escape)):
             return base
         _, nodes, own = self._difference(mode, state, reference)
         count = self._own_count(mode)[nodes]
@@ -231,7 +242,7 @@ class Unit:
         bits = np.unpackbits(base.view(np.uint8), bitorder="little")
         first, count = trie.begin[nodes[some]], count[some]
         at = np.arange(int(count.sum())) + np.repeat(first - (np.cumsum(count) - count), count)
-        bits[trie.order[at]] = np.repeat(self._held(own[some]), count)
+        bits[trie.order[at]] = np.repeat(self._held(own[some], by_escape), count)
         return np.packbits(bits, bitorder="little").view(np.int32)
 
     def _own_count(self, mode: str) -> Ints:
@@ -256,15 +267,17 @@ class Unit:
                 seen.add(to)
                 todo.append(to)
 
-    def _held(self, states: NDArray[np.int32]) -> NDArray[np.bool_]:
+    def _held(self, states: NDArray[np.int32], by_escape: bool) -> NDArray[np.bool_]:
         for state in np.unique(states).tolist():
             if state >= len(self._built) or not self._built[state]:
                 self._row(state)
-        return self._fails[states]
+        return self._fails[states, int(by_escape)]
 
     def _difference(self, mode: str, state: int, reference: int) -> "Difference":
         """Tokens that ``state`` forbids and its reference does not, as slices of the depth-first order; and the nodes
         (with the state there) where the two merely stand apart."""
+        if self._is_far(mode, state):
+            return [], _NONE, _NONE
         last_key, last = self._last  # read once: another thread may put its own there
         if last_key == (mode, state):
             return last

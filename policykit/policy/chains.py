@@ -154,7 +154,7 @@ def check_composed(match: Entries, views: Sequence[str], diagnostics: list[Diagn
 def _check_beside(match: Entries, named: Sequence[str], diagnostics: list[Diagnostic]) -> None:
     if not named:
         return
-    for option in ("before", "after", "exact", "squeeze"):
+    for option in ("before", "after"):
         if option in match.keys:
             message = f"`{option}` says nothing about `{named[0]}`"
             help = "give the other matchers a match of their own under `any`"

@@ -121,8 +121,8 @@ def _check_transform(rule: Entries, match: Entries | None, diagnostics: list[Dia
     if transform:
         check_transform(transform, match, diagnostics)
     if action and transform and match and is_on_spans(transform) and not _has_place(match):
-        message = "`transform` has nothing to replace where `not` finds an absence"
-        help = "use `block`, or combine `not` with a matcher under `all`"
+        message = "`transform` has nothing to replace where an absence or a number is found"
+        help = "use `block`, or combine it with a matcher under `all`"
         diagnostics.append(Diagnostic("PK058", message, action.keys["transform"], help))
 
 

@@ -12,7 +12,7 @@ CODES: tuple[CodeEntry, ...] = (
     CodeEntry(
         "PK221",
         "an option that does not belong to the matcher",
-        "`before`, `after`, `exact` and `squeeze` say how the phrases and expressions of the same match are found, and "
+        "`before` and `after` say how the phrases and expressions of the same match are found, and "
         "nothing about `near`, `count`, `length` and `script`, which have options of their own. A length and a script "
         "are read from the text as it is written.",
         "match: {length: {unit: words, atLeast: 500}, views: [compat]}",
