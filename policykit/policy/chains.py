@@ -134,10 +134,10 @@ def check_composed(match: Entries, views: Sequence[str], diagnostics: list[Diagn
     if near and not 2 <= len(sides) <= MAX_SIDES and sides:
         message = f"`near` has {len(sides)} sides"
         help = f"texts stand near each other in twos, up to {MAX_SIDES}: `of: [{{phrases: …}}, {{phrases: …}}]`"
-        diagnostics.append(Diagnostic("PK220", message, near.keys["of"], help))
+        diagnostics.append(Diagnostic("PK130", message, near.keys["of"], help))
     if near and {"words", "characters"} <= near.keys.keys():
         message = "the distance is said twice"
-        diagnostics.append(Diagnostic("PK220", message, near.keys["characters"], "keep one of the two"))
+        diagnostics.append(Diagnostic("PK130", message, near.keys["characters"], "keep one of the two"))
     for bounded in (count, length):
         if bounded:
             _check_bounds(bounded, diagnostics)
@@ -148,7 +148,7 @@ def check_composed(match: Entries, views: Sequence[str], diagnostics: list[Diagn
                     did_you_mean(str(leaf.value), script_names()) or "a script by its Unicode name, such as `Cyrillic`"
                 )
                 message = f"unknown script `{leaf.value}`"
-                diagnostics.append(Diagnostic("PK222", message, leaf.place, help))
+                diagnostics.append(Diagnostic("PK132", message, leaf.place, help))
 
 
 def _check_beside(match: Entries, named: Sequence[str], diagnostics: list[Diagnostic]) -> None:
@@ -158,16 +158,16 @@ def _check_beside(match: Entries, named: Sequence[str], diagnostics: list[Diagno
         if option in match.keys:
             message = f"`{option}` says nothing about `{named[0]}`"
             help = "give the other matchers a match of their own under `any`"
-            diagnostics.append(Diagnostic("PK221", message, match.keys[option], help))
+            diagnostics.append(Diagnostic("PK131", message, match.keys[option], help))
     for name in _ON_RAW:
         if name in named and "views" in match.keys:
             message = f"`{name}` reads the text as it is written, on no view"
             help = "remove `views`, or give the other matchers a match of their own under `any`"
-            diagnostics.append(Diagnostic("PK221", message, match.keys["views"], help))
+            diagnostics.append(Diagnostic("PK131", message, match.keys["views"], help))
 
 
 def _check_bounds(bounded: Entries, diagnostics: list[Diagnostic]) -> None:
     least, most = bounded.number("atLeast"), bounded.number("atMost")
     if least is not None and most is not None and least > most:
         message = f"nothing is at least {least:g} and at most {most:g}"
-        diagnostics.append(Diagnostic("PK220", message, bounded.keys["atMost"], "exchange the two"))
+        diagnostics.append(Diagnostic("PK130", message, bounded.keys["atMost"], "exchange the two"))

@@ -22,10 +22,9 @@ from policykit.ir.document import (
     Matcher,
     Mode,
     Not,
-    Phrases,
-    Regexes,
     Rego,
     Replace,
+    Searched,
     Within,
 )
 from policykit.ir.plan import ResolvedRule
@@ -141,7 +140,7 @@ class Parts:
 _MAX_JOINTS = 16
 
 
-def _pieces(leaf: Phrases | Regexes, on: View) -> tuple[Piece, ...]:
+def _pieces(leaf: Searched, on: View) -> tuple[Piece, ...]:
     return tuple(Piece(_part(automaton), i) for i, automaton in enumerate(compile_automata(leaf, on)))
 
 

@@ -1,16 +1,16 @@
-"""Codes PK220–PK229: texts near each other, counted texts, lengths, scripts, languages, lists of phrases."""
+"""Codes PK130–PK139: texts near each other, counted texts, lengths, scripts, languages, lists of phrases."""
 
 from policykit.diagnostics.codes.entry import CodeEntry
 
 CODES: tuple[CodeEntry, ...] = (
     CodeEntry(
-        "PK220",
+        "PK130",
         "a count or a neighbourhood that says nothing",
         "`near` is about two or three texts, `atLeast` is no more than `atMost`.",
         "match: {count: {phrases: [hurry], atLeast: 3, atMost: 2}}",
     ),
     CodeEntry(
-        "PK221",
+        "PK131",
         "an option that does not belong to the matcher",
         "`before` and `after` say how the phrases and expressions of the same match are found, and "
         "nothing about `near`, `count`, `length` and `script`, which have options of their own. A length and a script "
@@ -18,7 +18,7 @@ CODES: tuple[CodeEntry, ...] = (
         "match: {length: {unit: words, atLeast: 500}, views: [compat]}",
     ),
     CodeEntry(
-        "PK222",
+        "PK132",
         "no such script",
         "Scripts go by the long names of Unicode's Scripts.txt, such as `Latin`, `Cyrillic` or `Han`. `Common` and "
         "`Inherited` are what scripts share, and no script of a letter.",
