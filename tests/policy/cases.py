@@ -3,47 +3,8 @@
 In ``new`` the expected underline stands between `«` and `»`; it is taken from there, not from the loader.
 """
 
-from dataclasses import dataclass
-
-BASE = """\
-apiVersion: policykit/v1
-kind: Policy
-metadata: {name: finance/x, version: 1.0.0, owner: a@b.c, why: because}
-scope: {profiles: [answer]}
-effective: {from: 2026-01-01, until: 2028-01-01}
-rules:
-  - id: no-guarantees
-    severity: high
-    cost: 2.0
-    match: {phrases: [guaranteed returns]}
-    action: {block: {message: no}}
-tests:
-  - name: blocks
-    given: {output: guaranteed returns}
-    expect: {decision: block, rules: [no-guarantees]}
-"""
-PHRASES = "{phrases: [guaranteed returns]}"
-BLOCK = "{block: {message: no}}"
-RULE = "rules:\n  - id: no-guarantees\n    severity: high"
-FACTS = (
-    "facts: {inline: {type: object, additionalProperties: false, properties: {limits: {type: object, properties: "
-    "{refund: {type: number}}}, user: {type: object, additionalProperties: false, properties: {role: {type: string}, "
-    "id: {type: string}}}}}}\nrules:\n  - id: no-guarantees\n    when: 'CONDITION'"
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    name: str
-    code: str
-    old: str
-    new: str
-    help: str
-
-    @property
-    def text(self) -> str:
-        assert BASE.count(self.old) == 1, "the changed part must be unique"
-        return BASE.replace(self.old, self.new)
+from tests.policy.case import BASE as BASE, BLOCK as BLOCK, FACTS, PHRASES as PHRASES, RULE, Case as Case
+from tests.policy.chain_cases import CHAIN_CASES
 
 
 def _regex(name: str, code: str, marked: str, help: str) -> Case:
@@ -362,35 +323,7 @@ CASES = (
     _regex("perl's end of text", "PK105", "a«\\Z»", "`\\z`"),
     _regex("no code point", "PK105", "a«\\x{110000}»", "two digits"),
     _regex("octal", "PK106", "a«\\012»", "`\\x{A}`"),
-    # texts near each other, counts, lengths, scripts
-    Case("near alone", "PK130", PHRASES, "{near: {«of»: [{phrases: [a]}], words: 3}}", "in twos"),
-    Case(
-        "two distances",
-        "PK130",
-        PHRASES,
-        "{near: {of: [{phrases: [a]}, {phrases: [b]}], words: 3, «characters»: 9}}",
-        "keep one",
-    ),
-    Case("no distance", "PK028", PHRASES, "{«near»: {of: [{phrases: [a]}, {phrases: [b]}]}}", "`words`"),
-    Case("empty count", "PK130", PHRASES, "{count: {phrases: [a], atLeast: 3, «atMost»: 2}}", "exchange"),
-    Case("empty in a count", "PK120", PHRASES, "{count: {regex: «'a*'», atLeast: 3}}", "`+`"),
-    Case(
-        "context of a count",
-        "PK131",
-        PHRASES,
-        "{count: {phrases: [a], atLeast: 3}, «after»: {regex: b, within: 3}}",
-        "under `any`",
-    ),
-    Case("view of a length", "PK131", PHRASES, "{length: {unit: words, atMost: 9}, «views»: [compat]}", "remove"),
-    Case("unknown script to look for", "PK132", PHRASES, "{script: {in: [«Cyrilic»]}}", "did you mean `Cyrillic`?"),
-    Case("shared script", "PK132", PHRASES, "{script: {notIn: [«Common»]}}", "Unicode name"),
-    Case(
-        "nothing to replace in a length",
-        "PK058",
-        "match: {phrases: [guaranteed returns]}\n    action: {block: {message: no}}",
-        "match: {length: {unit: words, atLeast: 9}}\n    action: {«transform»: {replace: {with: x}}}",
-        "`block`",
-    ),
+    *CHAIN_CASES,
     _regex("verbose flag", "PK107", "«(?x)»a b", "`i`, `m`, `s` and `U`"),
     _regex("unknown script", "PK108", "\\pL«\\p{Greak}»", "did you mean `Greek`?"),
     _regex("unknown bracket class", "PK108", "[«[:alhpa:]»]", "did you mean `alpha`?"),

@@ -14,6 +14,7 @@ CODE = re.compile(r"\bPK\d{3}\b")
 CODE_RANGES = {
     "document": range(1, 100),
     "regex": range(100, 200),
+    "chains": range(130, 140),
     "grammar": range(200, 300),
     "plan": range(300, 400),
     "engine": range(400, 500),
