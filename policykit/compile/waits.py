@@ -12,6 +12,7 @@ from policykit.ir.document import (
     Chains,
     Entities,
     Hash,
+    Leaf,
     Mask,
     Matcher,
     Mode,
@@ -58,7 +59,15 @@ def waits_for_end(rule: ResolvedRule, is_json: bool) -> str | None:
             late = f"{type(rule.action).__name__.lower()} changes the output as a whole"
         case _:
             late = "what a person decides on is the whole text"
+    if is_json and rule.matcher is not None and any(_is_of_values(leaf) for leaf in leaves(rule.matcher)):
+        late = late or "looks for entities in complete JSON values"
     return late or (None if rule.matcher is None else _late_matcher(rule.matcher))
+
+
+def _is_of_values(leaf: Leaf) -> bool:
+    return leaf.reading.within is Within.JSON_SCALARS or (
+        isinstance(leaf, Entities) and leaf.reading.within is not Within.TEXT
+    )
 
 
 def _late_transform(rule: ResolvedRule, is_json: bool) -> str | None:
@@ -66,7 +75,7 @@ def _late_transform(rule: ResolvedRule, is_json: bool) -> str | None:
         return "transforms several finds together"
     if rule.matcher is not None and not is_plain(rule.matcher):
         return "which matches of an expression are replaced is known at the end of the text"
-    if is_json and any(leaf.reading.within is not Within.JSON_STRINGS for leaf in leaves(rule.matcher)):
+    if is_json and any(leaf.reading.within is Within.TEXT for leaf in leaves(rule.matcher)):
         return "what it puts into JSON may be JSON no more"
     return None
 

@@ -1,19 +1,22 @@
 """Grammars: JSON Schema, Lark, regular expressions and choices, compiled for masks and judged whole."""
 
+from policykit.grammar.arriving import Unambiguous
 from policykit.grammar.json_schema import json_schema
 from policykit.grammar.load import load_grammar
-from policykit.grammar.matcher import CompiledGrammar, GrammarState, TokenTable, matches
+from policykit.grammar.matcher import Beginning, CompiledGrammar, GrammarState, TokenTable, matches
 from policykit.grammar.prune import EmptyGrammar, without_fixed
 from policykit.grammar.text_grammars import choices, lark, regex
 from policykit.grammar.validator import GrammarValidator, GrammarViolation
 
 __all__ = [
+    "Beginning",
     "CompiledGrammar",
     "EmptyGrammar",
     "GrammarState",
     "GrammarValidator",
     "GrammarViolation",
     "TokenTable",
+    "Unambiguous",
     "choices",
     "json_schema",
     "lark",

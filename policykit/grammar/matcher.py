@@ -205,6 +205,37 @@ def _byte_origin(program: str) -> LLMatcher:
     return engine.matcher(engine.byte_vocabulary(), program)
 
 
+class Beginning:
+    """A text that arrives, as far as it can still become a text of a grammar as the mask knows it.
+
+    Raises:
+        InternalError: the engine cannot judge it (its limits, or a grammar that names special tokens).
+    """
+
+    __slots__ = ("_matcher",)
+
+    def __init__(self, spec: GrammarSpec) -> None:
+        self._matcher = _byte_origin(spec.lowered).deep_copy()
+
+    def read(self, text: str) -> int:
+        """Read on: how many characters keep it a beginning. Those behind are not read.
+
+        Raises:
+            InternalError: as above.
+        """
+        data = text.encode()
+        if not data:
+            return 0
+        valid = self._matcher.validate_tokens(list(data))
+        engine.check(self._matcher)
+        good = text if valid == len(data) else data[:valid].decode("utf-8", "ignore")
+        read = data[: len(good.encode())]
+        if read:
+            self._matcher.consume_tokens(list(read))
+            engine.check(self._matcher)
+        return len(good)
+
+
 def matches(spec: GrammarSpec, text: str) -> bool:
     """Whether the whole text belongs to the grammar as the mask knows it, independent of any vocabulary.
 

@@ -3,8 +3,10 @@
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass, replace
 
+from policykit.ir.grammar import GrammarSpec
 from policykit.ir.verdict import CheckError, Decision, Verdict
 from policykit.streaming.decoding import Decoder
+from policykit.streaming.gates import NOT_AS_MASKED, Gates
 from policykit.streaming.glide import MANY, Glide
 from policykit.streaming.program import Program
 from policykit.streaming.readings import UnreadableString
@@ -41,7 +43,7 @@ class StreamClosed(Exception):
 @dataclass(frozen=True, slots=True)
 class Judge:
     """What a stream judges by. Where ``waits`` are named, the verifier judges the whole text; else ``program`` is
-    run, and the grammar is only looked at in the end."""
+    run, and what goes out begins a text of the grammar."""
 
     verifier: Verifier
     digest: str
@@ -49,6 +51,7 @@ class Judge:
     program: Program
     is_json: bool
     max_held: int
+    grammar: GrammarSpec | None = None
 
 
 class Stream:
@@ -72,7 +75,10 @@ class Stream:
         self._closed = False
         self._greeting = self._begin()
         self._max_bytes = judge.verifier.max_bytes
-        self._is_whole = True  # no character is cut in two
+        self._gates = (
+            Gates(judge.grammar, judge.verifier.check_grammar, judge.program.transforms) if judge.grammar else None
+        )
+        self._is_whole = self._gates is None  # no character is cut in two, and no grammar reads along
         self._n_careful = _FEW
         self._glide: Glide | None = None
         if self._prefix is None:
@@ -117,7 +123,7 @@ class Stream:
             greeting, self._greeting = self._greeting, ""
             return greeting
         text, wrong = self._decoder.decode(chunk)
-        self._is_whole = not self._decoder.n_pending
+        self._is_whole = self._gates is None and not self._decoder.n_pending
         shown = self._take(text)
         if wrong and self._verdict is None:
             self._fail(wrong)
@@ -139,6 +145,8 @@ class Stream:
             shown, ending = self._session.finish()
         except Exception as error:
             shown, ending = "", _broken(error)
+        if self._gates is not None:
+            shown, ending = self._gates.finish(shown, ending)
         return shown + self._end(ending), self._decided
 
     @property
@@ -156,7 +164,38 @@ class Stream:
             return self._take_up_to_limit(text, n)
         if self._prefix is not None:
             return self._wait(text)
+        if self._gates is not None:
+            return self._read_gated(self._gates, text) if text else ""
         return self._read(text) if text else ""
+
+    def _read_gated(self, gates: Gates, text: str) -> str:
+        """Read on under a grammar."""
+        try:
+            n = gates.read(text)
+        except Exception as error:
+            self._fail(_reason(error))
+            return ""
+        shown = self._admitted(gates, self._read(text[:n]))
+        if n == len(text) or self._verdict is not None:
+            return shown
+        if gates.is_wrong:
+            return shown + self._end(gates.ending())
+        gates.close()
+        return shown + self._admitted(gates, self._read(text[n:]))
+
+    def _admitted(self, gates: Gates, shown: str) -> str:
+        """What the grammar lets out of a text that is edited for good; the message of a block goes out behind it."""
+        message = "" if self._verdict is None else self._verdict.text
+        try:
+            good = gates.admit(shown.removesuffix(message))
+        except Exception as error:
+            self._fail(_reason(error))
+            return ""
+        if self._verdict is None and gates.is_wrong:
+            return good + self._end(gates.ending())
+        if self._verdict is None and gates.n_withheld > self._judge.max_held:
+            self._fail(f"more than {self._judge.max_held} bytes would be held back: {NOT_AS_MASKED}")
+        return good + message
 
     def _take_up_to_limit(self, text: str, n_bytes: int) -> str:
         limit = self._judge.verifier.max_bytes

@@ -2,6 +2,8 @@
 
 from policykit.compile.resolve import combines
 from policykit.compile.waits import waits_for_end
+from policykit.diagnostics import InternalError
+from policykit.grammar import Beginning
 from policykit.ir.document import Mode, SpanTransform, Target
 from policykit.ir.grammar import GrammarSpec
 from policykit.streaming.program import Parts, Program, Unsupported, program_of
@@ -29,19 +31,37 @@ class Streaming:
                 program = program_of(self._verifier.checks, self._parts, subject, self._is_json)
             except Unsupported:
                 waits = (Waits("policy", "a matcher is not found piece by piece"),)
-        judge = Judge(self._verifier, self._digest, waits, program, self._is_json, max_held_bytes)
+        if not waits and self._is_json:
+            waits = tuple(Waits(check.rule.name, "reads the JSON value") for check in program.json_waits)
+        grammar = None if waits else self._grammar
+        judge = Judge(self._verifier, self._digest, waits, program, self._is_json, max_held_bytes, grammar)
         return Stream(judge, subject)
 
     def waits(self, subject: Subject) -> tuple[Waits, ...]:
         """What is decided by the whole text, so that a stream of such a subject releases nothing before the end."""
         if subject.target is not Target.OUTPUT:
             return (Waits(subject.target.value, _WHOLE),)
-        waits = [Waits("grammar", _WHOLE)] if self._grammar else []
+        waits = self._late_grammar()
         for check in self._verifier.checks:
             why = waits_for_end(check.rule, self._is_json)
             if why:
                 waits.append(Waits(check.rule.name, why))
         return tuple(waits) or self._mixed()
+
+    def _late_grammar(self) -> list[Waits]:
+        """What the grammar demands and no beginning of a text shows."""
+        if self._grammar is None:
+            return []
+        try:
+            Beginning(self._grammar)
+        except InternalError as error:
+            return [Waits("grammar", str(error))]
+        late = [
+            f"`{r.keyword}`" + (f" at `{r.pointer}`" if r.pointer else "")
+            for r in self._grammar.residue
+            if r.keyword != "I-JSON"
+        ]
+        return [Waits("grammar", f"{', '.join(late)}: judged on the complete value")] if late else []
 
     def _mixed(self) -> tuple[Waits, ...]:
         """Combinations beside transforms: whether a combination is in the transformed text is known at its end."""
