@@ -112,11 +112,12 @@ class Unsupported(Exception):
 
 
 class Parts:
-    """The patterns of leaves on views, compiled once."""
+    """The patterns of leaves on views, compiled once for the rules of one plan."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[Leaf, str], tuple[Piece, ...]] = {}
         self._joints: dict[tuple[tuple[int, ...], frozenset[int]], Joint] = {}
+        self._watches: dict[tuple[tuple[int, Role], ...], tuple[Watch, ...]] = {}
 
     def of(self, leaf: Leaf, on: View) -> tuple[Piece, ...]:
         """The parts of a leaf on a view. Raises Unsupported."""
@@ -134,6 +135,16 @@ class Parts:
             if len(self._joints) >= _MAX_JOINTS:
                 self._joints.clear()
             found = self._joints[key] = Joint(parts, (frozenset(range(len(parts))), transforms))
+        return found
+
+    def watches(self, watching: Sequence[tuple[RuleCheck, Role]], is_json: bool) -> tuple[Watch, ...]:
+        """What is watched for where these rules of one plan have these roles. Raises Unsupported."""
+        key = tuple((check.order, role) for check, role in watching)
+        found = self._watches.get(key)
+        if found is None:
+            if len(self._watches) >= _MAX_JOINTS:
+                self._watches.clear()
+            found = self._watches[key] = _watches(watching, self, is_json)
         return found
 
 
@@ -168,8 +179,8 @@ def program_of(checks: Sequence[RuleCheck], parts: Parts, subject: Subject, is_j
             watching.append((check, role))
             program.taking_part.append(check)
     program.transforms = any(role is Role.TRANSFORM for _, role in watching)
-    program.watches = _watches([w for w in watching if w[1] is not Role.OBSERVE], parts, is_json)
-    program.observed = _watches([w for w in watching if w[1] is Role.OBSERVE], parts, is_json)
+    program.watches = parts.watches([w for w in watching if w[1] is not Role.OBSERVE], is_json)
+    program.observed = parts.watches([w for w in watching if w[1] is Role.OBSERVE], is_json)
     return program
 
 

@@ -1,5 +1,7 @@
 """What is compiled once so that many streams can be opened."""
 
+from functools import cached_property
+
 from policykit.compile.resolve import combines
 from policykit.compile.waits import waits_for_end
 from policykit.diagnostics import InternalError
@@ -41,6 +43,10 @@ class Streaming:
         """What is decided by the whole text, so that a stream of such a subject releases nothing before the end."""
         if subject.target is not Target.OUTPUT:
             return (Waits(subject.target.value, _WHOLE),)
+        return self._of_outputs
+
+    @cached_property
+    def _of_outputs(self) -> tuple[Waits, ...]:
         waits = self._late_grammar()
         for check in self._verifier.checks:
             why = waits_for_end(check.rule, self._is_json)

@@ -81,7 +81,7 @@ def check(verifier: Verifier, streaming: Streaming, text: str, random: Random, o
         assert "".join(single) == whole.text
         assert verdict.rules == whole.rules
         return
-    assert set(verdict.rules) <= set(whole.rules)
+    assert set(verdict.rules) <= {*whole.rules, *(error.rule for error in whole.errors)}
     shown_text = "".join(single).removesuffix(verdict.text)
     if only_blocks:
         assert text.startswith(shown_text)

@@ -12,6 +12,7 @@ from policykit.cli.exits import Exit
 from policykit.cli.opa import add_opa_arguments, opa_from
 from policykit.cli.reports.plain import plain, to_json
 from policykit.cli.sources import add_plan_arguments, plan_from
+from policykit.cli.streamed import judge_arriving
 from policykit.cli.streams import Streams
 from policykit.cli.verdict_view import verdict_view
 from policykit.cli.visible import shown
@@ -27,6 +28,11 @@ def _configure(parser: ArgumentParser) -> None:
         nargs="?",
         metavar="FILE",
         help="the text, UTF-8, without its last line break; `-` is standard input (default)",
+    )
+    parser.add_argument(
+        "--stream",
+        action="store_true",
+        help="write what may be shown while the text arrives; the verdict goes to standard error",
     )
     parser.add_argument("--facts", metavar="JSON", help="facts about the request: a JSON object, or `@FILE` with one")
     parser.add_argument(
@@ -102,17 +108,30 @@ def verdict_data(verdict: Verdict) -> object:
 def _run(args: Namespace, streams: Streams) -> Exit:
     source = _text_name(args)
     plan = plan_from(args)  # before the text: a wrong policy must not wait for standard input
-    text, name = _read(source, streams)
+    text, name = ("", "<stdin>" if source == "-" else source) if args.stream else _read(source, streams)
     classifiers = classifiers_from(args)
+    subject = Subject(text, Target(args.target), args.tool, facts_from(args.facts))
     with opa_from(args) as opa:
         asking = replace(plan, resources=replace(plan.resources, opa=opa, classifiers=classifiers))
-        verdict = asking.verify(Subject(text, Target(args.target), args.tool, facts_from(args.facts)))
+        if args.stream:
+            verdict, text = judge_arriving(asking.stream(subject), source, streams)
+            return _report_on(verdict, text, name, args.format, streams)
+        verdict = asking.verify(subject)
     if args.format == "json":
         streams.write(to_json(verdict_data(verdict)))
         return exit_of(verdict)
     streams.out.print(verdict_view(verdict, text, name, streams.out.width))
     if verdict.decision is not Decision.ALLOW and verdict.text:
         print_text(streams, verdict.text)
+    return exit_of(verdict)
+
+
+def _report_on(verdict: Verdict, text: str, name: str, format: str, streams: Streams) -> Exit:
+    """Say on standard error how a text was judged that went to standard output."""
+    if format == "json":
+        streams.complain(to_json(verdict_data(verdict)).rstrip("\n"))
+    else:
+        streams.err.print(verdict_view(verdict, text, name, streams.err.width))
     return exit_of(verdict)
 
 
