@@ -18,7 +18,8 @@ _CODE_OF = {Status.FAILED: _FAILED, Status.ERRORED: _ERRORED}
 
 
 def report_sarif(report: TestReport, version: str) -> str:
-    """One run, by policykit of this ``version``, with a result per test that did not pass, per document without tests and per uncovered rule."""
+    """One run, by policykit of this ``version``, with a result per test that did not pass, per document without tests
+    and per uncovered rule."""
     results = [
         _result(_CODE_OF[result.status], "error", f"{result.name}\n{explained(result)}", result.place)
         for result in report.results
