@@ -10,7 +10,7 @@ from policykit.approvals import Approval
 from policykit.compile.resolve import reads_facts, resolve
 from policykit.diagnostics import PolicyError
 from policykit.ir.decision import Decider
-from policykit.ir.document import Document, Expect, Given, Hash, Leaf, Mode, PolicySet, Target, TestCase, Truncate
+from policykit.ir.document import Document, Expect, Given, Hash, Matcher, Mode, PolicySet, Target, TestCase, Truncate
 from policykit.ir.grammar import GrammarSpec
 from policykit.ir.plan import CompileContext, ResolvedRule
 from policykit.ir.verdict import Decision, Verdict, Violation
@@ -117,10 +117,10 @@ class Bench:
         """Ids of the rules that fire on the test's text, whatever their mode, and whether excused or not."""
         return self._fired(self.judge(test, test.given.text).verdict)
 
-    def finds(self, leaf: Leaf, test: TestCase) -> bool:
-        """Whether a leaf finds something in the test's text."""
+    def finds(self, matcher: Matcher, test: TestCase) -> bool:
+        """Whether a matcher finds something in the test's text."""
         readings = Readings(test.given.text, _reads_json(test.given, self._is_json), self._asked(test))
-        return bool(compile_check(leaf, self._searches, True)(readings).fired)
+        return bool(compile_check(matcher, self._searches, True)(readings).fired)
 
     def spelled_cases(self, test: TestCase) -> Iterator[TestCase]:
         """The test in every claimed spelling."""

@@ -5,15 +5,33 @@ from dataclasses import dataclass, replace
 
 from policykit.compile.resolve import leaves
 from policykit.diagnostics import Place
-from policykit.ir.document import Chain, Chains, Document, Entities, Leaf, Link, Mode, Phrases, PolicySet
+from policykit.ir.decision import Decider
+from policykit.ir.document import (
+    AllOf,
+    AnyOf,
+    Chain,
+    Chains,
+    Document,
+    Entities,
+    Leaf,
+    Link,
+    Matcher,
+    Mode,
+    Not,
+    Phrases,
+    PolicySet,
+)
 from policykit.ir.grammar import GrammarSpec
+from policykit.ir.opaque import Classifier, Opaque, Predicate
 from policykit.testing.bench import Bench
 from policykit.testing.report import Status
+from policykit.verify import NONE, Resources
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """``kind`` is `rule`, `phrase`, `expression`, `chain`, `entity` or `exception`."""
+    """``kind`` is `rule`, `phrase`, `expression`, `chain`, `entity`, `predicate`, `classifier` or
+    `exception`."""
 
     document: str
     rule: str
@@ -33,14 +51,22 @@ class Coverage:
         return 1 - len(self.uncovered) / self.n_parts if self.n_parts else 1.0
 
 
-def coverage_of(policies: PolicySet, grammar: GrammarSpec | None = None) -> Coverage:
-    """A rule is covered by a test that expects it, an exception by one in which it applies, and a phrase, expression or
-    entity by one whose text holds it, where the rule's leaf finds it on its own."""
+def coverage_of(
+    policies: PolicySet,
+    grammar: GrammarSpec | None = None,
+    *,
+    opa: Decider | None = None,
+    deployment: Resources = NONE,
+) -> Coverage:
+    """A rule is covered by a test that expects it, an exception by one in which it applies, and a phrase, expression,
+    entity, predicate or classifier by one whose text holds it, where the rule's matcher finds it on its own.
+
+    ``opa`` and ``deployment`` are as for :func:`policykit.testing.run_tests`."""
     parts: list[Part] = []
     uncovered: list[Part] = []
     for document in policies.documents:
         ours = list(_parts(document))
-        seen = _seen(document, grammar)
+        seen = _seen(document, Bench(document, grammar, opa=opa, deployment=deployment))
         parts += ours
         uncovered += [part for part in ours if (part.kind, part.rule, part.name) not in seen]
     return Coverage(len(parts), tuple(uncovered))
@@ -54,8 +80,31 @@ def _parts(document: Document) -> Iterator[Part]:
         for leaf in leaves(rule.matcher):
             for kind, name, place in _items(leaf):
                 yield Part(document.name, rule.id, kind, name, place)
+        for asked in _opaque(rule.matcher):
+            yield Part(document.name, rule.id, *_name(asked), asked.place)
         for exception in rule.exceptions:
             yield Part(document.name, rule.id, "exception", exception.id, exception.place)
+
+
+def _opaque(matcher: Matcher | None) -> Iterator[Opaque]:
+    """The predicates and classifiers of a matcher."""
+    match matcher:
+        case Predicate() | Classifier():
+            yield matcher
+        case AnyOf(items) | AllOf(items):
+            for item in items:
+                yield from _opaque(item)
+        case Not(item):
+            yield from _opaque(item)
+        case _:
+            pass
+
+
+def _name(asked: Opaque) -> tuple[str, str]:
+    """A kind and a name that tells it from the others of its rule."""
+    if isinstance(asked, Predicate):
+        return "predicate", asked.name if asked.args == "{}" else f"{asked.name} {asked.args}"
+    return "classifier", f"{asked.model}: {asked.label} from {asked.threshold:g}"
 
 
 def _items(leaf: Leaf) -> list[tuple[str, str, Place]]:
@@ -111,8 +160,7 @@ def _with(leaf: Chains, link: Link, other: Link) -> Chains:
     return replace(leaf, chains=tuple(map(changed, leaf.chains)))
 
 
-def _seen(document: Document, grammar: GrammarSpec | None) -> set[tuple[str, str, str]]:
-    bench = Bench(document, grammar)
+def _seen(document: Document, bench: Bench) -> set[tuple[str, str, str]]:
     owner = {exception.id: rule.id for rule in document.rules for exception in rule.exceptions}
     seen: set[tuple[str, str, str]] = set()
     for test in document.tests:
@@ -122,6 +170,9 @@ def _seen(document: Document, grammar: GrammarSpec | None) -> set[tuple[str, str
         judged = bench.judge(test, test.given.text)
         seen |= {("exception", owner[e.exception], e.exception) for e in judged.verdict.exceptions}
         for rule in judged.rules:
+            if rule.target is test.given.target:
+                asked = (item for item in _opaque(rule.matcher) if bench.finds(item, test))
+                seen |= {(kind, rule.rule_id, name) for kind, name in map(_name, asked)}
             for leaf in leaves(rule.matcher):
                 for kind, name, alone in _alone(leaf):
                     key = (kind, rule.rule_id, name)

@@ -12,6 +12,7 @@ from hypothesis import given, strategies as st
 import policykit as pk
 from policykit.predicates import PredicateError, TextPredicate, TookTooLong, Workers, checked
 from policykit.testing import run_tests
+from policykit.testing.coverage import coverage_of
 from tests.predicates.package import installed_package, write_package
 from tests.verify.test_facts import plan, policies, rule
 
@@ -296,3 +297,22 @@ def test_tests_of_policies_ask_installed_predicates(package: Path) -> None:
     assert [result.status for result in run_tests(ours).results] == ["errored"]
     shouts = {"ours": TextPredicate(lambda text, args, context: text.isupper(), "1")}
     assert run_tests(ours, deployment=pk.Resources(predicates=shouts)).passed
+
+
+def test_coverage_lists_predicates_that_find_nothing_in_any_test(package: Path) -> None:
+    def case(text: str) -> dict[str, Any]:
+        return {"name": text, "given": {"output": text}, "expect": {"decision": "block", "rules": ["r"]}}
+
+    either = {"any": [asks("shouts"), asks("spans", {"words": ["iamb"]}), {"not": asks("ours")}]}
+    ours = pk.Resources(predicates={"ours": TextPredicate(lambda text, args, context: True, "1")})
+
+    def uncovered(*texts: str) -> list[tuple[str, str]]:
+        documents = policies(rule(match=either), tests=[case(text) for text in texts])
+        return [(part.kind, part.name) for part in coverage_of(documents, deployment=ours).uncovered]
+
+    iamb = ("predicate", 'spans {"words":["iamb"]}')
+    assert uncovered("HELP") == [iamb]
+    assert uncovered("an iamb") == [("predicate", "shouts")]
+    assert uncovered("an iamb", "HELP") == []
+    documents = policies(rule(match=asks("ours")), tests=[case("HELP")])
+    assert [part.kind for part in coverage_of(documents).uncovered] == ["rule", "predicate"]

@@ -96,7 +96,10 @@ def _covered(policies: PolicySet, args: Namespace, streams: Streams) -> Exit:
     """What of the policies no passing test brings into play."""
     if args.mutate or args.format == "junit":
         raise PolicyError.of("PK550", "coverage is listed by itself, and not as JUnit", help="run the command twice")
-    coverage = coverage_of(policies, load_grammar(args.grammar) if args.grammar else None)
+    grammar = load_grammar(args.grammar) if args.grammar else None
+    deployment = Resources(classifiers=classifiers_from(args)) if args.classifier else NONE
+    with opa_from(args) as opa:
+        coverage = coverage_of(policies, grammar, opa=opa, deployment=deployment)
     found = [
         Diagnostic("PK511", f"no passing test uses {part.kind} `{part.name}`", part.place, None, Severity.WARNING)
         for part in coverage.uncovered
