@@ -56,6 +56,10 @@ class AnchoredAutomaton:
             to = row[symbol] = self._number(close(self._nfa, moved))
         return to
 
+    def accepts(self, state: int) -> bool:
+        """Whether a match can end in the state."""
+        return self._accepts[state]
+
     def ends(self, symbols: list[int], at: int) -> list[int]:
         """Where matches that begin at ``at`` can end, shortest first. Linear in the longest."""
         out: list[int] = []

@@ -10,12 +10,14 @@ from policykit.entities.patterns import (
     body_of,
     entity_patterns,
     fits_numbers,
+    guarded,
     is_exact,
     labels_of,
     needs_context,
+    words_of,
 )
 from policykit.entities.registry import ENTITY_TYPES, entity_type, fingerprint, type_names
-from policykit.entities.search import EntityFinder
+from policykit.entities.search import EntityFinder, Read, Stretches
 
 __all__ = [
     "ENTITY_TYPES",
@@ -23,15 +25,19 @@ __all__ = [
     "EntityFinder",
     "EntityType",
     "Guard",
+    "Read",
+    "Stretches",
     "arriving_patterns",
     "body_of",
     "entity_patterns",
     "entity_type",
     "fingerprint",
     "fits_numbers",
+    "guarded",
     "is_exact",
     "labels_of",
     "needs_context",
     "phone_regions",
     "type_names",
+    "words_of",
 ]

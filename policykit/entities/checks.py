@@ -8,6 +8,10 @@ from collections.abc import Callable
 from functools import cache
 from importlib import import_module
 
+import numpy as np
+from numpy.typing import NDArray
+
+from policykit.entities.compact import Compact, Places
 from policykit.entities.entity import Check
 from policykit.ir.document import Entity
 
@@ -18,18 +22,32 @@ def is_valid(path: str) -> Callable[[str], bool]:
     return import_module(f"stdnum.{path}").is_valid
 
 
-def stdnum(*paths: str) -> Check:
+Screen = Callable[[Compact, Places, Places], NDArray[np.bool_]]
+
+
+def stdnum(*paths: str, screen: Screen | None = None) -> Check:
     """Valid in one of these modules of python-stdnum (https://arthurdejong.org/python-stdnum/)."""
 
     def run(text: str, entity: Entity) -> bool:
         return any(is_valid(path)(text) for path in paths)
 
-    return Check(f"stdnum {'|'.join(paths)}", run, "python-stdnum")
+    return Check(f"stdnum {'|'.join(paths)}", run, "python-stdnum", screen)
 
 
-def plain(name: str, holds: Callable[[str], bool]) -> Check:
+def plain(name: str, holds: Callable[[str], bool], screen: Screen | None = None) -> Check:
     """A validator of our own; the name changes with what it says."""
-    return Check(name, lambda text, entity: holds(text))
+    return Check(name, lambda text, entity: holds(text), screen=screen)
+
+
+def luhn_screen(text: Compact, starts: Places, ends: Places) -> NDArray[np.bool_]:
+    """:func:`luhn` on many stretches of digits."""
+    return text.luhn(starts, ends)
+
+
+def iban_screen(text: Compact, starts: Places, ends: Places) -> NDArray[np.bool_]:
+    """ISO 13616: two letters and two digits, read behind the rest, leave 1 modulo 97."""
+    ahead, rest = text.mod_97(starts, starts + 4), text.mod_97(starts + 4, ends)
+    return (rest * (10**6 % 97) + ahead) % 97 == 1
 
 
 def luhn(text: str) -> bool:

@@ -4,11 +4,14 @@ Bodies are RE2 source without assertions; letter case does not matter. Every mat
 language is an over-approximation where a validator or context words decide, and exact where neither does.
 """
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
+from numpy.typing import NDArray
+
+from policykit.entities.compact import Compact, Places
 from policykit.ir.document import Entity
 
 BEFORE, AFTER = 48, 24
@@ -60,11 +63,13 @@ class Check:
     """A named validator. ``run`` gets the matched text and the policy's entry; what it raises is an error of the rule.
 
     ``name`` is in the digest: it changes when what is valid changes. ``package`` is the distribution whose version is.
+    ``screen`` says for many stretches at once which of them may be valid; it lets pass at least those that are.
     """
 
     name: str
     run: Callable[[str, Entity], bool]
     package: str | None = None
+    screen: Callable[[Compact, Places, Places], NDArray[np.bool_]] | None = None
 
 
 @dataclass(frozen=True)
@@ -102,11 +107,3 @@ class EntityType:
         check = self.check.name if self.check else ""
         context = (str(self.needs_context), str(BEFORE), str(AFTER), *self.words)
         return (self.name, self.shown, self.body, self.regional, *guard, check, str(self.as_seen), *context)
-
-
-_NOT_COMPACT = re.compile(r"[^0-9A-Za-z]+")
-
-
-def compact(text: str) -> str:
-    """Letters and digits of ASCII alone, in capitals."""
-    return _NOT_COMPACT.sub("", text).upper()

@@ -2,7 +2,7 @@
 
 import re
 
-from policykit.entities.checks import luhn, plain, stdnum
+from policykit.entities.checks import iban_screen, luhn, luhn_screen, plain, stdnum
 from policykit.entities.entity import DIGITS, GAP, MARKED, EntityType, digits
 
 # Issuer ranges of ISO/IEC 7812-1 with the lengths that their networks use.
@@ -38,7 +38,7 @@ TYPES = (
             rf"|{_FOUR}{MARKED}[0-9]{{6}}{MARKED}[0-9]{{4,5}}|[0-9](?: [0-9]){{11,18}}"
         ),
         guard=DIGITS,
-        check=plain("issuer range, length, Luhn; 1", _is_card),
+        check=plain("issuer range, length, Luhn; 1", _is_card, luhn_screen),
         words=("card", "pan", "credit", "debit", "visa", "mastercard", "amex", "karte", "carte", "tarjeta"),
         label="CARD",
     ),
@@ -46,7 +46,7 @@ TYPES = (
         name="iban",
         about="international bank account number (ISO 13616)",
         body=rf"[a-z]{{2}}[0-9]{{2}}(?:{GAP}?[0-9a-z]{{4}}){{2,7}}(?:{GAP}?[0-9a-z]{{1,3}})?",
-        check=stdnum("iban"),
+        check=stdnum("iban", screen=iban_screen),
         words=("iban", "account", "konto", "compte", "cuenta", "conto", "rekening"),
     ),
     EntityType(

@@ -10,7 +10,7 @@ from policykit.diagnostics import Place
 from policykit.entities.entity import AFTER, BEFORE, EntityType
 from policykit.entities.registry import entity_type
 from policykit.ir.document import Entities, Entity
-from policykit.ir.regex import Regex
+from policykit.ir.regex import Alternation, Assertion, Chars, Concat, Empty, Regex, Repeat, ranges_of
 from policykit.text import View, view
 
 _BETWEEN_WORDS = r"[ \t\n\r\x{A0}_\-./:]{1,3}"
@@ -21,6 +21,37 @@ BETWEEN_WORDS = r"[ \t\n\r\xa0_\-./:]{1,3}"
 @cache
 def _parsed(source: str) -> Regex:
     return parse_regex(f"(?i){source}", Place("entities"))
+
+
+@cache
+def guard_of(source: str) -> Regex:
+    """What may stand beside a match, as it stands on a view; letters are told apart by case."""
+    return _on_view(parse_regex(source, Place("entities"))) if source else Empty()
+
+
+def _on_view(regex: Regex) -> Regex:
+    match regex:
+        case Chars(literal, on_view):
+            return Chars((), ranges_of([*literal, *on_view]))
+        case Concat(items):
+            return Concat(tuple(map(_on_view, items)))
+        case Alternation(items):
+            return Alternation(tuple(map(_on_view, items)))
+        case Repeat(item, least, most):
+            return Repeat(_on_view(item), least, most)
+        case Empty() | Assertion():
+            return regex
+
+
+def guarded(entity: Entity) -> Regex:
+    """The body with what may stand on either side of it."""
+    guard = entity_type(entity.type).guard
+    return Concat((guard_of(guard.left), body_of(entity), guard_of(guard.right)))
+
+
+def words_of(entity: Entity) -> Regex:
+    """The context words of the entity's type, without the boundaries of words."""
+    return alternation(_word(word) for word in entity_type(entity.type).words)
 
 
 def body_of(entity: Entity) -> Regex:
@@ -51,9 +82,9 @@ def entity_patterns(entity: Entity, *, in_json: bool) -> tuple[Pattern, ...]:
     where a key is context too, it is left out."""
     kind, body = entity_type(entity.type), body_of(entity)
     if in_json or not needs_context(entity):
-        left, right = kind.guard.left, kind.guard.right
-        return (Pattern(body, (_parsed(left), 0) if left else None, (_parsed(right), 0) if right else None),)
-    words = alternation(_word(word) for word in kind.words)
+        left, right = (guard_of(side) if side else None for side in (kind.guard.left, kind.guard.right))
+        return (Pattern(body, (left, 0) if left else None, (right, 0) if right else None),)
+    words = words_of(entity)
     return Pattern(body, before=(words, BEFORE)), Pattern(body, after=(words, AFTER))
 
 
@@ -63,10 +94,9 @@ def arriving_patterns(entity: Entity) -> tuple[Pattern, ...]:
     kind, body = entity_type(entity.type), body_of(entity)
     if not needs_context(entity):
         return entity_patterns(entity, in_json=True)
-    right = (_parsed(kind.guard.right), 0) if kind.guard.right else None
-    words = alternation(_word(word) for word in kind.words)
+    right = (guard_of(kind.guard.right), 0) if kind.guard.right else None
     ended = alternation(_word(word, _END_OF_WORD if _ends_in_letter(word) else "") for word in kind.words)
-    return Pattern(body, (words, BEFORE), right), Pattern(body, after=(ended, AFTER))
+    return Pattern(body, (words_of(entity), BEFORE), right), Pattern(body, after=(ended, AFTER))
 
 
 _END_OF_WORD = r"(?:\z|[^A-Za-z])"
@@ -92,17 +122,29 @@ def fits_numbers(entity: Entity) -> bool:
 
 
 def _word(word: str, behind: str = "") -> Regex:
-    return _parsed(_BETWEEN_WORDS.join(f"\\Q{part}\\E" for part in word.split(" ")) + behind)
+    return _parsed(_BETWEEN_WORDS.join("".join(map(letter_of_word, part)) for part in word.split(" ")) + behind)
 
 
 def _ends_in_letter(word: str) -> bool:
     return word[-1].isascii() and word[-1].isalpha()
 
 
+def letter_of_word(char: str) -> str:
+    """A letter of a context word where case does not matter, as source."""
+    # Python's `re` takes both other letters for an i where case does not matter; Unicode's simple folding does not.
+    return r"[i\x{130}\x{131}]" if char == "i" else rf"\Q{char}\E"
+
+
 def words_near(kind: EntityType, on: View) -> re.Pattern[str]:
     """A type's context words on a view: whole words where they begin or end with a letter of ASCII."""
     longest_first = sorted((on.apply(word) for word in kind.words), key=len, reverse=True)
     return re.compile("|".join(map(_bounded, longest_first)), re.IGNORECASE)
+
+
+def words_like(kind: EntityType, on: View) -> re.Pattern[str]:
+    """Where at least all of a type's context words begin on a view, whatever stands beside them."""
+    words = "|".join(BETWEEN_WORDS.join(map(re.escape, on.apply(word).split(" "))) for word in kind.words)
+    return re.compile(f"(?={words})", re.IGNORECASE)
 
 
 def _bounded(word: str) -> str:

@@ -1,4 +1,4 @@
-"""Where valid entities stand in a text: every one of them, also behind or inside a longer candidate that is not valid.
+"""Where valid entities stand in texts: every one of them, also behind or inside a longer candidate that is not valid.
 
 An occurrence is a stretch of the type's language with nothing beside it that the type's guard forbids, which the
 validator passes and near which a context word stands where one is needed. Of occurrences of which one contains the
@@ -6,24 +6,63 @@ other only the longer is reported; so whoever removes what is reported removes e
 """
 
 import re
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from policykit.automata import Found
-from policykit.automata.anchored import AnchoredAutomaton
 from policykit.automata.nfa import Pattern, build
-from policykit.entities.entity import AFTER, BEFORE, compact
-from policykit.entities.patterns import body_of, needs_context, words_near
+from policykit.entities.compact import Compact, Places, compact
+from policykit.entities.entity import AFTER, BEFORE
+from policykit.entities.guards import Beside, is_near
+from policykit.entities.lanes import Lanes
+from policykit.entities.patterns import body_of, needs_context, words_like, words_near
 from policykit.entities.registry import entity_type
 from policykit.ir.document import Entities, Entity
 from policykit.text import View
+from policykit.text.joined import Joined, join
 
 SEAM = "\x1f"
 """Stands between a JSON key and its value where the key is read as context. No body of a type can read it."""
-
 _BESIDE_NOTHING = "0"
 """Stands for a continuation: no guard lets a digit stand behind the point or colon that is beside a match."""
 _GOES_ON = "a"
 """Stands for a continuation of a context word."""
+FEW = 20_000
+"""Places that are looked at one by one rather than all at once."""
+MANY = 500
+"""Stretches that are worth being screened together."""
+Stretches = Sequence[tuple[int, int]] | None
+"""Every occurrence begins in one of them, or directly behind; None where that is not known."""
+
+
+@dataclass(frozen=True, eq=False)
+class Read:
+    """Texts on a view that are read together, and what stands before each (``leads``), which is context only."""
+
+    texts: Sequence[str]
+    leads: Callable[[int], str]
+    joined: Joined
+
+    @cached_property
+    def beside(self) -> Beside:
+        return Beside(self.joined)
+
+    @cached_property
+    def compact(self) -> Compact:
+        return Compact(self.joined)
+
+    def at(self, start: int) -> tuple[int, int]:
+        """The number of the text that has a character, and where that text begins."""
+        if not self.joined.is_jointed:
+            return 0, 0
+        number = bisect_right(self.joined.starts, start) - 1
+        return number, self.joined.starts[number]
 
 
 class EntityFinder:
@@ -38,17 +77,25 @@ class EntityFinder:
 
         Raises whatever a validator raises: what could not be validated is not valid and not invalid.
         """
+        return self.find(_alone(view_text, lead), dict.fromkeys(range(len(self._types))))
+
+    def find(self, read: Read, may_be: Mapping[int, Stretches]) -> list[Found]:
+        """The same in the joined texts, for those of the leaf's entities that may occur. Raises as :meth:`findall`."""
         found = [
             Found(start, end, index)
-            for index, candidates in enumerate(self._types)
-            for start, end in candidates.valid(view_text, lead)
+            for index, stretches in may_be.items()
+            for start, end in self._types[index].valid(read, stretches)
         ]
         return maximal(found)
 
     def arrived(self, index: int, view_text: str, first: int, *, lead: str = "", is_end: bool) -> list[tuple[int, int]]:
         """Valid occurrences of one entity from ``first`` on that none of the others contains, and that are so whatever
         follows the text; ``is_end`` says that nothing follows. Raises what a validator raises."""
-        return list(self._types[index].arrived(view_text, lead, first, is_end))
+        return list(self._types[index].arrived(_alone(view_text, lead), first, is_end))
+
+
+def _alone(text: str, lead: str) -> Read:
+    return Read((text,), lambda _: lead, join([text]))
 
 
 def maximal(found: list[Found]) -> list[Found]:
@@ -68,51 +115,134 @@ class _Candidates:
     def __init__(self, entity: Entity, view: View) -> None:
         kind = entity_type(entity.type)
         self._entity = entity
-        self._check = kind.check
+        self._check, self._screen = kind.check, kind.check.screen if kind.check else None
         self._as_seen = kind.as_seen
-        self._body = AnchoredAutomaton(build(view, Pattern(body_of(entity))))
+        self._guard, self._is_near = kind.guard, is_near(kind.guard)
+        self._is_exact = kind.check is None and not needs_context(entity)
+        self._lanes = Lanes(build(view, Pattern(body_of(entity))))
         self._behind, self._ahead = re.compile(kind.guard.behind), re.compile(kind.guard.ahead)
-        self._has_right_guard = bool(kind.guard.right)
         self._words = words_near(kind, view) if needs_context(entity) else None
+        self._like_words = words_like(kind, view) if needs_context(entity) else None
         self._longest_word = max((len(view.apply(word)) + 2 * word.count(" ") for word in kind.words), default=0)
 
-    def valid(self, text: str, lead: str) -> Iterator[tuple[int, int]]:
+    def valid(self, read: Read, stretches: Stretches) -> Iterator[tuple[int, int]]:
         """For every start the longest valid occurrence, unless an earlier one contains it."""
-        return self.arrived(text, lead, 0, True)
+        symbols = self._lanes.symbols(read.joined)
+        if not self._is_near:
+            return self._one_by_one(read, symbols, range(len(symbols) - 1))
+        if stretches is not None:
+            starts = _within(stretches, len(symbols) - 1)
+            if len(starts) < FEW:
+                return self._one_by_one(read, symbols, starts)
+            starts = np.array(starts, np.int64)
+            starts = starts[self._lanes.firsts(symbols[starts])]
+        else:
+            starts = np.flatnonzero(self._lanes.firsts(symbols[:-1]))
+        starts = starts[read.beside.begins(self._guard, starts)]
+        if not len(starts):
+            return iter(())
+        may_end = read.beside.may_end(self._guard)
+        if self._is_exact:
+            return _not_contained(*self._lanes.longest(symbols, starts, may_end))
+        return self._chosen(read, *self._screened(read, *self._lanes.every(symbols, starts, may_end)))
 
-    def arrived(self, text: str, lead: str, begin: int, is_end: bool) -> Iterator[tuple[int, int]]:
-        """The same from a place on. Where the text may go on, what holds however it does."""
-        reach = -1
-        symbols = self._body.alphabet.encode(text)
-        first = self._body.first
-        beside = text if is_end else text + _BESIDE_NOTHING
-        last = len(text) - (self._has_right_guard and not is_end)
-        for start in range(begin, len(symbols)):
-            if symbols[start] not in first or not self._behind.match(text, start):
+    def arrived(self, read: Read, first: int, is_end: bool) -> Iterator[tuple[int, int]]:
+        """The same in one text from a place on. Where the text may go on, what holds however it does."""
+        symbols = self._lanes.symbols(read.joined)
+        return self._one_by_one(read, symbols, range(first, len(symbols) - 1), is_end)
+
+    def _one_by_one(
+        self, read: Read, symbols: NDArray[Any], starts: Iterable[int], is_end: bool = True
+    ) -> Iterator[tuple[int, int]]:
+        seen, known, reach = symbols.data, dict[int, int](), -1
+        last = len(symbols) - 1 - (not is_end and bool(self._guard.right))
+        for start in starts:
+            number, begin = read.at(start)
+            text = read.texts[number]
+            if not self._lanes.is_first(seen[start]) or not self._behind.match(text, start - begin):
                 continue
-            for end in reversed(self._body.ends(symbols, start)):
+            beside = text if is_end else text + _BESIDE_NOTHING
+
+            def may_end(end: int, beside: str = beside, begin: int = begin) -> bool:
+                return end <= last and bool(self._ahead.match(beside, end - begin))
+
+            if self._is_exact:
+                ends = [self._lanes.longest_from(seen, start, may_end, known)]
+            else:
+                ends = self._lanes.every_from(seen, start, may_end)
+            for end in ends:
                 if end <= reach:
                     break
-                if end <= last and self._ahead.match(beside, end) and self._is_valid(text, start, end, lead, is_end):
+                if self._is_exact or self._is_valid(read, start, end, is_end):
                     reach = end
                     yield start, end
                     break
 
-    def _is_valid(self, text: str, start: int, end: int, lead: str, is_end: bool) -> bool:
+    def _screened(self, read: Read, starts: Places, ends: Places) -> tuple[Places, Places]:
+        """The stretches without those of which many at once can say that they are not valid."""
+        if len(starts) < MANY:
+            return starts, ends
+        if self._screen:
+            passes = self._screen(read.compact, *read.compact.places(starts, ends))
+            starts, ends = starts[passes], ends[passes]
+        if self._like_words and not read.joined.is_jointed and not read.leads(0):
+            words = np.array([found.start() for found in self._like_words.finditer(read.texts[0])], np.int64)
+            low = np.searchsorted(words, starts - BEFORE - self._longest_word)
+            passes = low < np.searchsorted(words, ends + AFTER, "right")
+            starts, ends = starts[passes], ends[passes]
+        return starts, ends
+
+    def _chosen(self, read: Read, starts: Places, ends: Places) -> Iterator[tuple[int, int]]:
+        reach, done = -1, -1
+        for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
+            if start == done or end <= reach or not self._is_valid(read, start, end):
+                continue
+            reach, done = end, start
+            yield start, end
+
+    def _is_valid(self, read: Read, start: int, end: int, is_end: bool = True) -> bool:
+        number, begin = read.at(start)
+        text = read.texts[number]
+        start, end = start - begin, end - begin
         if self._check:
             stretch = text[start:end]
             if not self._check.run(stretch if self._as_seen else compact(stretch), self._entity):
                 return False
-        return self._words is None or self._has_context(text, start, end, lead, is_end)
+        return self._words is None or self._has_context(text, start, end, read.leads(number), is_end)
 
     def _has_context(self, text: str, start: int, end: int, lead: str, is_end: bool) -> bool:
         assert self._words is not None
-        whole = f"{lead}{SEAM}{text}" if lead else text
-        start, end = start + len(whole) - len(text), end + len(whole) - len(text)
-        low = max(0, start - BEFORE - self._longest_word)
-        if any(start - found.end() <= BEFORE for found in self._words.finditer(whole, low, start)):
+        low = start - BEFORE - self._longest_word
+        high = end + AFTER + self._longest_word + 1  # a word ends where the character behind it says so
+        # Only as much as is looked at, and a character before it.
+        cut = max(0, low - 1)
+        window, moved = text[cut:high], -cut
+        if lead and not cut:
+            lead = lead[-BEFORE - self._longest_word - 1 :]
+            window, moved = f"{lead}{SEAM}{window}", len(lead) + 1
+        n = len(window)
+        if not is_end and high > len(text):
+            window += _GOES_ON
+        start, end = start + moved, end + moved
+        if any(start - found.end() <= BEFORE for found in self._words.finditer(window, max(0, low + moved), start)):
             return True
-        read = whole if is_end else whole + _GOES_ON
-        high = min(len(read), end + AFTER + self._longest_word + 1)  # a word ends where the character behind it says so
-        near = self._words.finditer(read, end, high)
-        return any(found.start() - end <= AFTER and found.end() <= len(whole) for found in near)
+        return any(f.start() - end <= AFTER and f.end() <= n for f in self._words.finditer(window, end))
+
+
+def _within(stretches: Sequence[tuple[int, int]], n: int) -> list[int]:
+    """The places in some ascending stretches and those directly behind them, each once."""
+    out: list[int] = []
+    reach = 0
+    for start, end in stretches:
+        out += range(max(start, reach), min(end + 1, n))
+        reach = max(reach, end + 1)
+    return out
+
+
+def _not_contained(starts: Places, ends: Places) -> Iterator[tuple[int, int]]:
+    """Stretches with ascending starts without those that an earlier one contains."""
+    if not len(starts):
+        return iter(())
+    before = np.maximum.accumulate(np.concatenate(([-1], ends[:-1])))
+    kept = ends > before
+    return zip(starts[kept].tolist(), ends[kept].tolist(), strict=True)

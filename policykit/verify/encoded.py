@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from policykit.automata.alphabet import NEWLINE, REGEX_WORD, Alphabet, image_ranges, partition
 from policykit.ir.regex import Alternation, Assertion, Chars, Concat, Empty, Look, Ranges, Regex, Repeat
 from policykit.text import View
-from policykit.verify.units import SURROGATE, Joined
+from policykit.text.joined import SURROGATE, Joined
 
 LINE_LOOKS = frozenset({Look.LINE_START, Look.LINE_END})
 WORD_LOOKS = frozenset({Look.WORD_BOUNDARY, Look.NOT_WORD_BOUNDARY})

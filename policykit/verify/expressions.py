@@ -147,6 +147,10 @@ class Expressions:
         # Without the sentinel the set has failed, and each is asked by itself.
         return [i - 1 for i in sorted(found) if i] if found else range(len(self.names))
 
+    def some_spans(self, index: int, data: bytes, most: int) -> list[Span] | None:
+        """Successive matches of one of them, None where there are more or where that took more than linear time."""
+        return _spans(self.compiled[index], data, most)
+
     def spans(self, data: bytes) -> "dict[int, list[Span] | None]":
         """Successive leftmost-longest matches by name; None where that took more than linear time."""
         found = {self.names[i]: _spans(self.compiled[i], data) for i in self.matching(data)}
@@ -180,12 +184,14 @@ _SLOW_START_S, _PER_MATCH_S, _PER_BYTE_S = 0.02, 40e-6, 40e-9
 """Far more than matches and bytes take, unless RE2 reads on behind every match in vain."""
 
 
-def _spans(compiled: Compiled, data: bytes) -> list[Span] | None:
+def _spans(compiled: Compiled, data: bytes, most: int | None = None) -> list[Span] | None:
     spans: list[Span] = []
     begun = thread_time()
     for found in compiled.finditer(data):
         span = found.span()
         spans.append(span)
+        if len(spans) == most:
+            return None
         if not len(spans) % _CHECK_EVERY:
             allowed = _SLOW_START_S + _PER_MATCH_S * len(spans) + _PER_BYTE_S * span[1]
             if thread_time() - begun > allowed:

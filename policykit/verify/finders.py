@@ -7,11 +7,12 @@ from typing import Protocol
 
 from policykit.automata import Finder, Found, compile_finder
 from policykit.compile.resolve import leaves
-from policykit.entities import EntityFinder
+from policykit.entities import EntityFinder, Stretches
 from policykit.ir.document import Entities, Searched
 from policykit.ir.plan import ResolvedRule
 from policykit.text import View, view
-from policykit.verify.prefilter import Prefilter, compile_prefilter, entities_prefilter
+from policykit.verify.entity_scan import EntityScan, read_of
+from policykit.verify.prefilter import Prefilter, compile_prefilter
 from policykit.verify.scan import Scan, takes
 from policykit.verify.units import Seen, SeenUnit
 
@@ -21,7 +22,8 @@ Hit = tuple[SeenUnit, Found]
 
 
 class Search(Protocol):
-    """A leaf on one view, for texts that are already on the view. Both ways find the same."""
+    """A leaf on one view, for texts that are already on the view. Both ways find the same, and of entities all valid
+    occurrences that no other contains; these raise what a validator raises."""
 
     def find(self, seen: Seen) -> Iterable[Hit]:
         """What the leaf finds in every unit, the fast way."""
@@ -32,24 +34,12 @@ class Search(Protocol):
         ...
 
 
-class EntitySearch(Protocol):
-    """Entities on one view, for texts that are already on the view."""
-
-    def may_find(self, view_text: str) -> bool:
-        """False only where :meth:`findall` is empty for every part of the text."""
-        ...
-
-    def findall(self, view_text: str, lead: str) -> list[Found]:
-        """All valid occurrences that no other contains, in order. Raises what a validator raises."""
-        ...
-
-
 class Searches(Protocol):
     """Where a verifier gets its searches from."""
 
     def get(self, leaf: Leaf, view: View) -> Search: ...
 
-    def entities(self, leaf: Entities, view: View) -> EntitySearch: ...
+    def entities(self, leaf: Entities, view: View) -> Search: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,18 +60,24 @@ class LeafSearch:
 
 @dataclass(frozen=True, slots=True)
 class EntityLeafSearch:
-    """An entity finder behind its prefilter."""
+    """Entities, each one of a scan (``numbers``), which tells where the finder need not look."""
 
     finder: EntityFinder
-    prefilter: Prefilter
+    scan: EntityScan
+    numbers: tuple[int, ...]
     lock: Lock = field(default_factory=Lock)
 
-    def may_find(self, view_text: str) -> bool:
-        return self.prefilter.may_find(view_text)
+    def find(self, seen: Seen) -> Iterable[Hit]:
+        where = seen.once(self.scan.find)
+        may_be = {index: where[number] for index, number in enumerate(self.numbers) if number in where}
+        return self._find(seen, may_be) if may_be else ()
 
-    def findall(self, view_text: str, lead: str) -> list[Found]:
+    def find_by_automata(self, seen: Seen) -> Iterable[Hit]:
+        return self._find(seen, dict.fromkeys(range(len(self.numbers))))
+
+    def _find(self, seen: Seen, may_be: Mapping[int, Stretches]) -> Iterable[Hit]:
         with self.lock:
-            return self.finder.findall(view_text, lead)
+            return _by_unit(seen, self.finder.find(seen.once(read_of), may_be))
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +123,8 @@ class CompiledSearches:
     def entities(self, leaf: Entities, view: View) -> EntityLeafSearch:
         found = self._entities.get((leaf, view.name))
         if found is None:
-            found = EntityLeafSearch(EntityFinder(leaf, view), entities_prefilter(leaf, view))
+            scan = EntityScan(view, leaf.entities)
+            found = EntityLeafSearch(EntityFinder(leaf, view), scan, tuple(range(len(leaf.entities))))
             self._entities[leaf, view.name] = found
         return found
 
@@ -152,34 +149,43 @@ class JointSearches:
     """Searches that share their passes over a text."""
 
     together: Mapping[tuple[Leaf, str], ScannedSearch]
+    entities_together: Mapping[tuple[Entities, str], EntityLeafSearch]
     others: CompiledSearches
 
     def get(self, leaf: Leaf, view: View) -> Search:
         return self.together.get((leaf, view.name)) or self.others.get(leaf, view)
 
-    def entities(self, leaf: Entities, view: View) -> EntitySearch:
-        return self.others.entities(leaf, view)
+    def entities(self, leaf: Entities, view: View) -> Search:
+        return self.entities_together.get((leaf, view.name)) or self.others.entities(leaf, view)
 
 
 def joint_searches(rules: Iterable[ResolvedRule]) -> JointSearches:
     """Searches for all leaves of some rules, those on one view together."""
     others = CompiledSearches()
     together: dict[tuple[Leaf, str], ScannedSearch] = {}
+    entities: dict[tuple[Entities, str], EntityLeafSearch] = {}
     for name, on_view in _by_view(rules).items():
-        scan = Scan(view(name), on_view)
-        for number, leaf in enumerate(on_view):
-            together[leaf, name] = ScannedSearch(scan, number, others, leaf, view(name))
-    return JointSearches(together, others)
+        on = view(name)
+        taken = [leaf for leaf in on_view if not isinstance(leaf, Entities)]
+        scan = Scan(on, taken)
+        together |= {(leaf, name): ScannedSearch(scan, number, others, leaf, on) for number, leaf in enumerate(taken)}
+        with_entities = [leaf for leaf in on_view if isinstance(leaf, Entities)]
+        numbers = {one: i for i, one in enumerate(dict.fromkeys(e for leaf in with_entities for e in leaf.entities))}
+        joint = EntityScan(on, list(numbers))
+        for leaf in with_entities:
+            of_leaf = tuple(numbers[entity] for entity in leaf.entities)
+            entities[leaf, name] = EntityLeafSearch(EntityFinder(leaf, on), joint, of_leaf)
+    return JointSearches(together, entities, others)
 
 
-def _by_view(rules: Iterable[ResolvedRule]) -> dict[str, Sequence[Leaf]]:
-    found: dict[str, dict[Leaf, None]] = {}
+def _by_view(rules: Iterable[ResolvedRule]) -> dict[str, Sequence[Leaf | Entities]]:
+    found: dict[str, dict[Leaf | Entities, None]] = {}
     todo = list(rules)
     while todo:
         rule = todo.pop()
         todo += rule.admits or ()
         for leaf in leaves(rule.matcher):
-            if not isinstance(leaf, Entities) and takes(leaf):
+            if isinstance(leaf, Entities) or takes(leaf):
                 for name in leaf.reading.views:
                     found.setdefault(name, {})[leaf] = None
     return {name: tuple(on_view) for name, on_view in found.items()}

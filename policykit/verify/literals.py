@@ -17,7 +17,7 @@ from policykit.automata import separate
 from policykit.automata.alphabet import PHRASE_WORD, SEPARATOR_RANGES, partition
 from policykit.ir.document import Phrases
 from policykit.text import View
-from policykit.verify.units import SURROGATE, Joined
+from policykit.text.joined import SURROGATE, Joined
 
 _MAX_BYTES = 256
 _JOINT, _FIRST = 0, 1

@@ -133,12 +133,10 @@ def _entities(leaf: Entities, searches: Searches, use_prefilter: bool) -> Check:
         findings: list[Finding] = []
         for on, search in compiled:
             seen = readings.seen(within, leaf.reading.join, on)
-            if use_prefilter and not search.may_find(seen.whole):
-                continue
-            for unit in seen.units:
-                for found in search.findall(unit.text, unit.lead):
-                    finding = _finding(unit, found, on, names, within.is_json)
-                    findings.append(replace(finding, label=labels[found.index]))
+            hits = search.find(seen) if use_prefilter else search.find_by_automata(seen)
+            for unit, found in hits:
+                finding = _finding(unit, found, on, names, within.is_json)
+                findings.append(replace(finding, label=labels[found.index]))
         return Outcome(bool(findings), tuple(findings))
 
     return check

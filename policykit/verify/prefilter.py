@@ -14,8 +14,7 @@ import re2  # pyright: ignore[reportMissingTypeStubs]
 
 from policykit.automata import separate, squeeze
 from policykit.automata.alphabet import image_ranges
-from policykit.entities import body_of
-from policykit.ir.document import Chains, Entities, Gap, Link, Measure, Phrases, Regexes, Searched, patterns
+from policykit.ir.document import Chains, Gap, Link, Measure, Phrases, Regexes, Searched, patterns
 from policykit.ir.regex import Alternation, Assertion, Chars, Concat, Empty, Ranges, Regex, Repeat
 from policykit.text import View, is_letter
 
@@ -133,12 +132,6 @@ def _of_part(part: Link | Gap | Measure, leaf: Chains, view: View) -> Prefilter:
             return Undecided()
         case Measure(_, at_least):
             return Longer(at_least)
-
-
-def entities_prefilter(leaf: Entities, view: View) -> Prefilter:
-    """The forms of a leaf's entities, whatever stands beside them."""
-    compiled = _compile("|".join(render(body_of(entity), view) for entity in leaf.entities))
-    return Expressions(compiled) if compiled else Undecided()
 
 
 def _compile(source: str) -> _Compiled | None:

@@ -13,13 +13,12 @@ from policykit.automata import Finder, Found, compile_finder
 from policykit.ir.document import Chains, Phrases, Regexes, Searched
 from policykit.ir.regex import Regex
 from policykit.text import View
-from policykit.verify.encoded import LINE_LOOKS, Encoding, encoding_for, looks_of
-from policykit.verify.expressions import Compiled, Expressions, Span, compile_expression, expressions
+from policykit.text.joined import Joined
+from policykit.verify.expressions import Span
+from policykit.verify.groups import Groups
 from policykit.verify.literals import LiteralScan, literals
-from policykit.verify.units import Joined, Seen
+from policykit.verify.units import Seen
 
-_GROUP = 64
-"""Expressions that are run as one set at most."""
 _Match = tuple[int, int, int]
 """(start, -end, pattern): the order of leftmost-longest selection."""
 
@@ -123,36 +122,18 @@ class _PhraseScan:
         return LiteralScan(self._view, self._literals, exact=self._exact, ascii_only=False)
 
 
-@dataclass(frozen=True, slots=True)
-class _Group:
-    """Expressions over one encoding (None: ASCII as it is), named by their numbers."""
-
-    encoding: Encoding | None
-    expressions: Expressions
-
-
-@dataclass(frozen=True, slots=True)
-class _Groups:
-    """All expressions in groups; ``rest`` are the numbers of those that RE2 does not take."""
-
-    groups: tuple[_Group, ...]
-    rest: tuple[int, ...]
-
-
 class _ExpressionScan:
     def __init__(self, view: View, found: Sequence[_Expression]) -> None:
-        self._view, self._found = view, found
-        self._lock = Lock()
+        self._found = found
+        self._groups = Groups(view, [one.regex for one in found])
 
     def find(self, seen: Seen) -> dict[int, list[_Match]]:
         if not self._found:
             return {}
-        plain = seen.joined.points is None and not seen.joined.is_jointed
-        with self._lock:
-            groups = self._plain if plain else self._encoded
+        groups = self._groups.of(seen)
         spans: dict[int, list[Span]] = {number: self._automata(number, seen) for number in groups.rest}
         for group in groups.groups:
-            for number, found in _group_spans(group, seen).items():
+            for number, found in group.spans(seen).items():
                 spans[number] = self._automata(number, seen) if found is None else found
         out: dict[int, list[_Match]] = {}
         for number, found in spans.items():
@@ -164,71 +145,3 @@ class _ExpressionScan:
         find = self._found[number].by_automata
         pairs = zip(seen.units, seen.joined.starts, strict=False)
         return [(start + at, end + at) for unit, at in pairs for start, end in find(unit.text)]
-
-    @cached_property
-    def _plain(self) -> _Groups:
-        """For single units in ASCII."""
-        groups, rest = _grouped(self._view, range(len(self._found)), self._regex, None)
-        return _Groups(tuple(groups), tuple(rest))
-
-    @cached_property
-    def _encoded(self) -> _Groups:
-        """For everything else: groups with few enough classes, those that look at lines apart."""
-        lines = [bool(looks_of(one.regex) & LINE_LOOKS) for one in self._found]
-        groups: list[_Group] = []
-        rest: list[int] = []
-        for kind in (False, True):
-            numbers = [number for number, is_lines in enumerate(lines) if is_lines == kind]
-            for part, encoding in self._parts(numbers):
-                made, left = _grouped(self._view, part, self._regex, encoding) if encoding else ([], part)
-                groups += made
-                rest += left
-        return _Groups(tuple(groups), tuple(rest))
-
-    def _regex(self, number: int) -> Regex:
-        return self._found[number].regex
-
-    def _parts(self, numbers: Sequence[int]) -> Iterable[tuple[Sequence[int], Encoding | None]]:
-        """The numbers in parts that have an encoding, halved as often as it takes; None for what has none alone."""
-        if not numbers:
-            return
-        encoding = encoding_for(self._view, map(self._regex, numbers))
-        if encoding or len(numbers) == 1:
-            yield numbers, encoding
-            return
-        half = len(numbers) // 2
-        yield from self._parts(numbers[:half])
-        yield from self._parts(numbers[half:])
-
-
-def _grouped(
-    view: View, numbers: Sequence[int], regex: Callable[[int], Regex], encoding: Encoding | None
-) -> tuple[list[_Group], list[int]]:
-    made: list[tuple[int, Compiled, bytes]] = []
-    rest: list[int] = []
-    for number in numbers:
-        compiled = compile_expression(regex(number), view, encoding)
-        if compiled:
-            made.append((number, *compiled))
-        else:
-            rest.append(number)
-    return [_Group(encoding, expressions(made[i : i + _GROUP])) for i in range(0, len(made), _GROUP)], rest
-
-
-def _group_spans(group: _Group, seen: Seen) -> Mapping[int, list[Span] | None]:
-    """By expression its spans in the joined units; None where it wants the automata."""
-    joined, encoding = seen.joined, group.encoding
-    if encoding is None:
-        return group.expressions.spans(joined.ascii)
-    if not (encoding.lines and joined.is_jointed):
-        return group.expressions.spans(encoding.encode_joined(joined))
-    # Expressions that look at lines cannot have the line feed byte as the joint: unit by unit.
-    found: dict[int, list[Span] | None] = {}
-    for unit, at in zip(seen.units, joined.starts, strict=True):
-        for number, spans in group.expressions.spans(encoding.encode(unit.text)).items():
-            so_far = found.setdefault(number, [])
-            if spans is None or so_far is None:
-                found[number] = None
-            else:
-                so_far += [(start + at, end + at) for start, end in spans]
-    return found

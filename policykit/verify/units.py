@@ -11,11 +11,8 @@ from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import accumulate, groupby
+from itertools import groupby
 from typing import TypeAlias, TypeVar, cast
-
-import numpy as np
-from numpy.typing import NDArray
 
 from policykit.diagnostics import Place
 from policykit.ir.document import (
@@ -24,6 +21,7 @@ from policykit.ir.document import (
 )
 from policykit.ir.opaque import Opaque
 from policykit.text import View
+from policykit.text.joined import Joined, join
 from policykit.text.json_strings import JsonString, scalars_of, strings_of
 
 Span = tuple[int, int]
@@ -100,38 +98,6 @@ class SeenUnit:
             at = offsets[start] if start < len(self.text) else len(self.unit.text)
             return at, at
         return offsets[start], offsets[end - 1] + 1
-
-
-SURROGATE = "\ud800"
-"""Joins units for searches that read them all at once: no valid text has it, and it is no word character."""
-_NUL = "\0"
-
-
-@dataclass(frozen=True, eq=False)
-class Joined:
-    """Units one behind the other with a joint between two: a text in ASCII, or code points.
-
-    In ``ascii`` the joint is NUL, which is in no unit then (``is_jointed``: there are joints); in ``points`` it is
-    :data:`SURROGATE`. ``starts`` says where each unit begins.
-    """
-
-    ascii: bytes
-    points: NDArray[np.uint32] | None
-    starts: tuple[int, ...]
-
-    @property
-    def is_jointed(self) -> bool:
-        return len(self.starts) > 1
-
-
-def join(texts: Sequence[str]) -> Joined:
-    """The texts of all units. Linear."""
-    starts = (0, *accumulate(len(text) + 1 for text in texts[:-1]))
-    whole = _NUL.join(texts)
-    if whole.isascii() and (len(texts) <= 1 or whole.count(_NUL) == len(texts) - 1):
-        return Joined(whole.encode("ascii"), None, starts)
-    whole = SURROGATE.join(texts)
-    return Joined(b"", np.frombuffer(whole.encode("utf-32-le", "surrogatepass"), np.dtype("<u4")), starts)
 
 
 class Seen:

@@ -1,0 +1,83 @@
+"""The letters and digits of ASCII of a text, in capitals: what validators read."""
+
+import re
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from policykit.text.joined import Joined
+
+Places = NDArray[np.int64]
+
+_KEPT = np.zeros(129, np.bool_)
+_KEPT[list(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")] = True
+_CAPITAL = np.array([ord(chr(c).upper()) if c < 128 else 0 for c in range(129)], np.uint8)
+
+
+_NOT_COMPACT = re.compile(r"[^0-9A-Za-z]+")
+
+
+def compact(text: str) -> str:
+    """Letters and digits of ASCII alone, in capitals."""
+    return _NOT_COMPACT.sub("", text).upper()
+
+
+class Compact:
+    """All of a text at once: ``chars`` are what is kept of it, as ASCII codes."""
+
+    def __init__(self, joined: Joined) -> None:
+        codes = joined.codes if joined.points is None else np.minimum(joined.codes, 128)
+        kept = _KEPT[codes]
+        self.chars: NDArray[np.uint8] = _CAPITAL[codes[kept]]
+        self._before: Places = np.zeros(len(codes) + 1, np.int64)
+        np.cumsum(kept, out=self._before[1:])
+        self._text = self.chars.tobytes().decode("ascii")
+
+    def places(self, starts: Places, ends: Places) -> tuple[Places, Places]:
+        """Where stretches of the text stand in ``chars``."""
+        return self._before[starts], self._before[ends]
+
+    def text(self, start: int, end: int) -> str:
+        """What is kept of a stretch of the text."""
+        return self._text[self._before[start] : self._before[end]]
+
+    @cached_property
+    def _values(self) -> Places:
+        """`0` to `9` as 0 to 9, `A` to `Z` as 10 to 35."""
+        values = self.chars.astype(np.int64)
+        return np.where(values > 64, values - 55, values - 48)
+
+    @cached_property
+    def _luhn(self) -> Places:
+        """Sums of digits up to each place, those at even places doubled (0), those at odd ones (1)."""
+        digits = np.minimum(self._values, 9)
+        doubled = np.array([0, 2, 4, 6, 8, 1, 3, 5, 7, 9])[digits]
+        even = np.arange(len(digits)) % 2 == 0
+        sums = np.zeros((2, len(digits) + 1), np.int64)
+        np.cumsum(np.where(even, doubled, digits), out=sums[0, 1:])
+        np.cumsum(np.where(even, digits, doubled), out=sums[1, 1:])
+        return sums
+
+    def luhn(self, starts: Places, ends: Places, more: int = 0) -> NDArray[np.bool_]:
+        """Which stretches of ``chars``, all digits, have a Luhn sum that is with ``more`` divisible by ten."""
+        which = ends % 2  # the last digit is not doubled, so the places of its parity are not
+        return (self._luhn[which, ends] - self._luhn[which, starts] + more) % 10 == 0
+
+    @cached_property
+    def _mod_97(self) -> tuple[Places, Places]:
+        """Digits before each place, letters counting two; and the number up to there, divided by its power of ten."""
+        n_digits = np.zeros(len(self.chars) + 1, np.int64)
+        np.cumsum(np.where(self._values > 9, 2, 1), out=n_digits[1:])
+        sums = np.zeros(len(self.chars) + 1, np.int64)
+        np.cumsum(self._values * _TENTHS[n_digits[1:] % 96] % 97, out=sums[1:])
+        return n_digits, sums
+
+    def mod_97(self, starts: Places, ends: Places) -> Places:
+        """Stretches of ``chars`` as numbers, letters counting from 10, modulo 97."""
+        n_digits, sums = self._mod_97
+        return (sums[ends] - sums[starts]) * _TENS[n_digits[ends] % 96] % 97
+
+
+_TENS = np.array([pow(10, k, 97) for k in range(96)], np.int64)
+_TENTHS = np.array([pow(10, -k, 97) for k in range(96)], np.int64)

@@ -1,0 +1,218 @@
+"""All matches of a body in a text: its automaton reads from many places at once, one character of each per step.
+
+Where places are few or a match is long, they are read one by one, and what was read is remembered.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from policykit.automata.anchored import DEAD, AnchoredAutomaton
+from policykit.automata.nfa import Nfa
+from policykit.entities.compact import Places
+from policykit.text.joined import SURROGATE, Joined
+
+Symbols: TypeAlias = "memoryview[int]"
+MayEnd: TypeAlias = Callable[[int], bool]
+FEW = 24
+"""Places that are cheaper one by one."""
+STEPS, LEAPS = 64, 32
+"""Steps before runs of characters that keep a state are leapt over, and such leaps."""
+_REMEMBER_EVERY = 16
+"""Characters between two of which it is remembered what is read from there."""
+
+
+class Lanes:
+    """The body of one type on one view. Grows its automaton while it runs: not for two threads at once."""
+
+    def __init__(self, nfa: Nfa) -> None:
+        self._automaton = AnchoredAutomaton(nfa)
+        self._end = self._automaton.alphabet.n
+        """The symbol of joints and of the end of the text, behind which nothing goes on."""
+        self._width = self._end + 1
+        self._table = np.empty(0, np.int32)
+        self._accepts = np.empty(0, np.bool_)
+        self._tables: dict[bool, NDArray[Any]] = {}
+        self._reserve(64)
+
+    def _symbol_of(self, is_jointed_ascii: bool) -> NDArray[Any]:
+        found = self._tables.get(is_jointed_ascii)
+        if found is None:
+            narrow = np.uint8 if self._width <= 256 else np.uint16
+            found = self._automaton.alphabet.class_of.astype(narrow)
+            found[0 if is_jointed_ascii else ord(SURROGATE)] = self._end
+            self._tables[is_jointed_ascii] = found
+        return found
+
+    def symbols(self, joined: Joined) -> NDArray[Any]:
+        """The symbols of a text, and one more for its end."""
+        table = self._symbol_of(joined.points is None and joined.is_jointed)
+        if joined.points is None and table.itemsize == 1:
+            found = joined.ascii.translate(table[:256].tobytes()) + bytes([self._end])
+            return np.frombuffer(found, np.uint8)
+        out = np.empty(len(joined.codes) + 1, table.dtype)
+        table.take(joined.codes, out=out[:-1], mode="clip")
+        out[-1] = self._end
+        return out
+
+    def firsts(self, symbols: NDArray[Any]) -> NDArray[np.bool_]:
+        """Which of some symbols a match may begin with."""
+        is_first = np.zeros(self._width, np.bool_)
+        is_first[list(self._automaton.first)] = True
+        return is_first[symbols]
+
+    def _reserve(self, states: int) -> None:
+        table = np.full(states * self._width, -1, np.int32)
+        table[: self._width] = DEAD
+        table[self._end :: self._width] = DEAD
+        accepts = np.zeros(states, np.bool_)
+        table[: len(self._table)] = self._table
+        accepts[: len(self._accepts)] = self._accepts
+        self._table, self._accepts = table, accepts
+
+    def _learn(self, index: int) -> None:
+        state, symbol = divmod(index, self._width)
+        to = self._automaton.step(state, symbol)
+        if to >= len(self._accepts):
+            self._reserve(2 * to)
+        self._table[index] = to
+        self._accepts[to] = self._automaton.accepts(to)
+
+    def _step(self, states: NDArray[np.int32], symbols: NDArray[Any]) -> NDArray[np.int32]:
+        index = states * self._width + symbols
+        found = self._table.take(index)
+        while found.size and found.min() < 0:
+            for unknown in set(index[found < 0].tolist()):
+                self._learn(unknown)
+            found = self._table.take(index)
+        return found
+
+    def longest(self, symbols: NDArray[Any], starts: Places, may_end: NDArray[np.bool_]) -> tuple[Places, Places]:
+        """The longest match from each place from which some match ends where one may (``[characters + 2]``). Linear."""
+        best = np.full(len(starts), -1, np.int64)
+        lanes, at, states = self._begun(starts)
+        steps = 0
+        enders: Places | None = None
+        while len(lanes) > FEW and steps < STEPS + LEAPS:
+            if steps >= STEPS:
+                enders = np.flatnonzero(may_end) if enders is None else enders
+                self._leap(symbols, enders, lanes, at, states, best)
+            states = self._step(states, symbols[at])
+            at += 1
+            ends = self._accepts[states] & may_end[at]
+            best[lanes[ends]] = at[ends]
+            lanes, at, states = _alive(lanes, at, states)
+            steps += 1
+        known: dict[int, int] = {}
+        one_by_one, ends_here = symbols.data, may_end.item
+        for lane, place, state in zip(lanes.tolist(), at.tolist(), states.tolist(), strict=True):
+            if state:
+                end = self._last(one_by_one, place, state, ends_here, known)
+                best[lane] = max(end, int(best[lane]))
+        found = best >= 0
+        return starts[found], best[found]
+
+    def every(self, symbols: NDArray[Any], starts: Places, may_end: NDArray[np.bool_]) -> tuple[Places, Places]:
+        """All matches from these places that end where one may: by start, the longest first.
+
+        Linear in the sum of their longest, which is linear in the text where the body is bounded.
+        """
+        begins: list[Places] = []
+        stops: list[Places] = []
+        lanes, at, states = self._begun(starts)
+        while len(lanes) > FEW:
+            states = self._step(states, symbols[at])
+            at += 1
+            ends = self._accepts[states] & may_end[at]
+            if ends.any():
+                begins.append(starts[lanes[ends]])
+                stops.append(at[ends])
+            lanes, at, states = _alive(lanes, at, states)
+        one_by_one = symbols.data
+        for lane, place, state in zip(lanes.tolist(), at.tolist(), states.tolist(), strict=True):
+            ends_here = np.array(self._ends(one_by_one, place, state, may_end.item), np.int64)
+            begins.append(np.full(len(ends_here), starts[lane], np.int64))
+            stops.append(ends_here)
+        if not begins:
+            return starts[:0], starts[:0]
+        begin, stop = np.concatenate(begins), np.concatenate(stops)
+        order = np.lexsort((-stop, begin))
+        return begin[order], stop[order]
+
+    def longest_from(self, symbols: Symbols, start: int, may_end: MayEnd, known: dict[int, int]) -> int:
+        """The end of the longest match from one place, -1 for none. What was read in vain is remembered in ``known``,
+        for the same text."""
+        return self._last(symbols, start, self._automaton.start, may_end, known)
+
+    def every_from(self, symbols: Symbols, start: int, may_end: MayEnd) -> list[int]:
+        """The ends of all matches from one place, the longest first."""
+        return self._ends(symbols, start, self._automaton.start, may_end)[::-1]
+
+    def is_first(self, symbol: int) -> bool:
+        """Whether a match may begin with the symbol."""
+        return symbol in self._automaton.first
+
+    def _begun(self, starts: Places) -> tuple[Places, Places, NDArray[np.int32]]:
+        return np.arange(len(starts)), starts.copy(), np.full(len(starts), self._automaton.start, np.int32)
+
+    def _leap(
+        self,
+        symbols: NDArray[Any],
+        enders: Places,
+        lanes: Places,
+        at: Places,
+        states: NDArray[np.int32],
+        best: Places,
+    ) -> None:
+        """Move every lane to the end of the run of characters that keep its state."""
+        for state in set(states.tolist()) - {DEAD}:
+            row = self._step(np.full(self._width, state, np.int32), np.arange(self._width))
+            breaks = np.flatnonzero((row != state)[symbols])  # the end of the text is one
+            here = np.flatnonzero(states == state)
+            to = breaks[np.searchsorted(breaks, at[here])]
+            if self._accepts[state] and len(enders):
+                last = enders[np.maximum(np.searchsorted(enders, to, "right") - 1, 0)]
+                inside = (last > at[here]) & (last <= to)
+                best[lanes[here[inside]]] = last[inside]
+            at[here] = to
+
+    def _last(self, symbols: Symbols, at: int, state: int, may_end: MayEnd, known: dict[int, int]) -> int:
+        """The end of the longest match that goes on here, -1 for none; what was read before is not read again."""
+        automaton, end, best = self._automaton, self._end, -1
+        passed: list[tuple[int, int]] = []
+        while state and symbols[at] != end:
+            if not at % _REMEMBER_EVERY:
+                key = state * len(symbols) + at
+                if key in known:
+                    best = max(best, known[key])
+                    break
+                passed.append((key, at))
+            state = automaton.step(state, symbols[at])
+            at += 1
+            if state and automaton.accepts(state) and may_end(at):
+                best = at
+        for key, place in passed:
+            known[key] = best if best > place else -1
+        return best
+
+    def _ends(self, symbols: Symbols, at: int, state: int, may_end: MayEnd) -> list[int]:
+        automaton, out = self._automaton, list[int]()
+        while state and symbols[at] != self._end:
+            state = automaton.step(state, symbols[at])
+            at += 1
+            if state and automaton.accepts(state) and may_end(at):
+                out.append(at)
+        return out
+
+
+def _alive(lanes: Places, at: Places, states: NDArray[np.int32]) -> tuple[Places, Places, NDArray[np.int32]]:
+    """The lanes without those that are dead, once these are many."""
+    alive = states != DEAD
+    left = int(np.count_nonzero(alive))
+    if left > 0.7 * len(lanes) and left > FEW:
+        # A dead lane stays dead, but must not run over the end of the text.
+        at[~alive] -= 1
+        return lanes, at, states
+    return lanes[alive], at[alive], states[alive]

@@ -1,0 +1,52 @@
+"""Many texts one behind the other, for searches that read them all at once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+SURROGATE = "\ud800"
+"""Joins texts for searches that read them all at once: no valid text has it, and it is no word character."""
+_NUL = "\0"
+
+
+@dataclass(frozen=True, eq=False)
+class Joined:
+    """Texts one behind the other with a joint between two: a text in ASCII, or code points.
+
+    In ``ascii`` the joint is NUL, which is in no text then (``is_jointed``: there are joints); in ``points`` it is
+    :data:`SURROGATE`. ``starts`` says where each text begins.
+    """
+
+    ascii: bytes
+    points: NDArray[np.uint32] | None
+    starts: tuple[int, ...]
+
+    @property
+    def is_jointed(self) -> bool:
+        return len(self.starts) > 1
+
+    @property
+    def codes(self) -> NDArray[Any]:
+        """The code points, of one byte each where all are ASCII."""
+        return np.frombuffer(self.ascii, np.uint8) if self.points is None else self.points
+
+    @property
+    def joint(self) -> int:
+        """The code point that is a joint and nothing else, -1 where there is none."""
+        if not self.is_jointed:
+            return -1
+        return 0 if self.points is None else ord(SURROGATE)
+
+
+def join(texts: Sequence[str]) -> Joined:
+    """The texts as one. Linear."""
+    starts = (0, *accumulate(len(text) + 1 for text in texts[:-1]))
+    whole = _NUL.join(texts)
+    if whole.isascii() and (len(texts) <= 1 or whole.count(_NUL) == len(texts) - 1):
+        return Joined(whole.encode("ascii"), None, starts)
+    whole = SURROGATE.join(texts)
+    return Joined(b"", np.frombuffer(whole.encode("utf-32-le", "surrogatepass"), np.dtype("<u4")), starts)
