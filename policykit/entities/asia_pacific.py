@@ -58,11 +58,12 @@ TYPES = (
     ),
     EntityType(
         name="au_tfn",
-        about="Australian tax file number",
+        about="Australian tax file number, near a word for it",
         body=f"{digits(3, 3, 3)}|{digits(3, 3, 2)}",
         guard=NUMBER,
         check=stdnum("au.tfn"),
-        words=("tfn", "tax file"),
+        words=("tfn", "tax file", "tax file number"),
+        needs_context=True,
         regions=("AU",),
     ),
     EntityType(

@@ -170,11 +170,12 @@ TYPES = (
     ),
     EntityType(
         name="nl_bsn",
-        about="Dutch citizen service number (BSN)",
+        about="Dutch citizen service number (BSN), near a word for it",
         body=f"{digits(4, 2, 3, gap=MARKED)}|{digits(3, 3, 3, gap=MARKED)}",
         guard=NUMBER,
         check=stdnum("nl.bsn"),
-        words=("bsn", "burgerservicenummer", "sofinummer"),
+        words=("bsn", "burgerservicenummer", "sofinummer", "citizen service number"),
+        needs_context=True,
         regions=("NL",),
     ),
     EntityType(

@@ -3,7 +3,7 @@
 import re
 
 from policykit.entities.checks import iban_screen, luhn, luhn_screen, plain, stdnum
-from policykit.entities.entity import DIGITS, GAP, MARKED, EntityType, digits
+from policykit.entities.entity import DIGITS, GAP, MARKED, EntityType
 
 # Issuer ranges of ISO/IEC 7812-1 with the lengths that their networks use.
 _ISSUED = re.compile(
@@ -81,8 +81,8 @@ TYPES = (
     ),
     EntityType(
         name="us_routing",
-        about="ABA routing transit number",
-        body=digits(4, 4, 1),
+        about="ABA routing transit number, in one run of digits",
+        body="[0-9]{9}",
         check=stdnum("us.rtn"),
         words=("routing", "aba", "rtn"),
         regions=("US",),
