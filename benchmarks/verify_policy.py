@@ -45,7 +45,7 @@ def make_phrases(n: int, texts: Sequence[str]) -> list[str]:
     return list(found)
 
 
-def plan_of(phrases: Sequence[str]) -> pk.Plan:
+def plan_of(phrases: Sequence[str], entities: Sequence[str] = ENTITIES) -> pk.Plan:
     stop = {"block": {"onMatch": "stop"}}
     rules: list[dict[str, object]] = [
         {"id": "phrases", "match": {"phrases": list(phrases), "views": list(VIEWS)}, "action": stop}
@@ -56,7 +56,7 @@ def plan_of(phrases: Sequence[str]) -> pk.Plan:
     ]
     rules += [
         {"id": f"entity-{i}", "match": {"entities": [name], "views": ["raw"]}, "action": stop}
-        for i, name in enumerate(ENTITIES)
+        for i, name in enumerate(entities)
     ]
     document = {
         "apiVersion": "policykit/v1",

@@ -104,6 +104,17 @@ def hostile_texts(phrases: Sequence[str], matching: Sequence[str], size: int) ->
         "confusable spellings": lambda: rng.choice(phrases).translate(str.maketrans("aeiop", "аеіор")) + " ",
         "full width": lambda: "".join(chr(ord(c) + 0xFEE0) if "!" <= c <= "~" else c for c in rng.choice(every)) + " ",
         "any characters": lambda: chr(rng.choice((rng.randrange(0x20, 0xD800), rng.randrange(0xE000, 0x20000)))),
+        "email addresses": lambda: "a@b.cc,",
+        "network addresses": lambda: "1.1.1.1 ",
+        "telephone numbers nobody has": lambda: "+1 2 3 4 5 6 7 8 9 1 2 3 4 5 6 7 ,",
+        "telephone numbers": lambda: f"+49 170 {rng.randrange(10**6, 10**7)} ",
+        "social security numbers": lambda: "123-45-6789 ",
+        "social security numbers with a word": lambda: "ssn 123-45-6789 ",
+        "social security numbers with nearly a word": lambda: "xssnx 123-45-6789 ",
+        "account numbers of no country": lambda: "ab12 ",
+        "beginnings of web tokens": lambda: "-eyJaaaaaaaa",
+        "beginnings of other tokens": lambda: "ghp_",
+        "beginnings of keys": lambda: "-----BEGIN PRIVATE KEY-----",
         "ideographs": lambda: chr(rng.randrange(0x4E00, 0x9FFF)),
     }
     made = {name: filled(maker, size) for name, maker in makers.items()}

@@ -121,7 +121,7 @@ def judge(
             found += _judge_rule(judgement, check, readings, subject, transforms, setting, questions)
         except Exception as error:
             _failed(judgement, check, f"{type(error).__name__}: {error}")
-    for check, violation in sorted(found, key=_appearance):
+    for check, violation in _by_appearance(found):
         (judgement.shadow if is_shadow(check.rule) else judgement.violations).append(violation)
     return judgement
 
@@ -148,7 +148,8 @@ def _judge_rule(
         return []
     if not found_by_match.fired:
         return []
-    passage = check.gate.passage(subject, len(separate_findings(found_by_match.findings)), questions)
+    separate = separate_findings(found_by_match.findings)
+    passage = check.gate.passage(subject, len(separate), questions)
     match passage:
         case Undecided(why):
             _failed(judgement, check, why)
@@ -171,7 +172,9 @@ def _judge_rule(
         judgement.not_applicable.append(NotApplicable(check.name, outcome.why))
     if not outcome.fired:
         return []
-    return [(check, violation) for violation in _fire(judgement, check, outcome, subject, setting)]
+    if outcome is not found_by_match:
+        separate = separate_findings(outcome.findings)
+    return [(check, violation) for violation in _fire(judgement, check, outcome, separate, subject, setting)]
 
 
 def _admitted(check: RuleCheck, readings: Readings, subject: Subject, questions: Questions) -> Outcome:
@@ -227,7 +230,12 @@ def _failed(judgement: Judgement, check: RuleCheck, message: str) -> None:
 
 
 def _fire(
-    judgement: Judgement, check: RuleCheck, outcome: Outcome, subject: Subject, setting: Setting
+    judgement: Judgement,
+    check: RuleCheck,
+    outcome: Outcome,
+    separate: Sequence[Finding],
+    subject: Subject,
+    setting: Setting,
 ) -> list[Violation]:
     """The violations of a rule that fired; an enforced one is noted as a block, an escalation or wanted transforms."""
     rule = check.rule
@@ -250,7 +258,7 @@ def _fire(
                 pass  # noted already, since another transform can bring about what it corrects
             case _:
                 assert_never(rule.action)
-    located = [_violation(check, finding) for finding in separate_findings(outcome.findings)]
+    located = [_violation(check, finding) for finding in separate]
     missing = "no allow rule admits it" if check.admits is not None else absence(rule.matcher)
     return located or [Violation(check.name, None, None, None, missing, rule.severity, rule.cost)]
 
@@ -260,6 +268,11 @@ def _violation(check: RuleCheck, finding: Finding) -> Violation:
     return Violation(check.name, finding.start, finding.end, finding.view, finding.matched, rule.severity, rule.cost)
 
 
-def _appearance(found: tuple[RuleCheck, Violation]) -> tuple[bool, int, int, int]:
-    check, violation = found
-    return violation.start is None, violation.start or 0, violation.end or 0, check.order
+def _by_appearance(found: list[tuple[RuleCheck, Violation]]) -> list[tuple[RuleCheck, Violation]]:
+    """By place, those without one last; then in the order of the plan. Numbers as keys, the last first: no object is
+    made for each of very many violations."""
+    found.sort(key=lambda one: one[0].order)
+    found.sort(key=lambda one: one[1].end or 0)
+    found.sort(key=lambda one: one[1].start or 0)
+    found.sort(key=lambda one: one[1].start is None)
+    return found

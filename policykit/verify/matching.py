@@ -214,9 +214,11 @@ def separate_findings(findings: Iterable[Finding]) -> list[Finding]:
     is one violation, however many views and alternatives see it."""
     chosen: list[Finding] = []
     free_from = -1
-    ordered = sorted((f.pieces[0][0], -f.pieces[-1][1], order, f) for order, f in enumerate(findings))
-    for start, minus_end, _, finding in ordered:
+    ordered = sorted(findings, key=lambda found: -found.pieces[-1][1])
+    ordered.sort(key=lambda found: found.pieces[0][0])  # stable: of one start the longest first
+    for finding in ordered:
+        start = finding.pieces[0][0]
         if start >= free_from:
             chosen.append(finding)
-            free_from = max(-minus_end, start + 1)
+            free_from = max(finding.pieces[-1][1], start + 1)
     return chosen
