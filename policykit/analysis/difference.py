@@ -27,8 +27,8 @@ def first_only(
     found: Matcher, but_not: Matcher | None, compiled: Compiled, max_states: int
 ) -> Gap | Nothing | NotProven:
     """A shortest text that ``found`` finds and ``but_not`` does not; both read one kind of text."""
-    others = tuple(_split(but_not)) if but_not else ()
-    own = [part for whole in _split(found) if (part := _beyond(whole, others))]
+    others = tuple(split(but_not)) if but_not else ()
+    own = [part for whole in split(found) if (part := beyond(whole, others))]
     best: Sample | None = None
     unproven = False
     for part in own:
@@ -41,7 +41,7 @@ def first_only(
     return Gap(best, _readable(best, own, others, compiled, max_states), not unproven)
 
 
-def _split(matcher: Matcher) -> Iterable[Matcher]:
+def split(matcher: Matcher) -> Iterable[Matcher]:
     """The alternatives, lists of expressions taken apart."""
     for part in alternatives(negated(anonymous(matcher))):
         if isinstance(part, Regexes):
@@ -52,7 +52,7 @@ def _split(matcher: Matcher) -> Iterable[Matcher]:
             yield part
 
 
-def _beyond(part: Matcher, others: tuple[Matcher, ...]) -> Matcher | None:
+def beyond(part: Matcher, others: tuple[Matcher, ...]) -> Matcher | None:
     """The alternative without what the other side has as well."""
     if part in others:
         return None

@@ -5,6 +5,7 @@ Everything accepted here compiles under RE2. Source: RE2's syntax page and `pars
 """
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, cast
 
 import re2  # pyright: ignore[reportMissingTypeStubs]
@@ -43,8 +44,10 @@ def parse_regex(source: str, place: Place) -> Regex:
     return parse(source, place).regex
 
 
+@lru_cache(maxsize=1024)
 def parse(source: str, place: Place, max_length: int = MAX_LENGTH) -> ParsedRegex:
-    """Like :func:`parse_regex`, with the named classes that the expression uses.
+    """Like :func:`parse_regex`, with the named classes that the expression uses. An expression that is read again, as
+    a file is on every change of it, is not parsed again.
 
     ``max_length`` is in characters: what :func:`unparse` writes is longer than what an author writes.
     """

@@ -119,8 +119,12 @@ class Bench:
 
     def finds(self, matcher: Matcher, test: TestCase) -> bool:
         """Whether a matcher finds something in the test's text."""
-        readings = Readings(test.given.text, _reads_json(test.given, self._is_json), self._asked(test))
+        readings = self.readings(test, test.given.text)
         return bool(compile_check(matcher, self._searches, True)(readings).fired)
+
+    def readings(self, test: TestCase, text: str) -> Readings:
+        """A text as the matchers read it under the circumstances of a test."""
+        return Readings(text, _reads_json(test.given, self._is_json), self._asked(test))
 
     def spelled_cases(self, test: TestCase) -> Iterator[TestCase]:
         """The test in every claimed spelling."""

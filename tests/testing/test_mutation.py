@@ -8,8 +8,9 @@ from hypothesis import given, settings, strategies as st
 from policykit.diagnostics import PolicyError
 from policykit.policy import document_of, load_policies, parse_document, tree_of
 from policykit.testing.mutation import mutate
-from policykit.testing.mutation.changes import changes
-from policykit.testing.mutation.expressions import changed_conditions, changed_regexes
+from policykit.testing.mutation.changes import Change, changes
+from policykit.testing.mutation.conditions import changed_conditions
+from policykit.testing.mutation.regexes import changed_regexes
 from policykit.testing.mutation.source import Source
 from tests.testing.documents import HEAD
 
@@ -85,7 +86,7 @@ def test_nothing_is_said_where_tests_fail(tmp_path: Path, tests: str) -> None:
 def test_the_diff_of_a_change_is_what_is_run(path: Path) -> None:
     """Law: the file with the change, read again, is the document that the tests run against."""
     source = Source(path.read_text(encoding="utf-8"), str(path))
-    made = list(changes(tree_of(source.text, str(path)), source))
+    made = [row for row in changes(tree_of(source.text, str(path)), source) if isinstance(row, Change)]
     assert len(made) > 10
     for change in made[:: max(len(made) // 12, 1)]:
         try:
@@ -95,17 +96,35 @@ def test_the_diff_of_a_change_is_what_is_run(path: Path) -> None:
         assert parse_document(source.applied(change.edit), str(path)).canonical == run.canonical, change.what
 
 
-def test_expressions_are_changed_in_every_part() -> None:
-    assert dict(changed_regexes(r"\b(?:cats?|dog)[0-9_]{2,3}")).keys() >= {
-        r"widen: without `\b`", "narrow: no longer optional", "narrow: without the branch `cats?`",
-        "narrow: without the branch `dog`", "the class without `_`", "narrow: at most 2", "widen: at most 4",
-    }  # fmt: skip
-    assert {text for _, text in changed_regexes("a|b")} == {"a", "b"}
+@pytest.mark.parametrize(("source", "expected"), [
+    ("a|b", {"a", "b"}),
+    (r"\bcats?\b", {r"cats?\b", r"\bcats?", r"\bcats\b", r"\bcat\b"}),
+    ("(?:x|yy)?z", {"(?:x)?z", "(?:yy)?z", "(?:x|yy)z"}),
+    ("x*", {"x+", ""}),
+    ("x+", {"x"}),
+    ("x{3}", {"x{4}", "x{2}"}),
+    ("x{2,3}", {"x{3,3}", "x{1,3}", "x{2,2}", "x{2,4}"}),
+    ("x{0,1}?", {"x{1,1}", "x{0,0}", "x{0,2}"}),
+    ("[0-9_a]", {"(?s:.)", "[0-8_a]", "[0-9_]", "[0-9a]"}),
+    (r"[\s*_-]+a[\s*_-]+", {
+        "(?s:.)+a(?s:.)+", r"[*_-]+a[*_-]+", r"[\s*_]+a[\s*_]+", r"[\s*_-]a[\s*_-]"}),
+    (r"[^\d_]", {"[^_]", r"[^\d]"}),
+    (r"\d", {"(?s:.)"}),
+    ("(?i)a", {"a"}),
+    (r"\[x]", set[str]()),
+])  # fmt: skip
+def test_expressions_are_changed_once_in_every_place(source: str, expected: set[str]) -> None:
+    found = [text for _, text in changed_regexes(source)]
+    assert (set(found), len(found)) == (expected, len(expected))
+
+
+def test_conditions_are_changed_at_their_thresholds() -> None:
     conditions = {text for _, text in changed_conditions('a.b < 2 && c == "x"')}
     assert conditions == {
-        '!(a.b < 2 && c == "x")', 'a.b <= 2 && c == "x"', 'a.b < 3 && c == "x"', 'a.b < 1 && c == "x"',
+        'a.b <= 2 && c == "x"', 'a.b < 3 && c == "x"', 'a.b < 1 && c == "x"',
         'a.b < 2 || c == "x"', 'a.b < 2 && c != "x"', 'a.b < 2 && c == "x~"',
     }  # fmt: skip
+    assert [text for _, text in changed_conditions("flag")] == ["!(flag)"]
 
 
 @settings(max_examples=200, deadline=None)
@@ -113,3 +132,70 @@ def test_expressions_are_changed_in_every_part() -> None:
 def test_any_text_can_be_changed(source: str) -> None:
     assert all(changed != source for _, changed in changed_regexes(source))
     assert all(changed != source for _, changed in changed_conditions(source))
+
+
+EQUAL = """\
+rules:
+  - id: words
+    match: {regex: ['x+yz?', 'xy']}
+    action: {block: {}}
+tests:
+  - {name: a, given: {output: xyz}, expect: {decision: block, rules: [words]}}
+  - {name: b, given: {output: x z y}, expect: {decision: allow, rules: []}}
+"""
+
+
+def test_what_no_text_tells_is_no_mutant(tmp_path: Path) -> None:
+    """Each of the two finds what the other finds, so neither is missed; only the views make a difference."""
+    report = mutate(policy(tmp_path, EQUAL))
+    assert report.n_equivalent >= 4
+    assert {survivor.what for survivor in report.survivors} == {"put `views: [raw]`"}
+
+
+def test_a_survivor_comes_with_a_text_that_would_tell(tmp_path: Path) -> None:
+    weak = EQUAL.replace("'x+yz?', 'xy'", "'ab|cd'").replace("output: xyz", "output: ab")
+    report = mutate(policy(tmp_path, weak))
+    notes = {survivor.what: survivor.note for survivor in report.survivors}
+    assert notes["without the branch `cd`"] == "would be noticed in: cd"
+
+
+def test_spans_count_where_they_are_replaced(tmp_path: Path) -> None:
+    masks = EQUAL.replace("'x+yz?', 'xy'", "'xy+'").replace("block: {}", "transform: {replace: {with: q}}")
+    masks = masks.replace("block, rules: [words]", "transform, rules: [words], output: qz")
+    (survivor,) = [s for s in mutate(policy(tmp_path, masks)).survivors if "exactly once" in s.what]
+    assert survivor.note.startswith("it finds something in the same texts")
+    firm = masks.replace("output: xyz", "output: xyyz")
+    assert not [s for s in mutate(policy(tmp_path, firm)).survivors if "exactly once" in s.what]
+
+
+def test_days_are_moved_by_one(tmp_path: Path) -> None:
+    text = """\
+rules:
+  - id: fee
+    match: {phrases: [fee], views: [raw]}
+    action: {block: {}}
+    except:
+      - {id: EX-1, approvedBy: a, reason: r, expires: 2027-01-01}
+tests:
+  - {name: a, given: {output: fee, at: 2026-12-31}, expect: {decision: allow}}
+  - {name: b, given: {output: fee, at: 2027-01-01}, expect: {decision: block}}
+"""
+    report = mutate(policy(tmp_path, text))
+    assert [survivor.what for survivor in report.survivors] == ["drop `views`"]
+    weak = mutate(policy(tmp_path, text.replace("at: 2027-01-01", "at: 2027-02-01")))
+    assert "`expires` one day later" in [survivor.what for survivor in weak.survivors]
+
+
+def test_what_is_left_alone_is_named_with_its_reason(tmp_path: Path) -> None:
+    more = RULES.replace("block: {}", "block: {code: X-1}", 1).replace(
+        "- id: promises", "- id: promises\n    cost: 2.0"
+    )
+    report = mutate(policy(tmp_path, more + FIRM))
+    assert {row.field for row in report.left_alone} == {"metadata", "cost", "code"}
+    assert all(row.why and row.place.line for row in report.left_alone)
+
+
+def test_what_is_the_same_is_counted_once(tmp_path: Path) -> None:
+    """Without `raw`, or without the list, the views are those of a rule that names none."""
+    both = EQUAL.replace("'xy']", "'xy'], views: [raw, compat]")
+    assert mutate(policy(tmp_path, both)).n_same == 1

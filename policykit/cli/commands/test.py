@@ -114,16 +114,23 @@ def _covered(policies: PolicySet, args: Namespace, streams: Streams) -> Exit:
 def _mutated(policies: PolicySet, args: Namespace, streams: Streams) -> Exit:
     """Run the tests against every small change of the policies."""
     grammar = load_grammar(args.grammar) if args.grammar else None
-    with Progress(console=streams.err, transient=True, disable=not streams.err.is_terminal) as bar:
+    bar = Progress(console=streams.err, transient=True, disable=not streams.err.is_terminal)
+    with bar, opa_from(args) as opa:
         task = bar.add_task("mutants", total=None)
         report = mutate(
             policies,
             grammar=grammar,
             jobs=args.jobs,
+            opa=opa,
+            deployment=_deployment(args),
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
     report_mutants(streams, args.format, report)
     return Exit.OVER_LIMIT if args.min_score is not None and report.score < args.min_score else Exit.FINE
+
+
+def _deployment(args: Namespace) -> Resources:
+    return Resources(classifiers=classifiers_from(args)) if args.classifier else NONE
 
 
 def _refuse_on_ci() -> None:
@@ -157,7 +164,7 @@ def _run(args: Namespace, streams: Streams) -> Exit:
         return _covered(policies, args, streams)
     if args.mutate:
         return _mutated(policies, args, streams)
-    deployment = Resources(classifiers=classifiers_from(args)) if args.classifier else NONE
+    deployment = _deployment(args)
     with opa_from(args) as opa:
         run = partial(run_tests, grammar=grammar, select=args.only, jobs=args.jobs, opa=opa, deployment=deployment)
         report = run(policies)

@@ -1,5 +1,8 @@
 """Changes of policies that no test noticed, for people and machines."""
 
+from collections import Counter
+
+from policykit.cli.render import counted
 from policykit.cli.reports.github import github
 from policykit.cli.reports.plain import to_json
 from policykit.cli.reports.sarif import sarif
@@ -27,13 +30,26 @@ def report_mutants(streams: Streams, form: str, report: MutationReport) -> None:
         case _:
             for survivor in report.survivors:
                 streams.out.print(f"{survivor.place}: survived: {shown(_message(survivor))}")
-                streams.out.print("\n".join(f"    {shown(line)}" for line in survivor.diff.split("\n")) + "\n")
-            streams.out.print(summary(report))
+                note = [f"    {shown(survivor.note)}"] if survivor.note else []
+                lines = [f"    {shown(line)}" for line in survivor.diff.split("\n")]
+                streams.out.print("\n".join(lines + note) + "\n")
+            for line in (*_left_alone(report), *summary(report)):
+                streams.out.print(line)
 
 
-def summary(report: MutationReport) -> str:
-    """One line: how many changes were noticed."""
-    return f"{report.n_killed} of {report.n_mutants} changes noticed by a test: score {report.score:.1%}"
+def summary(report: MutationReport) -> tuple[str, ...]:
+    """How many changes were noticed, and which ones were not counted."""
+    apart = f"{report.n_equivalent} are proved to make no difference, {report.n_same} give what another one gives"
+    return (
+        f"not counted: {apart}, {report.n_refused} are no policy",
+        f"{report.n_killed} of {report.n_mutants} changes noticed by a test: score {report.score:.1%}",
+    )
+
+
+def _left_alone(report: MutationReport) -> list[str]:
+    """A line for each kind of field; JSON has every place."""
+    places = Counter((row.field, row.why) for row in report.left_alone)
+    return [f"not changed: `{name}` in {counted(n, 'place')}: {why}" for (name, why), n in places.items()]
 
 
 def _message(survivor: Survivor) -> str:
@@ -41,11 +57,12 @@ def _message(survivor: Survivor) -> str:
 
 
 def _diagnostic(survivor: Survivor) -> Diagnostic:
-    message = f"no test notices: {_message(survivor)}\n{survivor.diff}"
+    note = f"\n{survivor.note}" if survivor.note else ""
+    message = f"no test notices: {_message(survivor)}\n{survivor.diff}{note}"
     return Diagnostic("PK512", message, survivor.place, _HELP, Severity.WARNING)
 
 
 def _case(survivor: Survivor) -> TestResult:
     name = f"{survivor.place.line}: {_message(survivor)}"
-    errors = (survivor.diff,)
+    errors = (survivor.diff, *([survivor.note] if survivor.note else []))
     return TestResult(survivor.document, name, survivor.place, "", Status.FAILED, errors=errors)

@@ -1,7 +1,9 @@
 """Every small change of a policy's rules that a test could notice, made on the tree of its file.
 
-What no verdict shows is left alone: names, reasons, severities and costs, messages, queues, codes, `onMatch` (which
-decides where a rule is enforced, not what it finds).
+Operators beside those of :mod:`.regexes` and :mod:`.conditions`: an item of a list, an optional field or an exception
+is taken out (deletion: Deng, Offutt, Li, Empirical evaluation of the statement deletion mutation operator, ICST 2013);
+another action, another word of a closed choice, a number or day by one, a threshold by a tenth, a flag the other way.
+What no verdict shows is left alone, and named with its reason.
 """
 
 from collections.abc import Callable, Iterator
@@ -10,28 +12,52 @@ from typing import TypeAlias
 
 from policykit.diagnostics import Place
 from policykit.policy.nodes import Entry, Mapping, Node, Scalar, Sequence
-from policykit.policy.shapes import Choice, Either, Flag, Integer, Many, Number, Record, Ref, Shape, Text, TextKind
+from policykit.policy.shapes import Either, Many, Record, Ref, Shape
 from policykit.policy.table import RECORDS
-from policykit.testing.mutation.expressions import changed_conditions, changed_regexes
+from policykit.testing.mutation.scalars import other_scalars
 from policykit.testing.mutation.source import Source, TextEdit, scalar, written
 from policykit.text import is_separator
 
-_ABOUT = frozenset(
-    {"apiVersion", "kind", "metadata", "facts", "defaults", "tests", "id", "severity", "cost", "why", "message"}
-    | {"code", "queue", "ttl", "approvedBy", "reason", "expires", "onMatch", "bindTo", "key", "vault", "reversible"}
-    | {"effective", "onError", "strict"}
-)
-"""Fields that decide nothing a verdict shows, or that stand for people and not for behaviour."""
+_NO_PART = frozenset({"apiVersion", "kind", "tests", "id"})
+"""What makes the file a policy, names its parts or tests it: nothing that a rule does."""
+_REWARD = "it is read by rewards and reports; no test states one"
+_PEOPLE = "it says who answers for an exception and why; no verdict depends on it"
+_WORDING = "its wording changes what is shown, and nothing that is decided"
+_ELSEWHERE = "it says where things are kept or queued, which a test does not have"
+UNSEEN = {
+    "metadata": "it identifies the document; no verdict depends on it",
+    "facts": "conditions are checked against it when the policy is read",
+    "severity": _REWARD,
+    "cost": _REWARD,
+    "why": "it is an explanation for people",
+    "message": _WORDING,
+    "code": _REWARD,
+    "approvedBy": _PEOPLE,
+    "reason": _PEOPLE,
+    "queue": _ELSEWHERE,
+    "key": _ELSEWHERE,
+    "vault": _ELSEWHERE,
+    "reversible": _ELSEWHERE,
+    "ttl": "approvals of a test are given in the minute in which they are used",
+    "bindTo": "approvals of a test are of exactly what it gives",
+    "onMatch": "it says where the rule is enforced, not what it finds",
+    "strict": "the mask alone reads it; a verdict finds the same",
+    "onError": "a test in which a check cannot run is neither passed nor failed",
+    "args": "what a predicate is given is known to its author alone",
+    "model": "it names a model of the deployment",
+    "digest": "it identifies a model of the deployment",
+    "version": "it identifies what is asked",
+}
+"""Fields that are not changed, and why not."""
 _DROPPED = frozenset(
     {"when", "require", "before", "after", "scope", "tool", "exact", "squeeze", "notRequester", "distinctBy"}
     | {"match", "views", "join", "default", "target", "all", "any", "not", "entities", "approvals", "phrases", "regex"}
-    | {"profiles", "tenants", "locales", "jurisdictions", "mode"}
+    | {"profiles", "tenants", "locales", "jurisdictions", "mode", "context", "region", "text"}
 )
-_WORDS = frozenset({"mode", "encoding", "join", "distinctBy", "unit"})
-_MARK = "~"
 _ACTIONS = {"block": "{escalate: {queue: mutant}}", "escalate": "{block: {}}", "transform": "{block: {}}",
             "allow": "{block: {}}"}  # fmt: skip
 
+Row: TypeAlias = "Change | Unchanged"
 Rebuild: TypeAlias = Callable[[Node | None], Node | None]
 """The whole tree with another node in one place, or without it."""
 
@@ -47,8 +73,19 @@ class Change:
     edit: TextEdit
 
 
-def changes(root: Mapping, source: Source) -> Iterator[Change]:
-    """All changes, in the order of the file. Some of them may not load, and are then no policies at all."""
+@dataclass(frozen=True, slots=True)
+class Unchanged:
+    """A field that is left as it is, and why."""
+
+    field: str
+    rule: str | None
+    why: str
+    place: Place
+
+
+def changes(root: Mapping, source: Source) -> Iterator[Row]:
+    """All changes, in the order of the file, and what is left alone. Some of the changes may not load, and are then no
+    policies at all."""
     walk = _Walk(source)
 
     def whole(node: Node | None) -> Node | None:
@@ -61,7 +98,7 @@ class _Walk:
     def __init__(self, source: Source) -> None:
         self._source = source
 
-    def record(self, node: Mapping, record: Record, rebuild: Rebuild, rule: str | None) -> Iterator[Change]:
+    def record(self, node: Mapping, record: Record, rebuild: Rebuild, rule: str | None) -> Iterator[Row]:
         if record.name == "rule":
             rule = next(
                 (e.value.text for e in node.entries if e.key.text == "id" and isinstance(e.value, Scalar)), rule
@@ -72,15 +109,19 @@ class _Walk:
             yield from self._other_matches(node, rebuild, rule)
         for index, entry in enumerate(node.entries):
             field = record.field(entry.key.text)
-            if field is None or field.name in _ABOUT:
+            if field is None or field.name in _NO_PART:
+                continue
+            if field.name in UNSEEN:
+                yield Unchanged(field.name, rule, UNSEEN[field.name], entry.key.place)
                 continue
             inner = self._entry_rebuild(node, index, rebuild)
-            if field.name in _DROPPED:
+            is_optional_place = field.name == "within" and record.name == "match"
+            if field.name in _DROPPED or is_optional_place:
                 edit = self._source.removal(node, index)
                 yield from self._change(f"drop `{field.name}`", rule, entry.key.place, inner(None), edit)
             yield from self._value(entry.value, field.shape, field.name, inner, rule)
 
-    def _value(self, node: Node, shape: Shape, name: str, rebuild: Rebuild, rule: str | None) -> Iterator[Change]:
+    def _value(self, node: Node, shape: Shape, name: str, rebuild: Rebuild, rule: str | None) -> Iterator[Row]:
         match shape:
             case Ref(record) if isinstance(node, Mapping):
                 yield from self.record(node, RECORDS[record], rebuild, rule)
@@ -91,14 +132,14 @@ class _Walk:
             case Many(item):
                 yield from self._value(node, item, name, rebuild, rule)
             case _ if isinstance(node, Scalar):
-                for what, text, plain in _other_scalars(node, shape, name):
+                for what, text, plain in other_scalars(node, shape, name):
                     put = text if plain else written(text)
                     root = rebuild(scalar(text, node, plain=plain))
                     yield from self._change(what, rule, node.place, root, self._source.replacement(node, put))
             case _:
                 pass
 
-    def _items(self, node: Sequence, shape: Shape, name: str, rebuild: Rebuild, rule: str | None) -> Iterator[Change]:
+    def _items(self, node: Sequence, shape: Shape, name: str, rebuild: Rebuild, rule: str | None) -> Iterator[Row]:
         for index, item in enumerate(node.items):
             rest = (*node.items[:index], *node.items[index + 1 :])
             inner = _item_rebuild(node, index, rebuild)
@@ -117,7 +158,7 @@ class _Walk:
                 yield from self._change(f"drop `{name}`", rule, item.place, root, edit)
             yield from self._value(item, shape, name, inner, rule)
 
-    def _flipped(self, node: Mapping, rebuild: Rebuild, rule: str | None) -> Iterator[Change]:
+    def _flipped(self, node: Mapping, rebuild: Rebuild, rule: str | None) -> Iterator[Row]:
         """The action in place of which something else is done."""
         for entry in node.entries:
             put = _ACTIONS.get(entry.key.text)
@@ -129,7 +170,7 @@ class _Walk:
             edit = self._source.replacement(node, put)
             yield from self._change(f"`{to}` in place of `{entry.key.text}`", rule, node.place, rebuild(action), edit)
 
-    def _other_matches(self, node: Mapping, rebuild: Rebuild, rule: str | None) -> Iterator[Change]:
+    def _other_matches(self, node: Mapping, rebuild: Rebuild, rule: str | None) -> Iterator[Row]:
         """Options that are not said, turned on; `all` for `any` and the other way; what `not` negates."""
         present = {entry.key.text: entry for entry in node.entries}
         if ("phrases" in present and "exact" not in present) and _has_separator(present["phrases"].value):
@@ -148,7 +189,7 @@ class _Walk:
             edit = self._source.replacement(node, put)
             yield from self._change("what `not` negates", rule, node.place, rebuild(inner), edit)
 
-    def _put(self, node: Mapping, name: str, value: str, rebuild: Rebuild, rule: str | None) -> Iterator[Change]:
+    def _put(self, node: Mapping, name: str, value: str, rebuild: Rebuild, rule: str | None) -> Iterator[Row]:
         at = node.entries[0]
         put: Node = scalar(value, at.key, plain=True)
         if value.startswith("["):
@@ -165,7 +206,7 @@ class _Walk:
 
         return inner
 
-    def _change(self, what: str, rule: str | None, place: Place, root: Node | None, edit: TextEdit) -> Iterator[Change]:
+    def _change(self, what: str, rule: str | None, place: Place, root: Node | None, edit: TextEdit) -> Iterator[Row]:
         if isinstance(root, Mapping):
             yield Change(what, rule, place, root, edit)
 
@@ -191,32 +232,3 @@ def _has_separator(node: Node) -> bool:
     items = node.items if isinstance(node, Sequence) else (node,)
     texts = (item.text for item in items if isinstance(item, Scalar))
     return any(is_separator[ord(char)] for text in texts for char in text)
-
-
-def _other_scalars(node: Scalar, shape: Shape, name: str) -> Iterator[tuple[str, str, bool]]:
-    """What was done, the other value, and whether it is written plain."""
-    match shape:
-        case Flag():
-            other = "false" if node.text.lower() == "true" else "true"
-            yield f"`{name}: {other}`", other, True
-        case Integer() if node.text.isdigit():
-            for number in (int(node.text) + 1, int(node.text) - 1):
-                yield f"{number} in place of {node.text} for `{name}`", str(number), True
-        case Number():
-            for factor in (1.1, 0.9):
-                number = f"{float(node.text) * factor:g}"
-                yield f"{number} in place of {node.text} for `{name}`", number, True
-        case Choice(values) if name in _WORDS:
-            for value in values:
-                if value != node.text:
-                    yield f"`{value}` in place of `{node.text}` for `{name}`", value, True
-        case Text(TextKind.REGEX):
-            for what, text in changed_regexes(node.text):
-                yield what, text, False
-        case Text(TextKind.CONDITION):
-            for what, text in changed_conditions(node.text):
-                yield what, text, False
-        case Text() if name in ("with", "append", "prepend"):
-            yield f"another text for `{name}`", node.text + _MARK, False
-        case _:
-            pass
