@@ -53,6 +53,7 @@ _DROPPED = frozenset(
     {"when", "require", "before", "after", "scope", "tool", "exact", "squeeze", "notRequester", "distinctBy"}
     | {"match", "views", "join", "default", "target", "all", "any", "not", "entities", "approvals", "phrases", "regex"}
     | {"profiles", "tenants", "locales", "jurisdictions", "mode", "context", "region", "text"}
+    | {"near", "count", "length"}
 )
 _ACTIONS = {"block": "{escalate: {queue: mutant}}", "escalate": "{block: {}}", "transform": "{block: {}}",
             "allow": "{block: {}}"}  # fmt: skip
@@ -115,8 +116,7 @@ class _Walk:
                 yield Unchanged(field.name, rule, UNSEEN[field.name], entry.key.place)
                 continue
             inner = self._entry_rebuild(node, index, rebuild)
-            is_optional_place = field.name == "within" and record.name == "match"
-            if field.name in _DROPPED or is_optional_place:
+            if field.name in _DROPPED or _is_dropped_here(entry, record):
                 edit = self._source.removal(node, index)
                 yield from self._change(f"drop `{field.name}`", rule, entry.key.place, inner(None), edit)
             yield from self._value(entry.value, field.shape, field.name, inner, rule)
@@ -152,10 +152,6 @@ class _Walk:
                 root = rebuild(Sequence(rest, node.place))
                 edit = self._source.removal(node, index)
                 yield from self._change(f"drop {shown} from `{name}`", within, item.place, root, edit)
-            elif name == "except":
-                root = rebuild(None)
-                edit = TextEdit(*self._source.span(node.place), "[]")
-                yield from self._change(f"drop `{name}`", rule, item.place, root, edit)
             yield from self._value(item, shape, name, inner, rule)
 
     def _flipped(self, node: Mapping, rebuild: Rebuild, rule: str | None) -> Iterator[Row]:
@@ -209,6 +205,13 @@ class _Walk:
     def _change(self, what: str, rule: str | None, place: Place, root: Node | None, edit: TextEdit) -> Iterator[Row]:
         if isinstance(root, Mapping):
             yield Change(what, rule, place, root, edit)
+
+
+def _is_dropped_here(entry: Entry, record: Record) -> bool:
+    """An optional part whose name means something else in other records; a list that goes with its only item."""
+    if entry.key.text == "except" and isinstance(entry.value, Sequence):
+        return len(entry.value.items) == 1
+    return entry.key.text == "within" and record.name == "match"
 
 
 def _item_rebuild(node: Sequence, index: int, rebuild: Rebuild) -> Rebuild:

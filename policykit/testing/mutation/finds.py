@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TypeAlias, assert_never
 
-from policykit.ir.document import AllOf, AnyOf, Entities, Leaf, Matcher, Not, Phrases, Regexes
+from policykit.analysis.question import anonymous
+from policykit.ir.document import AllOf, AnyOf, Chains, Entities, Leaf, Matcher, Not, Phrases, Regexes
 from policykit.ir.opaque import Classifier, Predicate
 from policykit.verify import Searches, compile_check
 from policykit.verify.units import Readings
@@ -24,7 +25,7 @@ class Finds:
     def fired(self, matcher: Matcher, readings: Readings, n: int) -> Fired:
         """As :func:`policykit.verify.compile_check`: Kleene's strong logic over the leaves."""
         match matcher:
-            case Phrases() | Regexes() | Entities():
+            case Phrases() | Regexes() | Chains() | Entities():
                 return _any(self._part(part, key, readings, n) for part, key in parts(matcher))
             case AnyOf(items):
                 return _any(self.fired(item, readings, n) for item in items)
@@ -50,6 +51,11 @@ def parts(leaf: Leaf) -> Iterator[tuple[Leaf, _Key]]:
             pattern = entity.pattern.source if entity.pattern else None
             key = (entity.type, entity.region, pattern, entity.context, leaf.reading)
             yield replace(leaf, entities=(entity,)), key
+        return
+    if isinstance(leaf, Chains):
+        for chain in leaf.chains:
+            part = replace(leaf, chains=(chain,))
+            yield part, (anonymous(part),)
         return
     beside = tuple((side.source, side.within) if side else None for side in (leaf.before, leaf.after))
     if isinstance(leaf, Phrases):
