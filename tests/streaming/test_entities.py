@@ -66,8 +66,8 @@ def test_all_chunkings_agree(part: int) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("part", range(10))
-def test_all_chunkings_agree_on_thousands_of_texts(part: int) -> None:
-    for seed in range(10_000 + part * 50, 10_050 + part * 50):
+def test_all_chunkings_agree_on_hundreds_of_texts(part: int) -> None:
+    for seed in range(10_000 + part * 15, 10_015 + part * 15):
         check_world(seed)
 
 
