@@ -25,6 +25,7 @@ from policykit.ir.document import (
     Link,
     Matcher,
     Not,
+    Phrase,
     Phrases,
     Regexes,
     Searched,
@@ -67,7 +68,7 @@ def anonymous(matcher: Matcher) -> Matcher:
     """The matcher without places, so that equal matchers are equal values."""
     match matcher:
         case Phrases():
-            phrases = tuple(replace(phrase, place=_NOWHERE) for phrase in matcher.phrases)
+            phrases = tuple(Phrase(phrase.text, _NOWHERE) for phrase in matcher.phrases)
             return replace(
                 matcher, phrases=phrases, before=_bare(matcher.before), after=_bare(matcher.after), place=_NOWHERE
             )
@@ -98,7 +99,7 @@ def _bare_chain(chain: Chain) -> Chain:
     """The chain without places and name: what it finds is in its parts."""
     parts = (
         Link(
-            tuple(replace(phrase, place=_NOWHERE) for phrase in part.phrases),
+            tuple(Phrase(phrase.text, _NOWHERE) for phrase in part.phrases),
             tuple(replace(regex, place=_NOWHERE) for regex in part.regexes),
             part.exact,
         )

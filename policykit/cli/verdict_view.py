@@ -63,7 +63,8 @@ def headline(verdict: Verdict) -> Text:
 
 def _violation(violation: Violation, text: str, file: str, width: int, label: str, style: str) -> Text:
     view = f" on view `{violation.view}`" if violation.view and violation.view != "raw" else ""
-    what = f"{violation.rule}: {violation.matched}{view}"
+    about = "".join(f", {name}: {value}" for name, value in violation.data)
+    what = f"{violation.rule}: {violation.matched}{view}{about}"
     line = Text()
     if violation.start is None or violation.end is None:
         line.append(f"{file}: ", "bold")

@@ -30,8 +30,11 @@ class Join(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Phrase:
+    """``data`` is what a list says about it, by column: findings carry it, and it decides nothing."""
+
     text: str
     place: Place
+    data: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

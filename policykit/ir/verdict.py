@@ -16,7 +16,8 @@ class Decision(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Violation:
     """A rule that fired. ``start``/``end`` are code point offsets in the original text (None for a whole-text
-    finding such as an absence); ``view`` is the view that matched; ``matched`` names the phrase or expression."""
+    finding such as an absence); ``view`` is the view that matched; ``matched`` names the phrase or expression, and
+    ``data`` is what a list of phrases says about it, by column."""
 
     rule: str
     start: int | None
@@ -25,6 +26,7 @@ class Violation:
     matched: str
     severity: str
     cost: float
+    data: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

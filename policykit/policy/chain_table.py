@@ -1,6 +1,6 @@
 """The field table's rows for matchers that are put together of others, or measure the text."""
 
-from policykit.policy.shapes import Choice, Field, Flag, Integer, Many, Record, Ref, Text, TextKind
+from policykit.policy.shapes import Choice, Data, Either, Field, Flag, Integer, Many, Record, Ref, Text, TextKind
 
 COMPOSED = ("near", "count", "length", "script")
 MAX_WORDS = 100
@@ -11,7 +11,7 @@ MAX_LENGTH = 20_000
 _TEXTS = (
     Field(
         "phrases",
-        Many(Text(TextKind.PHRASE), or_one=True),
+        Either(Many(Text(TextKind.PHRASE), or_one=True), Ref("phraseList")),
         "phrases, at word boundaries; a space matches any run of separators",
     ),
     Field("regex", Many(Text(TextKind.REGEX), or_one=True), "regular expressions in RE2 syntax"),
@@ -19,6 +19,26 @@ _TEXTS = (
 )
 
 CHAIN_RECORDS = (
+    Record(
+        "phraseList",
+        "Phrases with what is said about each of them: the rows of a file, or `entries`.",
+        (
+            Field("csv", Text(TextKind.PATH), "a CSV or TSV file beside the policy, or in a folder there"),
+            Field("column", Text(), "the column that holds the phrases; `phrase` if not said"),
+            Field("entries", Many(Ref("listedPhrase")), "the phrases themselves"),
+        ),
+        any_of=("csv", "entries"),
+        alone=("entries",),
+        needs=(("column", "csv"),),
+    ),
+    Record(
+        "listedPhrase",
+        "A phrase, and what findings say about it.",
+        (
+            Field("phrase", Text(TextKind.PHRASE), "the phrase", required=True),
+            Field("data", Data(of_mapping=True), "what is said about it, such as its source"),
+        ),
+    ),
     Record(
         "near",
         "Texts that do not overlap, with no more than so much between one and the next.",

@@ -24,6 +24,7 @@ from policykit.ir.document import (
 from policykit.ir.regex import Chars, Repeat
 from policykit.policy.chain_table import COMPOSED
 from policykit.policy.checked import Entries
+from policykit.policy.lists import phrases_of
 from policykit.policy.view_checks import check_phrase, check_regex
 
 _ON_RAW = ("length", "script")
@@ -72,7 +73,7 @@ def _near(near: Entries, reading: Reading, place: Place) -> Chains:
 
 
 def _link(side: Entries) -> Link:
-    phrases = tuple(Phrase(str(leaf.value), leaf.place) for leaf in side.leaves("phrases"))
+    phrases = tuple(Phrase(str(leaf.value), leaf.place, data) for leaf, data in phrases_of(side))
     regexes = tuple(RegexSource(leaf.source, leaf.parsed.regex, leaf.place) for leaf in side.regexes("regex"))
     return Link(phrases, regexes, side.flag("exact"))
 
@@ -126,7 +127,7 @@ def check_composed(match: Entries, views: Sequence[str], diagnostics: list[Diagn
     _check_beside(match, named, diagnostics)
     near, count, length, script = (match.entries(name) for name in COMPOSED)
     for side in (*(near.records("of") if near else ()), *((count,) if count else ())):
-        for phrase in side.leaves("phrases"):
+        for phrase, _ in phrases_of(side):
             check_phrase(phrase, views, diagnostics)
         for regex in side.regexes("regex"):
             check_regex(regex, views, False, diagnostics)

@@ -12,6 +12,7 @@ from policykit.policy.checked import Entries, Leaf
 from policykit.policy.classifiers import check_classifiers
 from policykit.policy.decisions import check_decisions
 from policykit.policy.entities import check_entities
+from policykit.policy.lists import phrases_of
 from policykit.policy.rules import DEFAULT_RULE, check_rules, exception_ids
 from policykit.policy.table import VIEWS
 from policykit.policy.tests_table import JUDGED
@@ -155,7 +156,7 @@ def _check_match(match: Entries, diagnostics: list[Diagnostic]) -> None:
     if match.flag("squeeze") and match.flag("exact"):
         message = "`exact` has no effect under `squeeze`, which erases separators"
         diagnostics.append(Diagnostic("PK056", message, match.keys["exact"], "keep one of the two"))
-    for phrase in match.leaves("phrases"):
+    for phrase, _ in phrases_of(match):
         check_phrase(phrase, views, diagnostics)
         if match.flag("squeeze"):
             check_length(str(phrase.value), "squeeze", SQUEEZED, phrase.place, diagnostics)

@@ -10,6 +10,7 @@ from policykit.policy.checked import Entries
 from policykit.policy.checks import check
 from policykit.policy.facts import inline_facts
 from policykit.policy.files import read_text_file
+from policykit.policy.lists import inline_lists
 from policykit.policy.lower import lower
 from policykit.policy.nodes import Mapping, Node, compose
 from policykit.policy.reader import read
@@ -88,6 +89,7 @@ def _from_nodes(root: Node | None, file: str, found: list[Diagnostic]) -> Docume
         checked = read(root, Ref("document"), "", key, found)
         if isinstance(checked, Entries):
             inline_facts(checked, Path(file).parent, found)
+            inline_lists(checked, Path(file).parent, found)
             check(checked, found)
             if not found:
                 return lower(checked)

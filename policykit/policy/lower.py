@@ -46,6 +46,7 @@ from policykit.policy.canonical import canonical, canonical_json
 from policykit.policy.chains import lower_composed
 from policykit.policy.checked import Checked, Entries, Leaf
 from policykit.policy.checks import DEFAULT_VIEWS
+from policykit.policy.lists import phrases_of
 from policykit.policy.transforms import lower_transform
 
 _T = TypeVar("_T")
@@ -202,7 +203,7 @@ def _matcher(match: Entries, key: Place) -> Matcher:
     before, after = _context(match, "before"), _context(match, "after")
     found: list[Matcher] = []
     if "phrases" in match.fields:
-        phrases = tuple(Phrase(str(leaf.value), leaf.place) for leaf in match.leaves("phrases"))
+        phrases = tuple(Phrase(str(leaf.value), leaf.place, data) for leaf, data in phrases_of(match))
         place = match.keys["phrases"]
         exact, squeezed = match.flag("exact"), match.flag("squeeze")
         found.append(Phrases(phrases, exact, before, after, reading, place, squeezed))

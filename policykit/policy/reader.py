@@ -68,7 +68,8 @@ class _Reader:
             case Row():
                 return self.row(node, shape, name, key)
             case Either(text, record):
-                return self.value(node, text if isinstance(node, Scalar) else record, name, key)
+                is_plain = isinstance(node, Scalar) or (isinstance(text, Many) and isinstance(node, Sequence))
+                return self.value(node, text if is_plain else record, name, key)
             case _:
                 return self.scalar(node, shape, name)
 

@@ -95,9 +95,9 @@ class Duration:
 
 @dataclass(frozen=True, slots=True)
 class Either:
-    """A text, or a record in its place."""
+    """A text (or a list), or a record in its place."""
 
-    text: Text
+    text: "Text | Many"
     record: Ref
 
 

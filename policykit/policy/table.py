@@ -181,7 +181,7 @@ RECORDS: dict[str, Record] = {
             (
                 Field(
                     "phrases",
-                    Many(Text(TextKind.PHRASE), or_one=True),
+                    Either(Many(Text(TextKind.PHRASE), or_one=True), Ref("phraseList")),
                     "phrases, at word boundaries; a space matches any run of separators",
                 ),
                 Field("regex", Many(Text(TextKind.REGEX), or_one=True), "regular expressions in RE2 syntax"),

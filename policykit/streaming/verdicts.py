@@ -9,7 +9,7 @@ from policykit.ir.verdict import CheckError, Decision, ExceptionApplied, NotAppl
 from policykit.streaming.program import Program, holds
 from policykit.streaming.session import Ending, Found, Session
 from policykit.verify.judgement import RuleCheck, is_shadow
-from policykit.verify.matching import Finding, separate_findings
+from policykit.verify.matching import separate_findings
 
 _NOT_JSON = "reads JSON strings, and the text is not JSON"
 
@@ -38,7 +38,7 @@ def verdict_of(session: Session, ending: Ending | None, digest: str, is_json: bo
             errors.append(CheckError(found.check.name, program.undecided[order]))
         else:
             to = shadow if is_shadow(found.check.rule) else violations
-            to += [(found.check, _violation(found.check, finding)) for finding in separate]
+            to += [(found.check, found.check.violation(finding)) for finding in separate]
     excused |= {order: e for order, e in program.exceptions.items() if _is_always(program, order)}
     all_violations = (*_in_order(violations), *(ending.violations if ending else ()))
     edits = () if ending else tuple(journal.edits)
@@ -59,11 +59,6 @@ def verdict_of(session: Session, ending: Ending | None, digest: str, is_json: bo
 def _is_always(program: Program, order: int) -> bool:
     """Whether an excused rule fires whatever the text is."""
     return all(check.order != order for check in program.taking_part)
-
-
-def _violation(check: RuleCheck, finding: Finding) -> Violation:
-    rule = check.rule
-    return Violation(check.name, finding.start, finding.end, finding.view, finding.matched, rule.severity, rule.cost)
 
 
 def _in_order(found: list[tuple[RuleCheck, Violation]]) -> tuple[Violation, ...]:

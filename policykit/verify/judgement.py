@@ -1,7 +1,7 @@
 """One pass of every rule over one text: what fired, what wants a transform, what could not be checked."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias, assert_never
 
@@ -32,6 +32,7 @@ from policykit.verify.matching import (
     Outcome,
     absence,
     compile_check,
+    data_of,
     separate_findings,
     whole_check,
 )
@@ -60,6 +61,14 @@ class RuleCheck:
     check: Check
     gate: Gate
     admits: "tuple[RuleCheck, ...] | None" = None
+    data: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict[str, tuple[tuple[str, str], ...]])
+    """What lists say about the rule's phrases."""
+
+    def violation(self, finding: Finding) -> Violation:
+        """What a verdict says about something that the rule found."""
+        rule, data = self.rule, self.data.get(finding.matched, ())
+        place = finding.start, finding.end, finding.view, finding.matched
+        return Violation(self.name, *place, rule.severity, rule.cost, data)
 
 
 @dataclass(slots=True)
@@ -92,7 +101,7 @@ def compile_rules(
         make = whole_check if isinstance(rule.action, Allow) else compile_check
         check = make(rule.matcher, searches, use_prefilter)
         admits = None if rule.admits is None else tuple(compiled(order, allow) for allow in rule.admits)
-        return RuleCheck(rule, name, order, check, Gate(rule, name, setting), admits)
+        return RuleCheck(rule, name, order, check, Gate(rule, name, setting), admits, data_of(rule.matcher))
 
     return tuple(compiled(order, rule) for order, rule in enumerate(rules))
 
@@ -258,14 +267,9 @@ def _fire(
                 pass  # noted already, since another transform can bring about what it corrects
             case _:
                 assert_never(rule.action)
-    located = [_violation(check, finding) for finding in separate]
+    located = [check.violation(finding) for finding in separate]
     missing = "no allow rule admits it" if check.admits is not None else absence(rule.matcher)
     return located or [Violation(check.name, None, None, None, missing, rule.severity, rule.cost)]
-
-
-def _violation(check: RuleCheck, finding: Finding) -> Violation:
-    rule = check.rule
-    return Violation(check.name, finding.start, finding.end, finding.view, finding.matched, rule.severity, rule.cost)
 
 
 def _by_appearance(found: list[tuple[RuleCheck, Violation]]) -> list[tuple[RuleCheck, Violation]]:

@@ -199,6 +199,16 @@ def leaf_names(leaf: Leaf) -> tuple[str, ...]:
             assert_never(leaf)
 
 
+def data_of(matcher: Matcher | None) -> dict[str, tuple[tuple[str, str], ...]]:
+    """What lists say about the matcher's phrases, by phrase; of one that several have, the first."""
+    found: dict[str, tuple[tuple[str, str], ...]] = {}
+    for leaf in leaves(matcher):
+        for phrase in leaf.phrases if isinstance(leaf, Phrases) else ():
+            if phrase.data:
+                found.setdefault(phrase.text, phrase.data)
+    return found
+
+
 def absence(matcher: Matcher | None) -> str:
     """Names what is missing where a matcher fired without a finding."""
     if matcher is None:

@@ -3,6 +3,16 @@
 from tests.policy.case import PHRASES, Case
 
 CHAIN_CASES = (
+    Case("list elsewhere", "PK133", PHRASES, "{phrases: {csv: «../phrases.csv»}}", "folder of this one"),
+    Case("list of another kind", "PK133", PHRASES, "{phrases: {csv: «phrases.txt»}}", "phrases.csv"),
+    Case("list that is not there", "PK001", PHRASES, "{phrases: {csv: «no-such-list.csv»}}", "check the path"),
+    Case(
+        "phrase twice in a list",
+        "PK133",
+        PHRASES,
+        "{phrases: {entries: [{phrase: a b}, {phrase: «a b»}]}}",
+        "keep one",
+    ),
     Case("near alone", "PK130", PHRASES, "{near: {«of»: [{phrases: [a]}], words: 3}}", "in twos"),
     Case(
         "two distances",

@@ -2,7 +2,8 @@
 
 import json
 from argparse import ArgumentParser, Namespace
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import cast
 
@@ -18,7 +19,7 @@ from policykit.cli.verdict_view import verdict_view
 from policykit.cli.visible import shown
 from policykit.diagnostics import PolicyError
 from policykit.ir.document import Target
-from policykit.ir.verdict import Decision, Verdict
+from policykit.ir.verdict import Decision, Verdict, Violation
 from policykit.verify import Subject
 
 
@@ -102,7 +103,13 @@ def verdict_data(verdict: Verdict) -> object:
     """The verdict as data, with the ids of the rules that fired."""
     fields = plain(verdict)
     assert isinstance(fields, dict)
-    return {**fields, "rules": verdict.rules}
+    found = {"violations": _found(verdict.violations), "shadow": _found(verdict.shadow)}
+    return {**fields, **found, "rules": verdict.rules}
+
+
+def _found(violations: Sequence[Violation]) -> list[dict[str, object]]:
+    """Violations as data; what lists say about their phrases by the names of the columns."""
+    return [{**asdict(violation), "data": dict(violation.data)} for violation in violations]
 
 
 def _run(args: Namespace, streams: Streams) -> Exit:

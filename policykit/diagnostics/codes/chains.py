@@ -24,4 +24,11 @@ CODES: tuple[CodeEntry, ...] = (
         "`Inherited` are what scripts share, and no script of a letter.",
         "match: {script: {notIn: [Roman]}}",
     ),
+    CodeEntry(
+        "PK133",
+        "a list of phrases that cannot be used",
+        "A list is a CSV or TSV file in the policy's folder or below it. Its first line names the columns, all lines "
+        "have as many values, one column holds the phrases, each of them once; the others go with what is found.",
+        "match: {phrases: {csv: ../phrases.csv, column: phrase}}",
+    ),
 )

@@ -126,7 +126,7 @@ class _Walk:
             case Ref(record) if isinstance(node, Mapping):
                 yield from self.record(node, RECORDS[record], rebuild, rule)
             case Either(text, record):
-                yield from self._value(node, text if isinstance(node, Scalar) else record, name, rebuild, rule)
+                yield from self._value(node, record if isinstance(node, Mapping) else text, name, rebuild, rule)
             case Many(item) if isinstance(node, Sequence):
                 yield from self._items(node, item, name, rebuild, rule)
             case Many(item):
