@@ -33,7 +33,7 @@ from policykit.ir.document import (
     Target,
     Within,
 )
-from policykit.ir.opaque import Classifier, Predicate
+from policykit.ir.opaque import Classifier, Language, Predicate
 from policykit.ir.plan import ResolvedRule
 from policykit.ir.verdict import Decision
 
@@ -146,7 +146,7 @@ def on_view(rule: ResolvedRule, name: str) -> ResolvedRule:
 
 def _on_view(matcher: Matcher, name: str) -> Matcher:
     match matcher:
-        case Predicate() | Classifier():
+        case Predicate() | Classifier() | Language():
             return matcher
         case Phrases() | Regexes() | Chains() | Entities():
             return replace(matcher, reading=replace(matcher.reading, views=(name,)))

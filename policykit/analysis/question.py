@@ -31,7 +31,7 @@ from policykit.ir.document import (
     Searched,
     Within,
 )
-from policykit.ir.opaque import Classifier, Predicate
+from policykit.ir.opaque import Classifier, Language, Predicate
 from policykit.text import view
 
 _NOWHERE = Place("")
@@ -52,7 +52,7 @@ def reads(matchers: Iterable[Matcher]) -> Within | str:
     """What the matchers read, all of them the same: the text or JSON strings; else why they cannot be compared."""
     matchers = tuple(matchers)
     if any(map(opaque, matchers)):
-        return "asks a predicate or a classifier"
+        return "asks a predicate or a classifier, or for the language"
     found = [leaf for matcher in matchers for leaf in leaves(matcher)]
     if any(isinstance(leaf, Entities) for leaf in found):
         return "validates entities, by more than their form"
@@ -79,7 +79,7 @@ def anonymous(matcher: Matcher) -> Matcher:
             )
         case Chains():
             return replace(matcher, chains=tuple(map(_bare_chain, matcher.chains)), place=_NOWHERE)
-        case Entities() | Predicate() | Classifier():
+        case Entities() | Predicate() | Classifier() | Language():
             return matcher
         case AnyOf(items):
             return AnyOf(tuple(map(anonymous, items)))
@@ -162,7 +162,7 @@ class _Lowering:
             case Not(item):
                 assert isinstance(item, Phrases | Regexes | Chains), "negation normal form"
                 return Literal(self._units(item), False)
-            case Entities() | Predicate() | Classifier():
+            case Entities() | Predicate() | Classifier() | Language():
                 raise AssertionError("what is not regular was to be left out")
             case AllOf(items):
                 return Every(tuple(map(self.formula, items)))

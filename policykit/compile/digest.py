@@ -8,7 +8,7 @@ from policykit.compile.entities import fingerprints
 from policykit.compile.resolve import opaque
 from policykit.ir.document import PolicySet
 from policykit.ir.grammar import GrammarSpec
-from policykit.ir.opaque import Predicate
+from policykit.ir.opaque import Classifier
 from policykit.ir.plan import CompileContext, ResolvedRule
 from policykit.text import tables_digest
 
@@ -34,8 +34,9 @@ def bundle_digest(policies: PolicySet, grammar: GrammarSpec | None) -> str:
 
 
 def _identities(rule: ResolvedRule) -> list[str]:
-    """The installed predicates that the rule, or an allow rule that it stands for, was compiled with."""
-    own = [leaf.identity for leaf in opaque(rule.matcher) if isinstance(leaf, Predicate) and leaf.identity]
+    """The installed predicates, and the library that tells languages, that the rule was compiled with, or an allow rule
+    that it stands for."""
+    own = [leaf.identity for leaf in opaque(rule.matcher) if not isinstance(leaf, Classifier) and leaf.identity]
     return own + [identity for allow in rule.admits or () for identity in _identities(allow)]
 
 

@@ -10,7 +10,7 @@ from typing import assert_never
 
 from policykit.entities import fingerprint, is_exact
 from policykit.ir.document import AllOf, AnyOf, Chains, Entities, Entity, Matcher, Not, Phrases, PolicySet, Regexes
-from policykit.ir.opaque import Classifier, Predicate
+from policykit.ir.opaque import Classifier, Language, Predicate
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class EntityUse:
 def uses(matcher: Matcher | None, is_found: bool = True) -> tuple[EntityUse, ...]:
     """Every entity of a matcher, in order."""
     match matcher:
-        case None | Phrases() | Regexes() | Chains() | Predicate() | Classifier():
+        case None | Phrases() | Regexes() | Chains() | Predicate() | Classifier() | Language():
             return ()
         case Entities(entities):
             return tuple(EntityUse(entity, is_found) for entity in entities)

@@ -2,9 +2,25 @@
 
 from dataclasses import replace
 
-from policykit.diagnostics import PolicyError
-from policykit.ir.opaque import Predicate
+from policykit.diagnostics import PolicyError, did_you_mean
+from policykit.ir.opaque import Language, Predicate
 from policykit.predicates import installed
+from policykit.predicates.language import labels, library
+
+
+def told_by(leaf: Language) -> Language:
+    """The matcher with the identity of the installed library. Raises PolicyError (PK134): there is none, or it does not
+    tell one of the languages."""
+    identity = library()
+    if identity is None:
+        message = "`language` needs the library py3langid, which is not installed"
+        raise PolicyError.of("PK134", message, leaf.place, 'pip install "policykit[language]"')
+    known = labels()
+    for language in leaf.languages:
+        if language not in known:
+            help = did_you_mean(language, known) or f"the languages that it tells: {', '.join(known)}"
+            raise PolicyError.of("PK134", f"{identity} does not tell the language `{language}`", leaf.place, help)
+    return replace(leaf, identity=identity)
 
 
 def identified(leaf: Predicate) -> Predicate:

@@ -11,7 +11,7 @@ from typing import assert_never
 
 from policykit.compile.entities import unmaskable, uses
 from policykit.compile.facts import decide, schema_of
-from policykit.compile.predicates import identified
+from policykit.compile.predicates import identified, told_by
 from policykit.conditions import FactsSchema
 from policykit.entities import fits_numbers
 from policykit.ir.document import (
@@ -37,7 +37,7 @@ from policykit.ir.document import (
     WholeTransform,
     Within,
 )
-from policykit.ir.opaque import Classifier, Opaque, Predicate
+from policykit.ir.opaque import Classifier, Language, Opaque, Predicate
 from policykit.ir.plan import CompileContext, Level, ResolvedRule
 
 DEFAULT_SEVERITY = "high"
@@ -233,6 +233,8 @@ def _read(matcher: Matcher, within: Within) -> Matcher:
             return identified(matcher)
         case Classifier():
             return matcher
+        case Language():
+            return told_by(matcher)
         case Entities(entities):
             if matcher.reading.within != Within.AUTO:
                 return matcher
@@ -250,11 +252,11 @@ def _read(matcher: Matcher, within: Within) -> Matcher:
 
 
 def opaque(matcher: Matcher | None) -> tuple[Opaque, ...]:
-    """All predicates and classifiers, in order."""
+    """All predicates, classifiers and languages, in order."""
     match matcher:
         case None | Phrases() | Regexes() | Chains() | Entities():
             return ()
-        case Predicate() | Classifier():
+        case Predicate() | Classifier() | Language():
             return (matcher,)
         case AnyOf(items) | AllOf(items):
             return tuple(leaf for item in items for leaf in opaque(item))
@@ -271,7 +273,7 @@ def leaves(matcher: Matcher | None) -> tuple[Leaf, ...]:
             return ()
         case Phrases() | Regexes() | Chains() | Entities():
             return (matcher,)
-        case Predicate() | Classifier():
+        case Predicate() | Classifier() | Language():
             return ()
         case AnyOf(items) | AllOf(items):
             return tuple(leaf for item in items for leaf in leaves(item))
@@ -284,7 +286,7 @@ def leaves(matcher: Matcher | None) -> tuple[Leaf, ...]:
 def combines(matcher: Matcher) -> bool:
     """Whether a find counts only together with what the rest of the text holds or does not hold."""
     match matcher:
-        case Phrases() | Regexes() | Chains() | Entities() | Predicate() | Classifier():
+        case Phrases() | Regexes() | Chains() | Entities() | Predicate() | Classifier() | Language():
             return False
         case AnyOf(items):
             return any(combines(item) for item in items)
@@ -303,7 +305,7 @@ def has_place(matcher: Matcher) -> bool:
             return True
         case Chains():
             return not matcher.counts
-        case Classifier():
+        case Classifier() | Language():
             return False
         case AnyOf(items):
             return all(has_place(item) for item in items)
@@ -318,7 +320,7 @@ def has_place(matcher: Matcher) -> bool:
 def has_absence(matcher: Matcher) -> bool:
     """Whether the matcher depends on something not being found."""
     match matcher:
-        case Phrases() | Regexes() | Chains() | Entities() | Predicate() | Classifier():
+        case Phrases() | Regexes() | Chains() | Entities() | Predicate() | Classifier() | Language():
             return False
         case AnyOf(items) | AllOf(items):
             return any(has_absence(item) for item in items)

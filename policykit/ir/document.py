@@ -34,7 +34,7 @@ from policykit.ir.chains import (
     Measure as Measure,
     Unit as Unit,
 )
-from policykit.ir.opaque import Classifier, Predicate
+from policykit.ir.opaque import Classifier, Language, Predicate
 from policykit.ir.reading import (
     Context as Context,
     Join as Join,
@@ -136,7 +136,7 @@ Searched: TypeAlias = Phrases | Regexes | Chains
 Leaf: TypeAlias = Searched | Entities
 """What reads text by itself."""
 Pattern: TypeAlias = Phrase | RegexSource | Chain
-Matcher: TypeAlias = Leaf | Predicate | Classifier | AnyOf | AllOf | Not
+Matcher: TypeAlias = Leaf | Predicate | Classifier | Language | AnyOf | AllOf | Not
 
 
 def patterns(leaf: Searched) -> tuple[Pattern, ...]:

@@ -31,4 +31,22 @@ class Classifier:
     place: Place
 
 
-Opaque: TypeAlias = Predicate | Classifier
+@dataclass(frozen=True, slots=True)
+class Language:
+    """Where the text as a whole is in one of the ``languages`` (``others``: in none of them). Does not apply to a text
+    with fewer ``letters``, or whose language is told with less ``confidence``. ``identity`` is the library that a plan
+    was compiled with."""
+
+    languages: tuple[str, ...]
+    others: bool
+    letters: int
+    confidence: float
+    place: Place
+    identity: str | None = None
+
+    @property
+    def name(self) -> str:
+        return f"language {'not ' * self.others}{' or '.join(self.languages)}"
+
+
+Opaque: TypeAlias = Predicate | Classifier | Language

@@ -1,6 +1,19 @@
 """The field table's rows for matchers that are put together of others, or measure the text."""
 
-from policykit.policy.shapes import Choice, Data, Either, Field, Flag, Integer, Many, Record, Ref, Text, TextKind
+from policykit.policy.shapes import (
+    Choice,
+    Data,
+    Either,
+    Field,
+    Flag,
+    Integer,
+    Many,
+    Number,
+    Record,
+    Ref,
+    Text,
+    TextKind,
+)
 
 COMPOSED = ("near", "count", "length", "script")
 MAX_WORDS = 100
@@ -19,6 +32,17 @@ _TEXTS = (
 )
 
 CHAIN_RECORDS = (
+    Record(
+        "language",
+        "The language of the whole text. Does not apply to a text whose language is not told: the verdict says so.",
+        (
+            Field("in", Many(Text(TextKind.ID)), "finds texts in these languages, by ISO 639 codes: `en`"),
+            Field("notIn", Many(Text(TextKind.ID)), "finds texts in all other languages"),
+            Field("letters", Integer(1, 1_000), "letters and digits that a text needs; 20 if not said"),
+            Field("confidence", Number(0.0, 1.0, above=True), "the least probability of the language; 0.8 if not said"),
+        ),
+        any_of=("in", "notIn"),
+    ),
     Record(
         "phraseList",
         "Phrases with what is said about each of them: the rows of a file, or `entries`.",

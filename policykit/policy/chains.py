@@ -142,6 +142,10 @@ def check_composed(match: Entries, views: Sequence[str], diagnostics: list[Diagn
     for bounded in (count, length):
         if bounded:
             _check_bounds(bounded, diagnostics)
+    language = match.entries("language")
+    if language and {"in", "notIn"} <= language.keys.keys():
+        message = "the languages are said twice"
+        diagnostics.append(Diagnostic("PK130", message, language.keys["notIn"], "keep one of the two"))
     if script:
         for leaf in (*script.leaves("in"), *script.leaves("notIn")):
             if leaf.value not in script_names():

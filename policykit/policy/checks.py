@@ -129,7 +129,7 @@ def _check_transform(rule: Entries, match: Entries | None, diagnostics: list[Dia
 
 def _has_place(match: Entries) -> bool:
     """Whether everything that the match finds stands somewhere in the text."""
-    if match.fields.keys() & {"not", "count", "length"}:
+    if match.fields.keys() & {"not", "count", "length", "language"}:
         return False
     if "all" in match.fields:
         return any(map(_has_place, match.records("all")))

@@ -41,7 +41,7 @@ from policykit.ir.document import (
     Variants,
     Within,
 )
-from policykit.ir.opaque import Classifier, Predicate
+from policykit.ir.opaque import Classifier, Language, Predicate
 from policykit.policy.canonical import canonical, canonical_json
 from policykit.policy.chains import lower_composed
 from policykit.policy.checked import Checked, Entries, Leaf
@@ -52,6 +52,8 @@ from policykit.policy.transforms import lower_transform
 _T = TypeVar("_T")
 DEFAULT_SEVERITY = "medium"
 DEFAULT_COST = 1.0
+DEFAULT_LETTERS = 20
+DEFAULT_CONFIDENCE = 0.8
 DEFAULT_TTL = "15m"
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
@@ -193,6 +195,9 @@ def _matcher(match: Entries, key: Place) -> Matcher:
     if scored:
         model, digest, label = (need(scored.text(name)) for name in ("model", "digest", "label"))
         return Classifier(model, digest, label, need(scored.number("threshold")), match.keys["classifier"])
+    language = match.entries("language")
+    if language:
+        return _language(language, match.keys["language"])
     if "predicate" in match.fields:
         return _predicate(match)
     reading = Reading(
@@ -215,6 +220,18 @@ def _matcher(match: Entries, key: Place) -> Matcher:
         found.append(Entities(entities, reading, match.keys["entities"]))
     found += lower_composed(match, reading)
     return found[0] if len(found) == 1 else AnyOf(tuple(found))
+
+
+def _language(language: Entries, place: Place) -> Language:
+    inside, outside = (_texts(language.leaves(name)) for name in ("in", "notIn"))
+    letters, confidence = language.number("letters"), language.number("confidence")
+    return Language(
+        languages=inside or outside,
+        others=bool(outside),
+        letters=DEFAULT_LETTERS if letters is None else int(letters),
+        confidence=DEFAULT_CONFIDENCE if confidence is None else confidence,
+        place=place,
+    )
 
 
 def _predicate(match: Entries) -> Predicate:

@@ -36,6 +36,7 @@ LATER = {
     "strict": "over-approximated matching",
 }
 
+_ALONE = ("predicate", "classifier", "language", "all", "any", "not")
 _SCOPE = (
     Field("profiles", Many(Text(TextKind.GLOB)), "deployment profiles, such as `answer`"),
     Field("tenants", Many(Text(TextKind.GLOB)), "tenants"),
@@ -223,13 +224,25 @@ RECORDS: dict[str, Record] = {
                     "a function by its name, of an installed package or of the deployment; it reads the whole text",
                 ),
                 Field("classifier", Ref("classifier"), "a model of the deployment, which reads the whole text"),
+                Field("language", Ref("language"), "the natural language of the whole text"),
                 Field("all", Many(Ref("match")), "finds something if all of these do"),
                 Field("any", Many(Ref("match")), "finds something if any of these does"),
                 Field("not", Ref("match"), "finds something if this finds nothing in the whole text"),
             ),
             later=("grammar", "strict"),
-            any_of=("phrases", "regex", "entities", *COMPOSED, "predicate", "classifier", "all", "any", "not"),
-            alone=("predicate", "classifier", "all", "any", "not"),
+            any_of=(
+                "phrases",
+                "regex",
+                "entities",
+                *COMPOSED,
+                "predicate",
+                "classifier",
+                "language",
+                "all",
+                "any",
+                "not",
+            ),
+            alone=_ALONE,
             needs=(("exact", "phrases"), ("squeeze", "phrases")),
             noun="matcher",
         ),

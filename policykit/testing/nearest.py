@@ -21,7 +21,7 @@ from policykit.ir.document import (
     Regexes,
     RegexSource,
 )
-from policykit.ir.opaque import Classifier, Predicate
+from policykit.ir.opaque import Classifier, Language, Predicate
 from policykit.text import View, is_word, view
 from policykit.verify import CompiledSearches, Searches, compile_check
 from policykit.verify.matching import leaf_names
@@ -56,6 +56,8 @@ def why_missed(matcher: Matcher, readings: Readings, searches: Searches) -> str:
             return f"the predicate `{name}` finds nothing"
         case Classifier(model, _, label, threshold):
             return f"`{model}` gives `{label}` less than {threshold:g}"
+        case Language():
+            return f"the text is not found to be in {matcher.name}"
         case Entities():
             return _why_entities(matcher, readings, searches)
         case AnyOf(items):

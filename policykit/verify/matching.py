@@ -8,7 +8,9 @@ from policykit.automata import Found
 from policykit.compile.resolve import leaves, opaque
 from policykit.entities import fits_numbers, labels_of
 from policykit.ir.document import AllOf, AnyOf, Chains, Entities, Leaf, Matcher, Not, Phrases, Regexes, Searched, Within
-from policykit.ir.opaque import Classifier, Opaque, Predicate
+from policykit.ir.opaque import Classifier, Language, Predicate
+from policykit.predicates import PredicateError
+from policykit.predicates.language import library, told
 from policykit.text import View, view
 from policykit.verify.finders import Searches
 from policykit.verify.units import Readings, SeenUnit, Span
@@ -76,6 +78,8 @@ def compile_check(matcher: Matcher | None, searches: Searches, use_prefilter: bo
             return _leaf(matcher, searches, use_prefilter)
         case Predicate() | Classifier():
             return _opaque(matcher)
+        case Language():
+            return _language(matcher)
         case Entities():
             return _entities(matcher, searches, use_prefilter)
         case AnyOf(items):
@@ -161,7 +165,7 @@ def _leaf(leaf: Searched, searches: Searches, use_prefilter: bool) -> Check:
     return check
 
 
-def _opaque(leaf: Opaque) -> Check:
+def _opaque(leaf: Predicate | Classifier) -> Check:
     """What is asked of others. Raises their errors; none is asked where the text is read for explanations alone."""
     name = f"predicate {leaf.name}" if isinstance(leaf, Predicate) else f"classifier {leaf.model}: {leaf.label}"
 
@@ -172,6 +176,23 @@ def _opaque(leaf: Opaque) -> Check:
             Finding(((i, j),), readings.text[i:j], "raw", name, False, (i, j) == (0, n), is_place) for i, j in spans
         )
         return Outcome(bool(findings), findings)
+
+    return check
+
+
+def _language(leaf: Language) -> Check:
+    """Raises PredicateError where the library is not the one that the plan was compiled with."""
+
+    def check(readings: Readings) -> Outcome:
+        if library() != leaf.identity:
+            raise PredicateError(f"the plan was compiled with {leaf.identity}, installed is {library()}")
+        language, why = told(readings.text, leaf.letters, leaf.confidence)
+        if language is None:
+            return Outcome(None, why=why)
+        if (language in leaf.languages) == leaf.others:
+            return Outcome(False)
+        whole = (0, len(readings.text))
+        return Outcome(True, (Finding((whole,), readings.text, "raw", f"{leaf.name}: {why}", False, True, False),))
 
     return check
 
@@ -214,7 +235,7 @@ def absence(matcher: Matcher | None) -> str:
     if matcher is None:
         return "the condition"
     names = [name for leaf in leaves(matcher) for name in leaf_names(leaf)]
-    names += [leaf.name if isinstance(leaf, Predicate) else leaf.label for leaf in opaque(matcher)]
+    names += [leaf.label if isinstance(leaf, Classifier) else leaf.name for leaf in opaque(matcher)]
     shown = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
     return f"absent: {shown}"
 

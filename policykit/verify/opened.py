@@ -8,7 +8,7 @@ from typing import TypeAlias
 from policykit.compile.resolve import opaque
 from policykit.diagnostics import Diagnostic, PolicyError, did_you_mean
 from policykit.ir.document import Hash, Mask, Replace
-from policykit.ir.opaque import Classifier, Opaque, Predicate
+from policykit.ir.opaque import Classifier, Language, Opaque, Predicate
 from policykit.ir.plan import ResolvedRule
 from policykit.predicates import (
     PredicateError,
@@ -22,6 +22,7 @@ from policykit.predicates import (
     installed,
     installed_names,
 )
+from policykit.predicates.language import library
 from policykit.verify.resources import Resources
 from policykit.verify.units import Asked, Span
 
@@ -37,7 +38,7 @@ class Opened:
         self._resources = resources
         self._context = {name: str(value) for name, value in context.items()}
 
-    def ask(self, leaf: Opaque, text: str) -> Asked:
+    def ask(self, leaf: Predicate | Classifier, text: str) -> Asked:
         """What a predicate or classifier finds. Raises PredicateError, or PolicyError where it is not the one that is
         meant."""
         if isinstance(leaf, Classifier):
@@ -135,6 +136,11 @@ def _wrong(rule: ResolvedRule, resources: Resources) -> list[Diagnostic]:
 
 
 def _wrong_with(leaf: Opaque, rule: ResolvedRule, resources: Resources) -> list[Diagnostic]:
+    if isinstance(leaf, Language):
+        if library() == leaf.identity:
+            return []
+        message = f"the plan was compiled with {leaf.identity}, installed is {library()}"
+        return [Diagnostic("PK134", message, leaf.place, "compile the plan anew, or install that version")]
     try:
         if isinstance(leaf, Classifier):
             model_of(leaf, resources)

@@ -19,7 +19,7 @@ from policykit.ir.document import (
     Join,
     Within,
 )
-from policykit.ir.opaque import Opaque
+from policykit.ir.opaque import Classifier, Predicate
 from policykit.text import View
 from policykit.text.joined import Joined, join
 from policykit.text.json_strings import JsonString, scalars_of, strings_of
@@ -28,7 +28,7 @@ Span = tuple[int, int]
 _ANYWHERE = Place("")
 Asked: TypeAlias = tuple[tuple[Span, ...], bool]
 """Spans in the text, and whether they say where something stands, or only how the text as a whole was found to be."""
-Ask: TypeAlias = Callable[[Opaque, str], Asked]
+Ask: TypeAlias = Callable[[Predicate | Classifier, str], Asked]
 _WITHIN_A_NAME = re.compile("(?<=[a-z0-9])(?=[A-Z])")
 Computed = TypeVar("Computed")
 
@@ -130,12 +130,12 @@ class Readings:
     def __init__(self, text: str, is_json: bool, asked: Ask | None = None) -> None:
         self.text = text
         self._ask = asked
-        self._asked: dict[Opaque, Asked] = {}
+        self._asked: dict[Predicate | Classifier, Asked] = {}
         self._is_json = is_json
         self._units: dict[tuple[Within, Join], tuple[Unit, ...]] = {}
         self._seen: dict[tuple[Within, Join, str], Seen] = {}
 
-    def ask(self, leaf: Opaque) -> Asked:
+    def ask(self, leaf: Predicate | Classifier) -> Asked:
         """What a predicate or classifier finds, asked once for a text. Raises what it raises."""
         key = replace(leaf, place=_ANYWHERE)
         found = self._asked.get(key)

@@ -25,6 +25,14 @@ CODES: tuple[CodeEntry, ...] = (
         "match: {script: {notIn: [Roman]}}",
     ),
     CodeEntry(
+        "PK134",
+        "a language that cannot be told",
+        "Languages are told by the library py3langid, whose version is in the plan's digest: `pip install "
+        "policykit[language]`. Without it, with another version than a plan was compiled with, or for a language that "
+        "it does not know, the rule would never hold.",
+        "match: {language: {notIn: [english]}}",
+    ),
+    CodeEntry(
         "PK133",
         "a list of phrases that cannot be used",
         "A list is a CSV or TSV file in the policy's folder or below it. Its first line names the columns, all lines "
