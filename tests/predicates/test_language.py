@@ -40,7 +40,9 @@ def test_languages_are_told(spec: dict[str, Any], blocked: list[str], passed: li
     ] * len(passed)
 
 
-@pytest.mark.parametrize(("text", "why"), [("Nein.", "too short"), ("1234567890 x y z a b c d e f g h i", "not sure")])
+@pytest.mark.parametrize(
+    ("text", "why"), [("Nein.", "too short"), ("1234567890 x y z a b c d e f g h i", "confidence")]
+)
 def test_what_cannot_be_told_is_named(text: str, why: str) -> None:
     verdict = plan_of({"notIn": ["en"]}).verify(text)
     assert verdict.decision == "allow"
