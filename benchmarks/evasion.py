@@ -19,7 +19,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from urllib.parse import quote
 
 import policykit as pk
 from policykit.compile.resolve import leaves
@@ -132,9 +131,15 @@ TECHNIQUES = (
     Technique("bold inside a word (Markdown)", UNCLAIMED, lambda t: f"{t[:2]}**{t[2:4]}**{t[4:]}"),
     Technique("Indic marks on Latin letters", UNCLAIMED, between("\u0902")),
     Technique("written backwards", UNCLAIMED, lambda t: f"\u202e{t[::-1]}\u202c"),
-    Technique("HTML entities", UNCLAIMED, lambda t: "".join(f"&#{ord(c)};" for c in t)),
-    Technique("percent-encoding", UNCLAIMED, lambda t: quote(t.replace("e", "\u0435"))),
-    Technique("JSON escapes outside JSON", UNCLAIMED, lambda t: "".join(f"\\u{ord(c):04x}" for c in t)),
+    Technique("HTML references, decimal", "unescape", lambda t: "".join(f"&#{ord(c)};" for c in t)),
+    Technique("HTML references, hexadecimal", "unescape", lambda t: "".join(f"&#x{ord(c):X};" for c in t)),
+    Technique("HTML references, no semicolon", "unescape", lambda t: "".join(f"&#{ord(c):07}" for c in t)),
+    Technique("HTML names", "unescape", lambda t: t.replace(" ", "&nbsp;").replace("i", "&shy;i")),
+    Technique("percent-encoding", "unescape", lambda t: "".join(f"%{b:02x}" for b in t.encode())),
+    Technique("JSON escapes outside JSON", "unescape", lambda t: "".join(f"\\u{ord(c):04x}" for c in t)),
+    Technique("escaped twice", UNCLAIMED, lambda t: "".join(f"&amp;#{ord(c)};" for c in t)),
+    Technique("escaped by two kinds", UNCLAIMED, lambda t: "".join(f"%26%23{ord(c)};" for c in t)),
+    Technique("JavaScript \\x escapes", UNCLAIMED, lambda t: "".join(f"\\x{ord(c):02x}" for c in t)),
     Technique("base64", UNCLAIMED, lambda t: base64.b64encode(t.encode()).decode()),
     Technique("rot13", UNCLAIMED, mapped(str.maketrans("abcdefghijklmnopqrstuvwxyz", "nopqrstuvwxyzabcdefghijklm"))),
 )  # fmt: skip
@@ -169,7 +174,8 @@ def plan_of(phrases: Sequence[str]) -> pk.Plan:
     on_skeleton = [p for p in phrases if len(p.replace("-", " ").split()) >= 2 and p not in on_all]
     rest = [p for p in phrases if p not in on_all and p not in on_skeleton]
     parts = ((on_all, ["skeleton", "leet"]), (on_skeleton, ["skeleton"]), (rest, []))
-    found = [{"phrases": some, "views": ["compat", "unmarked", *more]} for some, more in parts if some]
+    views = [(some, ["compat", "unmarked", *more]) for some, more in parts if some]
+    found = [{"phrases": some, "views": names, "unescape": ["html", "url", "json"]} for some, names in views]
     rule = {"id": "phrases", "match": {"any": found}, "action": {"block": {}}}
     metadata = {"name": "bench/evasion", "version": "1.0.0", "owner": "bench@example.org", "why": "to be measured"}
     document = {"apiVersion": "policykit/v1", "kind": "Policy", "metadata": metadata, "rules": [rule]}

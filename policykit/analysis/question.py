@@ -58,6 +58,8 @@ def reads(matchers: Iterable[Matcher]) -> Within | str:
         return "validates entities, by more than their form"
     if any(leaf.reading.join is not Join.NONE for leaf in found):
         return "joins the strings of an array"
+    if any(leaf.reading.unescape for leaf in found):
+        return "decodes escapes"
     parts = {Within.TEXT if leaf.reading.within is Within.AUTO else leaf.reading.within for leaf in found}
     if parts == {Within.TEXT, Within.JSON_STRINGS}:
         return "reads JSON strings and the text around them"

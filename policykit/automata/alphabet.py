@@ -120,6 +120,23 @@ def common(view: View, alphabets: Sequence[Alphabet]) -> tuple[Alphabet, list[ND
     return joint, [kinds[:, i].astype(np.int32) for i in range(len(alphabets))]
 
 
+def class_strings(alphabet: Alphabet) -> tuple[NDArray[np.int32], list[tuple[int, ...]]]:
+    """For every code point, which class string its image on the alphabet's view is; and the distinct class strings,
+    of which the first ``n`` are the single classes."""
+    ids = alphabet.class_of.astype(np.int32)
+    strings: list[tuple[int, ...]] = [(c,) for c in range(alphabet.n)]
+    known = {string: i for i, string in enumerate(strings)}
+    images = alphabet.view.images
+    of = {point: alphabet.of(chr(point)) for point in {ord(c) for image in images.values() for c in image}}
+    for point, image in images.items():
+        string = tuple(of[ord(c)] for c in image)
+        if string not in known:
+            known[string] = len(strings)
+            strings.append(string)
+        ids[point] = known[string]
+    return ids, strings
+
+
 def image_ranges(view: View, literal: Ranges) -> tuple[Ranges, frozenset[str]]:
     """The images of a literal set under the view: single characters as ranges, and the longer (or empty) strings."""
     images = view.images

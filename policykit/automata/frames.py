@@ -5,12 +5,14 @@ of a text completes at the closing quote. With joined arrays it reads consecutiv
 stood between them.
 """
 
+from collections import deque
 from collections.abc import Iterable
 from typing import cast
 
 from policykit.automata.interned import Interned
 from policykit.automata.lazy import FOUND, Automaton, RegexAutomaton
 from policykit.automata.nfa import Gate
+from policykit.automata.unescaped import Unescaped
 from policykit.automata.whole import Dfa
 from policykit.text.json_strings import FIRST_MARK, Mark
 
@@ -111,6 +113,11 @@ class InJoinedArrays:
 
     def intern(self, key: object) -> int:
         return FOUND if key is None else self._states.number(cast(tuple[str, str, object], key))
+
+    def inside(self, state: int) -> int:
+        """The inner state where the reading stands in a string, else 0."""
+        _, phase, kept = self._states.key(state) if state else ("", "out", None)
+        return self.inner.intern(kept) if phase == "in" else FOUND
 
     def _number(self, stack: str, phase: str, kept: object) -> int:
         return self._states.number((stack, phase, kept))
@@ -229,17 +236,26 @@ class Trimmed:
         return known
 
     def _can_end(self, state: int) -> bool:
-        seen, todo = {state}, [state]
+        seen, todo = {state}, deque([state])
         while todo:
-            at = todo.pop()
+            at = todo.popleft()
+            if at in self._doomed:
+                if self._doomed[at]:
+                    continue
+                return True
             if not self.inner.end_found(at):
                 return True
-            for symbol in range(self.inner.n_symbols):
-                to = self.inner.step(at, symbol)
+            for to in self._ahead(at):
                 if to and to not in seen:
                     seen.add(to)
                     todo.append(to)
+        self._doomed.update(dict.fromkeys(seen, True))
         return False
+
+    def _ahead(self, state: int) -> Iterable[int]:
+        """Where any text leads: over the next symbol, or to the end of an escape that was begun."""
+        settled = self.inner.settled(state) if isinstance(self.inner, Unescaped) else None
+        return settled or (self.inner.step(state, symbol) for symbol in range(self.inner.n_symbols))
 
     def end_found(self, state: int) -> bool:
         return self.inner.end_found(state)
@@ -273,10 +289,49 @@ def room(automaton: Automaton, state: int) -> int:
     return inner.room(state)
 
 
+def alike(automaton: Automaton, state: int) -> tuple[int, Iterable[int]] | None:
+    """A state that does the same on all symbols but these, where there is one that many states share, else None."""
+    match automaton:
+        case Unescaped():
+            return automaton.alike(state)
+        case Trimmed():
+            return alike(automaton.inner, state)
+        case InStrings():
+            found = alike(automaton.inner, state - 1) if state > _OUT else None
+            if found is None:
+                return None
+            marks = range(automaton.alphabet.n, automaton.n_symbols)
+            return found[0] + 1 if found[0] else FOUND, (*found[1], *marks)
+        case _:
+            return None
+
+
+def completing(automaton: Automaton, state: int) -> Iterable[str]:
+    """Texts that complete the escape which was begun, one for everything that it can be; none where none was."""
+    match automaton:
+        case Unescaped():
+            return automaton.completing(state)
+        case Trimmed():
+            return completing(automaton.inner, state)
+        case InStrings():
+            return completing(automaton.inner, state - 1) if state > _OUT else ()
+        case InJoinedArrays():
+            inner = automaton.inside(state)
+            return completing(automaton.inner, inner) if inner else ()
+        case _:
+            return ()
+
+
+def innermost(automaton: Automaton) -> Automaton:
+    """The automaton inside all frames."""
+    while isinstance(automaton, InStrings | InJoinedArrays | Trimmed | Unescaped):
+        automaton = automaton.inner
+    return automaton
+
+
 def is_anchored_at_start(automaton: Automaton) -> bool:
     """Whether an expression of the automaton looks at the start of the text (or of a line)."""
-    inner = automaton.inner if isinstance(automaton, InStrings | InJoinedArrays) else automaton
-    inner = inner.inner if isinstance(inner, Trimmed) else inner
+    inner = innermost(automaton)
     if isinstance(inner, Dfa):
         return True
     gates = {gate for row in inner.nfa.gated for gate, _ in row} if isinstance(inner, RegexAutomaton) else set[Gate]()

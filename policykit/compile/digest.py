@@ -5,12 +5,12 @@ import json
 from collections.abc import Sequence
 
 from policykit.compile.entities import fingerprints
-from policykit.compile.resolve import opaque
+from policykit.compile.resolve import leaves, opaque
 from policykit.ir.document import PolicySet
 from policykit.ir.grammar import GrammarSpec
 from policykit.ir.opaque import Classifier
 from policykit.ir.plan import CompileContext, ResolvedRule
-from policykit.text import tables_digest
+from policykit.text import escapes_digest, tables_digest
 
 FORMAT = 1
 """Version of the plan's format and of what it means. A change of meaning raises it."""
@@ -22,14 +22,17 @@ def _sha256(value: object) -> str:
 
 
 def bundle_digest(policies: PolicySet, grammar: GrammarSpec | None) -> str:
-    """Covers documents, grammar, Unicode tables, entity types and format; ignores comments, key order, formatting and
-    file names."""
+    """Covers documents, grammar, Unicode tables, entity types, the names of escapes where some are decoded, and format;
+    ignores comments, key order, formatting and file names."""
     documents = sorted(document.canonical for document in policies.documents)
     grammars = [[grammar.kind.value, grammar.source]] if grammar else []
     content: dict[str, object] = {"format": FORMAT, "tables": tables_digest()}
     entities = fingerprints(policies)
     if entities:
         content["entities"] = entities
+    rules = [rule for document in policies.documents for rule in document.rules]
+    if any(leaf.reading.unescape for rule in rules for leaf in leaves(rule.matcher)):
+        content["escapes"] = escapes_digest()
     return _sha256({**content, "documents": documents, "grammars": grammars})
 
 

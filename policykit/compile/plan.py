@@ -7,7 +7,7 @@ from itertools import chain, islice
 from typing import assert_never
 
 from policykit.automata import Automaton, PhraseAutomaton, run
-from policykit.automata.frames import InJoinedArrays, InStrings
+from policykit.automata.frames import InJoinedArrays, InStrings, innermost
 from policykit.compile.digest import bundle_digest, plan_digest
 from policykit.compile.escape import (
     MAX_STATES,
@@ -141,11 +141,12 @@ def _valid_until(policies: PolicySet, at: date) -> date | None:
 def _bounded_states(
     units: Sequence[UnitSpec], automata: Sequence[Automaton], decode: Sequence[ResolvedRule]
 ) -> list[frozenset[int] | None]:
-    """All states of every expression's automaton (None for phrases), or the rules that have too many."""
+    """All states of every expression's automaton (None for phrases and where escapes are decoded), or the rules that
+    have too many."""
     found: list[frozenset[int] | None] = []
     refused: list[Diagnostic] = []
     for spec, automaton in zip(units, automata, strict=True):
-        inner = _text_automaton(automaton)
+        inner = innermost(automaton) if spec.unescape else _text_automaton(automaton)
         is_phrases = isinstance(inner, PhraseAutomaton)
         states = None if is_phrases else states_of(inner, inner.n_states if spec.admits else MAX_STATES)
         if isinstance(states, TooManyStates):
@@ -153,7 +154,7 @@ def _bounded_states(
             text = f"rule `{rule.rule_id}` needs more than {states.limit} states: an expression is too large to enforce"
             refused.append(Diagnostic("PK303", text, spec.places[0], "shorten bounded repetitions, or split the rule"))
             states = None
-        found.append(states)
+        found.append(None if spec.unescape else states)
     if refused:
         raise PolicyError(dict.fromkeys(refused))
     return found
@@ -193,7 +194,8 @@ def _witnesses(program: Program, automata: Sequence[Automaton], decode: Sequence
     out: list[str] = []
     for requirement in program.requirements:
         for literal in (x for x in literals(requirement.formula) if not x.positive):
-            found = (shortest_matches(_text_automaton(automata[u])) for u in literal.units)
+            plain = [u for u in literal.units if not program.units[u].unescape]
+            found = (shortest_matches(_text_automaton(automata[u])) for u in plain)
             texts = list(islice(chain.from_iterable(found), MAX_WITNESSES))
             good = next((t for t in texts if not any(_finds(a, f" {t} ") for _, a in forbidding)), None)
             if good is not None:
@@ -282,7 +284,12 @@ def _liveness(
     escape = _escape(program, automata, states, witnesses)
     missing = [x for r in program.requirements for x in literals(r.formula) if not x.positive]
     mends = all(
-        any(finds(_text_automaton(automata[u]), states[u], escape.text) for u in literal.units) for literal in missing
+        any(
+            finds(_text_automaton(automata[u]), states[u], escape.text)
+            for u in literal.units
+            if not program.units[u].unescape
+        )
+        for literal in missing
     )
     if grammar is None and mends and (not program.requirements or not escape.fragile):
         return _escaping(LivenessKind.ESCAPE, "the text can always be ended", escape), None
@@ -303,7 +310,7 @@ def _liveness(
 
 def _admitted_liveness(program: Program) -> Liveness:
     """The last of the admitting automata was trimmed together with everything else that reads the same view."""
-    read = {(spec.view, spec.within) for spec in program.units}
+    read = {(spec.view, spec.within, spec.unescape) for spec in program.units}
     if len(read) == 1 and not program.requirements:
         return Liveness(LivenessKind.ADMITTED, "allow rules and blocks were trimmed together to what leads to an end")
     why = "allow rules stand beside rules on other views, on JSON strings or on what must be there"

@@ -6,6 +6,7 @@ A rule that is an alternative of leaves forbids each leaf outright. Anything wit
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import TypeAlias, assert_never
 
 from policykit.automata import (
@@ -14,6 +15,7 @@ from policykit.automata import (
     PhraseAutomaton,
     RegexAutomaton,
     TooLarge,
+    Unescaped,
     admitting,
     compile_automata,
     patterns_of,
@@ -71,7 +73,8 @@ class UnitSpec:
     """An automaton to bind: how to make a fresh one, which text it reads, and whom a find belongs to.
 
     ``owners[i]`` is the rule of the i-th pattern and ``places[i]`` where that stands. ``forbids`` is False for the
-    leaves of formulas. With ``admits`` the automaton forbids what is not the beginning of an admitted text.
+    leaves of formulas. With ``admits`` the automaton forbids what is not the beginning of an admitted text. One that
+    decodes the escapes of a kind (``unescape``) reads the raw text, whatever view it puts the decoded one on.
     """
 
     make: Callable[[], Automaton]
@@ -82,6 +85,7 @@ class UnitSpec:
     places: tuple[Place, ...]
     forbids: bool
     admits: bool = False
+    unescape: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +132,7 @@ def framed(automaton: Automaton, within: Within, joined: bool) -> Automaton:
 
 class _Lowering:
     def __init__(self) -> None:
-        self.phrases: dict[tuple[str, Within, bool, bool, bool], list[tuple[Phrase, str]]] = {}
+        self.phrases: dict[tuple[str, Within, bool, bool, bool, str], list[tuple[Phrase, str]]] = {}
         self.units: list[UnitSpec] = []
         self.requirements: list[Requirement] = []
         self.allowing: list[ResolvedRule] = []
@@ -147,8 +151,8 @@ class _Lowering:
     def forbid(self, leaf: Leaf, owner: str) -> None:
         reading = leaf.reading
         if isinstance(leaf, Phrases) and not leaf.before and not leaf.after:
-            for name in reading.views:
-                key = (name, reading.within, reading.join == Join.ARRAY, leaf.exact, leaf.squeeze)
+            for name, kind in product(reading.views, ("", *reading.unescape)):
+                key = (name, reading.within, reading.join == Join.ARRAY, leaf.exact, leaf.squeeze, kind)
                 self.phrases.setdefault(key, []).extend((p, owner) for p in leaf.phrases)
             return
         self.leaf(leaf, owner, forbids=True)
@@ -158,12 +162,12 @@ class _Lowering:
         reading = leaf.reading
         joined = reading.join == Join.ARRAY
         numbers: list[int] = []
-        for name in reading.views:
+        for name, kind in product(reading.views, ("", *reading.unescape)):
             for made, places in _automata(leaf, view(name)):
-                make = _maker(made, reading.within, joined, forbids)
+                make = _maker(made, kind, reading.within, joined, forbids)
                 numbers.append(len(self.units))
-                owners = (owner,) * len(places)
-                self.units.append(UnitSpec(make, name, reading.within, joined, owners, places, forbids))
+                owners, on = (owner,) * len(places), "raw" if kind else name
+                self.units.append(UnitSpec(make, on, reading.within, joined, owners, places, forbids, unescape=kind))
         return tuple(numbers)
 
     def formula(self, matcher: Matcher, owner: str) -> Formula:
@@ -189,7 +193,8 @@ class _Lowering:
         assert len(allowed) == len(found_in), "forms alone admit nothing"
         on = view(allowed[0].reading.views[0])
         bodies = [pattern.body for leaf in allowed for pattern in patterns_of(leaf, on)]
-        beside = [u for u in self.units if u.forbids and u.view == on.name and u.within == Within.TEXT]
+        own = [u for u in self.units if u.forbids and not u.unescape]
+        beside = [u for u in own if u.view == on.name and u.within == Within.TEXT]
         found = admitting(on, bodies, [unit.make() for unit in beside])
         if isinstance(found, TooLarge):
             text = (
@@ -205,11 +210,12 @@ class _Lowering:
         return UnitSpec(lambda: found, on.name, Within.TEXT, False, (rule.name,), (rule.place,), True, True)
 
     def finish(self) -> Program:
-        for (name, within, joined, exact, squeezed), entries in self.phrases.items():
+        for (name, within, joined, exact, squeezed, kind), entries in self.phrases.items():
             trie = trie_of(view(name), [phrase.text for phrase, _ in entries], exact, squeezed)
-            make = _phrase_maker(trie, within, joined)
+            make = _phrase_maker(trie, kind, within, joined)
             owners, places = tuple(o for _, o in entries), tuple(p.place for p, _ in entries)
-            self.units.append(UnitSpec(make, name, within, joined, owners, places, True))
+            on = "raw" if kind else name
+            self.units.append(UnitSpec(make, on, within, joined, owners, places, True, unescape=kind))
         for rule in self.allowing:
             self.units.append(self.admit(rule))
         return Program(tuple(self.units), tuple(self.requirements))
@@ -231,19 +237,28 @@ def _automata(leaf: Leaf, on: View) -> list[tuple[Automaton, tuple[Place, ...]]]
     return [(made, (place,)) for made, place in zip(automata, places, strict=True)]
 
 
-def _phrase_maker(trie: PhraseTrie, within: Within, joined: bool) -> Callable[[], Automaton]:
-    return lambda: framed(PhraseAutomaton(trie), within, joined)
+def _phrase_maker(trie: PhraseTrie, kind: str, within: Within, joined: bool) -> Callable[[], Automaton]:
+    return lambda: framed(_decoding(PhraseAutomaton(trie), kind, True), within, joined)
 
 
-def _maker(made: Automaton, within: Within, joined: bool, forbids: bool) -> Callable[[], Automaton]:
+def _decoding(automaton: Automaton, kind: str, forbids: bool) -> Automaton:
+    """The automaton on the text with one kind of escapes decoded. Where nothing may be found it is trimmed: of what
+    an escape that was begun can become, everything may be forbidden."""
+    if not kind:
+        return automaton
+    return Trimmed(Unescaped(automaton, kind)) if forbids else Unescaped(automaton, kind)
+
+
+def _maker(made: Automaton, kind: str, within: Within, joined: bool, forbids: bool) -> Callable[[], Automaton]:
     """A fresh automaton of the same pattern; forbidding ones are trimmed to states that can still end."""
 
     def make() -> Automaton:
         if isinstance(made, RegexAutomaton):
             fresh = RegexAutomaton(made.nfa)
-            return framed(Trimmed(fresh) if forbids else fresh, within, joined)
+            trimmed = Trimmed(fresh) if forbids and not kind else fresh
+            return framed(_decoding(trimmed, kind, forbids), within, joined)
         assert isinstance(made, PhraseAutomaton), "a leaf is phrases or expressions"
-        return framed(PhraseAutomaton(made.trie), within, joined)
+        return framed(_decoding(PhraseAutomaton(made.trie), kind, forbids), within, joined)
 
     return make
 

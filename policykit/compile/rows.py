@@ -13,6 +13,8 @@ def rule_row(rule: ResolvedRule) -> Enforcement:
     readings = [leaf.reading for leaf in leaves(rule.matcher)]
     views = "+".join(dict.fromkeys(v for reading in readings for v in reading.views))
     text = "+".join(dict.fromkeys(reading.within.value for reading in readings))
+    decoded = dict.fromkeys(kind for reading in readings for kind in reading.unescape)
+    text += f", as it stands and with its {' or '.join(decoded)} escapes decoded" if decoded else ""
     match rule.level:
         case Level.DECODE:
             if rule.admits is not None:

@@ -83,14 +83,16 @@ def _late_transform(rule: ResolvedRule, is_json: bool) -> str | None:
 def _late_matcher(matcher: Matcher) -> str | None:
     if not _is_known(matcher) or any(name not in VIEW_NAMES for leaf in leaves(matcher) for name in leaf.reading.views):
         return "its matcher reads the whole text"
+    if any(leaf.reading.unescape for leaf in leaves(matcher)):
+        return "escapes are decoded in the whole text"
     return "depends on an absence" if has_absence(matcher) else None
 
 
 def is_plain(matcher: Matcher) -> bool:
-    """Whether the matcher is phrases without context or entities, of which every match stands for itself."""
+    """Whether the matcher is phrases without context, or entities, without escapes: every match stands for itself."""
     match matcher:
         case Phrases(_, _, None, None) | Entities():
-            return True
+            return not matcher.reading.unescape
         case AnyOf(items):
             return all(is_plain(item) for item in items)
         case _:

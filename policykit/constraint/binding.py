@@ -110,10 +110,13 @@ class Binding:
         """For every unit, its own symbols of a text, remembered."""
         known = self._texts.get(text)
         if known is None:
-            points = [[c for char in text for c in group.symbols_of(ord(char))] for group in self.group_of]
-            known = [[own[c] for c in seen if own[c] >= 0] for own, seen in zip(self._maps, points, strict=True)]
-            self._texts[text] = known
+            known = self._texts[text] = self.symbols_of(text)
         return known
+
+    def symbols_of(self, text: str) -> list[list[int]]:
+        """The same, not remembered."""
+        points = [[c for char in text for c in group.symbols_of(ord(char))] for group in self.group_of]
+        return [[own[c] for c in seen if own[c] >= 0] for own, seen in zip(self._maps, points, strict=True)]
 
     @cached_property
     def characters(self) -> NDArray[np.int64]:

@@ -5,7 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
-from policykit.automata import Automaton, PhraseAutomaton, common
+from policykit.automata import Automaton, PhraseAutomaton, class_strings, common
 from policykit.automata.frames import InJoinedArrays, InStrings
 from policykit.constraint.images import N_MARKS, Images, Lexer, cut, images
 from policykit.constraint.trie import Ints, TokenTrie, build, reduce
@@ -104,17 +104,7 @@ class Group:
     @cached_property
     def _string_ids(self) -> tuple[Ints, list[ClassString]]:
         """For every code point, which class string its image is; and the distinct class strings."""
-        ids = self.alphabet.class_of.astype(np.int64)
-        strings: list[ClassString] = [(c,) for c in range(self.alphabet.n)]
-        known = {s: i for i, s in enumerate(strings)}
-        of = {point: self.alphabet.of(chr(point)) for point in {ord(c) for t in self.view.images.values() for c in t}}
-        for point, image in self.view.images.items():
-            string = tuple(of[ord(c)] for c in image)
-            if string not in known:
-                known[string] = len(strings)
-                strings.append(string)
-            ids[point] = known[string]
-        return ids.astype(np.int32), strings
+        return class_strings(self.alphabet)
 
     @property
     def string_ids(self) -> Ints:

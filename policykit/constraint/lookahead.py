@@ -56,7 +56,9 @@ class Lookahead:
     def _escapes(self, shadow: GrammarState, joint: Joint) -> bool:
         """Whether a short text that frees every rule is also legal in the grammar. The empty one shows nothing: what
         the grammar demands next may be what a rule forbids."""
-        for text in filter(None, self._machine.reader.escapes(joint)):
+        for text in self._machine.reader.escapes(joint):
+            if not text or '"' in text or "\\" in text:  # what a JSON grammar would read as something else
+                continue
             ahead = shadow.copy()
             if all(ahead.accept(byte) for byte in text.encode()):
                 return True

@@ -4,14 +4,14 @@ Joint states are shared between requests. From most of them most tokens do what 
 boundary context without progress), so a step runs only the automata that stand apart from it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
-from policykit.automata import FOUND, run
-from policykit.compile.escape import candidates
+from policykit.automata import FOUND, completing, run
+from policykit.compile.escape import FRESH_OTHERS, FRESH_WORDS, candidates
 from policykit.constraint.binding import Binding
 from policykit.constraint.completions import Completions
 from policykit.constraint.distinct import distinct_rows
@@ -354,11 +354,20 @@ class Reader:
             return ("",)  # completions were tried when the character was begun
         known = self._escapes.get(joint.states)
         if known is None:
-            found = (text for text in ESCAPES if self._frees(joint, text))
-            known = self._escapes[joint.states] = tuple(islice(found, MAX_ESCAPES))
+            found = (text for text in ESCAPES if self._frees(joint, self.binding.text_symbols(text)))
+            ended = (text for text in self._completing(joint) if self._frees(joint, self.binding.symbols_of(text)))
+            known = tuple(islice(found, MAX_ESCAPES)) or tuple(islice(ended, 1))
+            self._escapes[joint.states] = known
         return known
 
-    def _frees(self, joint: Joint, text: str) -> bool:
-        return all(
-            joint.epoch.units[i].freed_by(joint.states[i], self.binding.text_symbols(text)[i]) for i in self.forbids
-        )
+    def _completing(self, joint: Joint) -> Iterator[str]:
+        """Texts that complete an escape which was begun (as in `&#10`) in every way that an automaton tells apart."""
+        seen: set[str] = set()
+        for i in self.forbids:
+            for text in completing(joint.epoch.units[i].automaton, joint.states[i]):
+                if text not in seen:
+                    seen.add(text)
+                    yield from (text, f"{text}{FRESH_WORDS[0]}", f"{text}{FRESH_OTHERS[0]}")
+
+    def _frees(self, joint: Joint, symbols: Sequence[Sequence[int]]) -> bool:
+        return all(joint.epoch.units[i].freed_by(joint.states[i], symbols[i]) for i in self.forbids)

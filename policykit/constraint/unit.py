@@ -12,7 +12,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from policykit.automata import FOUND, Automaton, run
+from policykit.automata import FOUND, Automaton, alike, run
 from policykit.automata.frames import room
 from policykit.constraint.trie import Ints, TokenTrie
 
@@ -107,13 +107,14 @@ class Unit:
             return self._table[state]
         automaton = self.automaton
         n = automaton.n_symbols
-        reference = automaton.reference(state)
-        hot = automaton.hot(state) if reference != state else None
+        like, hot = alike(automaton, state) or (automaton.reference(state), None)
+        if hot is None and like != state:
+            hot = automaton.hot(state)
         if hot is None:
             row = np.zeros(self._columns, np.int32)
             row[:n] = [automaton.step(state, s) for s in range(n)]
         else:
-            row = self._row(reference).copy()
+            row = self._row(like).copy()
             for s in hot:
                 row[s] = automaton.step(state, s)
         alive = (self._single & (row[:n] != FOUND)).any(1)

@@ -56,8 +56,12 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How a matcher looks at text: the views (any of them may match), the part of the text, joined arrays."""
+    """How a matcher looks at text: the views (any of them may match), the part of the text, joined arrays.
+
+    ``unescape``: kinds of escapes; the text with those of one kind decoded may match too, on each view.
+    """
 
     views: tuple[str, ...] = ("compat",)
     within: Within = Within.AUTO
     join: Join = Join.NONE
+    unescape: tuple[str, ...] = ()

@@ -144,6 +144,10 @@ def _check_match(match: Entries, diagnostics: list[Diagnostic]) -> None:
     if len(set(names)) < len(names):
         place = match.fields["views"].place
         diagnostics.append(Diagnostic("PK056", "a view is named twice", place, "name each view once"))
+    kinds = [leaf.value for leaf in match.leaves("unescape")]
+    if len(set(kinds)) < len(kinds):
+        place = match.fields["unescape"].place
+        diagnostics.append(Diagnostic("PK056", "a kind of escapes is named twice", place, "name each kind once"))
     if match.text("within") == "text" and match.text("join") == "array":
         message = "`join: array` has no effect on `within: text`"
         diagnostics.append(Diagnostic("PK056", message, match.keys["join"], "use `within: json.strings`, or remove it"))

@@ -204,6 +204,7 @@ def _matcher(match: Entries, key: Place) -> Matcher:
         views=_texts(match.leaves("views")) or DEFAULT_VIEWS,
         within=Within(match.text("within") or Within.AUTO),
         join=Join(match.text("join") or Join.NONE),
+        unescape=_texts(match.leaves("unescape")),
     )
     before, after = _context(match, "before"), _context(match, "after")
     found: list[Matcher] = []

@@ -74,7 +74,7 @@ def _check_admitted(match: Entries, diagnostics: list[Diagnostic]) -> None:
         if name in match.keys:
             message = f"an allow rule admits whole texts: `{name}` says nothing about those"
             diagnostics.append(Diagnostic("PK068", message, match.keys[name], "use `phrases`, `regex` or `any`"))
-    for name in ("squeeze",):
+    for name in ("squeeze", "unescape"):
         if name in match.keys:
             message = f"an allow rule does not admit evasive spellings: `{name}` is for what is forbidden"
             diagnostics.append(Diagnostic("PK068", message, match.keys[name], "remove it"))

@@ -22,6 +22,7 @@ from policykit.policy.shapes import (
     TextKind,
 )
 from policykit.policy.tests_table import API_VERSION, TEST_RECORDS
+from policykit.text import ESCAPE_NAMES
 
 MAX_WITHIN = 1_000
 TARGETS = ("output", "input", "tool_call", "tool_result", "retrieved", "json")
@@ -204,8 +205,13 @@ RECORDS: dict[str, Record] = {
                 ),
                 Field(
                     "views",
-                    Many(Choice(VIEWS, later=("unescape",))),
+                    Many(Choice(VIEWS)),
                     "views of the text, any of which may match; [compat] if not said",
+                ),
+                Field(
+                    "unescape",
+                    Many(Choice(ESCAPE_NAMES)),
+                    "escapes that a reader of the text decodes: what they say may match too, on each view",
                 ),
                 Field(
                     "within",

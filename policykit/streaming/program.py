@@ -246,7 +246,7 @@ def _watches(watching: Sequence[tuple[RuleCheck, Role]], parts: Parts, is_json: 
             if within is Within.AUTO:
                 within = Within.JSON_STRINGS if is_json else Within.TEXT
             in_json = within.is_json
-            if isinstance(leaf, Entities) and in_json:
+            if leaf.reading.unescape or (isinstance(leaf, Entities) and in_json):
                 raise Unsupported
             if in_json and not is_json:
                 continue  # the text is no JSON, or the stream waits

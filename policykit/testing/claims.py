@@ -23,10 +23,11 @@ def _claims(rule: ResolvedRule, readings: Readings, searches: Searches) -> Itera
     for leaf in leaves(rule.matcher):
         loose = isinstance(leaf, Phrases) and not leaf.exact
         for name in leaf.reading.views:
-            on_one = replace(leaf, reading=replace(leaf.reading, views=(name,)))
+            on_one = replace(leaf, reading=replace(leaf.reading, views=(name,), unescape=()))
             for finding in compile_check(on_one, searches, True)(readings).findings:
                 if _stands_as_read(finding, readings.text):
-                    yield Claim(rule.rule_id, finding.start, finding.end, name, loose, finding.in_json)
+                    kinds = leaf.reading.unescape
+                    yield Claim(rule.rule_id, finding.start, finding.end, name, loose, finding.in_json, kinds)
 
 
 def _stands_as_read(finding: Finding, text: str) -> bool:

@@ -5,12 +5,13 @@ the text. Nothing here knows a technique by name, so a view that is added is tri
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import groupby
 
 import numpy as np
 
+from policykit.testing.encodings import encoded, encodings, says
 from policykit.text import is_separator, view
 
 MAX_SPELLINGS = 4_000
@@ -25,7 +26,7 @@ _JSON_SPECIAL = frozenset('"\\') | {chr(c) for c in range(0x20)}
 @dataclass(frozen=True, slots=True)
 class Claim:
     """A rule found ``[start, end)`` on ``view``. ``loose``: any run of separators stands for one; ``in_json``: the
-    text is inside a JSON string, without an escape in it."""
+    text is inside a JSON string, without an escape in it; ``kinds``: the escapes that are decoded."""
 
     rule: str
     start: int
@@ -33,6 +34,7 @@ class Claim:
     view: str
     loose: bool
     in_json: bool
+    kinds: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,9 @@ class _Maker:
             yield self._named(edit), (edit,)
         yield from self._insertions(erased)
         yield from self._whole(swaps, runs, erased[:: max(len(erased) // 3, 1)])
+        for kind in self._claim.kinds:
+            if all(kind in holder.kinds for holder in self._holders) and not self._is_spelled_by(kind):
+                yield from self._encoded(kind, swaps)
 
     def _named(self, edit: _Edit) -> str:
         source = self._text[edit.start : edit.end]
@@ -155,6 +160,33 @@ class _Maker:
                 runs.append([edit for edit in edits if self._is_admitted(edit)])
             at = end
         return [run for run in runs if run]
+
+    def _is_spelled_by(self, kind: str) -> bool:
+        """Whether JSON spells the string with the very escapes, so that it is not clear what stands before the find."""
+        return self._claim.in_json and kind == "json" and "\\" in self._text
+
+    def _encoded(self, kind: str, swaps: Sequence[Sequence[_Edit]]) -> Iterator[tuple[str, Sequence[_Edit]]]:
+        """Every character by each of its escapes, all characters at once, and other characters of the view so."""
+        places = range(self._claim.start, self._claim.end)
+        for at in places:
+            for put in encodings(kind, self._text[at]):
+                yield from self._decoded_alike(kind, f"{_shown(put)} at {at}", [_Edit(at, at + 1, put)], [])
+        for n in range(_ROUNDS):
+            whole = [_Edit(at, at + 1, encoded(kind, self._text[at], n)) for at in places]
+            yield from self._decoded_alike(kind, f"every character as {kind} escape, way {n + 1}", whole, [])
+            respelled = [place[n % len(place)] for place in swaps if place[0].end == place[0].start + 1]
+            spelled = [replace(edit, put=encoded(kind, edit.put, n)) for edit in respelled]
+            what = f"every character respelled and as {kind} escape, way {n + 1}"
+            yield from self._decoded_alike(kind, what, spelled, respelled)
+
+    def _decoded_alike(
+        self, kind: str, what: str, edits: Sequence[_Edit], plain: Sequence[_Edit]
+    ) -> Iterator[tuple[str, Sequence[_Edit]]]:
+        """The edits, where decoding makes the same of them as of the plain ones: what stands around them is no part
+        of an escape."""
+        spelled, meant = (_applied(self._text, some, False) for some in (edits, plain))
+        if self._claim.in_json or says(kind, spelled, meant):
+            yield what, edits
 
     def _between(self, offset: int, char: str) -> _Edit:
         return _Edit(self._claim.start + offset, self._claim.start + offset, char)

@@ -3,6 +3,7 @@
 Properties are read from the shipped tables on import (a few milliseconds), each view on its first use.
 """
 
+from policykit.text.escapes import ESCAPE_NAMES, escapes_digest
 from policykit.text.properties import (
     UNICODE_VERSION,
     category_ranges,
@@ -21,11 +22,13 @@ from policykit.text.properties import (
 from policykit.text.views import LOOK_ALIKE_VIEWS, VIEW_NAMES, View, view
 
 __all__ = [
+    "ESCAPE_NAMES",
     "LOOK_ALIKE_VIEWS",
     "UNICODE_VERSION",
     "VIEW_NAMES",
     "View",
     "category_ranges",
+    "escapes_digest",
     "is_dot",
     "is_letter",
     "is_mark",

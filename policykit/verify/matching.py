@@ -126,7 +126,7 @@ _NOT_JSON = Outcome(None, why="reads JSON strings, and the text is not JSON")
 
 
 def _entities(leaf: Entities, searches: Searches, use_prefilter: bool) -> Check:
-    compiled = [(on, searches.entities(leaf, on)) for on in map(view, leaf.reading.views)]
+    compiled = [(on, searches.entities(leaf, on), kind) for on, kind in _ways(leaf)]
     names, labels = leaf_names(leaf), labels_of(leaf)
     in_json = Within.JSON_SCALARS if any(map(fits_numbers, leaf.entities)) else Within.JSON_STRINGS
 
@@ -135,11 +135,13 @@ def _entities(leaf: Entities, searches: Searches, use_prefilter: bool) -> Check:
         if within.is_json and not readings.has_strings:
             return _NOT_JSON
         findings: list[Finding] = []
-        for on, search in compiled:
-            seen = readings.seen(within, leaf.reading.join, on)
+        for on, search, kind in compiled:
+            seen = readings.seen(within, leaf.reading.join, on, kind)
+            if not seen.units:
+                continue
             hits = search.find(seen) if use_prefilter else search.find_by_automata(seen)
             for unit, found in hits:
-                finding = _finding(unit, found, on, names, within.is_json)
+                finding = _finding(unit, found, _name(on, kind), names, within.is_json)
                 findings.append(replace(finding, label=labels[found.index]))
         return Outcome(bool(findings), tuple(findings))
 
@@ -147,8 +149,7 @@ def _entities(leaf: Entities, searches: Searches, use_prefilter: bool) -> Check:
 
 
 def _leaf(leaf: Searched, searches: Searches, use_prefilter: bool) -> Check:
-    views = [view(name) for name in leaf.reading.views]
-    compiled = [(on, searches.get(leaf, on)) for on in views]
+    compiled = [(on, searches.get(leaf, on), kind) for on, kind in _ways(leaf)]
     names = leaf_names(leaf)
 
     def check(readings: Readings) -> Outcome:
@@ -156,10 +157,12 @@ def _leaf(leaf: Searched, searches: Searches, use_prefilter: bool) -> Check:
         if within.is_json and not readings.has_strings:
             return _NOT_JSON
         findings: list[Finding] = []
-        for on, search in compiled:
-            seen = readings.seen(within, leaf.reading.join, on)
+        for on, search, kind in compiled:
+            seen = readings.seen(within, leaf.reading.join, on, kind)
+            if not seen.units:
+                continue
             found = search.find(seen) if use_prefilter else search.find_by_automata(seen)
-            findings += [_finding(unit, match, on, names, within.is_json) for unit, match in found]
+            findings += [_finding(unit, match, _name(on, kind), names, within.is_json) for unit, match in found]
         return Outcome(bool(findings), tuple(findings))
 
     return check
@@ -197,12 +200,22 @@ def _language(leaf: Language) -> Check:
     return check
 
 
-def _finding(seen: SeenUnit, found: Found, on: View, names: Sequence[str], in_json: bool) -> Finding:
+def _ways(leaf: Leaf) -> list[tuple[View, str]]:
+    """The views of a leaf, and each for every kind of escapes that it decodes."""
+    return [(view(name), kind) for kind in ("", *leaf.reading.unescape) for name in leaf.reading.views]
+
+
+def _name(on: View, kind: str) -> str:
+    """A view as findings name it."""
+    return f"{kind}, {on.name}" if kind else on.name
+
+
+def _finding(seen: SeenUnit, found: Found, on: str, names: Sequence[str], in_json: bool) -> Finding:
     i, j = seen.in_unit(found.start, found.end)
     unit = seen.unit
     is_whole = not in_json and found.start == 0 and found.end == len(seen.text)
     content = unit.text if unit.is_number else unit.text[i:j]
-    return Finding(unit.pieces(i, j), content, on.name, names[found.index], in_json, is_whole, is_number=unit.is_number)
+    return Finding(unit.pieces(i, j), content, on, names[found.index], in_json, is_whole, is_number=unit.is_number)
 
 
 def leaf_names(leaf: Leaf) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from policykit.ir.document import (
 )
 from policykit.ir.opaque import Classifier, Predicate
 from policykit.text import View
+from policykit.text.escapes import ESCAPES, unescape
 from policykit.text.joined import Joined, join
 from policykit.text.json_strings import JsonString, scalars_of, strings_of
 
@@ -133,7 +134,8 @@ class Readings:
         self._asked: dict[Predicate | Classifier, Asked] = {}
         self._is_json = is_json
         self._units: dict[tuple[Within, Join], tuple[Unit, ...]] = {}
-        self._seen: dict[tuple[Within, Join, str], Seen] = {}
+        self._unescaped: dict[tuple[Within, Join, str], tuple[Unit, ...]] = {}
+        self._seen: dict[tuple[Within, Join, str, str], Seen] = {}
 
     def ask(self, leaf: Predicate | Classifier) -> Asked:
         """What a predicate or classifier finds, asked once for a text. Raises what it raises."""
@@ -156,13 +158,21 @@ class Readings:
             return within
         return in_json if self._is_json else Within.TEXT
 
-    def seen(self, within: Within, join: Join, view: View) -> Seen:
-        """The units of a reading on ``view``. Raises `ValueError` where a JSON string is no Unicode text."""
-        key = (within, join, view.name)
+    def seen(self, within: Within, join: Join, view: View, kind: str = "") -> Seen:
+        """The units of a reading on ``view``; with a ``kind`` of escapes those that have some, with these decoded.
+        Raises `ValueError` where a JSON string is no Unicode text."""
+        key = (within, join, view.name, kind)
         found = self._seen.get(key)
         if found is None:
-            units = tuple(SeenUnit(unit, view) for unit in self._read(within, join))
-            found = self._seen[key] = Seen(units)
+            units = self._decoded(within, join, kind) if kind else self._read(within, join)
+            found = self._seen[key] = Seen(tuple(SeenUnit(unit, view) for unit in units))
+        return found
+
+    def _decoded(self, within: Within, join: Join, kind: str) -> tuple[Unit, ...]:
+        found = self._unescaped.get((within, join, kind))
+        if found is None:
+            units = (decoded(unit, kind) for unit in self._read(within, join))
+            found = self._unescaped[within, join, kind] = tuple(unit for unit in units if unit is not None)
         return found
 
     def _read(self, within: Within, join: Join) -> tuple[Unit, ...]:
@@ -189,6 +199,21 @@ def _checked(strings: list[JsonString]) -> list[JsonString]:
         if any("\ud800" <= char <= "\udfff" for char in string.content):
             raise ValueError("a JSON string has an unpaired surrogate escape, which has no agreed meaning")
     return strings
+
+
+def decoded(unit: Unit, kind: str) -> Unit | None:
+    """The unit with its escapes of a kind decoded, None where it has none. No escape runs across a seam."""
+    made = unescape(ESCAPES[kind], unit.text)
+    if made is None:
+        return None
+    starts, ends = unit.starts or range(len(unit.text)), unit.ends or range(1, len(unit.text) + 1)
+    return replace(
+        unit,
+        text=made.text,
+        starts=[starts[i] for i in made.starts],
+        ends=[ends[i - 1] for i in made.ends],
+        seams=tuple(bisect_left(made.starts, seam) for seam in unit.seams),
+    )
 
 
 def parses_as_json(text: str) -> bool:

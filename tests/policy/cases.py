@@ -163,7 +163,6 @@ CASES = (
         "use `block` or `escalate`",
     ),
     Case("strict", "PK040", PHRASES, "{phrases: [a b], «strict»: true}", "remove it"),
-    Case("unescape view", "PK040", PHRASES, "{phrases: [a b], views: [«unescape»]}", "unmarked, skeleton, leet"),
     Case("terminal", "PK040", PHRASES, "{phrases: [a b], within: «terminal(WORD)»}", "json.strings"),
     Case("citations", "PK040", "severity: high", "require: {«citations»: {per: sentence}}", "remove it"),
     Case("rego with a condition", "PK160", "severity: high", "when: {rego: «data.x.deny == true»}", "full name"),
@@ -237,6 +236,14 @@ CASES = (
         "    action: {allow: {}}\n",
         "remove it",
     ),
+    Case(
+        "allow of decoded escapes",
+        "PK068",
+        BASE[BASE.index("rules:") : BASE.index("tests:")],
+        "default: block\nrules:\n  - id: no-guarantees\n    match: {phrases: [a], «unescape»: [html]}\n"
+        "    action: {allow: {}}\n",
+        "remove it",
+    ),
     Case("tool of an output", "PK056", "severity: high", "«tool»: refund", "use it with `target: tool_call`"),
     Case(
         "transform without a match",
@@ -291,6 +298,8 @@ CASES = (
         "{phrases: [a fixed return, «buy it now»], squeeze: true}",
         "10 letters",
     ),
+    Case("escapes named twice", "PK056", PHRASES, "{phrases: [a b], unescape: «[url, url]»}", "once"),
+    Case("unknown escapes", "PK023", PHRASES, "{phrases: [a b], unescape: [«htlm»]}", "did you mean `html`?"),
     Case("join on text", "PK056", PHRASES, "{phrases: [a], within: text, «join»: array}", "json.strings"),
     Case("view named twice", "PK056", PHRASES, "{phrases: [a], views: «[raw, raw]»}", "once"),
     Case("unknown placeholder", "PK057", BLOCK, '{transform: {mask: {with: «"[{name}]"»}}}', "`{type}` and `{n}`"),

@@ -1,6 +1,9 @@
 """Golden outputs, and tests that are repeated in every spelling that a rule claims."""
 
+import html
+import json
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
@@ -151,3 +154,32 @@ def test_a_stream_that_comes_out_otherwise_is_named(monkeypatch: pytest.MonkeyPa
 def test_selecting_is_possible_with_several_processes() -> None:
     with pytest.raises(PolicyError):
         run_tests(with_tests("{name: t, given: {output: x}, expect: {decision: allow}}"), select="u", jobs=2)
+
+
+DECODES = "rules: [{id: r, match: {phrases: [guaranteed returns], unescape: [html, url, json]}, action: {block: {}}}]\n"
+
+
+def test_escapes_that_a_rule_decodes_are_spellings_that_it_claims() -> None:
+    claim = Claim("r", 4, 22, "compat", True, False, ("html", "url", "json"))
+    found = {s.text for s in spellings(TEXT, claim, (claim,))}
+    assert found >= {
+        "our &#103;uaranteed returns!", "our &#x67;uaranteed returns!", "our guaranteed%20returns!",
+        "our \\u0067uaranteed returns!", "our %67%75%61%72%61%6E%74%65%65%64%20%72%65%74%75%72%6E%73!",
+    }  # fmt: skip
+    assert any(html.unescape(s) == TEXT and "&" in s for s in found)
+    assert any(unquote(s) == TEXT and s.count("%") == 18 for s in found)
+    assert any("\\" in s and json.loads(f'"{s}"') == TEXT for s in found)
+
+
+def test_escapes_are_only_claimed_where_every_rule_decodes_them() -> None:
+    claim = Claim("r", 4, 22, "compat", True, False, ("html",))
+    other = Claim("other", 4, 14, "compat", True, False)
+    assert not any("&" in s.text for s in spellings(TEXT, claim, (claim, other)))
+
+
+def test_a_test_passes_in_every_spelling_with_escapes() -> None:
+    test = f"{{name: t, given: {{output: '{TEXT}'}}, expect: {{decision: block, rules: [r]}}, {EVASION}}}"
+    plain = DECODES.replace(", unescape: [html, url, json]", "")
+    counts = [run_tests(with_tests(test, rules=rules)).results[0] for rules in (DECODES, plain)]
+    assert [result.status for result in counts] == [Status.PASSED] * 2
+    assert counts[0].n_variants > counts[1].n_variants + 100

@@ -50,7 +50,19 @@ UNSEEN = {
 }
 """Fields that are not changed, and why not."""
 _DROPPED = frozenset(
-    {"when", "require", "before", "after", "scope", "tool", "exact", "squeeze", "notRequester", "distinctBy"}
+    {
+        "when",
+        "require",
+        "before",
+        "after",
+        "scope",
+        "tool",
+        "exact",
+        "squeeze",
+        "unescape",
+        "notRequester",
+        "distinctBy",
+    }
     | {"match", "views", "join", "default", "target", "all", "any", "not", "entities", "approvals", "phrases", "regex"}
     | {"profiles", "tenants", "locales", "jurisdictions", "mode", "context", "region", "text"}
     | {"near", "count", "length"}
