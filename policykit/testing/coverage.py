@@ -3,21 +3,17 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from policykit.compile.resolve import leaves
+from policykit.compile.resolve import leaves, opaque
 from policykit.diagnostics import Place
 from policykit.ir.decision import Decider
 from policykit.ir.document import (
-    AllOf,
-    AnyOf,
     Chain,
     Chains,
     Document,
     Entities,
     Leaf,
     Link,
-    Matcher,
     Mode,
-    Not,
     Phrases,
     PolicySet,
 )
@@ -30,8 +26,8 @@ from policykit.verify import NONE, Resources
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """``kind`` is `rule`, `phrase`, `expression`, `chain`, `entity`, `predicate`, `classifier` or
-    `exception`."""
+    """``kind`` is `rule`, `phrase`, `expression`, `chain`, `entity`, `predicate`, `classifier`, `language`
+    or `exception`."""
 
     document: str
     rule: str
@@ -80,31 +76,19 @@ def _parts(document: Document) -> Iterator[Part]:
         for leaf in leaves(rule.matcher):
             for kind, name, place in _items(leaf):
                 yield Part(document.name, rule.id, kind, name, place)
-        for asked in _opaque(rule.matcher):
+        for asked in opaque(rule.matcher):
             yield Part(document.name, rule.id, *_name(asked), asked.place)
         for exception in rule.exceptions:
             yield Part(document.name, rule.id, "exception", exception.id, exception.place)
-
-
-def _opaque(matcher: Matcher | None) -> Iterator[Opaque]:
-    """The predicates and classifiers of a matcher."""
-    match matcher:
-        case Predicate() | Classifier():
-            yield matcher
-        case AnyOf(items) | AllOf(items):
-            for item in items:
-                yield from _opaque(item)
-        case Not(item):
-            yield from _opaque(item)
-        case _:
-            pass
 
 
 def _name(asked: Opaque) -> tuple[str, str]:
     """A kind and a name that tells it from the others of its rule."""
     if isinstance(asked, Predicate):
         return "predicate", asked.name if asked.args == "{}" else f"{asked.name} {asked.args}"
-    return "classifier", f"{asked.model}: {asked.label} from {asked.threshold:g}"
+    if isinstance(asked, Classifier):
+        return "classifier", f"{asked.model}: {asked.label} from {asked.threshold:g}"
+    return "language", asked.name.removeprefix("language ")
 
 
 def _items(leaf: Leaf) -> list[tuple[str, str, Place]]:
@@ -171,7 +155,7 @@ def _seen(document: Document, bench: Bench) -> set[tuple[str, str, str]]:
         seen |= {("exception", owner[e.exception], e.exception) for e in judged.verdict.exceptions}
         for rule in judged.rules:
             if rule.target is test.given.target:
-                asked = (item for item in _opaque(rule.matcher) if bench.finds(item, test))
+                asked = (item for item in opaque(rule.matcher) if bench.finds(item, test))
                 seen |= {(kind, rule.rule_id, name) for kind, name in map(_name, asked)}
             for leaf in leaves(rule.matcher):
                 for kind, name, alone in _alone(leaf):
