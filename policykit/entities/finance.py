@@ -2,7 +2,7 @@
 
 import re
 
-from policykit.entities.checks import iban_screen, luhn, luhn_screen, plain, stdnum
+from policykit.entities.checks import iban, iban_screen, luhn, luhn_screen, plain, stdnum
 from policykit.entities.entity import DIGITS, GAP, MARKED, EntityType
 
 # Issuer ranges of ISO/IEC 7812-1 with the lengths that their networks use.
@@ -46,7 +46,7 @@ TYPES = (
         name="iban",
         about="international bank account number (ISO 13616)",
         body=rf"[a-z]{{2}}[0-9]{{2}}(?:{GAP}?[0-9a-z]{{4}}){{2,7}}(?:{GAP}?[0-9a-z]{{1,3}})?",
-        check=stdnum("iban", screen=iban_screen),
+        check=iban(iban_screen),
         words=("iban", "account", "konto", "compte", "cuenta", "conto", "rekening"),
     ),
     EntityType(

@@ -130,7 +130,7 @@ def test_a_masked_number_becomes_a_string(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("matcher", [entities("iban"), Not(entities("iban"))], ids=["found", "absent"])
 def test_a_validator_that_raises_is_an_error_and_blocks(matcher: Matcher, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(number: str) -> bool:
+    def broken(number: str, check_country: bool) -> bool:
         raise LookupError("no table")
 
     checks.is_valid.cache_clear()
