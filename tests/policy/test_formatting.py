@@ -1,6 +1,7 @@
 """The layout of policy files: the same values and comments, each comment beside what it is about, and a fixed point."""
 
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings, strategies as st
@@ -9,6 +10,8 @@ from ruamel.yaml import YAML
 
 from policykit.diagnostics import PolicyError
 from policykit.policy import format_text, parse_document
+
+ROOT = Path(__file__).parents[2]
 
 
 def loaded(text: str) -> object:
@@ -178,6 +181,12 @@ rules:
 def test_the_layout() -> None:
     assert format_text(UNTIDY, "x.policy.yaml") == TIDY
     assert parse_document(UNTIDY, "x").canonical == parse_document(TIDY, "x").canonical
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("policies/**/*.yaml")), ids=lambda path: path.name)
+def test_the_shipped_files_are_laid_out(path: Path) -> None:
+    text = path.read_text("utf-8")
+    assert format_text(text, str(path)) == text, "run `policykit fmt policies`"
 
 
 @pytest.mark.parametrize(
