@@ -11,17 +11,22 @@ from policykit.analysis.compare import (
     on_view,
 )
 from policykit.analysis.search import MAX_STATES, Nothing, NotProven, Sample
+from policykit.analysis.shadows import Analysis, Idle, Why, analyse
 
 __all__ = [
     "MAX_STATES",
+    "Analysis",
     "Comparison",
     "Example",
+    "Idle",
     "NotProven",
     "Nothing",
     "Outside",
     "Relation",
     "Report",
     "Sample",
+    "Why",
+    "analyse",
     "compare",
     "compare_rules",
     "on_view",

@@ -5,6 +5,7 @@ import re
 import unicodedata
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import date
 from functools import cache
 from pathlib import Path
 
@@ -12,9 +13,12 @@ import jsonschema
 import lark
 import pytest
 
+from policykit.analysis import analyse
+from policykit.compile import resolve
 from policykit.grammar import load_grammar
 from policykit.ir.document import Document, Phrases, PolicySet, Rule
 from policykit.ir.grammar import GrammarKind, GrammarSpec
+from policykit.ir.plan import CompileContext
 from policykit.policy import load_policies
 from policykit.testing import run_tests
 from policykit.testing.coverage import coverage_of
@@ -232,3 +236,11 @@ def _parses(parser: lark.Lark, text: str) -> bool:
     except lark.exceptions.LarkError:
         return False
     return True
+
+
+@pytest.mark.slow
+def test_no_shipped_rule_and_no_phrase_is_covered_by_others() -> None:
+    rules = resolve(load_policies(ROOT / "policies"), CompileContext(at=date(2026, 11, 1)))
+    found = analyse(rules)
+    assert [(idle.rule, idle.part) for idle in found.idle] == []
+    assert {outside.why for outside in found.outside} <= {"validates entities, by more than their form"}

@@ -17,4 +17,26 @@ CODES: tuple[CodeEntry, ...] = (
         "which would say nothing.",
         "policykit compare refunds.policy.yaml promises.policy.yaml",
     ),
+    CodeEntry(
+        "PK702",
+        "a rule, or a part of one, finds nothing in any text",
+        "`policykit check --analyse` proved that no text matches: an expression that contradicts itself, a context "
+        "that cannot stand beside the match, a `not` that excludes everything. The rule looks like protection and is "
+        "none.",
+        "match: {all: [{phrases: [fee]}, {not: {regex: ['e']}}]}",
+    ),
+    CodeEntry(
+        "PK703",
+        "a rule never changes a decision",
+        "Wherever the rule finds something, other rules that are named decide at least as strongly, and depend on "
+        "nothing but the text. It can go, or it was meant to say something else.",
+        "rules: [{id: a, match: {phrases: [risk]}, action: {block: {}}},"
+        " {id: b, match: {phrases: [no risk]}, action: {block: {}}}]",
+    ),
+    CodeEntry(
+        "PK704",
+        "a phrase or an expression adds nothing to its list",
+        "Wherever it finds something, other entries of the same list that are named find something too.",
+        "match: {phrases: [risk, no risk]}",
+    ),
 )
