@@ -10,14 +10,10 @@ from policykit.testing.mutation import mutate
 from .test_library import POLICY_FILES
 
 LEAST_SCORE = 0.95
-LONG = {"no-speculative-promises", "no-competitor-disparagement", "refusal-wording"}
-"""Policies with hundreds of changes, which take minutes each: `policykit test FILE --mutate` says what they score."""
-
-FILES = [path for path in POLICY_FILES if path.name.removesuffix(".policy.yaml") not in LONG]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name.split(".")[0])
+@pytest.mark.parametrize("path", POLICY_FILES, ids=lambda path: path.name.split(".")[0])
 def test_a_test_notices_nearly_every_change_of_a_policy(path: Path) -> None:
     report = mutate(load_policies(path))
     unnoticed = "\n".join(f"{survivor.place}: {survivor.what}" for survivor in report.survivors)
