@@ -44,21 +44,21 @@ def test_no_text_runs_into_a_dead_end() -> None:
 def test_the_mask_of_all_of_them_closes_what_each_forbids() -> None:
     vocabulary = pk.Vocabulary.from_file(embedded.tokenizer_path())
     constraint = _plan().constraint(vocabulary)
-    stop = vocabulary.tokens.index(b".")
 
-    def may_stop(text: str) -> bool:
+    def may_follow(text: str, token: bytes = b".") -> bool:
+        number = vocabulary.tokens.index(token)
         row = np.zeros(-(-vocabulary.size // 32), np.int32)
         constraint.start(prefix=text.encode()).fill(row)
-        return bool(int(row[stop // 32]) >> (stop % 32) & 1)
+        return bool(int(row[number // 32]) >> (number % 32) & 1)
 
     closed = [
         "We offer guaranteed returns",
         "Wir bieten garantierte Renditen",
         "There is no need to call an ambulance",
-        "Our tea cures cancer",
         "Sorry, no refunds",
         "That is not my problem",
         "Destroy the evidence",
     ]
-    assert [text for text in closed if may_stop(text)] == []
-    assert may_stop("Returns are not guaranteed")
+    assert [text for text in closed if may_follow(text)] == []
+    assert not may_follow("Our tea cures cance", b"r")  # found with its last letter, whatever follows
+    assert may_follow("Returns are not guaranteed")
