@@ -56,7 +56,10 @@ def again_and_again(judge: Callable[[str], object], data: bytes, size: int) -> f
 
 def with_numbers(pool: list[str], size: int) -> str:
     rng = random.Random(3)
-    number = lambda: " ".join(f"{rng.randrange(9_000, 10_000)}" for _ in range(4))  # noqa: E731
+
+    def number() -> str:
+        return " ".join(f"{rng.randrange(9_000, 10_000)}" for _ in range(4))
+
     return filled(lambda: f"{rng.choice(pool)} Reference {number()}x.\n", size)
 
 

@@ -14,6 +14,7 @@ from policykit.verify import Subject
 TEXT_TARGETS = {target.value: target for target in Target if target is not Target.TOOL_CALL}
 _KEYS = ("text", *TEXT_TARGETS, "tool_call", "tool", "facts")
 _HELP = 'a line is such as {"output": "…", "facts": {"user": {"id": "u7"}}}'
+_NO_LINES = (".json", ".yaml", ".yml")
 _SEPARATORS = {".csv": ",", ".tsv": "\t"}
 
 
@@ -31,8 +32,8 @@ def read_corpus(path: Path) -> tuple[Entry, ...]:
     ``.jsonl``: an object per line, with one of ``text`` or ``output`` (what the model writes), ``input``,
     ``retrieved``, ``json``, ``tool_result`` (beside ``tool``) or ``tool_call`` (``{name, args}``), and maybe
     ``facts``. ``.csv`` and ``.tsv``: a table whose first line names a column ``text`` or one of the others; further
-    columns are left alone. A folder: every ``*.txt`` and ``*.md`` in it is one text. Anything else: one text per line,
-    empty lines aside.
+    columns are left alone. A folder: every ``*.txt`` and ``*.md`` in it is one text. Other files: one text per line,
+    empty lines aside; but for JSON and YAML, whose lines are no texts and which are refused.
 
     Raises:
         PolicyError: with every line that is no such text (PK561), or an empty corpus.
@@ -45,6 +46,10 @@ def read_corpus(path: Path) -> tuple[Entry, ...]:
         entries = list(_json_lines(path, diagnostics))
     elif path.suffix.lower() in _SEPARATORS:
         entries = list(_table(path, _SEPARATORS[path.suffix.lower()], diagnostics))
+    elif path.suffix.lower() in _NO_LINES:
+        entries = []
+        message = f"the lines of a `{path.suffix}` file are no texts"
+        diagnostics.append(Diagnostic("PK561", message, Place(str(path)), f"write it as JSON Lines, `.jsonl`: {_HELP}"))
     else:
         lines = enumerate(_text(path, diagnostics).split("\n"), 1)
         entries = [Entry(_at(path, number), Subject(line)) for number, line in lines if line.strip()]
@@ -138,8 +143,10 @@ def _table(path: Path, separator: str, diagnostics: list[Diagnostic]) -> Iterato
         (column,) = columns
         for row in lines:
             text = row[column]
-            if text is None:
-                diagnostics.append(Diagnostic("PK561", "fewer values than columns", _at(path, lines.line_num), None))
+            if None in row or None in row.values():
+                message = "more values than columns" if None in row else "fewer values than columns"
+                help = "put quotes around text that holds a separator"
+                diagnostics.append(Diagnostic("PK561", message, _at(path, lines.line_num), help))
                 continue
             yield Entry(_at(path, lines.line_num), Subject(text, TEXT_TARGETS.get(column, Target.OUTPUT)))
     except csv.Error as error:

@@ -9,6 +9,7 @@ from typing import cast
 
 from policykit.compile.plan import PlanSpec
 from policykit.diagnostics import Place
+from policykit.ir.document import Target
 from policykit.ir.verdict import Decision, Verdict
 from policykit.plan import Plan
 from policykit.testing.corpus import Entry
@@ -129,7 +130,7 @@ def kind_of(old: Side, new: Side) -> Kind | None:
 class _Work:
     old: PlanSpec
     new: PlanSpec
-    subjects: tuple[tuple[str, str, str | None, dict[str, object]], ...]
+    subjects: tuple[tuple[str, Target, str | None, dict[str, object]], ...]
 
 
 _PLANS: dict[str, Plan] = {}
@@ -141,7 +142,7 @@ def _plan(spec: PlanSpec) -> Plan:
 
 
 def _run(work: _Work) -> list[tuple[Side, Side]]:
-    subjects = [Subject(text, target, tool, facts) for text, target, tool, facts in work.subjects]  # pyright: ignore[reportArgumentType]
+    subjects = [Subject(*plain) for plain in work.subjects]
     return list(_pairs(_plan(work.old), _plan(work.new), subjects))
 
 
@@ -164,10 +165,10 @@ def _judged(old: Plan, new: Plan, corpus: Sequence[Entry], jobs: int) -> Iterato
     yield from in_order(_run, work, jobs)
 
 
-def _plain(entry: Entry) -> tuple[str, str, str | None, dict[str, object]]:
+def _plain(entry: Entry) -> tuple[str, Target, str | None, dict[str, object]]:
     """A subject without its read-only views, which do not travel between processes."""
     subject = entry.subject
-    return subject.text, subject.target.value, subject.tool, dict(subject.facts)
+    return subject.text, subject.target, subject.tool, dict(subject.facts)
 
 
 def _parts(corpus: Sequence[Entry]) -> Iterator[Sequence[Entry]]:

@@ -142,6 +142,9 @@ def test_corpora(run: Run, promises: str, tmp_path: Path, name: str, content: st
         pytest.param("c.jsonl", "", "the corpus holds no text", id="empty"),
         pytest.param("c.csv", "a,b\n1,2\n", "no columns hold a text", id="columns"),
         pytest.param("c.csv", 'text\n"a\n', "not a table", id="quotes"),
+        pytest.param("c.csv", "text,id\nWell, yes,1\n", "more values than columns", id="a comma in a text"),
+        pytest.param("c.csv", "text,id\nyes\n", "fewer values than columns", id="a value too few"),
+        pytest.param("c.json", '[{"output": "x"}]\n', "the lines of a `.json` file are no texts", id="a JSON file"),
     ],
 )
 def test_a_line_that_is_no_text_is_refused(

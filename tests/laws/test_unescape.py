@@ -83,7 +83,7 @@ WORLDS = {
     "json pairs": World(
         {"regex": ["😀"], "views": ["raw"]}, ("json",), "😀", ["\\ud83d", "\\u", "\\", "D83D", "\\ude0", "de00", "0"], 4
     ),
-    "every character": World({"regex": ["[^☃b]"], "views": ["raw"]}, ("url",), "[^☃b]", [*"%62e8bx☃", "%98%83"], 4),
+    "every character": World({"regex": ["[^☃b]"], "views": ["raw"]}, ("url",), "[^☃b]", [*"%62e8bx☃", "%98%83"], 7),
     "two kinds": World(AB, ("html", "url"), word("ab"), ["&#9", *"78%612ab;"], 4),
 }  # fmt: skip
 
@@ -131,7 +131,7 @@ def test_what_the_mask_admits_is_clean_as_it_stands_and_decoded(name: str) -> No
 def test_what_the_mask_admits_is_clean_as_it_stands_and_decoded_at_length(name: str) -> None:
     world = WORLDS[name]
     n_clean, n_forbidden, n_closed = judge(world, plan_of(world), world.length)
-    assert n_clean >= 30
+    assert n_clean >= 200
     assert n_forbidden + n_closed >= 5, (n_clean, n_forbidden, n_closed)
 
 

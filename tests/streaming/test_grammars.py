@@ -8,6 +8,7 @@ import pytest
 
 import policykit as pk
 from policykit.ir.document import Block, Join, Mode, Within
+from policykit.ir.grammar import GrammarSpec
 from policykit.ir.plan import ResolvedRule
 from policykit.ir.verdict import Decision, Verdict
 from policykit.streaming import Streaming
@@ -31,7 +32,9 @@ WORDS = ("a", "b", "ab", " ", "ba", "é", '"', "\\", "\n", "😀", "a b", "ß", 
 
 
 def json_text(random: Random) -> str:
-    string = lambda: "".join(random.choice(WORDS) for _ in range(random.randint(0, 4)))  # noqa: E731
+    def string() -> str:
+        return "".join(random.choice(WORDS) for _ in range(random.randint(0, 4)))
+
     value: dict[str, object] = {"name": string()}
     if random.random() < 0.6:
         value["tags"] = [string() for _ in range(random.randint(0, 3))]
@@ -110,8 +113,8 @@ def test_all_chunkings_agree_on_more_json() -> None:
         check_world(seed)
 
 
-def plan_of(grammar: object, *phrases_: str) -> pk.Plan:
-    return pk.compile(of(blocks(*phrases_)), grammar)  # type: ignore[arg-type]
+def plan_of(grammar: GrammarSpec, *phrases_: str) -> pk.Plan:
+    return pk.compile(of(blocks(*phrases_)), grammar)
 
 
 def shown_by(stream: pk.Stream, text: str, size: int = 1) -> list[str]:
