@@ -85,7 +85,8 @@ def _of_rule(
     rule: ResolvedRule, covering: Sequence[ResolvedRule], compiled: Compiled, max_states: int
 ) -> Iterator[Idle | Outside]:
     if rule.matcher is None or rule.admits is not None:
-        return  # about facts, or about the text as a whole: there is nothing that could be found in vain
+        yield Outside(rule.name, why_outside(rule) or "reads no text", rule.place)
+        return
     kind = reads([rule.matcher])
     if not isinstance(kind, Within):
         yield Outside(rule.name, kind, rule.place)

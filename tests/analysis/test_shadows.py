@@ -150,6 +150,18 @@ def test_parts_that_add_nothing() -> None:
     assert seen(analyse(rules(regexes)).idle) == [("subsumed", "x#r0", "fees?", ["fee"])]
 
 
+def test_rules_without_a_text_are_listed() -> None:
+    document = {
+        "apiVersion": "policykit/v1",
+        "kind": "Policy",
+        "metadata": {"name": "x", "version": "1.0.0", "owner": "o", "why": "w"},
+        "facts": {"inline": {"type": "object", "properties": {"a": {"type": "integer"}}}},
+        "rules": [{"id": "r", "when": "a > 1", "action": {"block": {}}}],
+    }
+    found = analyse(resolve(PolicySet((parse_document(json.dumps(document), "x"),)), CompileContext()))
+    assert [(outside.rule, outside.why) for outside in found.outside] == [("x#r", "depends on facts or people")]
+
+
 def test_what_is_not_known_is_listed() -> None:
     found = analyse(
         rules(("block", {"entities": ["iban"]}), ("block", {"regex": ["a.{9}b"]}), ("block", {"phrases": ["a"]})), 5
