@@ -1,0 +1,1 @@
+"""Bundles: policies, grammars and profiles as one reproducible, signed archive."""
