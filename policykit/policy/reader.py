@@ -1,6 +1,7 @@
 """Nodes against the field table: typed content, or diagnostics for everything that does not fit."""
 
 import math
+from collections.abc import Mapping as Table
 from dataclasses import replace
 from datetime import date
 from typing import TypeAlias, assert_never
@@ -35,20 +36,28 @@ MAX_UNKNOWN = 20
 _NOT_YET = "remove it: a policy does not load with a part left out"
 
 
-def read(node: Node, shape: Shape, name: str, key: Place, diagnostics: list[Diagnostic]) -> Checked | None:
+def read(
+    node: Node,
+    shape: Shape,
+    name: str,
+    key: Place,
+    diagnostics: list[Diagnostic],
+    records: Table[str, Record] = RECORDS,
+) -> Checked | None:
     """The content of ``node`` as far as it fits ``shape``; None where nothing of it does.
 
-    ``name`` is the field that holds it and ``key`` the place to name for what is missing in it.
+    ``name`` is the field that holds it and ``key`` the place to name for what is missing in it. ``records`` are the
+    table that references name: the policy language's, or another kind of file's.
     """
-    return _Reader(diagnostics).value(node, shape, name, key)
+    return _Reader(diagnostics, records).value(node, shape, name, key)
 
 
 _ScalarShape: TypeAlias = Text | Number | Integer | Flag | Day | Choice | Duration
 
 
 class _Reader:
-    def __init__(self, diagnostics: list[Diagnostic]) -> None:
-        self.diagnostics = diagnostics
+    def __init__(self, diagnostics: list[Diagnostic], records: Table[str, Record]) -> None:
+        self.diagnostics, self.records = diagnostics, records
 
     def complain(self, code: str, message: str, place: Place, help: str) -> None:
         self.diagnostics.append(Diagnostic(code, message, place, help))
@@ -60,7 +69,7 @@ class _Reader:
             node = replace(node, place=key)  # nothing stands there: its key is what can be shown
         match shape:
             case Ref(record):
-                return self.record(node, RECORDS[record], name, key)
+                return self.record(node, self.records[record], name, key)
             case Many():
                 return self.many(node, shape, name, key)
             case Data():

@@ -1,5 +1,6 @@
 """The field table as a JSON Schema (2020-12), for editors and for whoever generates policies."""
 
+from collections.abc import Mapping
 from math import isfinite
 from typing import assert_never
 
@@ -36,14 +37,19 @@ def document_schema() -> dict[str, Json]:
         "if": {"properties": {"kind": {"const": "Tests"}}, "required": ["kind"]},
         "then": {"$ref": "#/$defs/tests"},
         "else": {"$ref": "#/$defs/document"},
-        "$defs": {name: _record(record) for name, record in RECORDS.items()},
+        "$defs": definitions(RECORDS),
     }
 
 
-def _record(record: Record) -> Json:
+def definitions(records: Mapping[str, Record]) -> dict[str, Json]:
+    """The schema of every record of a table, by name, for ``$defs``."""
+    return {name: _record(record, records) for name, record in records.items()}
+
+
+def _record(record: Record, records: Mapping[str, Record]) -> Json:
     properties: dict[str, Json] = {}
     for field in record.fields:
-        shape = _shape(field.shape)
+        shape = _shape(field.shape, records)
         properties[field.name] = {"description": field.about, **(shape if isinstance(shape, dict) else {})}
     out: dict[str, Json] = {
         "description": record.about,
@@ -64,7 +70,7 @@ def _record(record: Record) -> Json:
     return out
 
 
-def _shape(shape: Shape) -> Json:
+def _shape(shape: Shape, records: Mapping[str, Record]) -> Json:
     match shape:
         case Text(kind):
             return _text(kind)
@@ -80,26 +86,26 @@ def _shape(shape: Shape) -> Json:
         case Choice(values):
             return {"enum": list(values)}
         case Many(item, at_least, or_one):
-            many: dict[str, Json] = {"type": "array", "items": _shape(item), "minItems": at_least}
-            return {"anyOf": [_shape(item), many]} if or_one else many
+            many: dict[str, Json] = {"type": "array", "items": _shape(item, records), "minItems": at_least}
+            return {"anyOf": [_shape(item, records), many]} if or_one else many
         case Ref(name):
             return {"$ref": f"#/$defs/{name}"}
         case Row(Ref(name), columns):
-            return {"anyOf": [{"$ref": f"#/$defs/{name}"}, _row(RECORDS[name], columns)]}
+            return {"anyOf": [{"$ref": f"#/$defs/{name}"}, _row(records[name], columns, records)]}
         case Data(of_mapping):
             return {"type": "object"} if of_mapping else {}
         case Duration():
             return {"type": "string", "pattern": f"^({DURATION.pattern})$"}
         case Either(text, record):
-            return {"anyOf": [_shape(text), _shape(record)]}
+            return {"anyOf": [_shape(text, records), _shape(record, records)]}
         case _:
             assert_never(shape)
 
 
-def _row(record: Record, columns: tuple[str, ...]) -> Json:
+def _row(record: Record, columns: tuple[str, ...], records: Mapping[str, Record]) -> Json:
     fields = [field for name in columns if (field := record.field(name))]
     least = sum(field.required for field in fields)
-    shapes: list[Json] = [_shape(field.shape) for field in fields]
+    shapes: list[Json] = [_shape(field.shape, records) for field in fields]
     return {"type": "array", "prefixItems": shapes, "items": False, "minItems": least}
 
 

@@ -1,1 +1,47 @@
-"""Deployment profiles: which policies, grammar, model and limits a request is served under, and which key may use which."""
+"""Deployment profiles: under which policies, grammar and limits a request is served, and which key may use which."""
+
+from policykit.profiles.key_file import check_keys, load_keys
+from policykit.profiles.keys import Admin, Grant, Keyring, Refused, digest_of_key, new_key, select
+from policykit.profiles.load import load_profiles
+from policykit.profiles.plans import Plans, check_profiles, plan_for
+from policykit.profiles.profile import (
+    Decoding,
+    Limits,
+    Profile,
+    ProfileSet,
+    Reasoning,
+    Retrieval,
+    Strategy,
+    SystemPrompt,
+    Task,
+    Tool,
+)
+from policykit.profiles.schema import keys_schema, profile_schema
+
+__all__ = [
+    "Admin",
+    "Decoding",
+    "Grant",
+    "Keyring",
+    "Limits",
+    "Plans",
+    "Profile",
+    "ProfileSet",
+    "Reasoning",
+    "Refused",
+    "Retrieval",
+    "Strategy",
+    "SystemPrompt",
+    "Task",
+    "Tool",
+    "check_keys",
+    "check_profiles",
+    "digest_of_key",
+    "keys_schema",
+    "load_keys",
+    "load_profiles",
+    "new_key",
+    "plan_for",
+    "profile_schema",
+    "select",
+]

@@ -21,6 +21,7 @@ CODE_RANGES = {
     "run": range(500, 600),
     "testing": range(505, 540),
     "analysis": range(700, 720),
+    "profiles": range(600, 630),
     "vault": range(190, 200),
     "approvals": range(80, 90),
     "conditions": range(150, 160),

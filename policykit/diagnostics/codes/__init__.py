@@ -11,6 +11,7 @@ from policykit.diagnostics.codes import (
     opa,
     opaque,
     plan,
+    profiles,
     regex,
     run,
     testing,
@@ -33,6 +34,7 @@ _MODULES = (
     run,
     testing,
     analysis,
+    profiles,
 )
 CATALOGUE: dict[str, CodeEntry] = {
     entry.code: entry for entry in sorted((e for m in _MODULES for e in m.CODES), key=lambda entry: entry.code)

@@ -1,0 +1,81 @@
+"""What the field table cannot say of a profile: settings against limits, parts against the task, policies that never
+apply."""
+
+from os.path import normpath
+from pathlib import Path
+
+from policykit.compile.resolve import in_scope
+from policykit.diagnostics import Diagnostic, Place
+from policykit.ir.document import Document
+from policykit.ir.plan import CompileContext
+from policykit.policy.checked import Entries
+from policykit.profiles.profile import Profile, Task
+
+
+def check_profile(profile: Profile, entries: Entries, diagnostics: list[Diagnostic]) -> None:
+    """Append everything that is wrong with a profile whose form is right."""
+    _check_maxima(profile, entries.entries("decoding"), diagnostics)
+    _check_task(profile, entries, diagnostics)
+    _check_tools(profile, entries, diagnostics)
+    _check_scopes(profile, entries, diagnostics)
+
+
+def _check_scopes(profile: Profile, entries: Entries, diagnostics: list[Diagnostic]) -> None:
+    """A policy that is named must have a rule for the profile; of a folder, one of its policies must."""
+    context = CompileContext(profile=profile.name)
+    for leaf in entries.leaves("policies"):
+        path = Path(normpath(Path(profile.place.file).parent / str(leaf.value)))
+        named = [d for d in profile.policies.documents if path in (file := Path(d.place.file), *file.parents)]
+        if named and not any(_can_apply(document, context) for document in named):
+            message = f"`{leaf.value}` has no rule for the profile `{profile.name}`"
+            help = "add the profile to the policy's scope, or do not name the policy here"
+            related = tuple((document.place, f"`{document.name}`") for document in named[:3])
+            diagnostics.append(Diagnostic("PK608", message, leaf.place, help, related=related))
+
+
+def _check_maxima(profile: Profile, decoding: Entries | None, diagnostics: list[Diagnostic]) -> None:
+    if decoding is None:
+        return
+    own, limits = profile.decoding, profile.limits
+    for name, value, most, of in (
+        ("temperature", own.temperature, own.max_temperature, "maxTemperature"),
+        ("topP", own.top_p, own.max_top_p, "maxTopP"),
+        ("maxTokens", own.max_tokens, limits.max_output_tokens, "limits.outputTokens"),
+    ):
+        leaf = decoding.leaf(name)
+        if leaf is not None and value > most:
+            message = f"`{name}` is {value:g}, and a request may have {most:g} at most"
+            diagnostics.append(Diagnostic("PK604", message, leaf.place, f"lower it, or raise `{of}`"))
+
+
+def _check_task(profile: Profile, entries: Entries, diagnostics: list[Diagnostic]) -> None:
+    if profile.grammar is not None and profile.client_grammar:
+        message = "a request's grammar would take the place of this one"
+        help = "keep `grammar`, or `clientGrammar`"
+        diagnostics.append(Diagnostic("PK605", message, entries.keys["clientGrammar"], help))
+    if profile.task is Task.EXTRACT and profile.grammar is None and not profile.client_grammar:
+        message = "nothing says what is extracted"
+        help = "name a `grammar`, or let requests bring one: `clientGrammar: true`"
+        diagnostics.append(Diagnostic("PK606", message, entries.fields["task"].place, help))
+    if profile.tools and profile.task is not Task.AGENT:
+        message = f"a profile that is there to {profile.task} calls no tools"
+        diagnostics.append(Diagnostic("PK606", message, entries.keys["tools"], "remove them, or say `task: agent`"))
+
+
+def _check_tools(profile: Profile, entries: Entries, diagnostics: list[Diagnostic]) -> None:
+    first: dict[str, Place] = {}
+    for entry in entries.records("tools"):
+        leaf = entry.leaf("name")
+        if leaf is None:
+            continue
+        name = str(leaf.value)
+        if name in first:
+            related = ((first[name], "the first one"),)
+            message = f"duplicate tool name `{name}`"
+            diagnostics.append(Diagnostic("PK607", message, leaf.place, "rename one of the two", related=related))
+        first.setdefault(name, leaf.place)
+
+
+def _can_apply(document: Document, context: CompileContext) -> bool:
+    """Whether some rule's scope, and the document's, admits the profile."""
+    return in_scope(document.scope, context) and any(in_scope(rule.scope, context) for rule in document.rules)

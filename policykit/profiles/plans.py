@@ -1,0 +1,129 @@
+"""Plans of profiles: compiled once for a request context, and again when a rule begins or ends."""
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from datetime import date
+from threading import Lock
+
+from policykit.diagnostics import Diagnostic, PolicyError
+from policykit.ir.grammar import GrammarSpec
+from policykit.ir.verdict import Decision
+from policykit.plan import Plan, compile as compile_plan
+from policykit.plan.plan import today
+from policykit.profiles.profile import Profile, ProfileSet
+
+MAX_PLANS = 512
+"""Plans that are kept; the least recently used go first."""
+
+
+@dataclass(slots=True)
+class _Kept:
+    """A plan and the day that it was compiled for. The lock is held while it is compiled: by one thread only."""
+
+    lock: Lock = field(default_factory=Lock)
+    at: date = date.max
+    plan: Plan | None = None
+
+    def holds(self, day: date) -> Plan | None:
+        """The plan, where it is the day's."""
+        plan = self.plan
+        if plan is None or day < self.at or (plan.valid_until is not None and day >= plan.valid_until):
+            return None
+        return plan
+
+
+_Key = tuple[str, str | None, str | None, str | None, tuple[str, str] | None]
+
+
+class Plans:
+    """At most ``size`` plans by what they are compiled from; safe for threads.
+
+    A plan that has expired is compiled again; one that was compiled for a later day does not serve an earlier one.
+    """
+
+    def __init__(self, size: int = MAX_PLANS) -> None:
+        self._size = size
+        self._lock = Lock()
+        self._kept: OrderedDict[_Key, _Kept] = OrderedDict()
+
+    def plan_for(
+        self,
+        profile: Profile,
+        *,
+        tenant: str | None = None,
+        locale: str | None = None,
+        jurisdiction: str | None = None,
+        at: date | None = None,
+        grammar: GrammarSpec | None = None,
+    ) -> Plan:
+        """The plan of :func:`plan_for`."""
+        if grammar is not None and not profile.client_grammar:
+            message = f"the profile `{profile.name}` takes no grammar from a request"
+            raise PolicyError.of("PK616", message, grammar.place, "leave it out, or use another profile")
+        day = at or today()
+        used = grammar or profile.grammar
+        key = (profile.digest, tenant, locale, jurisdiction, (used.kind.value, used.source) if used else None)
+        kept = self._entry(key)
+        with kept.lock:
+            plan = kept.holds(day)
+            if plan is None:
+                plan = compile_plan(
+                    profile.policies,
+                    used,
+                    profile=profile.name,
+                    tenant=tenant,
+                    locale=locale,
+                    jurisdiction=jurisdiction,
+                    at=day,
+                )
+                kept.plan, kept.at = plan, day
+            return plan
+
+    def _entry(self, key: _Key) -> _Kept:
+        with self._lock:
+            kept = self._kept.setdefault(key, _Kept())
+            self._kept.move_to_end(key)
+            while len(self._kept) > self._size:
+                self._kept.popitem(last=False)
+            return kept
+
+
+_PLANS = Plans()
+
+
+def plan_for(
+    profile: Profile,
+    *,
+    tenant: str | None = None,
+    locale: str | None = None,
+    jurisdiction: str | None = None,
+    at: date | None = None,
+    grammar: GrammarSpec | None = None,
+) -> Plan:
+    """The plan that a request is served under, compiled at most once while it is valid.
+
+    ``at`` is the day (default: today, UTC). ``grammar`` is the request's own, which only a profile with
+    ``client_grammar`` takes. Raises PolicyError with every conflict, and PK616 for a grammar that is not taken.
+    """
+    return _PLANS.plan_for(profile, tenant=tenant, locale=locale, jurisdiction=jurisdiction, at=at, grammar=grammar)
+
+
+def check_profiles(profiles: ProfileSet, at: date | None = None) -> tuple[Diagnostic, ...]:
+    """Everything that keeps the profiles from being served: plans that do not compile, and fallbacks that break them.
+
+    Warnings of the plans are among what is returned.
+    """
+    found: list[Diagnostic] = []
+    for profile in profiles:
+        try:
+            plan = plan_for(profile, at=at)
+        except PolicyError as error:
+            found.extend(error.diagnostics)
+            continue
+        found.extend(plan.spec.warnings)
+        verdict = plan.verify(profile.fallback)
+        if verdict.violations and verdict.decision in (Decision.BLOCK, Decision.ESCALATE):
+            rules = ", ".join(f"`{rule}`" for rule in verdict.rules)
+            message = f"the fallback of `{profile.name}` would itself be stopped by {rules}"
+            found.append(Diagnostic("PK609", message, profile.place, "write a text that the profile's plan lets pass"))
+    return tuple(dict.fromkeys(found))
