@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
 
 from policykit.cli.command import Command
-from policykit.cli.commands import check, compare, compile, demo, diff, explain, fmt, generate, new, test, verify
+from policykit.cli.commands import check, compare, compile, demo, diff, explain, fmt, generate, keys, new, test, verify
 from policykit.cli.engine import NotInstalled
 from policykit.cli.exits import INTERRUPTED, PIPE_CLOSED, Exit
 from policykit.cli.render import print_diagnostics
@@ -31,6 +31,7 @@ COMMANDS: tuple[Command, ...] = (
     generate.COMMAND,
     demo.COMMAND,
     new.COMMAND,
+    keys.COMMAND,
 )
 
 _EPILOG = """\

@@ -35,6 +35,13 @@ def checked(
     return entries if isinstance(entries, Entries) and not found else None
 
 
+def holds(path: Path, naming: Naming) -> bool:
+    """Whether a path is a file of the kind, or a directory with one (or with one that is nearly named so)."""
+    if not path.is_dir():
+        return path.name.endswith(naming.suffix)
+    return any(file.name.endswith(naming.suffix) or _nearly(file.name, naming) for file in path.rglob("*"))
+
+
 def files_of(paths: tuple[str | Path, ...], naming: Naming, diagnostics: list[Diagnostic]) -> Iterator[Path]:
     """Every file once, in the order of the arguments, those of a directory sorted."""
     seen: set[Path] = set()

@@ -9,6 +9,7 @@ from datetime import date
 
 from policykit.diagnostics import Place
 from policykit.plan.plan import today
+from policykit.policy.texts import ID, MAX_NAME
 from policykit.profiles.profile import Profile, ProfileSet
 
 PREFIX = "profile:"
@@ -56,6 +57,11 @@ def digest_of_key(key: str) -> str:
     'f98c12dff39a2ac2'
     """
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def is_id(name: str) -> bool:
+    """Whether a name can stand for a key, a tenant or a profile."""
+    return len(name) <= MAX_NAME and ID.fullmatch(name) is not None
 
 
 def new_key() -> str:

@@ -1,6 +1,7 @@
-"""`policykit check`: load policy files and report everything that is wrong with them, all at once."""
+"""`policykit check`: load policy files and profiles and report everything that is wrong with them, all at once."""
 
 from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rich.progress import Progress
@@ -10,17 +11,23 @@ from policykit.cli.command import Command, add_format, add_max_warnings
 from policykit.cli.exits import Exit, status_of
 from policykit.cli.render import counted
 from policykit.cli.reports.diagnostics import report_diagnostics
-from policykit.cli.sources import add_context_arguments, context_from, positive
+from policykit.cli.sources import add_context_arguments, context_from, positive, today
 from policykit.cli.streams import Streams
 from policykit.cli.visible import shown
 from policykit.compile import resolve
 from policykit.diagnostics import Diagnostic, PolicyError, Severity
 from policykit.ir.document import PolicySet
 from policykit.policy import load_policies
+from policykit.policy.load import SUFFIX
+from policykit.profiles import check_profiles, load_profiles
+from policykit.profiles.documents import holds
+from policykit.profiles.load import NAMING
 
 
 def _configure(parser: ArgumentParser) -> None:
-    parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="policy files, or folders of them")
+    parser.add_argument(
+        "paths", nargs="+", type=Path, metavar="PATH", help="policy files, profiles, or folders of them"
+    )
     parser.add_argument(
         "--analyse",
         action="store_true",
@@ -63,21 +70,46 @@ def _analysed(policies: PolicySet, args: Namespace, streams: Streams) -> tuple[D
     return tuple(map(_warning, found.idle))
 
 
-def _run(args: Namespace, streams: Streams) -> Exit:
-    fine = ""
+def _policies(paths: Sequence[Path], args: Namespace, streams: Streams) -> tuple[tuple[Diagnostic, ...], list[str]]:
+    """What was found, and how much there is."""
+    policies = load_policies(*paths)
+    found = policies.warnings + (_analysed(policies, args, streams) if args.analyse else ())
+    n_rules = sum(len(document.rules) for document in policies.documents)
+    n_tests = sum(len(document.tests) for document in policies.documents)
+    return found, [counted(len(policies.documents), "document"), counted(n_rules, "rule"), counted(n_tests, "test")]
+
+
+def _profiles(paths: Sequence[Path], args: Namespace) -> tuple[tuple[Diagnostic, ...], list[str]]:
+    profiles = load_profiles(*paths)
+    found = (*profiles.warnings, *check_profiles(profiles, args.at or today()))
+    return found, [counted(len(profiles), "profile")]
+
+
+def _tried(
+    make: Callable[[], tuple[tuple[Diagnostic, ...], list[str]]], paths: Sequence[Path]
+) -> tuple[tuple[Diagnostic, ...], list[str]]:
+    if not paths:
+        return (), []
     try:
-        policies = load_policies(*args.paths)
-        found = policies.warnings + (_analysed(policies, args, streams) if args.analyse else ())
-        n_rules = sum(len(document.rules) for document in policies.documents)
-        n_tests = sum(len(document.tests) for document in policies.documents)
-        sizes = (counted(len(policies.documents), "document"), counted(n_rules, "rule"), counted(n_tests, "test"))
-        fine = ", ".join(sizes) + ": no errors"
+        return make()
     except PolicyError as error:
-        found = error.diagnostics
+        return error.diagnostics, []
+
+
+def _run(args: Namespace, streams: Streams) -> Exit:
+    of_profiles = [path for path in args.paths if holds(path, NAMING)]
+    of_policies = [path for path in args.paths if path not in of_profiles or _holds_policies(path)]
+    about_policies, sizes = _tried(lambda: _policies(of_policies, args, streams), of_policies)
+    about_profiles, more = _tried(lambda: _profiles(of_profiles, args), of_profiles)
+    found = tuple(dict.fromkeys((*about_policies, *about_profiles)))
     report_diagnostics(streams, args.format, found)
-    if fine and args.format == "text":
-        streams.out.print(fine)
+    if args.format == "text" and all(diagnostic.severity is Severity.WARNING for diagnostic in found):
+        streams.out.print(", ".join((*sizes, *more)) + ": no errors")
     return status_of(found, args.max_warnings)
 
 
-COMMAND = Command("check", "report everything that is wrong with policy files", _configure, _run)
+def _holds_policies(path: Path) -> bool:
+    return path.is_dir() and any(path.rglob(f"*{SUFFIX}"))
+
+
+COMMAND = Command("check", "report everything that is wrong with policy files and profiles", _configure, _run)
