@@ -1,88 +1,185 @@
 """The guard: an ASGI application before an upstream. Nothing passes that a profile does not let pass."""
 
-import json
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
-from typing import Any
+import asyncio
+import logging
+import uuid
+from collections.abc import Sequence
 
-from policykit.profiles import Grant, Keyring
+from policykit.diagnostics import PolicyError
+from policykit.profiles import Grant, ProfileSet, Refused as ProfileRefused
+from policykit.serving.attestation import Attestor
 from policykit.serving.deployment import Serving
-from policykit.serving.errors import Refused
-from policykit.serving.hooks import AlwaysOpen, Observer, Switch
+from policykit.serving.errors import Refused, UpstreamFault
+from policykit.serving.exchange import Account, Book, Exchange
+from policykit.serving.hooks import About, AlwaysOpen, Observer, Outcome, Switch
+from policykit.serving.incoming import ClientGone, Receive, Scope, gone, granted, header, read_object
+from policykit.serving.limits import Admission
+from policykit.serving.plain_fields import check_fields
+from policykit.serving.request import Request
+from policykit.serving.responder import Responder, Send
+from policykit.serving.routes.chat import Chat
+from policykit.serving.routes.completions import Completions
+from policykit.serving.routes.shape import Shape
+from policykit.serving.services import CheckFields, FactsOf, GuardSettings, Services, no_facts
 from policykit.serving.upstream import Upstream
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+_LOG = logging.getLogger("policykit.serving")
 
-PROFILE_HEADER = "x-policykit-profile"
+SHAPES: tuple[Shape, ...] = (Chat(), Completions())
+CLIENT_GONE = 499
+"""What records say of a request whose client went away; nobody receives it."""
 
 
 class Guard:
-    """Serves `/v1/models`, `/v1/chat/completions`, `/v1/completions` and `/v1/responses`; everything else is a 404.
+    """Serves `/v1/models`, `/v1/chat/completions` and `/v1/completions`; everything else is a 404.
 
-    ``log`` takes one record per request; where it cannot, nothing goes out.
+    ``log`` keeps one record per request with a valid key; where it cannot, nothing goes out. ``attestor`` hears the
+    engine's masks, where the upstream has any. ``check_fields`` lists the fields of a body that are refused.
+    ``facts`` says what is known of a request, for the conditions of rules; nothing that a client sends is a fact.
     """
 
     def __init__(
         self,
         serving: Serving,
         upstream: Upstream,
-        log: object,
+        log: Book,
         *,
         observers: Sequence[Observer] = (),
         switch: Switch | None = None,
+        attestor: Attestor | None = None,
+        check_fields: CheckFields = check_fields,
+        facts: FactsOf = no_facts,
+        settings: GuardSettings | None = None,
     ) -> None:
-        self.serving = serving
-        self.upstream = upstream
-        self.log = log
-        self.observers = tuple(observers)
-        self.switch = switch or AlwaysOpen()
+        self._services = Services(
+            serving,
+            upstream,
+            log,
+            tuple(observers),
+            switch or AlwaysOpen(),
+            attestor,
+            check_fields,
+            facts,
+            settings or GuardSettings(),
+            Admission(),
+        )
+        self._shapes = {shape.path: shape for shape in SHAPES}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            raise RuntimeError(f"the guard answers HTTP only, not `{scope['type']}`")
+        match scope["type"]:
+            case "http":
+                await self._http(scope, receive, send)
+            case "lifespan":
+                await self._lifespan(receive, send)
+            case _:
+                await send({"type": "websocket.close", "code": 1008})
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self.aclose()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def aclose(self) -> None:
+        """Let go of the upstream and of the engine's socket."""
+        await self._services.upstream.aclose()
+        if self._services.attestor is not None:
+            await self._services.attestor.aclose()
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        responder = Responder(send)
+        shape = self._shapes.get(scope["path"])
+        request_id = uuid.uuid4().hex
+        about = About(request_id, shape.path if shape else "other", headers=_trace(scope))
+        exchange = Exchange(Account(about), self._services.log, self._services.observers)
+        responder.headers["x-policykit-record"] = request_id
         try:
-            status, body = self._answer(scope)
+            deployment = self._services.serving.deployment
+            grant = granted(deployment.keys, scope)
+            if shape is None or scope["method"] != "POST":
+                body = listed(scope, grant, deployment.profiles)
+                await exchange.close(Outcome.SERVED, 200, record=False)
+                await responder.whole(200, body)
+                return
+            wanted = header(scope, "x-policykit-profile")
         except Refused as refused:
-            status, body = refused.status, refused.body()
-        await _send_json(send, status, body)
+            await exchange.close(Outcome.REFUSED, refused.status, refused.code, record=False)
+            await responder.refuse(refused)
+            return
+        request = Request(self._services, deployment, grant, shape, exchange, responder, wanted)
+        await self._guarded(request, scope, receive)
 
-    def _answer(self, scope: Scope) -> tuple[int, object]:
-        deployment = self.serving.deployment
-        grant = granted(deployment.keys, scope)
-        if (scope["method"], scope["path"]) == ("GET", "/v1/models"):
-            return 200, models(grant)
-        raise Refused(404, "policykit_route_refused", f"there is no route {scope['method']} {scope['path']}")
-
-
-def header(scope: Scope, name: str) -> str | None:
-    """A header that stands once. Raises Refused (400) for one that stands more than once."""
-    found = [value for key, value in scope["headers"] if key.lower() == name.encode("ascii")]
-    if len(found) > 1:
-        raise Refused(400, "policykit_header_refused", f"the header `{name}` stands {len(found)} times")
-    return found[0].decode("latin-1") if found else None
-
-
-def granted(keys: Keyring, scope: Scope) -> Grant:
-    """The grant of a request's key. Raises Refused (401)."""
-    scheme, _, key = (header(scope, "authorization") or "").partition(" ")
-    grant = keys.grant(key.strip()) if scheme.lower() == "bearer" else None
-    if grant is None:
-        message = "the request has no valid key: send `Authorization: Bearer KEY`"
-        raise Refused(401, "policykit_key_refused", message, headers={"www-authenticate": "Bearer"})
-    return grant
-
-
-def models(grant: Grant) -> dict[str, object]:
-    """The granted profiles as OpenAI lists models."""
-    entries = [
-        {"id": f"profile:{name}", "object": "model", "created": 0, "owned_by": "policykit"} for name in grant.profiles
-    ]
-    return {"object": "list", "data": entries}
+    async def _guarded(self, request: Request, scope: Scope, receive: Receive) -> None:
+        """Serves a request while its client is there. It is recorded whatever happens."""
+        exchange, settings = request.exchange, self._services.settings
+        tasks: set[asyncio.Task[None]] = set()
+        try:
+            try:
+                body = await read_object(scope, receive, settings.max_body_bytes, settings.body_timeout_s)
+            except Refused as refused:
+                await _fail(exchange, request.responder, refused)
+                return
+            work = asyncio.create_task(_answered(request, body))
+            watch = asyncio.create_task(gone(receive))
+            tasks = {work, watch}
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        except ClientGone:
+            pass
+        finally:
+            for task in tasks:
+                task.cancel()
+            if tasks:
+                await asyncio.wait(tasks)
+            await exchange.close(Outcome.DISCONNECTED, CLIENT_GONE)
 
 
-async def _send_json(send: Send, status: int, body: object) -> None:
-    content = json.dumps(body, ensure_ascii=False).encode("utf-8")
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(content)).encode("ascii"))]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": content})
+async def _answered(request: Request, body: dict[str, object]) -> None:
+    """Serves a request; whatever goes wrong is an error with a name."""
+    try:
+        await request.serve(body)
+    except (Refused, ProfileRefused) as refused:
+        if isinstance(refused, ProfileRefused):
+            refused = Refused(refused.status, refused.code, refused.message)
+        await _fail(request.exchange, request.responder, refused)
+    except UpstreamFault as fault:
+        await _fail(request.exchange, request.responder, fault.refused())
+    except PolicyError as error:
+        _LOG.error("no plan: %s", error)
+        refused = Refused(503, "policykit_plan_failed", "the profile has no plan that can be used now")
+        await _fail(request.exchange, request.responder, refused)
+    except Exception:
+        _LOG.exception("the guard failed")
+        refused = Refused(500, "policykit_internal", "something failed; nothing was let through")
+        await _fail(request.exchange, request.responder, refused)
+
+
+async def _fail(exchange: Exchange, responder: Responder, refused: Refused) -> None:
+    outcome = Outcome.REFUSED if refused.status < 500 else Outcome.ERRORED
+    try:
+        await exchange.close(outcome, refused.status, refused.code)
+    except Refused as unrecorded:
+        refused = unrecorded
+    await responder.refuse(refused)
+
+
+def _trace(scope: Scope) -> tuple[tuple[str, str], ...]:
+    """The trace that a request belongs to, where it says so in one way."""
+    names = (b"traceparent", b"tracestate")
+    found = [(name.decode(), value.decode("latin-1")) for name, value in scope["headers"] if name in names]
+    return tuple(found) if len(found) == len({name for name, _ in found}) else ()
+
+
+def listed(scope: Scope, grant: Grant, profiles: ProfileSet) -> dict[str, object]:
+    """What `/v1/models` says: the granted profiles as models. Raises Refused (404) for every other route."""
+    path, prefix = scope["path"], "/v1/models"
+    granted_now = [name for name in grant.profiles if (p := profiles.get(name)) and p.admits(grant.tenant)]
+    entries: dict[str, dict[str, object]] = {
+        f"profile:{name}": {"id": f"profile:{name}", "object": "model", "created": 0, "owned_by": "policykit"}
+        for name in granted_now
+    }
+    if scope["method"] == "GET" and path == prefix:
+        return {"object": "list", "data": list(entries.values())}
+    if scope["method"] == "GET" and path.startswith(prefix + "/") and path.removeprefix(prefix + "/") in entries:
+        return entries[path.removeprefix(prefix + "/")]
+    raise Refused(404, "policykit_route_refused", "there is no such route, or not with this method")

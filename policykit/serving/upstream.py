@@ -1,6 +1,6 @@
 """Where answers come from: a server over HTTP, or an application in the same process. Both look the same."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -46,6 +46,3 @@ class Upstream(Protocol):
     def send(self, request: UpstreamRequest) -> AbstractAsyncContextManager[UpstreamResponse]: ...
 
     async def aclose(self) -> None: ...
-
-
-Pieces = AsyncGenerator[bytes, None]

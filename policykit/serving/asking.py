@@ -1,0 +1,167 @@
+"""Asking the upstream, once or again: within attempts, cost and time, and with every answer accounted for."""
+
+import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from policykit.profiles import Limits, Profile
+from policykit.serving import sse
+from policykit.serving.attestation import Attested, Attestor, NoMask
+from policykit.serving.errors import UpstreamFault
+from policykit.serving.exchange import Exchange
+from policykit.serving.hooks import AttemptDone
+from policykit.serving.judging import Judge
+from policykit.serving.messages import Ask
+from policykit.serving.rewrite import Sent, Settings
+from policykit.serving.routes.shape import Envelope, Shape, dumps
+from policykit.serving.upstream import Kind, Upstream, UpstreamRequest, UpstreamResponse
+from policykit.serving.wire import Reader, Usage
+
+NO_USAGE = Usage(0, 0)
+_KNOWN_REFUSALS = {400, 404, 413, 422}
+
+
+@dataclass(slots=True)
+class Budget:
+    """What is left of attempts and cost for one request."""
+
+    limits: Limits
+    made: int = 0
+    spent: float = 0.0
+
+    def next(self, n: int, max_tokens: int) -> int | None:
+        """How many tokens each of ``n`` more choices may have; None if there is nothing left."""
+        limits = self.limits
+        if self.made >= limits.attempts:
+            return None
+        self.made += 1
+        if limits.max_cost is None:
+            return max_tokens
+        left = limits.max_cost - self.spent
+        if left <= 0:
+            return None
+        per_token = limits.cost(0, 1) * n
+        affordable = int(left / per_token) if per_token else max_tokens
+        return min(max_tokens, affordable) or None
+
+    def charge(self, usage: Usage) -> float:
+        cost = self.limits.cost(usage.input_tokens, usage.output_tokens)
+        self.spent += cost
+        return cost
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One request to the upstream, while it runs."""
+
+    number: int
+    n: int
+    reader: Reader
+    response: UpstreamResponse
+    attested: Attested
+    began: float
+    usage: Usage = NO_USAGE
+    failed: str | None = None
+
+    def count(self) -> None:
+        """One piece more has come: taken for a token, until the upstream says how many there were."""
+        self.usage = Usage(self.usage.input_tokens, self.usage.output_tokens + 1)
+
+
+@dataclass(slots=True)
+class Asking:
+    """Everything that one request is served with."""
+
+    exchange: Exchange
+    upstream: Upstream
+    attestor: Attestor | None
+    shape: Shape
+    ask: Ask
+    profile: Profile
+    judge: Judge
+    settings: Settings
+    sent: Sent
+    envelope: Envelope
+    reading: sse.Limits
+    budget: Budget
+
+    @asynccontextmanager
+    async def attempt(self, n: int) -> AsyncGenerator[Attempt | None]:
+        """The next attempt, for ``n`` choices; None if the budget does not allow one. Raises UpstreamFault.
+
+        Leaving it lets go of the upstream and accounts for the attempt, also where it is cancelled.
+        """
+        max_tokens = self.budget.next(n, self.settings.max_tokens)
+        if max_tokens is None:
+            yield None
+            return
+        began, number = time.monotonic(), self.budget.made
+        attempt: Attempt | None = None
+        failed: str | None = None
+        try:
+            async with self._attested(number, n) as attested, self._sent(attested, n, max_tokens) as response:
+                attempt = Attempt(number, n, Reader(self.shape.api, n), response, attested, began)
+                yield attempt
+        except UpstreamFault as fault:
+            failed = fault.code
+            raise
+        except BaseException as error:
+            failed = type(error).__name__
+            raise
+        finally:
+            self._account(number, began, attempt, failed)
+
+    def _account(self, number: int, began: float, attempt: Attempt | None, failed: str | None) -> None:
+        usage = attempt.usage if attempt else Usage(0, 0)
+        account = self.exchange.account
+        account.cost += self.budget.charge(usage)
+        if attempt:
+            account.dropped = tuple(sorted({*account.dropped, *attempt.reader.dropped}))
+        why = (attempt.failed if attempt else None) or failed
+        seconds = time.monotonic() - began
+        self.exchange.attempted(AttemptDone(number, seconds, why, usage.input_tokens, usage.output_tokens))
+
+    @asynccontextmanager
+    async def _attested(self, number: int, n: int) -> AsyncGenerator[Attested]:
+        if self.upstream.kind is not Kind.VLLM:
+            yield NoMask()
+            return
+        if self.attestor is None:
+            raise UpstreamFault("policykit_mask_not_attested", "nobody listens for the mask's attestation", 503)
+        request_id = f"{self.envelope.id}-{number}"
+        async with self.attestor.expect(request_id, self.judge.plan, n, self.ask.prompt or "") as attested:
+            try:
+                yield attested
+            finally:
+                self.exchange.account.masks += attested.seen
+
+    @asynccontextmanager
+    async def _sent(self, attested: Attested, n: int, max_tokens: int) -> AsyncGenerator[UpstreamResponse]:
+        body = self.sent.body(self.ask, self.profile, self.settings, n, max_tokens)
+        if attested.xargs:
+            body["vllm_xargs"] = dict(attested.xargs)
+        accept = "text/event-stream" if self.ask.stream else "application/json"
+        headers = {"content-type": "application/json", "accept": accept, **dict(self.exchange.about.headers)}
+        request = UpstreamRequest("POST", self.sent.api.value, dumps(body), headers)
+        async with self.upstream.send(request) as response:
+            check_status(response, self.ask.stream)
+            yield response
+
+
+def check_status(response: UpstreamResponse, stream: bool) -> None:
+    """Raises UpstreamFault unless it is an answer of the kind that was asked for. What else the upstream says is its
+    own and goes nowhere: it may quote what it was sent."""
+    status = response.status
+    if status == 200:
+        kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if response.headers.get("content-encoding", "identity").lower() != "identity":
+            raise UpstreamFault("policykit_upstream_malformed", "the upstream's answer is compressed")
+        if kind != ("text/event-stream" if stream else "application/json"):
+            raise UpstreamFault("policykit_upstream_malformed", "the upstream's answer is of another type than asked")
+        return
+    if status in _KNOWN_REFUSALS:
+        raise UpstreamFault("policykit_upstream_refused", f"the upstream refused the request ({status})", 400)
+    if status in (429, 503):
+        raise UpstreamFault("policykit_upstream_busy", f"the upstream takes no more requests ({status})", 503)
+    raise UpstreamFault("policykit_upstream_failed", f"the upstream failed ({status})")

@@ -1,0 +1,57 @@
+"""That the engine's mask stood: what the guard waits for before anything goes out, where the upstream has a mask."""
+
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+from policykit.plan import Plan
+from policykit.serving.exchange import MaskSeen
+
+
+class Attested(Protocol):
+    """The attestation of one request to the engine."""
+
+    @property
+    def xargs(self) -> Mapping[str, object]:
+        """What the request carries as `vllm_xargs`."""
+        ...
+
+    @property
+    def seen(self) -> tuple[MaskSeen, ...]:
+        """What the engine has said so far, the choices in order."""
+        ...
+
+    async def started(self) -> str:
+        """Returns when the mask of every choice is known to stand: `attested`, or `none` where there are none to stand.
+
+        Raises UpstreamFault: it does not stand, or that was not said in time.
+        """
+        ...
+
+    async def finished(self) -> None:
+        """Returns when the engine has said what every mask did, or is overdue."""
+        ...
+
+
+class Attestor(Protocol):
+    """Makes attestations. ``n`` choices are asked for; ``prefix`` is text that stands before them already, or None
+    where the engine is to see for itself."""
+
+    def expect(
+        self, request_id: str, plan: Plan, n: int, prefix: str | None
+    ) -> AbstractAsyncContextManager[Attested]: ...
+
+    async def aclose(self) -> None: ...
+
+
+class NoMask:
+    """The attestation of an upstream that has no mask: there is nothing to wait for, and records say so."""
+
+    xargs: Mapping[str, object] = {}
+    seen: tuple[MaskSeen, ...] = ()
+
+    async def started(self) -> str:
+        return "none"
+
+    async def finished(self) -> None:
+        return

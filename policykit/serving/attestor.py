@@ -1,0 +1,145 @@
+"""Hears the engine's attestations on a socket in the run directory that both were started with."""
+
+import asyncio
+import os
+import secrets
+import socket
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+from policykit.engines.attest import XARG, Failed, Finished, Malformed, MaskRequest, Started, parse, plan_path
+from policykit.plan import Plan
+from policykit.serving.errors import UpstreamFault
+from policykit.serving.exchange import MaskSeen
+
+STARTED_S = 5.0
+"""How long the word that a mask stands may take once text has come. It is sent before the text is begun."""
+FINISHED_S = 1.0
+BUFFER_BYTES = 4 << 20
+MAX_DATAGRAM = 65_536
+
+
+class Waiting:
+    """What has been heard of one request to the engine."""
+
+    def __init__(self, request: MaskRequest, n: int, started_s: float) -> None:
+        self._request = request
+        self._n = n
+        self._started_s = started_s
+        self._started: set[str] = set()
+        self._finished: dict[str, Finished] = {}
+        self._failed: UpstreamFault | None = None
+        self._changed = asyncio.Event()
+
+    @property
+    def xargs(self) -> Mapping[str, object]:
+        return {XARG: self._request.render()}
+
+    @property
+    def seen(self) -> tuple[MaskSeen, ...]:
+        ordered = sorted(self._finished.items(), key=lambda item: _order(item[0]))
+        return tuple(
+            MaskSeen(said.digest, said.steps, tuple(sorted(said.closed.items())), said.dead_end) for _, said in ordered
+        )
+
+    async def started(self) -> str:
+        if not await self._wait(lambda: len(self._started) >= self._n, self._started_s):
+            message = "the engine did not say that the plan's mask stands: is the plugin loaded?"
+            raise UpstreamFault("policykit_mask_not_attested", message, 503)
+        return "attested"
+
+    async def finished(self) -> None:
+        await self._wait(lambda: len(self._finished) >= self._n, FINISHED_S)
+
+    async def _wait(self, is_met: Callable[[], bool], seconds: float) -> bool:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while not is_met() and self._failed is None:
+                    self._changed.clear()
+                    await self._changed.wait()
+        if self._failed is not None:
+            raise self._failed
+        return is_met()
+
+    def heard(self, said: Started | Finished | Failed) -> None:
+        match said:
+            case Started():
+                if said.plan != self._request.plan:
+                    message = "the engine's mask is of another plan"
+                    self._failed = UpstreamFault("policykit_mask_not_attested", message, 503)
+                self._started.add(said.child)
+            case Finished():
+                self._finished[said.child] = said
+            case Failed():
+                message = f"the engine has no mask for the request: {said.message}"
+                self._failed = UpstreamFault("policykit_mask_failed", message, 500)
+        self._changed.set()
+
+
+def _order(child: str) -> tuple[int, str]:
+    """Children of one request are numbered: `0_…`, `1_…`."""
+    number = child.partition("_")[0]
+    return (int(number) if number.isdecimal() else 0, child)
+
+
+class EngineAttestor:
+    """Writes plans where the engine finds them and hears what it attests. ``run`` is made if it is not there, for its
+    owner alone. Use it on one event loop."""
+
+    def __init__(self, run: str | Path, *, special: tuple[str, ...] = (), started_s: float = STARTED_S) -> None:
+        self._run = Path(run)
+        self._special = special
+        self._started_s = started_s
+        self._name = f"guard-{os.getpid()}-{secrets.token_hex(4)}.sock"
+        self._socket: socket.socket | None = None
+        self._waiting: dict[str, Waiting] = {}
+
+    @asynccontextmanager
+    async def expect(self, request_id: str, plan: Plan, n: int, prefix: str | None) -> AsyncGenerator[Waiting]:
+        self._listen()
+        await asyncio.to_thread(self._keep, plan)
+        request = MaskRequest(request_id, plan.digest, self._name, prefix, self._special)
+        waiting = self._waiting[request_id] = Waiting(request, n, self._started_s)
+        try:
+            yield waiting
+        finally:
+            del self._waiting[request_id]
+
+    def _keep(self, plan: Plan) -> None:
+        """The plan's file, written at once or not at all; what lies there is named by its content."""
+        path = plan_path(self._run, plan.digest)
+        if path.exists():
+            return
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        written = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+        plan.save(written)
+        written.replace(path)
+
+    def _listen(self) -> None:
+        if self._socket is not None:
+            return
+        self._run.mkdir(mode=0o700, parents=True, exist_ok=True)
+        heard = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        heard.setblocking(False)
+        heard.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)
+        heard.bind(str(self._run / self._name))
+        asyncio.get_running_loop().add_reader(heard, self._hear, heard)
+        self._socket = heard
+
+    def _hear(self, heard: socket.socket) -> None:
+        with suppress(BlockingIOError):
+            while True:
+                data = heard.recv(MAX_DATAGRAM)
+                with suppress(Malformed):  # what is not understood attests nothing
+                    said = parse(data)
+                    waiting = self._waiting.get(said.request)
+                    if waiting is not None:
+                        waiting.heard(said)
+
+    async def aclose(self) -> None:
+        if self._socket is not None:
+            asyncio.get_running_loop().remove_reader(self._socket)
+            self._socket.close()
+            self._socket = None
+            (self._run / self._name).unlink(missing_ok=True)

@@ -1,0 +1,112 @@
+"""What the plan says of each text of an answer, and what follows from it: served, tried again, stopped, failed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+
+from policykit.grammar import GrammarValidator
+from policykit.ir.document import Block, OnMatch, Target
+from policykit.ir.verdict import CheckError, Decision, Verdict, Violation
+from policykit.plan import Plan
+from policykit.profiles import Profile
+from policykit.serving.hooks import Channel
+from policykit.streaming import Stream
+from policykit.verify import Subject
+from policykit.verify.judgement import ungrammatical
+
+TOOLS = "tools"
+"""Whom a verdict names for a call of a tool that is not offered."""
+
+
+class Ruling(StrEnum):
+    """What follows from a verdict."""
+
+    PASSED = "passed"
+    STOPPED = "stopped"  # the rule's message is the answer
+    AVOIDED = "avoided"  # another answer may do better
+    FAILED = "failed"  # a check could not be made: nothing goes out
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Judges the texts of one request. ``plan`` judges contents, with the output's grammar; ``side``, the same policies
+    without it, every other text. ``tools`` are those that the request offers."""
+
+    plan: Plan
+    side: Plan
+    profile: Profile
+    facts: Mapping[str, object]
+    tools: tuple[str, ...] = ()
+
+    def plan_of(self, channel: Channel) -> Plan:
+        return self.plan if channel is Channel.CONTENT else self.side
+
+    def stream(self, channel: Channel) -> Stream:
+        """A text of an answer that is judged while it arrives."""
+        return self.plan_of(channel).stream(self.facts)
+
+    def whole(self, channel: Channel, text: str) -> Verdict:
+        return self.plan_of(channel).verify(text, self.facts)
+
+    def passage(self, target: Target, tool: str | None, text: str) -> Verdict:
+        """A text of the request."""
+        return self.side.verify(Subject(text, target, tool, self.facts))
+
+    def call(self, name: str, arguments: str) -> Verdict:
+        """A call of a tool. One that the request does not offer, or with arguments that its schema does not admit, is
+        blocked like an ungrammatical output."""
+        tool = self.profile.tool(name) if name in self.tools else None
+        if tool is None:
+            missing = Violation(TOOLS, None, None, None, "the request does not offer the tool", "high", 1.0)
+            return self._blocked((missing,))
+        try:
+            wrong = self._validators[name].check(arguments)
+        except Exception as error:
+            return self._errored(name, f"{type(error).__name__}: {error}")
+        if wrong:
+            return self._blocked(ungrammatical(wrong))
+        verdict = self.side.verify(Subject(arguments, Target.TOOL_CALL, name, self.facts))
+        if verdict.decision is Decision.TRANSFORM and self._validators[name].check(verdict.text):
+            return self._errored(name, "the transformed arguments are not what the tool's schema admits")
+        return verdict
+
+    def _blocked(self, found: tuple[Violation, ...], errors: tuple[CheckError, ...] = ()) -> Verdict:
+        cost = sum(violation.cost for violation in found)
+        return Verdict(Decision.BLOCK, "", found, (), errors, (), (), cost, self.side.digest)
+
+    def _errored(self, name: str, why: str) -> Verdict:
+        return self._blocked((), (CheckError(f"{TOOLS}.{name}", why),))
+
+    @cached_property
+    def _validators(self) -> Mapping[str, GrammarValidator]:
+        return {tool.name: GrammarValidator(tool.grammar) for tool in self.profile.tools}
+
+    @cached_property
+    def _stops(self) -> frozenset[str]:
+        """The rules at which an answer ends with their message."""
+        checks = self.plan.verifier.checks
+        return frozenset(
+            check.name
+            for check in checks
+            if isinstance(check.rule.action, Block) and check.rule.action.on_match is OnMatch.STOP
+        )
+
+    def ruling(self, verdict: Verdict) -> Ruling:
+        """What follows from a verdict on a text of an answer."""
+        match verdict.decision:
+            case Decision.ALLOW | Decision.TRANSFORM:
+                return Ruling.PASSED
+            case Decision.ESCALATE:
+                return Ruling.STOPPED
+            case Decision.BLOCK:
+                if any(rule in self._stops for rule in verdict.rules):
+                    return Ruling.STOPPED
+                return Ruling.FAILED if verdict.errors else Ruling.AVOIDED
+
+
+def why(verdict: Verdict) -> str:
+    """Why a text was not let through, in names only."""
+    if verdict.errors and not verdict.violations:
+        return "errored: " + ", ".join(dict.fromkeys(error.rule for error in verdict.errors))
+    return f"{verdict.decision}: " + ", ".join(verdict.rules)

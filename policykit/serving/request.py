@@ -1,0 +1,227 @@
+"""One request to a route that generates: from its body to what goes out."""
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+from policykit.diagnostics import PolicyError
+from policykit.ir.document import Target
+from policykit.ir.grammar import GrammarSpec
+from policykit.ir.verdict import Decision, Verdict
+from policykit.plan.grammars import Grammar
+from policykit.profiles import Grant, Profile, select
+from policykit.serving.asking import Asking, Budget
+from policykit.serving.deployment import Deployment
+from policykit.serving.errors import Refused, of_fields
+from policykit.serving.exchange import Exchange, Judged
+from policykit.serving.hooks import About, Channel, SwitchState
+from policykit.serving.judging import Judge, why
+from policykit.serving.messages import Ask, Passage, Path
+from policykit.serving.responder import Responder
+from policykit.serving.rewrite import Sent, check_allowed, clamp
+from policykit.serving.routes.shape import Choice, Envelope, Shape
+from policykit.serving.services import Services
+from policykit.serving.streamed import Streaming
+from policykit.serving.whole import CheckFailed, Failed, answer, instead, outcome_of
+from policykit.serving.wire import Usage
+
+_CHANNELS = {
+    Target.INPUT: Channel.INPUT,
+    Target.TOOL_RESULT: Channel.TOOL_RESULT,
+    Target.RETRIEVED: Channel.RETRIEVED,
+}
+
+
+@dataclass(slots=True)
+class Request:
+    """A request with a valid key."""
+
+    services: Services
+    deployment: Deployment
+    grant: Grant
+    shape: Shape
+    exchange: Exchange
+    responder: Responder
+    wanted: str | None
+    """The profile that the header names."""
+
+    async def serve(self, body: dict[str, object]) -> None:
+        """Sends the answer and has it recorded. Raises Refused, UpstreamFault, PolicyError; nothing has gone out then
+        but, of a stream, text that was let through."""
+        about = replace(self.exchange.about, tenant=self.grant.tenant, key_id=self.grant.key_id)
+        self.exchange.account.about = about
+        if self.services.switch.state is SwitchState.REFUSE_ALL:
+            raise Refused(503, "policykit_switched_off", "nothing is served: an incident is being dealt with")
+        refusals = list(self.services.check_fields(self.shape.path, body))
+        if refusals:
+            raise of_fields(refusals)
+        ask = self.shape.read(body)
+        profile = select(self.deployment.profiles, self.grant, ask.model, self.wanted, self.deployment.model)
+        self.exchange.announce(self._about(profile, ask))
+        check_allowed(ask, profile, self.services.upstream.kind, self.shape.api)
+        with self.services.admission.admitted(self.grant.key_id, profile.name, profile.limits):
+            try:
+                async with asyncio.timeout(profile.limits.timeout_s):
+                    await self._serve(ask, profile)
+            except TimeoutError:
+                message = f"the request took more than {profile.limits.timeout_s:g} s"
+                raise Refused(504, "policykit_timeout", message) from None
+
+    def _about(self, profile: Profile, ask: Ask) -> About:
+        deployment = self.deployment
+        return replace(
+            self.exchange.about,
+            profile=profile.name,
+            profile_version=profile.version,
+            profile_digest=profile.digest,
+            bundle_digest=deployment.bundle_digest,
+            revision=deployment.revision,
+            model=profile.model or deployment.model,
+            adapter=profile.adapter,
+            prompt_id=profile.system_prompt.id if profile.system_prompt else None,
+            stream=ask.stream,
+        )
+
+    async def _serve(self, ask: Ask, profile: Profile) -> None:
+        judge = await self._judge(ask, profile)
+        self.exchange.account.about = replace(self.exchange.about, plan_digest=judge.plan.digest)
+        self.responder.headers["x-policykit-digest"] = judge.plan.digest
+        asking = self._asking(ask, profile, judge)
+        self.exchange.account.clamped = tuple(asking.settings.clamped)
+        if self.services.switch.state is SwitchState.FALLBACK_ONLY:
+            await self._instead(asking, Failed("switched", None, final=True))
+            return
+        refused, changed = await self._judge_input(ask, judge)
+        if refused is not None:
+            await self._instead(asking, Failed(why(refused), refused, final=True))
+            return
+        asking.ask = ask.with_texts(changed)
+        await (self._stream(asking) if ask.stream else self._whole(asking))
+
+    async def _judge(self, ask: Ask, profile: Profile) -> Judge:
+        """The plans of the request, with the grammar that it brings."""
+        grant, grammar = self.grant, None
+        context = {"locale": grant.locale, "jurisdiction": grant.jurisdiction}
+        side = await asyncio.to_thread(self.deployment.plan_without_grammar, profile, grant.tenant, **context)
+        try:
+            if ask.schema is not None:
+                grammar = await asyncio.to_thread(_grammar, ask.schema)
+            plan = await asyncio.to_thread(self.deployment.plan, profile, grant.tenant, grammar=grammar, **context)
+        except PolicyError as error:
+            if grammar is None and ask.schema is None:
+                raise
+            message = f"the grammar is refused: {error}"
+            raise Refused(400, "policykit_grammar_refused", message, param="response_format") from None
+        facts = self.services.facts(self.exchange.about)
+        return Judge(plan, side, profile, facts, ask.tools if ask.tool_choice != "none" else ())
+
+    def _asking(self, ask: Ask, profile: Profile, judge: Judge) -> Asking:
+        services, deployment = self.services, self.deployment
+        model = profile.adapter or profile.model or deployment.model
+        if model is None:
+            raise Refused(503, "policykit_no_model", "neither the profile nor the deployment names a model")
+        sent = Sent(self.shape.api, services.upstream.kind, model, self.grant.tenant, judge.plan.spec.grammar)
+        name = ask.model or f"profile:{profile.name}"
+        envelope = Envelope(self._id(), int(time.time()), name, ask.include_usage)
+        return Asking(
+            exchange=self.exchange,
+            upstream=services.upstream,
+            attestor=services.attestor,
+            shape=self.shape,
+            ask=ask,
+            profile=profile,
+            judge=judge,
+            settings=clamp(ask, profile),
+            sent=sent,
+            envelope=envelope,
+            reading=services.settings.reading,
+            budget=Budget(profile.limits),
+        )
+
+    def _id(self) -> str:
+        return f"{self.shape.id_prefix}-{self.exchange.about.request_id}"
+
+    async def _judge_input(self, ask: Ask, judge: Judge) -> tuple[Verdict | None, dict[Path, str]]:
+        """The verdict that keeps the request from being asked, if there is one; and the texts that rules changed.
+
+        Raises CheckFailed.
+        """
+        changed: dict[Path, str] = {}
+        for passage, verdict, seconds in await asyncio.to_thread(_verdicts, judge, list(ask.passages())):
+            judged = Judged(_CHANNELS[passage.target], None, 0, verdict, passage.text)
+            self.exchange.judged(judged, seconds)
+            match verdict.decision:
+                case Decision.ALLOW:
+                    pass
+                case Decision.TRANSFORM:
+                    changed[passage.path] = verdict.text
+                case Decision.BLOCK | Decision.ESCALATE:
+                    if verdict.errors and not verdict.violations:
+                        raise CheckFailed(verdict)
+                    return verdict, {}
+        return None, changed
+
+    async def _instead(self, asking: Asking, failed: Failed) -> None:
+        """Answer without asking the upstream: a rule's message, or the profile's fallback."""
+        choices = [instead(asking, index, failed) for index in range(asking.settings.n)]
+        outcome = outcome_of(choices, [failed], transformed=False)
+        await self.exchange.close(outcome, 200)
+        if not asking.ask.stream:
+            await self._send_whole(asking, choices)
+            return
+        written = self.shape.stream(asking.envelope)
+        for choice in choices:
+            await self.responder.text(written, choice.index, Channel.CONTENT, choice.texts[Channel.CONTENT])
+        ends = [(choice.index, choice.reason, choice.stop) for choice in choices]
+        await self.responder.end(written, ends, Usage(0, 0), self._extension(asking))
+
+    async def _whole(self, asking: Asking) -> None:
+        answered = await answer(asking)
+        self.exchange.first_byte()
+        await self.exchange.close(answered.outcome, 200)
+        await self._send_whole(asking, answered.choices)
+
+    async def _send_whole(self, asking: Asking, choices: Sequence[Choice]) -> None:
+        account = self.exchange.account
+        usage = Usage(account.input_tokens, account.output_tokens)
+        await self.responder.whole(200, self.shape.whole(asking.envelope, choices, usage, self._extension(asking)))
+
+    async def _stream(self, asking: Asking) -> None:
+        written = self.shape.stream(asking.envelope)
+        answered, ends, usage = await Streaming(asking, self.responder, written, self.services.switch).run()
+        await self.exchange.close(answered.outcome, 200)
+        await self.responder.end(written, ends, usage, self._extension(asking))
+
+    def _extension(self, asking: Asking) -> Mapping[str, object]:
+        """The object `policykit` of every answer."""
+        account, about = self.exchange.account, self.exchange.about
+        return {
+            "outcome": account.outcome.value,
+            "decision": account.decision.value,
+            "rules": list(account.rules),
+            "digest": asking.judge.plan.digest,
+            "bundle_digest": asking.judge.plan.bundle_digest,
+            "profile": about.profile,
+            "attempts": len(account.attempts),
+            "clamped": dict(asking.settings.clamped),
+            "mask": account.mask,
+            "record": about.request_id,
+        }
+
+
+def _grammar(schema: object) -> GrammarSpec:
+    return Grammar.from_json_schema(cast(dict[str, Any], schema))
+
+
+def _verdicts(judge: Judge, passages: Sequence[Passage]) -> list[tuple[Passage, Verdict, float]]:
+    """The verdicts on the texts of a request, up to the first that stops it."""
+    found: list[tuple[Passage, Verdict, float]] = []
+    for passage in passages:
+        began = time.monotonic()
+        verdict = judge.passage(passage.target, passage.tool, passage.text)
+        found.append((passage, verdict, time.monotonic() - began))
+        if verdict.decision in (Decision.BLOCK, Decision.ESCALATE):
+            break
+    return found

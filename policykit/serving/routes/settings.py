@@ -1,0 +1,118 @@
+"""Settings that several routes share: read strictly, a null like nothing at all."""
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+from policykit.serving.messages import invalid, list_at, name_at, object_at, text_at
+
+MAX_STOPS = 16
+PENALTIES = ("presence_penalty", "frequency_penalty")
+VLLM_ONLY = ("top_k", "min_p", "repetition_penalty")
+"""Settings of sampling that only vLLM knows."""
+PASSED = {"stop", *PENALTIES, *VLLM_ONLY}
+
+
+def number_at(body: Mapping[str, object], name: str, low: float, high: float) -> float | None:
+    value = body.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, int | float) or isinstance(value, bool) or not low <= value <= high:
+        raise invalid(name, f"give a number from {low:g} to {high:g}")
+    return float(value)
+
+
+def whole_at(body: Mapping[str, object], name: str, low: int, high: int) -> int | None:
+    value = body.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+        raise invalid(name, f"give a whole number from {low} to {high}")
+    return value
+
+
+def flag_at(body: Mapping[str, object], name: str) -> bool | None:
+    value = body.get(name)
+    if value is not None and not isinstance(value, bool):
+        raise invalid(name, "give true or false")
+    return value
+
+
+def model_at(body: Mapping[str, object]) -> str | None:
+    return None if body.get("model") is None else text_at(body["model"], "model")
+
+
+def passed_at(body: Mapping[str, object]) -> dict[str, object]:
+    """What goes to the upstream as it is."""
+    found: dict[str, object] = {}
+    stop = body.get("stop")
+    if stop is not None:
+        stops = [stop] if isinstance(stop, str) else list_at(stop, "stop", MAX_STOPS)
+        texts = [text_at(text, "stop") for text in stops]
+        if not all(texts):
+            raise invalid("stop", "an empty text stops nothing; leave it out")
+        found["stop"] = texts
+    ranges = dict.fromkeys(PENALTIES, (-2.0, 2.0)) | {"min_p": (0.0, 1.0), "repetition_penalty": (0.01, 10.0)}
+    for name, (low, high) in ranges.items():
+        number = number_at(body, name, low, high)
+        if number is not None:
+            found[name] = number
+    top_k = whole_at(body, "top_k", -1, 1 << 20)
+    return found if top_k is None else {**found, "top_k": top_k}
+
+
+def include_usage_at(body: Mapping[str, object]) -> bool:
+    if body.get("stream_options") is None:
+        return False
+    return bool(flag_at(object_at(body["stream_options"], "stream_options", {"include_usage"}), "include_usage"))
+
+
+def schema_at(value: object, param: str) -> object:
+    """The JSON Schema that a `response_format` wants; None for text."""
+    if value is None:
+        return None
+    kind = cast(dict[str, object], value).get("type") if isinstance(value, dict) else None
+    match kind:
+        case "text":
+            object_at(value, param, {"type"})
+            return None
+        case "json_object":
+            object_at(value, param, {"type"})
+            return {"type": "object"}
+        case "json_schema":
+            wanted = object_at(value, param, {"type", "json_schema"})
+            names = {"name", "schema", "strict", "description"}
+            return schema_in(object_at(wanted.get("json_schema"), f"{param}.json_schema", names), param)
+        case _:
+            raise invalid(f"{param}.type", "give `text`, `json_object` or `json_schema`")
+
+
+def schema_in(wanted: Mapping[str, object], param: str) -> object:
+    schema = wanted.get("schema")
+    if not isinstance(schema, dict):
+        raise invalid(param, "give the schema, an object")
+    return cast(dict[str, Any], schema)
+
+
+def tool_names(value: object, param: str, *, flat: bool) -> tuple[str, ...]:
+    """The names of tools that a client offers. What it says about them is not used: the profile's own descriptions and
+    schemas are. ``flat``: as `/v1/responses` writes them."""
+    found: list[str] = []
+    for at, item in enumerate(list_at(value, param, 128)):
+        where = f"{param}[{at}]"
+        about = {"name", "description", "parameters", "strict"}
+        tool = object_at(item, where, {"type", *about} if flat else {"type", "function"})
+        if tool.get("type") != "function":
+            raise invalid(f"{where}.type", "only functions can be judged; give `function`")
+        function = tool if flat else object_at(tool.get("function"), f"{where}.function", about)
+        found.append(name_at(function.get("name"), f"{where}.name"))
+    return tuple(dict.fromkeys(found))
+
+
+def tool_choice_at(value: object, param: str, *, flat: bool) -> str | None:
+    if value is None or value in ("auto", "none", "required"):
+        return cast(str | None, value)
+    wanted = object_at(value, param, {"type", "name"} if flat else {"type", "function"})
+    if wanted.get("type") != "function":
+        raise invalid(param, "give `auto`, `none`, `required` or a function")
+    function = wanted if flat else object_at(wanted.get("function"), f"{param}.function", {"name"})
+    return "name:" + name_at(function.get("name"), f"{param}.name")

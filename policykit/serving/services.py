@@ -1,0 +1,49 @@
+"""What requests are served with: made once, shared by all of them."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from policykit.serving import sse
+from policykit.serving.attestation import Attestor
+from policykit.serving.deployment import Serving
+from policykit.serving.errors import FieldRefusal
+from policykit.serving.exchange import Book
+from policykit.serving.hooks import About, Observer, Switch
+from policykit.serving.limits import Admission
+from policykit.serving.upstream import Upstream
+
+CheckFields = Callable[[str, Mapping[str, object]], Iterable[FieldRefusal]]
+"""Every field of a body that is refused on a route."""
+
+FactsOf = Callable[[About], Mapping[str, object]]
+"""What is known of a request: JSON values by the names that conditions read."""
+
+
+def no_facts(about: About) -> Mapping[str, object]:
+    """Nothing is known but the plan's context."""
+    return {}
+
+
+@dataclass(frozen=True, slots=True)
+class GuardSettings:
+    """What protects the guard itself."""
+
+    max_body_bytes: int = 4 << 20
+    body_timeout_s: float = 30.0
+    reading: sse.Limits = field(default_factory=sse.Limits)
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The parts of a guard."""
+
+    serving: Serving
+    upstream: Upstream
+    log: Book
+    observers: Sequence[Observer]
+    switch: Switch
+    attestor: Attestor | None
+    check_fields: CheckFields
+    facts: FactsOf
+    settings: GuardSettings
+    admission: Admission

@@ -1,0 +1,81 @@
+"""Server-sent events (WHATWG HTML, section 9.2): the part of it that completions are streamed in."""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from dataclasses import dataclass
+
+from policykit.serving.errors import UpstreamFault
+
+DONE = b"data: [DONE]\n\n"
+
+
+def event(data: bytes, name: str | None = None) -> bytes:
+    """One event whose data is one line."""
+    head = b"event: " + name.encode("ascii") + b"\n" if name else b""
+    return head + b"data: " + data + b"\n\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What is read at most, so that an upstream cannot fill the memory."""
+
+    event_bytes: int = 1 << 20
+    total_bytes: int = 64 << 20
+
+
+async def data_of(pieces: AsyncIterator[bytes], limits: Limits) -> AsyncGenerator[bytes]:
+    """The data of every event, as soon as it is complete, wherever the pieces are cut.
+
+    Lines end in LF, CR LF or CR. Comments and fields other than `data` are passed over; an event that the stream cuts
+    short is dropped, as the specification says. Raises UpstreamFault over a limit.
+    """
+    buffer = bytearray()
+    lines: list[bytes] = []
+    n_total = n_event = 0
+    pending_cr = False
+    async for piece in pieces:
+        n_total += len(piece)
+        if n_total > limits.total_bytes:
+            raise too_large(limits.total_bytes)
+        if pending_cr and piece:
+            piece = piece.removeprefix(b"\n")
+            pending_cr = False
+        buffer += piece
+        while (end := _line_end(buffer)) is not None:
+            line, skip = bytes(buffer[: end[0]]), end[1]
+            pending_cr = skip == len(buffer) and buffer[-1] == 0x0D
+            del buffer[:skip]
+            n_event += len(line)
+            if line:
+                lines.append(line)
+            elif lines:
+                if data := _data(lines):
+                    yield data
+                lines, n_event = [], 0
+            if n_event > limits.event_bytes:
+                raise too_large(limits.event_bytes)
+        if n_event + len(buffer) > limits.event_bytes:
+            raise too_large(limits.event_bytes)
+
+
+def _line_end(buffer: bytearray) -> tuple[int, int] | None:
+    """Where the first line ends, and where the next begins."""
+    lf, cr = buffer.find(b"\n"), buffer.find(b"\r")
+    if lf < 0 and cr < 0:
+        return None
+    if cr < 0 or 0 <= lf < cr:
+        return lf, lf + 1
+    return cr, cr + 2 if buffer.startswith(b"\n", cr + 1) else cr + 1
+
+
+def _data(lines: list[bytes]) -> bytes:
+    """The `data` fields of an event, joined by line ends."""
+    found: list[bytes] = []
+    for line in lines:
+        name, colon, value = line.partition(b":")
+        if name == b"data" and (colon or line == b"data"):
+            found.append(value.removeprefix(b" "))
+    return b"\n".join(found)
+
+
+def too_large(n_bytes: int) -> UpstreamFault:
+    return UpstreamFault("policykit_upstream_too_large", f"the upstream sent more than {n_bytes} bytes")

@@ -1,0 +1,24 @@
+"""One guard for all tests of a module; each test tells the peer what to say."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.serving.peer import Peer
+from tests.serving.running import World, world
+
+
+@pytest.fixture(scope="package")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with world(tmp_path_factory.mktemp("profiles")) as found:
+        yield found
+
+
+@pytest.fixture
+def house(shared: World) -> World:
+    """The shared guard, as if nothing had happened yet."""
+    shared.peer.answer = Peer().answer
+    shared.peer.requests.clear()
+    shared.log.accounts.clear()
+    shared.log.fails = False
+    return shared
