@@ -82,9 +82,11 @@ def test_tenants_under_load_stay_apart(house: World) -> None:
     """Two tenants at once, with policies that forbid different texts: each is answered by its own, and recorded so."""
     house.peer.answer = lambda body: Say(("It is project aurora in sunny weather.",) * body["n"])
 
+    clients = {key: house.client(key) for key in ("key-acme", "key-globex")}
+
     def ask(at: int) -> tuple[str, str]:
         key = ("key-acme", "key-globex")[at % 2]
-        client = house.client(key)
+        client = clients[key]
         if at % 4 < 2:
             text = client.chat.completions.create(model="", messages=ASK).choices[0].message.content or ""
         else:

@@ -4,7 +4,6 @@ answer. What is forbidden is looked for with `in`, and what a transform makes of
 import asyncio
 import json
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -18,7 +17,7 @@ from tests.serving.running import Kept, deployment
 WORDS = ["guaranteed", "returns", "project", "aurora", "code", "1234", "certain", "profit", "é", "ſ", "a", "the", "."]
 TEXTS = st.lists(st.sampled_from([*WORDS, " ", " ", " ", "-", "\n"]), max_size=12).map("".join)
 FORBIDDEN = re.compile(
-    r"guaranteed[\s_-]+returns|certain[\s_-]+profit|project[\s_-]+aurora|code[\s_-]+1234\b", re.IGNORECASE
+    r"(?<!\w)(?:guaranteed[\s_-]+returns|certain[\s_-]+profit|project[\s_-]+aurora|code[\s_-]+1234)(?!\w)"
 )
 MESSAGE = "I cannot speak about that."
 FALLBACK = "Please ask a colleague."
@@ -53,10 +52,10 @@ class Inside:
 
 
 @pytest.fixture(scope="module")
-def inside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Inside]:
+def inside(tmp_path_factory: pytest.TempPathFactory) -> Inside:
     peer, log = Peer(), Kept()
     guard = Guard(Serving(deployment(tmp_path_factory.mktemp("laws"))), AppUpstream(peer), log)
-    yield Inside(guard, peer, log)
+    return Inside(guard, peer, log)
 
 
 def whole_of(data: bytes) -> tuple[str, str]:
