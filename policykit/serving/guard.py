@@ -19,19 +19,20 @@ from policykit.serving.request import Request
 from policykit.serving.responder import Responder, Send
 from policykit.serving.routes.chat import Chat
 from policykit.serving.routes.completions import Completions
+from policykit.serving.routes.responses import Responses
 from policykit.serving.routes.shape import Shape
 from policykit.serving.services import CheckFields, FactsOf, GuardSettings, Services, no_facts
 from policykit.serving.upstream import Upstream
 
 _LOG = logging.getLogger("policykit.serving")
 
-SHAPES: tuple[Shape, ...] = (Chat(), Completions())
+SHAPES: tuple[Shape, ...] = (Chat(), Completions(), Responses())
 CLIENT_GONE = 499
 """What records say of a request whose client went away; nobody receives it."""
 
 
 class Guard:
-    """Serves `/v1/models`, `/v1/chat/completions` and `/v1/completions`; everything else is a 404.
+    """Serves `/v1/models`, `/v1/chat/completions`, `/v1/completions` and `/v1/responses`; everything else is a 404.
 
     ``log`` keeps one record per request with a valid key; where it cannot, nothing goes out. ``attestor`` hears the
     engine's masks, where the upstream has any. ``check_fields`` lists the fields of a body that are refused.

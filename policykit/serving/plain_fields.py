@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 
 from policykit.serving.errors import FieldRefusal
-from policykit.serving.routes import chat, completions
+from policykit.serving.routes import chat, completions, responses
 
 ALLOWED: Mapping[str, frozenset[str]] = {
     "/v1/chat/completions": frozenset(chat.KNOWN),
     "/v1/completions": frozenset(completions.KNOWN),
+    "/v1/responses": frozenset(responses.KNOWN),
 }
 
 

@@ -41,10 +41,12 @@ class Responder:
         await self._last(self._written.error(refused))
 
     async def text(self, written: Written, choice: int, channel: Channel, text: str) -> None:
-        await self._more(written, written.text(choice, channel, text))
+        await self.begin(written)
+        await self._piece(written.text(choice, channel, text))
 
     async def calls(self, written: Written, choice: int, calls: Sequence[ToolCall]) -> None:
-        await self._more(written, written.calls(choice, calls))
+        await self.begin(written)
+        await self._piece(written.calls(choice, calls))
 
     async def begin(self, written: Written) -> None:
         """Start the stream, if it has not begun."""
@@ -57,10 +59,6 @@ class Responder:
     async def end(self, written: Written, ends: Sequence[End], usage: Usage, about: Mapping[str, object]) -> None:
         await self.begin(written)
         await self._last(written.end(ends, usage, about))
-
-    async def _more(self, written: Written, data: bytes) -> None:
-        await self.begin(written)
-        await self._piece(data)
 
     async def _start(self, status: int, headers: Mapping[str, str]) -> None:
         self.is_started = True

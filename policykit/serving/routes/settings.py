@@ -66,7 +66,7 @@ def include_usage_at(body: Mapping[str, object]) -> bool:
     return bool(flag_at(object_at(body["stream_options"], "stream_options", {"include_usage"}), "include_usage"))
 
 
-def schema_at(value: object, param: str) -> object:
+def schema_at(value: Any, param: str) -> object:
     """The JSON Schema that a `response_format` wants; None for text."""
     if value is None:
         return None
