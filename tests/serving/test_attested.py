@@ -1,0 +1,196 @@
+"""Where the upstream has the plan's mask: nothing goes out unless the engine says that the mask stands."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import openai
+import pytest
+
+from policykit.engines.attest import Attestation, Failed, Finished, MaskRequest, Reply, Started, plan_path
+from policykit.plan import load_plan
+from policykit.serving import Guard, Kind, Outcome, Serving
+from policykit.serving.attestor import EngineAttestor
+from policykit.serving.rewrite import salt_of
+from policykit.serving.upstream_app import AppUpstream
+from tests.serving.peer import Json, Peer, Say
+from tests.serving.running import Kept, World, deployment, served
+
+ASK: Any = [{"role": "user", "content": "Hello?"}]
+
+
+class Engine:
+    """An engine with a mask: it finds the plan that a request names and attests it, but for what a test changes."""
+
+    def __init__(self, run: Path) -> None:
+        self.run = run
+        self.plan: str | None = None
+        self.says: list[str] = ["started", "finished"]
+        self.dead_ends: set[int] = set()
+        self.asked: list[MaskRequest] = []
+
+    def __call__(self, body: Json) -> Say:
+        request = MaskRequest.parse(body["vllm_xargs"]["policykit"])
+        self.asked.append(request)
+        found = load_plan(plan_path(self.run, request.plan))
+        assert found.digest == request.plan
+        reply = Reply.to(self.run, request.reply)
+        for index in range(body["n"]):
+            for message in self._messages(request, f"{index}_x", index):
+                reply.send(message)
+        return Say(("Hello, and good day.",) * body["n"])
+
+    def _messages(self, request: MaskRequest, child: str, index: int) -> Iterator[Attestation]:
+        plan = self.plan or request.plan
+        if "started" in self.says:
+            yield Started(request.request, child, plan, plan)
+        if "failed" in self.says:
+            yield Failed(request.request, child, "PK740", "the plan does not fit the vocabulary")
+        if "finished" in self.says:
+            yield Finished(request.request, child, plan, 4, 5, index in self.dead_ends, {"no-promises": 3})
+
+
+@contextmanager
+def attested(folder: Path, run: Path) -> Iterator[tuple[World, Engine]]:
+    engine, log = Engine(run), Kept()
+    peer = Peer(answer=engine)
+    serving = Serving(deployment(folder))
+    guard = Guard(serving, AppUpstream(peer, kind=Kind.VLLM), log, attestor=EngineAttestor(run, started_s=0.5))
+    with served(guard) as url:
+        yield World(url, peer, log, serving, guard), engine
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[World, Engine]]:
+    with attested(tmp_path_factory.mktemp("profiles"), tmp_path_factory.mktemp("run")) as found:
+        yield found
+
+
+@pytest.fixture
+def house(pair: tuple[World, Engine]) -> World:
+    pair[0].peer.requests.clear()
+    return pair[0]
+
+
+@pytest.fixture
+def engine(pair: tuple[World, Engine]) -> Engine:
+    pair[1].plan, pair[1].says, pair[1].dead_ends = None, ["started", "finished"], set()
+    pair[1].asked.clear()
+    return pair[1]
+
+
+def content(house: World, stream: bool, **more: Any) -> tuple[str, str]:
+    answer = house.client().chat.completions.create(model="", messages=ASK, stream=stream, **more)
+    if not stream:
+        return answer.choices[0].message.content, answer.choices[0].finish_reason
+    chunks = list(answer)
+    text = "".join(c.choices[0].delta.content or "" for c in chunks if c.choices)
+    return text, next(c.choices[0].finish_reason for c in chunks if c.choices and c.choices[0].finish_reason)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_attested_answer_goes_out_and_what_the_mask_did_is_recorded(
+    house: World, engine: Engine, stream: bool
+) -> None:
+    assert content(house, stream) == ("Hello, and good day.", "stop")
+    assert house.last.mask == "attested"
+    assert [(mask.steps, mask.closed, mask.dead_end) for mask in house.last.masks] == [
+        (4, (("no-promises", 3),), False)
+    ]
+    body = house.peer.bodies[-1]
+    assert body["cache_salt"] == salt_of("acme") != salt_of("globex")
+    assert "response_format" not in body
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_without_an_attestation_nothing_goes_out(house: World, engine: Engine, stream: bool) -> None:
+    engine.says = []
+    with pytest.raises(openai.InternalServerError) as raised:
+        content(house, stream)
+    assert raised.value.code == "policykit_mask_not_attested"
+    assert "good day" not in raised.value.response.text
+    assert (house.last.outcome, house.last.mask) == (Outcome.ERRORED, "none")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_the_mask_of_another_plan_attests_nothing(house: World, engine: Engine, stream: bool) -> None:
+    engine.plan = "sha256:" + "0" * 64
+    with pytest.raises(openai.InternalServerError) as raised:
+        content(house, stream)
+    assert raised.value.code == "policykit_mask_not_attested"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_engine_that_cannot_mask_says_why(house: World, engine: Engine, stream: bool) -> None:
+    engine.says = ["failed"]
+    with pytest.raises(openai.InternalServerError) as raised:
+        content(house, stream)
+    assert raised.value.code == "policykit_mask_failed"
+    assert "vocabulary" in raised.value.message
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_dead_end_is_tried_again_and_has_a_name(house: World, engine: Engine, stream: bool) -> None:
+    engine.dead_ends = {0}
+    text, reason = content(house, stream)
+    assert reason == "content_filter"
+    assert house.last.attempts[0].failed == "policy_dead_end"
+    if stream:
+        assert text in ("Hello, and good day.", "Please ask a colleague.")
+    else:
+        assert text == "Please ask a colleague."
+        assert len(house.last.attempts) == 3
+
+
+def test_every_choice_is_attested(house: World, engine: Engine) -> None:
+    answer = house.client().chat.completions.create(model="", messages=ASK, n=3)
+    assert len(answer.choices) == 3
+    assert len(house.last.masks) == 3
+
+
+def test_attempts_have_requests_of_their_own(house: World, engine: Engine) -> None:
+    engine.dead_ends = {0}
+    content(house, stream=False)
+    assert len({request.request for request in engine.asked}) == 3
+
+
+def test_prompts_stand_before_the_output(house: World, engine: Engine) -> None:
+    house.client().completions.create(model="", prompt="It has guaran")
+    assert engine.asked[-1].prefix == "It has guaran"
+    content(house, stream=False)
+    assert engine.asked[-1].prefix == ""
+
+
+def test_a_guard_without_an_attestor_serves_no_engine_with_masks(tmp_path: Path) -> None:
+    log = Kept()
+    guard = Guard(Serving(deployment(tmp_path)), AppUpstream(Peer(), kind=Kind.VLLM), log)
+    with served(guard) as url:
+        client = openai.OpenAI(base_url=f"{url}/v1", api_key="key-acme", max_retries=0)
+        with pytest.raises(openai.InternalServerError) as raised:
+            client.chat.completions.create(model="", messages=ASK)
+    assert raised.value.code == "policykit_mask_not_attested"
+
+
+def test_strangers_datagrams_change_nothing(house: World, engine: Engine) -> None:
+    """What is no attestation, or of a request that nobody waits for, is passed over."""
+    content(house, stream=False)
+    reply = Reply.to(engine.run, engine.asked[-1].reply)
+    reply.send(Started("nobody", "0_x", "sha256:" + "0" * 64, ""))
+    import socket
+
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as out:
+        for data in (b"", b"{", json.dumps({"kind": "started"}).encode()):
+            out.sendto(data, str(reply.address))
+    assert content(house, stream=False)[0] == "Hello, and good day."
+
+
+def test_the_socket_goes_when_the_guard_does(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    folder = tmp_path / "profiles"
+    folder.mkdir()
+    with attested(folder, run) as (house, _):
+        content(house, stream=False)
+        assert list(run.glob("*.sock"))
+    assert not list(run.glob("*.sock"))
