@@ -32,8 +32,9 @@ class Class(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One field. ``open``: any JSON may be in it. ``values``: the texts that it may hold; empty: any value. ``own``: the
-    guard knows it, the API's description does not."""
+    """One field. ``open``: any JSON may be in it. ``values``: the texts that it may hold; empty: any value.
+
+    ``own``: the guard knows it, the API's description does not."""
 
     kind: Class
     why: str
@@ -44,8 +45,8 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One route. ``request`` and ``response`` are by path: `a.b` a field of a field, `a[]` the entries of a list, `a.{}`
-    the values of an object with free names. Of a route that is refused, ``names`` are the fields of its requests."""
+    """One route. ``request`` and ``response`` are by path: `a.b` a field of a field, `a[]` the entries of a list,
+    `a.{}` the values of an object with free names. Of a refused route ``names`` are the fields of its requests."""
 
     kind: Class
     why: str
@@ -81,8 +82,9 @@ def load_table(engine: str) -> Table:
 def check_fields(
     route: str, body: Mapping[str, object], engine: str = "openai", method: str = "POST"
 ) -> tuple[FieldRefusal, ...]:
-    """Every field of ``body`` that is not let through on ``route``, in order, at most MAX_REFUSALS; a null is a field that
-    is left out, unless nobody knows its name.
+    """Every field of ``body`` that is not let through on ``route``, in order, at most MAX_REFUSALS.
+
+    A null is a field that is left out, unless nobody knows its name.
 
     >>> [str(refusal.param) for refusal in check_fields("/v1/completions", {"prompt": "a", "echo": True})]
     ['echo']
@@ -136,16 +138,26 @@ def _field(
         yield from _below(known, path, param, value)
 
 
+_NONE: Mapping[str, Mapping[str, Any]] = {}
+
+
 def _entry(item: Mapping[str, Any]) -> Entry:
     return Entry(Class(item["class"]), item["why"], item.get("open", False), tuple(item.get("values", ())), _own(item))
 
 
 def _route(item: Mapping[str, Any]) -> Route:
-    request, response = item.get("request", {}), item.get("response", {})
-    fields = {name: _entry(below) for name, below in request.items()} if isinstance(request, dict) else {}
-    answers = {name: _entry(below) for name, below in response.items()}
-    names = tuple(request) if isinstance(request, list) else ()
-    return Route(Class(item["class"]), item["why"], fields, answers, names, _own(item))
+    request: object = item.get("request", ())
+    names = tuple(cast(list[str], request)) if isinstance(request, list) else ()
+    fields = cast(Mapping[str, Mapping[str, Any]], request) if isinstance(request, dict) else _NONE
+    answers = cast(Mapping[str, Mapping[str, Any]], item.get("response", {}))
+    return Route(
+        Class(item["class"]),
+        item["why"],
+        {name: _entry(below) for name, below in fields.items()},
+        {name: _entry(below) for name, below in answers.items()},
+        names,
+        _own(item),
+    )
 
 
 def _own(item: Mapping[str, Any]) -> bool:

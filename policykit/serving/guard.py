@@ -11,10 +11,10 @@ from policykit.serving.attestation import Attestor
 from policykit.serving.deployment import Serving
 from policykit.serving.errors import Refused, UpstreamFault
 from policykit.serving.exchange import Account, Book, Exchange
+from policykit.serving.fields import checker
 from policykit.serving.hooks import About, AlwaysOpen, Observer, Outcome, Switch
 from policykit.serving.incoming import ClientGone, Receive, Scope, gone, granted, header, read_object
 from policykit.serving.limits import Admission
-from policykit.serving.plain_fields import check_fields
 from policykit.serving.request import Request
 from policykit.serving.responder import Responder, Send
 from policykit.serving.routes.chat import Chat
@@ -22,11 +22,13 @@ from policykit.serving.routes.completions import Completions
 from policykit.serving.routes.responses import Responses
 from policykit.serving.routes.shape import Shape
 from policykit.serving.services import CheckFields, FactsOf, GuardSettings, Services, no_facts
-from policykit.serving.upstream import Upstream
+from policykit.serving.upstream import Kind, Upstream
 
 _LOG = logging.getLogger("policykit.serving")
 
 SHAPES: tuple[Shape, ...] = (Chat(), Completions(), Responses())
+ENGINES = {Kind.VLLM: "vllm-0.33", Kind.PLAIN: "openai"}
+"""The table for each kind of upstream: what is let through is the same for all versions of vLLM."""
 CLIENT_GONE = 499
 """What records say of a request whose client went away; nobody receives it."""
 
@@ -35,7 +37,8 @@ class Guard:
     """Serves `/v1/models`, `/v1/chat/completions`, `/v1/completions` and `/v1/responses`; everything else is a 404.
 
     ``log`` keeps one record per request with a valid key; where it cannot, nothing goes out. ``attestor`` hears the
-    engine's masks, where the upstream has any. ``check_fields`` lists the fields of a body that are refused.
+    engine's masks, where the upstream has any. ``check_fields`` lists the fields of a body that are refused; by
+    default those that no table of the upstream's kind lets through.
     ``facts`` says what is known of a request, for the conditions of rules; nothing that a client sends is a fact.
     """
 
@@ -48,7 +51,7 @@ class Guard:
         observers: Sequence[Observer] = (),
         switch: Switch | None = None,
         attestor: Attestor | None = None,
-        check_fields: CheckFields = check_fields,
+        check_fields: CheckFields | None = None,
         facts: FactsOf = no_facts,
         settings: GuardSettings | None = None,
     ) -> None:
@@ -59,7 +62,7 @@ class Guard:
             tuple(observers),
             switch or AlwaysOpen(),
             attestor,
-            check_fields,
+            check_fields or checker(ENGINES[upstream.kind]),
             facts,
             settings or GuardSettings(),
             Admission(),

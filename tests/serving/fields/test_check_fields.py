@@ -38,16 +38,31 @@ def test_known_holes_are_refused(engine: str, name: str, value: object) -> None:
         ({"messages": [{"role": "user", "content": {"text": "x", "a": 1}}]}, ["messages[0].content.text"] * 1),
         ({"messages[].role": "user"}, ["messages[].role"]),
         ({"messages": {"role": "user"}}, ["messages.role"]),
-        ({"stream_options": {"include_usage": True, "continuous_usage_stats": True}}, ["stream_options.continuous_usage_stats"]),
-        ({"response_format": {"type": "structural_tag", "format": {}}}, ["response_format.type", "response_format.format"]),
-        ({"response_format": {"type": "json_schema", "json_schema": {"schema": {"anything": [1]}, "x": 1}}}, ["response_format.json_schema.x"]),
-        ({"tools": [{"type": "function", "function": {"name": "a", "parameters": {"any": 1}, "x": 1}}]}, ["tools[0].function.x"]),
+        (
+            {"stream_options": {"include_usage": True, "continuous_usage_stats": True}},
+            ["stream_options.continuous_usage_stats"],
+        ),
+        (
+            {"response_format": {"type": "structural_tag", "format": {}}},
+            ["response_format.type", "response_format.format"],
+        ),
+        (
+            {"response_format": {"type": "json_schema", "json_schema": {"schema": {"anything": [1]}, "x": 1}}},
+            ["response_format.json_schema.x"],
+        ),
+        (
+            {"tools": [{"type": "function", "function": {"name": "a", "parameters": {"any": 1}, "x": 1}}]},
+            ["tools[0].function.x"],
+        ),
         ({"tools": [{"type": "custom", "custom": {"name": "a"}}]}, ["tools[0].type", "tools[0].custom"]),
         ({"stop": ["a", {"b": 1}]}, ["stop[1].b"]),
-        ({"MESSAGES": [], "Ignore_eos": True, "ignore_eos ": True, "ｉgnore_eos": True}, ["MESSAGES", "Ignore_eos", "ignore_eos ", "ｉgnore_eos"]),
+        (
+            {"MESSAGES": [], "Ignore_eos": True, "ignore_eos ": True, "ｉgnore_eos": True},
+            ["MESSAGES", "Ignore_eos", "ignore_eos ", "ｉgnore_eos"],
+        ),
         ({"": 1, "messages.": 1}, ["", "messages."]),
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("engine", ["vllm-0.32", "vllm-0.33"])
 def test_what_is_refused_below_the_top(engine: str, body: dict[str, Any], params: list[str]) -> None:
     found = [refusal.param for refusal in check_fields(CHAT, body, engine)]
@@ -116,5 +131,5 @@ def test_one_error_names_so_many_fields_and_no_more() -> None:
 
 
 def test_an_engine_without_a_table_is_an_error() -> None:
-    with pytest.raises(ValueError, match="no table for `vllm-0.34`"):
+    with pytest.raises(ValueError, match=r"no table for `vllm-0\.34`"):
         check_fields(CHAT, {}, "vllm-0.34")
