@@ -1,1 +1,82 @@
 """The decision log: one hash-chained record per request, where it is kept, and what can be asked of it."""
+
+from policykit.audit.chain import Head, Receipt
+from policykit.audit.checkpoint import Checkpoint, Signer, read_checkpoints
+from policykit.audit.coding import parse, render
+from policykit.audit.errors import (
+    KeyUnusable,
+    LogClosed,
+    LogDamaged,
+    LogError,
+    LogFull,
+    LogLocked,
+    LogReadOnly,
+    LogUnreachable,
+    NoLog,
+    RecordUnusable,
+)
+from policykit.audit.log import Log, Reader
+from policykit.audit.opening import open_log, open_reader
+from policykit.audit.record import (
+    Asked,
+    Attempt,
+    Escalated,
+    Excused,
+    Judgement,
+    LoggedSpan,
+    MaskReport,
+    Outcome,
+    Record,
+    ReplayData,
+    Result,
+    Retired,
+    RuleVerdict,
+    SpanForm,
+)
+from policykit.audit.spans import Keeping
+from policykit.audit.sqlite import SqliteSettings
+from policykit.audit.verify import Fault, Tampering, Verification, verify_log
+
+__all__ = [
+    "Asked",
+    "Attempt",
+    "Checkpoint",
+    "Escalated",
+    "Excused",
+    "Fault",
+    "Head",
+    "Judgement",
+    "Keeping",
+    "KeyUnusable",
+    "Log",
+    "LogClosed",
+    "LogDamaged",
+    "LogError",
+    "LogFull",
+    "LogLocked",
+    "LogReadOnly",
+    "LogUnreachable",
+    "LoggedSpan",
+    "MaskReport",
+    "NoLog",
+    "Outcome",
+    "Reader",
+    "Receipt",
+    "Record",
+    "RecordUnusable",
+    "ReplayData",
+    "Result",
+    "Retired",
+    "RuleVerdict",
+    "Signer",
+    "SpanForm",
+    "SqliteSettings",
+    "Tampering",
+    "Verification",
+    "open_log",
+    "open_reader",
+    "parse",
+    "read_checkpoints",
+    "render",
+    "verify_log",
+]

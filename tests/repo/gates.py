@@ -22,6 +22,7 @@ CODE_RANGES = {
     "testing": range(505, 540),
     "analysis": range(700, 720),
     "profiles": range(600, 630),
+    "audit": range(660, 680),
     "vault": range(190, 200),
     "approvals": range(80, 90),
     "conditions": range(150, 160),

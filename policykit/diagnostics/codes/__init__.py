@@ -3,6 +3,7 @@
 from policykit.diagnostics.codes import (
     analysis,
     approvals,
+    audit,
     chains,
     conditions,
     document,
@@ -35,6 +36,7 @@ _MODULES = (
     testing,
     analysis,
     profiles,
+    audit,
 )
 CATALOGUE: dict[str, CodeEntry] = {
     entry.code: entry for entry in sorted((e for m in _MODULES for e in m.CODES), key=lambda entry: entry.code)

@@ -1,0 +1,204 @@
+"""The record of one request. It holds ids, digests, counts and times, and text only where a replay was asked for."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from policykit.ir.verdict import Decision
+
+
+class Outcome(StrEnum):
+    """How a request ended."""
+
+    SERVED = "served"
+    TRANSFORMED = "transformed"
+    BLOCKED = "blocked"
+    FALLBACK = "fallback"
+    REFUSED = "refused"
+    ERRORED = "errored"
+    DISCONNECTED = "disconnected"
+
+
+class Result(StrEnum):
+    """What became of one rule on one text."""
+
+    FIRED = "fired"
+    PASSED = "passed"
+    ERRORED = "errored"
+    NOT_APPLICABLE = "not_applicable"
+    SHADOW = "shadow"  # it fired, and only watches
+
+
+class SpanForm(StrEnum):
+    """How the text that a rule found is kept."""
+
+    OMITTED = "omitted"
+    HASHED = "hashed"  # HMAC-SHA-256 under the log's key: equal texts are equal, and none can be guessed without it
+    MASKED = "masked"  # letters and digits are replaced: the shape stays
+    CLEAR = "clear"  # as it was; only with replay
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedSpan:
+    """Where a rule found something: code point offsets of the judged text, None for a finding about all of it."""
+
+    start: int | None
+    end: int | None
+    form: SpanForm = SpanForm.OMITTED
+    value: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RuleVerdict:
+    """What one rule said of one text. ``count`` is the number of findings; of very many not all ``spans`` are kept.
+    ``why`` says why a rule was not applicable; why a check errored is kept with replay only, for it may quote text."""
+
+    rule: str
+    result: Result
+    count: int = 0
+    cost: float = 0.0
+    spans: tuple[LoggedSpan, ...] = ()
+    why: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Escalated:
+    """What waits for a person; ``binding`` is what an approval is bound to."""
+
+    rule: str
+    queue: str
+    binding: str
+    ttl_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class Excused:
+    """An exception of the policy that was applied."""
+
+    rule: str
+    exception: str
+    approved_by: str
+    reason: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A decision of another engine; ``value`` is None where there was none."""
+
+    rule: str
+    exception: str | None
+    reference: str
+    value: bool | None
+    decision_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """The verdict on one text: of the request (``choice`` None) or of an answer's choice. ``counts``: the text, or
+    what became of it, went out. ``text`` is kept with replay only; ``text_hash`` is keyed like those of spans."""
+
+    channel: str
+    choice: int | None
+    attempt: int
+    counts: bool
+    decision: Decision
+    plan_digest: str
+    rules: tuple[RuleVerdict, ...] = ()
+    cost: float = 0.0
+    n_characters: int | None = None
+    text_hash: str | None = None
+    text: str | None = None
+    escalations: tuple[Escalated, ...] = ()
+    exceptions: tuple[Excused, ...] = ()
+    decisions: tuple[Asked, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class MaskReport:
+    """What the engine attested of one choice's mask. ``closed`` says, by rule, at how many steps it closed a token."""
+
+    choice: int
+    plan_digest: str
+    steps: int = 0
+    closed: tuple[tuple[str, int], ...] = ()
+    dead_end: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One request to the model. ``failed`` says why its answer was not served as it is."""
+
+    number: int
+    seconds: float
+    failed: str | None = None
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayData:
+    """What a choice's masks can be computed from again: the plan by its digest, the vocabulary by that of the
+    tokenizer, the text before the output, and the tokens. Kept where the deployment asks for it."""
+
+    choice: int
+    attempt: int
+    plan_digest: str
+    tokenizer_digest: str
+    prefix: str
+    token_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One request, from its arrival ``at`` (with a time zone) to its end. What is not known is None or empty."""
+
+    request: str
+    at: datetime
+    route: str
+    outcome: Outcome
+    decision: Decision
+    status: int
+    code: str | None = None
+    tenant: str | None = None
+    key: str | None = None
+    profile: str | None = None
+    profile_version: str | None = None
+    profile_digest: str | None = None
+    model: str | None = None
+    adapter: str | None = None
+    engine: str | None = None
+    engine_version: str | None = None
+    prompt: str | None = None
+    plan_digest: str | None = None
+    bundle_digest: str | None = None
+    revision: str | None = None
+    stream: bool = False
+    rules: tuple[str, ...] = ()
+    judgements: tuple[Judgement, ...] = ()
+    mask: str = "none"
+    masks: tuple[MaskReport, ...] = ()
+    strategy: str = "mask"
+    attempts: tuple[Attempt, ...] = ()
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost: float = 0.0
+    seconds: float = 0.0
+    first_byte_s: float | None = None
+    judging_s: float = 0.0
+    clamped: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = ()
+    replay: tuple[ReplayData, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Retired:
+    """Says in the log itself that its oldest records, up to and including ``last``, were removed on purpose."""
+
+    at: datetime
+    last: int
+    hash: str
+
+
+Body = Record | Retired
+"""What an entry of the log says."""
