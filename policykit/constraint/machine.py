@@ -23,6 +23,8 @@ from policykit.text import utf8
 
 MASK_BYTES = 64 << 20
 TABLE_BYTES = 96 << 20
+MAX_CLOSERS = 100_000
+MAX_ASKED = 64
 CONTEXTS = (b"", b"a", b"0", b" ", b".", b"\xe2")
 """What a boundary may depend on: a word's letter or digit before it, a space, a mark, a character not yet finished."""
 
@@ -48,6 +50,7 @@ class PolicyMachine:
         self._fragile = tuple(i for i in fragile if program.units[i].forbids)
         self._table_bytes = table_bytes
         self._bases: dict[tuple[tuple[str, ...], tuple[int, ...]], Row] = {}
+        self._closers: dict[tuple[object, ...], frozenset[str]] = {}
         self._passing = sorted(vocabulary.special_ids.difference(vocabulary.eos_ids))
 
     # ---- reading, as the reader does it
@@ -143,6 +146,7 @@ class PolicyMachine:
         if self.reader.n_bytes > self._table_bytes:
             self.rows.clear()
             self._bases.clear()
+            self._closers.clear()  # a new automaton numbers its states anew
             self.reader.renew()
 
     def _set_eos(self, row: Row, allowed: bool) -> None:
@@ -276,6 +280,34 @@ class PolicyMachine:
         if not names and self.advance(joint, token_id) is None:
             names |= dict.fromkeys(r.rule for r in self.program.requirements)
         return tuple(names)
+
+    def closers(self, joint: Joint) -> frozenset[str]:
+        """Names of the rules that close some token in this state. Where an automaton of several rules closes very many
+        tokens, only the first of them are asked for their rule. Inside a character: none."""
+        if joint.pending:
+            return frozenset()
+        joint = self.reader.current(joint)
+        names: set[str] = set()
+        for i in self.reader.forbids:
+            key = (i, self._mode(i, joint), joint.states[i])
+            found = self._closers.get(key)
+            if found is None:
+                if len(self._closers) >= MAX_CLOSERS:
+                    self._closers.clear()
+                found = self._closers[key] = self._closers_of(joint, i)
+            names |= found
+        return frozenset(names)
+
+    def _closers_of(self, joint: Joint, i: int) -> frozenset[str]:
+        closed = self._plain & ~self._unit_row(i, joint)
+        if not closed.any():
+            return frozenset()
+        owners = frozenset(self.program.units[i].owners)
+        if len(owners) == 1:
+            return owners
+        ids: list[int] = np.flatnonzero(np.unpackbits(closed.view(np.uint8), bitorder="little"))[:MAX_ASKED].tolist()
+        texts = [utf8.split(self.vocabulary.tokens[token_id]) for token_id in ids]
+        return frozenset(name for read in texts if read for name in self._owners(joint, i, read.text))
 
     def _owners(self, joint: Joint, i: int, text: str) -> list[str]:
         scope = self.reader.scope_of[i]

@@ -4,7 +4,10 @@ The contract: filling a row changes nothing; ``accept`` that returns False leave
 counts every accepted token, the end of text included; copies are independent.
 """
 
+from collections import Counter
+from collections.abc import Mapping
 from enum import StrEnum
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,6 +62,10 @@ class State:
         return self._history[-1]
 
     @property
+    def vocabulary_size(self) -> int:
+        return self._machine.vocabulary.size
+
+    @property
     def n_tokens(self) -> int:
         """Accepted tokens, surplus ends of text included."""
         return len(self._history) - 1 + self._n_ends
@@ -80,13 +87,16 @@ class State:
             return Outcome.DEAD_END if self._ended_dead else Outcome.FINISHED
         return Outcome.DEAD_END if self._is_stuck() else Outcome.RUNNING
 
-    def fill(self, row: NDArray[np.int32]) -> None:
+    def fill(self, row: NDArray[np.int32]) -> bool:
         """Write the mask of the next token: ``int32 [ceil(V/32)]``, bit 1 = allowed, bits past V are 0.
 
-        After the end of text, and at a dead end, only the end of text is allowed; :attr:`outcome` tells them apart.
+        After the end of text, and at a dead end, only the end of text is allowed; False says that it is one of these,
+        and :attr:`outcome` tells them apart.
         """
         if self.finished or not self._fill_live(row):
             self._only_end(row)
+            return False
+        return True
 
     def accept(self, token_id: int) -> bool:
         """Take a token. False if it is not allowed: the state is then unchanged."""
@@ -171,6 +181,10 @@ class State:
         if self._grammar is not None and not self._grammar.copy().accept(token_id):
             return (*rules, "grammar")
         return rules or ("lookahead",)
+
+    def closers(self) -> Mapping[str, int]:
+        """For each rule the number of places of this text, the present one included, where it closes some token."""
+        return Counter(chain.from_iterable(self._machine.closers(joint) for joint in self._history))
 
     def _is_open(self, token_id: int) -> bool:
         """The token's bit of the row, in which the search for a way on has closed some."""

@@ -132,8 +132,11 @@ class Vocabulary:
             raise _unreadable(place, "the tokenizer is malformed", error) from error
 
     @staticmethod
-    def from_tokenizer(tokenizer: FastTokenizer, *, size: int | None = None) -> "Vocabulary":
-        """The vocabulary of a transformers fast tokenizer. Raises PolicyError (PK400–PK404)."""
+    def from_tokenizer(
+        tokenizer: FastTokenizer, *, size: int | None = None, eos_ids: Sequence[int] = ()
+    ) -> "Vocabulary":
+        """The vocabulary of a transformers fast tokenizer. ``eos_ids`` end the text besides the tokenizer's own end.
+        Raises PolicyError (PK400–PK404)."""
         place = Place(str(getattr(tokenizer, "name_or_path", "") or type(tokenizer).__name__))
         backend = getattr(tokenizer, "backend_tokenizer", None)
         if backend is None:
@@ -141,7 +144,8 @@ class Vocabulary:
         if getattr(tokenizer, "clean_up_tokenization_spaces", False):
             raise _edits_text(place, "`clean_up_tokenization_spaces` is set")
         end = tokenizer.eos_token_id
-        return _from_data(json.loads(backend.to_str()), place, [], [end] if end is not None else [], size)
+        ends = [*([end] if end is not None else []), *eos_ids]
+        return _from_data(json.loads(backend.to_str()), place, [], ends, size)
 
 
 def _edits_text(place: Place, why: str) -> PolicyError:

@@ -197,3 +197,9 @@ def run_directory() -> Path | None:
     """The directory that the environment names, if it does."""
     found = os.environ.get(RUN_DIRECTORY)
     return Path(found) if found else None
+
+
+def default_plan() -> Path | None:
+    """The plan file that the environment names for requests without a MaskRequest, if it does."""
+    found = os.environ.get(DEFAULT_PLAN)
+    return Path(found) if found else None

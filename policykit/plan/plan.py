@@ -49,6 +49,20 @@ class Plan:
         check_opened(self.spec.rules, filled)
         return replace(self, resources=filled)
 
+    def with_grammar(self, grammar: GrammarSpec) -> "Plan":
+        """The same policies, context and resources over a grammar, compiled anew: another plan, with its own digest.
+
+        Raises PolicyError as :func:`compile` does, and PK315 for a plan that has a grammar: it is not replaced.
+        """
+        if self.spec.grammar is not None:
+            raise PolicyError.of(
+                "PK315",
+                "the plan has a grammar, and a text cannot follow two",
+                grammar.place,
+                "leave out one of the two: the plan's is not replaced",
+            )
+        return replace(self, spec=compile_plan(self.spec.policies, grammar, self.spec.context, prune))
+
     @property
     def enforcements(self) -> tuple[Enforcement, ...]:
         """One row per rule and per grammar keyword."""

@@ -17,7 +17,7 @@ CODE_RANGES = {
     "chains": range(130, 140),
     "grammar": range(200, 300),
     "plan": range(300, 400),
-    "engine": range(400, 500),
+    "engine": [*range(400, 500), *range(740, 760)],
     "run": range(500, 600),
     "testing": range(505, 540),
     "analysis": range(700, 720),

@@ -59,4 +59,53 @@ CODES: tuple[CodeEntry, ...] = (
         "network, or HF_HUB_OFFLINE forbids fetching; or the folder's files are damaged or of an unknown architecture.",
         "HF_HUB_OFFLINE=1 policykit generate --model some/model",
     ),
+    CodeEntry(
+        "PK740",
+        "a request without a plan",
+        "On vLLM every request is decoded under a plan: the one that the guard names, or the engine's default one. "
+        "There was neither, and a text without a mask is never written.",
+        "a request straight to the engine, with no POLICYKIT_DEFAULT_PLAN",
+    ),
+    CodeEntry(
+        "PK741",
+        "no such plan in the run directory",
+        "The guard saves each plan in the run directory, and the engine loads it from there by its digest. It was not "
+        "there, or the file holds another plan.",
+        "guard and engine started with different POLICYKIT_RUN",
+    ),
+    CodeEntry(
+        "PK743",
+        "an output grammar that is not taken",
+        "vLLM takes output grammars in several notations. JSON Schema, regular expressions, choices and Lark are "
+        "masked; the others are refused rather than left to another backend.",
+        '{"structured_outputs": {"grammar": "root ::= \'yes\'"}}',
+    ),
+    CodeEntry(
+        "PK744",
+        "an untested vLLM version",
+        "The plugin takes hold of vLLM's source at five places, which move between versions. On a version that it was "
+        "not tested with it does not start.",
+        "policykit beside vllm==0.31",
+    ),
+    CodeEntry(
+        "PK745",
+        "vLLM's source has changed",
+        "What the plugin relies on is looked up in vLLM's source when it is installed. Something does not stand there "
+        "any more, so the mask could be bypassed.",
+        "a vLLM in which `StructuredOutputManager._create_grammar` has another name",
+    ),
+    CodeEntry(
+        "PK746",
+        "a malformed request for a mask",
+        "Which plan a request is decoded under is written into its extra arguments by the guard. What stands there is "
+        "not what the guard writes.",
+        '{"vllm_xargs": {"policykit": "{}"}}',
+    ),
+    CodeEntry(
+        "PK747",
+        "no mask can be made",
+        "The engine runs without its tokenizer, or making the mask failed in a way that was not foreseen. The request "
+        "or the start fails.",
+        "vllm serve --skip-tokenizer-init --structured-outputs-config.backend policykit",
+    ),
 )

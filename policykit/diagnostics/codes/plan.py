@@ -94,4 +94,11 @@ CODES: tuple[CodeEntry, ...] = (
         "edited, or if this version reads the same sources in another way, such as by other Unicode tables.",
         "a plan file in which a phrase was changed by hand",
     ),
+    CodeEntry(
+        "PK315",
+        "two grammars for one text",
+        "A plan that has an output grammar was given another one. A text cannot follow both, and replacing one would "
+        "drop what the plan promises.",
+        "plan.with_grammar(grammar) for a plan that was compiled with a grammar",
+    ),
 )

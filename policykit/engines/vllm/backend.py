@@ -1,0 +1,115 @@
+"""The structured-output backend and what it does with one request. Imported only where vLLM runs."""
+# vLLM and torch leave parts of their interfaces untyped, and neither is installed where types are checked.
+# pyright: reportMissingImports=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false, reportUntypedBaseClass=false
+# pyright: reportMissingModuleSource=false
+
+import weakref
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from vllm.v1.structured_output.backend_types import (
+    StructuredOutputBackend,
+    StructuredOutputGrammar,
+    StructuredOutputOptions,
+)
+
+from policykit.constraint import Vocabulary
+from policykit.diagnostics import PolicyError
+from policykit.engines import attest
+from policykit.engines.vllm.plans import Constraints, Plans
+from policykit.engines.vllm.requests import asked, dead_end_token, tail_of_prompt
+from policykit.engines.vllm.text import MaskedText, tell_end
+
+
+class PolicyGrammar(StructuredOutputGrammar):
+    """vLLM's interface over a :class:`MaskedText`."""
+
+    def __init__(self, text: MaskedText) -> None:
+        self._text = text
+
+    def accept_tokens(self, request_id: str, tokens: list[int]) -> bool:
+        return self._text.accept(tokens)
+
+    def validate_tokens(self, tokens: list[int]) -> list[int]:
+        return self._text.allowed_prefix(tokens)
+
+    def rollback(self, num_tokens: int) -> None:
+        self._text.rollback(num_tokens)
+
+    def fill_bitmask(self, bitmask: torch.Tensor, batch_index: int) -> None:
+        self._text.fill(bitmask[batch_index].numpy())
+
+    def is_terminated(self) -> bool:
+        return False  # vLLM lifts the mask of a grammar that says so
+
+    def reset(self) -> None:
+        self._text.rollback(self._text.n_tokens)
+
+
+class PolicyBackend(StructuredOutputBackend):
+    """Masks by plans. Raises PolicyError when it is made for a tokenizer that no mask can hold for."""
+
+    def __init__(self, vllm_config: Any, tokenizer: Any, vocab_size: int) -> None:
+        super().__init__(vllm_config, tokenizer=tokenizer, vocab_size=vocab_size)
+        ends = ends_of(vllm_config.model_config, tokenizer)
+        size = max(vocab_size, len(tokenizer))
+        vocabulary = Vocabulary.from_tokenizer(tokenizer, size=size, eos_ids=ends)
+        self.plans = Plans.of_environment()
+        self.constraints = Constraints(vocabulary)
+        self.dead_end_id = dead_end_of(vllm_config.model_config, tokenizer)
+
+    def compile_grammar(
+        self, request_type: StructuredOutputOptions, grammar_spec: str, stop_token_ids: set[int] | None = None
+    ) -> StructuredOutputGrammar:
+        """vLLM's own way in, which does not know the request: only the default plan can be meant."""
+        return self.mask("", None, request_type.name, grammar_spec, ())
+
+    def mask(
+        self, child: str, extra_args: Any, option: str, source: str, prompt_token_ids: Sequence[int]
+    ) -> StructuredOutputGrammar:
+        """The mask of one choice. Raises PolicyError, and tells the guard, where there can be none."""
+        request = asked(extra_args)
+        reply = attest.Reply.to(self.plans.run, request.reply if request else "")
+        try:
+            plan = self.plans.plan(request, option, source)
+            text = self._text(plan, request, prompt_token_ids)
+        except Exception as error:
+            code = error.diagnostics[0].code if isinstance(error, PolicyError) else "PK747"
+            reply.send(attest.Failed(request.request if request else "", child, code, str(error)))
+            raise
+        grammar = PolicyGrammar(text)
+        if request is not None:
+            weakref.finalize(grammar, tell_end, text, request, child, plan.digest, reply).atexit = False
+            reply.send(attest.Started(request.request, child, request.plan, plan.digest))
+        return grammar
+
+    def _text(self, plan: Any, request: attest.MaskRequest | None, prompt_token_ids: Sequence[int]) -> MaskedText:
+        constraint = self.constraints.of(plan)
+        given = request.prefix if request else None
+        if given is None:
+            vocabulary = self.constraints.vocabulary
+            tail = tail_of_prompt(prompt_token_ids, vocabulary.tokens, vocabulary.special_ids)
+            return MaskedText(constraint.start(tail), self.dead_end_id)
+        in_grammar = bool(given) and constraint.grammar is not None
+        return MaskedText(constraint.start(given.encode(), prefix_in_grammar=in_grammar), self.dead_end_id)
+
+    def allocate_token_bitmask(self, max_num_seqs: int) -> torch.Tensor:
+        return torch.full((max_num_seqs, -(-self.constraints.vocabulary.size // 32)), -1, dtype=torch.int32)
+
+    def destroy(self) -> None:
+        pass
+
+
+def ends_of(model_config: Any, tokenizer: Any) -> list[int]:
+    """What ends a text: the tokenizer's end and those of the model's generation configuration."""
+    found = model_config.try_get_generation_config().get("eos_token_id")
+    more = found if isinstance(found, list) else [found]
+    return [i for i in dict.fromkeys([tokenizer.eos_token_id, *more]) if i is not None]
+
+
+def dead_end_of(model_config: Any, tokenizer: Any) -> int | None:
+    """The token that vLLM is to stop at where nothing legal can follow."""
+    preferred = (getattr(tokenizer, "pad_token_id", None), getattr(tokenizer, "unk_token_id", None))
+    return dead_end_token(sorted(tokenizer.all_special_ids), ends_of(model_config, tokenizer), preferred)

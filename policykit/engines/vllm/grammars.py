@@ -1,0 +1,64 @@
+"""What vLLM says of a request's output grammar, as ours. No vLLM is imported: its options come by their names."""
+
+import json
+from typing import Any, cast
+
+from policykit.diagnostics import Place, PolicyError
+from policykit.grammar import choices, json_schema, lark, regex
+from policykit.ir.grammar import GrammarSpec
+
+FREE = r"(?s:.*)"
+"""The expression that stands for no grammar: vLLM masks only requests that have one."""
+_PLACE = Place("<request>")
+
+
+def grammar_of(option: str, source: str) -> GrammarSpec | None:
+    """The grammar of a `StructuredOutputOptions` by name, and its source; None where it says nothing.
+
+    Raises PolicyError: PK2xx for what is wrong with it, PK743 for a form that is not taken.
+    """
+    match option:
+        case "REGEX":
+            return None if source == FREE else regex(source, _PLACE)
+        case "JSON":
+            return json_schema(source, _PLACE)
+        case "JSON_OBJECT":
+            return json_schema('{"type": "object"}', _PLACE)
+        case "CHOICE":
+            return _choices(source)
+        case "GRAMMAR" if "::=" in source:
+            raise _refused("a grammar in GBNF", "write it in Lark")
+        case "GRAMMAR":
+            return lark(source, _PLACE)
+        case "STRUCTURAL_TAG":
+            return _tagged(source)
+        case _:
+            raise _refused(f"the option `{option}`", "use json, regex, choice or grammar")
+
+
+def _refused(what: str, help: str) -> PolicyError:
+    return PolicyError.of("PK743", f"{what} is not taken as an output grammar", _PLACE, help)
+
+
+def _choices(source: str) -> GrammarSpec:
+    texts: object = json.loads(source)
+    listed = cast(list[object], texts) if isinstance(texts, list) else []
+    if not listed or not all(isinstance(text, str) for text in listed):
+        raise _refused("what is no list of texts", "give choices as a list of texts")
+    return choices([str(text) for text in listed], _PLACE)
+
+
+def _tagged(source: str) -> GrammarSpec:
+    """A structural tag whose whole format is one JSON schema."""
+    try:
+        data: Any = json.loads(source)
+        form: Any = data["format"]
+        if (
+            data.get("type") == "structural_tag"
+            and form["type"] == "json_schema"
+            and set(form) <= {"type", "json_schema"}
+        ):
+            return json_schema(json.dumps(form["json_schema"]), _PLACE)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        pass
+    raise _refused("a structural tag other than one `json_schema`", "use `json`, or a grammar in Lark")

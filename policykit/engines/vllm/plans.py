@@ -1,0 +1,109 @@
+"""The plans that an engine decodes under, by digest, and their constraints on its vocabulary. No vLLM is imported."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+from threading import Lock
+from typing import Generic, TypeVar
+
+from policykit.constraint import Constraint, Vocabulary
+from policykit.diagnostics import PolicyError
+from policykit.engines import attest
+from policykit.engines.vllm.grammars import grammar_of
+from policykit.plan import Plan, load_plan
+
+K = TypeVar("K")
+V = TypeVar("V")
+MAX_PLANS = 64
+MAX_CONSTRAINTS = 32
+
+
+class _Kept(Generic[K, V]):
+    """At most so many values, the least recently used dropped; each is made once, also where threads ask together."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._values: OrderedDict[K, V] = OrderedDict()
+        self._making: dict[K, Lock] = {}
+        self._lock = Lock()
+
+    def get(self, key: K, make: Callable[[], V]) -> V:
+        with self._lock:
+            if key in self._values:
+                self._values.move_to_end(key)
+                return self._values[key]
+            making = self._making.setdefault(key, Lock())
+        with making:
+            with self._lock:
+                if key in self._values:
+                    return self._values[key]
+            value = make()
+            with self._lock:
+                self._values[key] = value
+                self._making.pop(key, None)
+                while len(self._values) > self._limit:
+                    self._values.popitem(last=False)
+            return value
+
+
+class Plans:
+    """Plans of a run directory, alone and with requests' grammars."""
+
+    def __init__(self, run: Path | None, default: Path | None) -> None:
+        self.run = run
+        self._default_path = default
+        self._plans: _Kept[tuple[str, str, str], Plan] = _Kept(MAX_PLANS)
+
+    @staticmethod
+    def of_environment() -> "Plans":
+        return Plans(attest.run_directory(), attest.default_plan())
+
+    def base(self, asked: attest.MaskRequest | None) -> Plan:
+        """The plan that a request names, or the default one for requests that name none.
+
+        Raises PolicyError: PK740 where none is named and there is no default, PK741 where there is no such plan, and
+        what :func:`load_plan` and an expired plan raise.
+        """
+        if asked is None:
+            path = self._default_path
+            if path is None:
+                message = "the request names no plan, and there is no default one"
+                help = f"send it through the guard, or set {attest.DEFAULT_PLAN} to a plan file"
+                raise PolicyError.of("PK740", message, help=help)
+            plan = self._plans.get(("", str(path), ""), lambda: load_plan(path))
+        else:
+            plan = self._plans.get((asked.plan, "", ""), lambda: self._load(asked.plan))
+        plan.check_date()
+        return plan
+
+    def plan(self, asked: attest.MaskRequest | None, option: str, source: str) -> Plan:
+        """The plan of a request with its own grammar, if it has one. Raises PolicyError (PK743 and others)."""
+        base = self.base(asked)
+        key = (base.digest, option, source)
+
+        def combined() -> Plan:
+            grammar = grammar_of(option, source)
+            return base if grammar is None else base.with_grammar(grammar)
+
+        return self._plans.get(key, combined)
+
+    def _load(self, digest: str) -> Plan:
+        path = attest.plan_path(self.run, digest) if self.run else None
+        if path is None or not path.is_file():
+            message = f"there is no plan `{digest}` in the run directory"
+            raise PolicyError.of("PK741", message, help=f"guard and engine need the same {attest.RUN_DIRECTORY}")
+        plan = load_plan(path)
+        if plan.digest != digest:
+            raise PolicyError.of("PK741", f"the plan in `{path.name}` has digest `{plan.digest}`", help="save it again")
+        return plan
+
+
+class Constraints:
+    """Constraints on one vocabulary, shared by all requests of a plan."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self.vocabulary = vocabulary
+        self._kept: _Kept[str, Constraint] = _Kept(MAX_CONSTRAINTS)
+
+    def of(self, plan: Plan) -> Constraint:
+        return self._kept.get(plan.digest, lambda: plan.constraint(self.vocabulary))

@@ -1,0 +1,185 @@
+"""The `vllm.general_plugins` entry point: five places of vLLM changed, each once, in every process that loads it.
+
+The changes do nothing in an engine whose backend is not ours.
+"""
+# pyright: reportMissingImports=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false, reportMissingModuleSource=false
+# pyright: reportPrivateUsage=false, reportConstantRedefinition=false
+
+import functools
+import logging
+from pathlib import Path
+from typing import Any, Literal
+
+from policykit.diagnostics import PolicyError
+from policykit.engines.vllm import BACKEND
+from policykit.engines.vllm.contracts import check_source, check_version
+from policykit.engines.vllm.grammars import FREE
+from policykit.engines.vllm.plans import Plans
+from policykit.engines.vllm.requests import asked, refused
+
+_MARK = "_policykit"
+_log = logging.getLogger("vllm.policykit")
+
+
+def load() -> None:
+    """The entry point: :func:`install`, except that a vLLM that it does not fit goes on without us.
+
+    Our backend then has no name, and an engine that is to use it does not start; engines that never asked for it do.
+    """
+    try:
+        install()
+    except PolicyError as error:
+        _log.error("the backend `%s` is not available: %s", BACKEND, error)
+
+
+def install() -> None:
+    """Make vLLM know the backend. Raises PolicyError (PK744, PK745) for a vLLM that it does not fit.
+
+    May be called any number of times.
+    """
+    import vllm
+    from vllm.config.structured_outputs import StructuredOutputsConfig
+
+    if getattr(StructuredOutputsConfig, _MARK, False):
+        return
+    check_version(str(vllm.__version__))  # pyright: ignore[reportAttributeAccessIssue]
+    check_source(Path(vllm.__file__).parent)
+    _name_the_backend()
+    _check_requests()
+    _mask_every_request()
+    _make_the_backend()
+    _make_masks()
+    setattr(StructuredOutputsConfig, _MARK, True)
+
+
+def is_ours(vllm_config: Any) -> bool:
+    return vllm_config is not None and vllm_config.structured_outputs_config.backend == BACKEND
+
+
+def _name_the_backend() -> None:
+    """Patch 1: the configuration takes our name."""
+    import vllm.config.structured_outputs as module
+    from pydantic.dataclasses import rebuild_dataclass
+    from vllm.config import VllmConfig
+
+    config = module.StructuredOutputsConfig
+    names = Literal["auto", "xgrammar", "guidance", "outlines", "lm-format-enforcer", "policykit"]
+    module.StructuredOutputsBackend = names
+    config.__annotations__["backend"] = names
+    config.__dataclass_fields__["backend"].type = names
+    fields = getattr(config, "__pydantic_fields__", {})
+    if "backend" in fields:
+        fields["backend"].annotation = names
+    rebuild_dataclass(config, force=True)
+    rebuild_dataclass(VllmConfig, force=True)
+
+
+def _check_requests() -> None:
+    """Patch 2: in the front end a request is refused with a reason before the engine sees it."""
+    import msgspec
+    from vllm.exceptions import VLLMValidationError
+    from vllm.sampling_params import SamplingParams, StructuredOutputsParams
+
+    from policykit.engines.vllm.backend import dead_end_of
+
+    validate = SamplingParams._validate_structured_outputs
+    names = [field.name for field in msgspec.structs.fields(SamplingParams)]
+    plans = Plans.of_environment()
+
+    @functools.wraps(validate)
+    def checked(self: Any, model_config: Any, structured_outputs_config: Any, tokenizer: Any) -> None:
+        if structured_outputs_config is None or structured_outputs_config.backend != BACKEND:
+            return validate(self, model_config, structured_outputs_config, tokenizer)
+        if tokenizer is None or model_config.is_diffusion:
+            raise VLLMValidationError("policies need a tokenizer, and a model that writes from left to right")
+        wrong = refused(self, SamplingParams(), names)
+        if wrong:
+            raise VLLMValidationError("; ".join(wrong))
+        if self.structured_outputs is None or self.structured_outputs.all_constraints_none():
+            self.structured_outputs = StructuredOutputsParams(regex=FREE)
+        self.structured_outputs._backend = BACKEND
+        option, source = _key(self.structured_outputs)
+        try:
+            plans.plan(asked(self.extra_args), option, source)
+        except PolicyError as error:
+            raise VLLMValidationError(str(error), parameter="structured_outputs") from error
+        dead_end = dead_end_of(model_config, tokenizer)
+        if dead_end is not None and dead_end not in (self.stop_token_ids or ()):
+            self.stop_token_ids = [*(self.stop_token_ids or ()), dead_end]
+            self._all_stop_token_ids.add(dead_end)
+        return None
+
+    SamplingParams._validate_structured_outputs = checked
+
+
+def _key(params: Any) -> tuple[str, str]:
+    from vllm.v1.structured_output.request import get_structured_output_key
+
+    option, source = get_structured_output_key(params)
+    return option.name, source
+
+
+_always_on = False
+
+
+def _mask_every_request() -> None:
+    """Patch 3: in the engine a request without a grammar gets one, whatever way it came."""
+    from vllm.sampling_params import StructuredOutputsParams
+    from vllm.v1.structured_output.request import StructuredOutputRequest
+
+    make = StructuredOutputRequest.from_sampling_params
+
+    @functools.wraps(make)
+    def from_sampling_params(sampling_params: Any) -> Any:
+        if _always_on and sampling_params is not None:
+            if not sampling_params.structured_outputs or sampling_params.structured_outputs.all_constraints_none():
+                sampling_params.structured_outputs = StructuredOutputsParams(regex=FREE)
+            sampling_params.structured_outputs._backend = BACKEND
+        return make(sampling_params)
+
+    StructuredOutputRequest.from_sampling_params = staticmethod(from_sampling_params)
+
+
+def _make_the_backend() -> None:
+    """Patch 4: the backend stands before the first request, so that what it cannot do stops the start."""
+    from vllm.v1.structured_output import StructuredOutputManager
+
+    make = StructuredOutputManager.__init__
+
+    @functools.wraps(make)
+    def init(self: Any, vllm_config: Any) -> None:
+        global _always_on
+        make(self, vllm_config)
+        if not is_ours(vllm_config):
+            return
+        if vllm_config.model_config.skip_tokenizer_init:
+            message = "policies need the tokenizer, which `--skip-tokenizer-init` leaves out"
+            raise PolicyError.of("PK747", message, help="leave the flag out")
+        from policykit.engines.vllm.backend import PolicyBackend
+
+        size = vllm_config.model_config.get_vocab_size()
+        self.backend = PolicyBackend(vllm_config, tokenizer=self.tokenizer, vocab_size=size)
+        self.backend_name = BACKEND
+        self.enable_in_reasoning = True  # reasoning is text that the model writes
+        _always_on = True
+
+    StructuredOutputManager.__init__ = init
+
+
+def _make_masks() -> None:
+    """Patch 5: a mask is made where the request is still at hand."""
+    from vllm.v1.structured_output import StructuredOutputManager
+
+    create = StructuredOutputManager._create_grammar
+
+    @functools.wraps(create)
+    def create_grammar(self: Any, request: Any) -> Any:
+        if not is_ours(self.vllm_config):
+            return create(self, request)
+        option, source = request.structured_output_request.structured_output_key
+        extra = request.sampling_params.extra_args if request.sampling_params else None
+        prompt = request.prompt_token_ids or ()
+        return self.backend.mask(request.request_id, extra, option.name, source, prompt)
+
+    StructuredOutputManager._create_grammar = create_grammar
