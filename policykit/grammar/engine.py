@@ -126,6 +126,18 @@ def refusal(program: str) -> str | None:
     return made.get_error().strip() if made.is_error() else None
 
 
+@cache
+def spells_names_freely() -> bool:
+    """Whether the engine lets additional properties' names be written with escapes although none are asked for.
+
+    llguidance 1.7 does, so that a defined name can pass as an additional one there.
+    """
+    schema: dict[str, Json] = {"type": "object", "properties": {"a": {"const": 1}}}
+    probe = matcher(byte_vocabulary(), json_program(schema, False))
+    text = b'{"\\u0061":2}'
+    return probe.validate_tokens(list(text)) == len(text)
+
+
 def syntax_refusal(program: str) -> str | None:
     """Why the engine refuses a program before it has seen a vocabulary (so special tokens may have any name)."""
     failed, messages = LLMatcher.validate_grammar_with_warnings(program, None, limits=LIMITS)

@@ -7,7 +7,7 @@ from typing import Final, cast
 import jsonschema_rs
 
 from policykit.diagnostics import Place, PolicyError
-from policykit.grammar.engine import json_program, refusal
+from policykit.grammar.engine import json_program, refusal, spells_names_freely
 from policykit.grammar.judge import judge
 from policykit.grammar.productive import Unsatisfiable
 from policykit.grammar.relax import UNKNOWN_FORMAT, Relaxed, is_vacuous, keyword_pointers, relax
@@ -84,7 +84,7 @@ def lower(document: SchemaDocument, place: Place) -> Lowered:
     relaxed = relax(document, lambda schema: refusal(json_program(schema, escapes)))
     rows = list(_rows(document, relaxed, place))
     residue = [Residue(row.name, row.name.rpartition("/")[2], row.why) for row in rows if row.level is Level.OUTPUT]
-    why = _reader_disagreement(document, escapes)
+    why = _reader_disagreement(document, escapes or spells_names_freely())
     if why:
         rows.append(Enforcement("grammar", "", Level.OUTPUT, why, place))
         residue.append(Residue("", "I-JSON", why))
