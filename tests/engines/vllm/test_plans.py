@@ -1,0 +1,132 @@
+"""Which plan a request is decoded under, and every way in which there is none."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+import policykit as pk
+from policykit.engines import attest
+from policykit.engines.vllm.grammars import FREE, grammar_of
+from policykit.engines.vllm.plans import Constraints, Plans
+from tests.engines.vllm.plans import POLICIES, embedded_vocabulary, plan
+
+SCHEMA = json.dumps({"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]})
+TAG = json.dumps({"type": "structural_tag", "format": {"type": "json_schema", "json_schema": {"const": 1}}})
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    (tmp_path / "plans").mkdir()
+    made = plan()
+    made.save(attest.plan_path(tmp_path, made.digest))
+    return tmp_path
+
+
+def asked(digest: str) -> attest.MaskRequest:
+    return attest.MaskRequest("r", digest)
+
+
+def test_a_plan_is_found_by_its_digest(run: Path) -> None:
+    found = Plans(run, None).plan(asked(plan().digest), "REGEX", FREE)
+    assert found.digest == plan().digest
+
+
+def test_a_grammar_makes_another_plan_of_the_same_policies(run: Path) -> None:
+    found = Plans(run, None).plan(asked(plan().digest), "JSON", SCHEMA)
+    whole = pk.compile(POLICIES, pk.Grammar.from_json_schema(SCHEMA))
+    assert found.digest == whole.digest != plan().digest
+
+
+def test_no_plan_is_a_failure(run: Path) -> None:
+    with pytest.raises(pk.PolicyError, match="PK740"):
+        Plans(run, None).plan(None, "REGEX", FREE)
+    with pytest.raises(pk.PolicyError, match="PK741"):
+        Plans(run, None).plan(asked("sha256:" + "0" * 64), "REGEX", FREE)
+    with pytest.raises(pk.PolicyError, match="PK741"):
+        Plans(None, None).plan(asked(plan().digest), "REGEX", FREE)
+
+
+def test_a_plan_under_another_name_is_refused(run: Path) -> None:
+    other = pk.compile(POLICIES, profile="answer")
+    other.save(attest.plan_path(run, plan().digest))
+    with pytest.raises(pk.PolicyError, match="PK741"):
+        Plans(run, None).plan(asked(plan().digest), "REGEX", FREE)
+
+
+def test_a_plan_that_was_edited_is_refused(run: Path) -> None:
+    path = attest.plan_path(run, plan().digest)
+    path.write_text(path.read_text().replace("risk-free", "risk-fred"))
+    with pytest.raises(pk.PolicyError, match="PK313"):
+        Plans(run, None).plan(asked(plan().digest), "REGEX", FREE)
+
+
+def test_the_default_plan_is_for_requests_without_one(run: Path) -> None:
+    path = run / "default.plan.json"
+    plan().save(path)
+    assert Plans(None, path).plan(None, "REGEX", FREE).digest == plan().digest
+
+
+def test_a_text_cannot_follow_two_grammars(run: Path) -> None:
+    whole = pk.compile(POLICIES, pk.Grammar.from_json_schema(SCHEMA))
+    whole.save(attest.plan_path(run, whole.digest))
+    assert Plans(run, None).plan(asked(whole.digest), "REGEX", FREE).digest == whole.digest
+    with pytest.raises(pk.PolicyError, match="PK315"):
+        Plans(run, None).plan(asked(whole.digest), "CHOICE", '["a"]')
+
+
+def test_conflicts_of_grammar_and_policy_are_refused(run: Path) -> None:
+    with pytest.raises(pk.PolicyError, match="PK30"):
+        Plans(run, None).plan(asked(plan().digest), "REGEX", "guaranteed returns")
+
+
+@pytest.mark.parametrize(
+    ("option", "source", "text", "other"),
+    [
+        ("JSON", SCHEMA, '{"a":1}', '{"a":"1"}'),
+        ("JSON_OBJECT", "", "{}", "[]"),
+        ("REGEX", "a+", "aa", "b"),
+        ("CHOICE", '["x", "y"]', "y", "z"),
+        ("GRAMMAR", 'start: "a" | "b"', "b", "c"),
+        (
+            "STRUCTURAL_TAG",
+            TAG,
+            "1",
+            "2",
+        ),
+    ],
+)
+def test_forms_of_grammars(option: str, source: str, text: str, other: str) -> None:
+    grammar = grammar_of(option, source)
+    assert grammar is not None
+    made = pk.compile(POLICIES, grammar)
+    assert made.verify(text).decision.value == "allow"
+    assert made.verify(other).decision.value == "block"
+
+
+@pytest.mark.parametrize(
+    ("option", "source"),
+    [
+        ("GRAMMAR", 'root ::= "a"'),
+        ("STRUCTURAL_TAG", "{}"),
+        ("STRUCTURAL_TAG", "no json"),
+        ("STRUCTURAL_TAG", json.dumps({"type": "structural_tag", "format": {"type": "any_text"}})),
+        ("CHOICE", "[]"),
+        ("CHOICE", "[1]"),
+        ("LATER", ""),
+    ],
+)
+def test_forms_that_are_refused(option: str, source: str) -> None:
+    with pytest.raises(pk.PolicyError, match="PK743"):
+        grammar_of(option, source)
+
+
+def test_threads_share_one_constraint(run: Path) -> None:
+    plans, constraints = Plans(run, None), Constraints(embedded_vocabulary())
+
+    def ask(_: int) -> object:
+        return constraints.of(plans.plan(asked(plan().digest), "JSON", SCHEMA))
+
+    with ThreadPoolExecutor(8) as pool:
+        assert len({id(found) for found in pool.map(ask, range(16))}) == 1
