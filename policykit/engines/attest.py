@@ -13,6 +13,8 @@ import socket
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from queue import SimpleQueue
+from threading import Lock, Thread
 from typing import Any, Literal, cast
 
 RUN_DIRECTORY = "POLICYKIT_RUN"
@@ -23,6 +25,7 @@ XARG = "policykit"
 """The name under which a :class:`MaskRequest` stands in a request's extra arguments."""
 VERSION = 1
 MAX_DATAGRAM = 60_000
+SEND_TIMEOUT_S = 2.0
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _SOCKET = re.compile(r"[A-Za-z0-9_.-]{1,64}\.sock")
 
@@ -186,11 +189,36 @@ class Reply:
 
     def send(self, message: Attestation) -> None:
         """Never waits and never fails: what does not arrive, the guard misses, and it fails closed."""
-        if self.address is None:
-            return
-        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as out:
-            out.setblocking(False)
-            out.sendto(render(message), self.address)
+        if self.address is not None:
+            _POST.put((self.address, render(message)))
+
+
+class _Post:
+    """Sends in a thread of its own, because a socket takes few datagrams at once and its reader may be busy."""
+
+    def __init__(self) -> None:
+        self._waiting: SimpleQueue[tuple[str, bytes]] = SimpleQueue()
+        self._lock = Lock()
+        self._process: int | None = None
+
+    def put(self, letter: tuple[str, bytes]) -> None:
+        if self._process != os.getpid():  # a fork has no threads
+            with self._lock:
+                if self._process != os.getpid():
+                    Thread(target=self._run, name="policykit-attest", daemon=True).start()
+                    self._process = os.getpid()
+        self._waiting.put(letter)
+
+    def _run(self) -> None:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as out:
+            out.settimeout(SEND_TIMEOUT_S)
+            while True:
+                address, data = self._waiting.get()
+                with contextlib.suppress(OSError):
+                    out.sendto(data, address)
+
+
+_POST = _Post()
 
 
 def run_directory() -> Path | None:

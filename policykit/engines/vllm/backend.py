@@ -5,7 +5,7 @@
 # pyright: reportMissingModuleSource=false
 
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -28,6 +28,7 @@ class PolicyGrammar(StructuredOutputGrammar):
 
     def __init__(self, text: MaskedText) -> None:
         self._text = text
+        self.tell_end: Callable[[], object] | None = None  # tells the guard, once
 
     def accept_tokens(self, request_id: str, tokens: list[int]) -> bool:
         return self._text.accept(tokens)
@@ -81,7 +82,8 @@ class PolicyBackend(StructuredOutputBackend):
             raise
         grammar = PolicyGrammar(text)
         if request is not None:
-            weakref.finalize(grammar, tell_end, text, request, child, plan.digest, reply).atexit = False
+            grammar.tell_end = ended = weakref.finalize(grammar, tell_end, text, request, child, plan.digest, reply)
+            ended.atexit = False
             reply.send(attest.Started(request.request, child, request.plan, plan.digest))
         return grammar
 

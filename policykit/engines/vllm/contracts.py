@@ -134,6 +134,14 @@ CONTRACTS = (
         why="a mask that cannot be made fails its request, not the engine",
     ),
     Contract(
+        "ends",
+        "v1/core/sched/scheduler.py",
+        "Scheduler._free_request",
+        ("self", "request"),
+        ("self.finished_req_ids.add(request_id)",),
+        "the guard is told what a mask did when its request is freed",
+    ),
+    Contract(
         "interface",
         "v1/structured_output/backend_types.py",
         "StructuredOutputGrammar",

@@ -1,4 +1,4 @@
-"""The `vllm.general_plugins` entry point: five places of vLLM changed, each once, in every process that loads it.
+"""The `vllm.general_plugins` entry point: six places of vLLM changed, each once, in every process that loads it.
 
 The changes do nothing in an engine whose backend is not ours.
 """
@@ -50,6 +50,7 @@ def install() -> None:
     _mask_every_request()
     _make_the_backend()
     _make_masks()
+    _tell_ends()
     setattr(StructuredOutputsConfig, _MARK, True)
 
 
@@ -183,3 +184,21 @@ def _make_masks() -> None:
         return self.backend.mask(request.request_id, extra, option.name, source, prompt)
 
     StructuredOutputManager._create_grammar = create_grammar
+
+
+def _tell_ends() -> None:
+    """Patch 6: the guard hears of the end when vLLM frees the request, not when its last reference goes."""
+    from vllm.v1.core.sched.scheduler import Scheduler
+
+    free = Scheduler._free_request
+
+    @functools.wraps(free)
+    def free_request(self: Any, request: Any, *args: Any, **kwargs: Any) -> Any:
+        freed = free(self, request, *args, **kwargs)
+        asked = request.structured_output_request
+        tell_end = getattr(asked.grammar, "tell_end", None) if asked is not None else None
+        if tell_end is not None:
+            tell_end()
+        return freed
+
+    Scheduler._free_request = free_request

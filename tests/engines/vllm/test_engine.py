@@ -1,0 +1,184 @@
+"""The real engine on the CPU: what a plan forbids does not come out, whatever a request asks for."""
+
+import json
+import re
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+import policykit as pk
+from policykit.engines import attest
+from tests.engines.vllm.conftest import PROMPT, Guard
+from tests.engines.vllm.plans import PHRASES, POLICIES, plan
+
+pytestmark = pytest.mark.vllm
+OPENINGS = ("We can offer ", "It is a ", "Our fund is ", "")
+
+
+def forbidden(text: str) -> list[str]:
+    """Plain search, which knows nothing of views, masks or tokens."""
+    spaced = " ".join(text.casefold().split())
+    return [phrase for phrase in PHRASES if re.search(rf"(?<!\w){phrase}(?!\w)", spaced)]
+
+
+def texts(vllm: SimpleNamespace, prompts: list[str], **params: Any) -> list[str]:
+    """The choices' texts. One that was cut is given a letter: the mask lets a text be cut where a word could go on,
+    and what is cut is for the verifier to judge."""
+    params = {"max_tokens": 60, "temperature": 1.0, "seed": 7, **params}
+    found = vllm.engine.generate(prompts, vllm.params(**params), use_tqdm=False)
+    choices = [choice for request in found for choice in request.outputs]
+    return [c.text + "x" * (c.finish_reason == "length" or isinstance(c.stop_reason, str)) for c in choices]
+
+
+def test_the_model_says_it_where_it_may(vllm: SimpleNamespace, guard: Guard, harmless: pk.Plan) -> None:
+    said = texts(vllm, [PROMPT + opening for opening in OPENINGS] * 25, seed=None, extra_args=guard.asks(harmless))
+    assert sum(bool(forbidden(text)) for text in said) >= 5, "or the other tests show nothing"
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0, 2.0])
+def test_requests_that_name_no_plan_are_under_the_default_one(vllm: SimpleNamespace, temperature: float) -> None:
+    said = texts(vllm, [PROMPT + opening for opening in OPENINGS] * 15, temperature=temperature, seed=None)
+    assert [text for text in said if forbidden(text)] == []
+    assert temperature == 2.0 or any("percent" in text or "return" in text for text in said), "it still speaks"
+
+
+def test_several_choices_are_each_attested(vllm: SimpleNamespace, guard: Guard) -> None:
+    guard.heard()
+    said = texts(vllm, [PROMPT], n=6, temperature=1.3, extra_args=guard.asks(plan(), request="several"))
+    assert len(said) == 6
+    assert [text for text in said if forbidden(text)] == []
+    heard = [message for message in guard.heard() if message.request == "several"]
+    started = [message for message in heard if isinstance(message, attest.Started)]
+    finished = [message for message in heard if isinstance(message, attest.Finished)]
+    assert len(started) == len(finished) == 6
+    assert {message.digest for message in (*started, *finished)} == {plan().digest}
+    assert {message.child for message in started} == {message.child for message in finished}
+    assert all(message.tokens > 0 and message.steps >= message.tokens for message in finished)
+
+
+@pytest.mark.parametrize("phrase", PHRASES)
+def test_a_prompt_that_ends_inside_a_phrase(vllm: SimpleNamespace, phrase: str) -> None:
+    cuts = [phrase[:n] for n in range(1, len(phrase) + 1)]
+    said = texts(vllm, [f"{PROMPT}We have {cut}" for cut in cuts], max_tokens=12, temperature=0.7)
+    for cut, text in zip(cuts, said, strict=True):
+        whole = " ".join(f"We have {cut}{text}".casefold().split())
+        assert cut == phrase or phrase not in forbidden(whole), (cut, text)
+
+
+def test_a_prefill_that_the_guard_names(vllm: SimpleNamespace, guard: Guard) -> None:
+    prefix = "We can offer guaranteed ret"
+    said = texts(vllm, [PROMPT + prefix] * 20, max_tokens=8, seed=None, extra_args=guard.asks(plan(), prefix))
+    assert [text for text in said if forbidden(prefix + text)] == []
+
+
+@pytest.mark.parametrize("n", range(1, 16))
+def test_cut_by_length(vllm: SimpleNamespace, n: int) -> None:
+    assert [text for text in texts(vllm, [PROMPT] * 4, max_tokens=n, seed=None) if forbidden(text)] == []
+
+
+def test_stop_strings_only_shorten(vllm: SimpleNamespace) -> None:
+    said = texts(vllm, [PROMPT] * 8, stop=["return", "ris"], include_stop_str_in_output=True, seed=None)
+    assert [text for text in said if forbidden(text)] == []
+
+
+def one(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema of an object with one member."""
+    return {"type": "object", "properties": {"a": schema}, "required": ["a"], "additionalProperties": False}
+
+
+FORMS: dict[str, dict[str, Any]] = {
+    "json": {"json": one({"enum": ["yes", "a safe bet", "no"]})},
+    "free strings": {"json": one({"type": "string", "maxLength": 60})},
+    "json_object": {"json_object": True},
+    "choice": {"choice": ["a safe bet", "perhaps"]},
+    "regex": {"regex": "(It is risk-(free|less)|No)\\."},
+    "lark": {"grammar": 'start: "It is a " ("safe bet" | "bet") "."'},
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_output_grammars(vllm: SimpleNamespace, form: str) -> None:
+    said = texts(vllm, [PROMPT] * 8, structured_outputs=vllm.outputs(**FORMS[form]), seed=None, max_tokens=80)
+    assert [text for text in said if forbidden(text)] == []
+    if form == "json":
+        assert {json.loads(text)["a"] for text in said} <= {"yes", "no"}
+    if form == "choice":
+        assert set(said) == {"perhaps"}
+    if form == "regex":
+        assert set(said) <= {"It is risk-less.", "No."}
+    if form == "lark":
+        assert set(said) == {"It is a bet."}
+
+
+def test_a_plan_with_a_grammar_shapes_requests_without_one(vllm: SimpleNamespace, guard: Guard) -> None:
+    shaped = pk.compile(POLICIES, pk.Grammar.from_choices(["yes", "no", "risk-free"]))
+    assert set(texts(vllm, [PROMPT] * 6, seed=None, extra_args=guard.asks(shaped))) <= {"yes", "no"}
+    with pytest.raises(Exception, match="PK315"):
+        texts(vllm, [PROMPT], extra_args=guard.asks(shaped), structured_outputs=vllm.outputs(regex="a"))
+
+
+REFUSED: dict[str, dict[str, Any]] = {
+    "ignore_eos": {"ignore_eos": True},
+    "min_tokens": {"min_tokens": 4},
+    "bad_words": {"bad_words": ["yes"]},
+    "allowed_token_ids": {"allowed_token_ids": [5]},
+    "prompt_logprobs": {"prompt_logprobs": 1},
+    "PK743": {"structured_outputs": {"grammar": 'root ::= "yes"'}},
+    "PK30": {"structured_outputs": {"choice": ["guaranteed returns"]}},
+    "PK2": {"structured_outputs": {"json": '{"type": "nothing"}'}},
+    "PK746": {"extra_args": {attest.XARG: "{}"}},
+    "PK741": {"extra_args": {attest.XARG: attest.MaskRequest("r", "sha256:" + "0" * 64).render()}},
+}
+
+
+@pytest.mark.parametrize("reason", REFUSED)
+def test_what_is_refused_says_why_and_the_engine_goes_on(vllm: SimpleNamespace, reason: str) -> None:
+    params = dict(REFUSED[reason])
+    if "structured_outputs" in params:
+        params["structured_outputs"] = vllm.outputs(**params["structured_outputs"])
+    with pytest.raises(Exception, match=reason):
+        texts(vllm, [PROMPT], **params)
+    assert texts(vllm, [PROMPT], max_tokens=4)
+
+
+def test_a_dead_end_has_a_name(vllm: SimpleNamespace, guard: Guard) -> None:
+    # The string is long enough that the plan claims only a bounded search for ways on, and then completes a phrase.
+    schema = one({"type": "string", "pattern": "^(x{300} risk-free|ok)$"})
+    shaped, prefix = pk.compile(POLICIES, pk.Grammar.from_json_schema(schema)), '{"a":"' + "x" * 250
+    assert shaped.liveness.kind == "bounded"
+    guard.heard()
+    asked = guard.asks(shaped, prefix, "dead")
+    found = vllm.engine.generate([PROMPT], vllm.params(max_tokens=99, extra_args=asked), use_tqdm=False)[0].outputs[0]
+    finished = [m for m in guard.heard() if isinstance(m, attest.Finished) and m.request == "dead"]
+    assert not forbidden(prefix + found.text)
+    assert finished[0].dead_end
+    tokenizer = vllm.engine.get_tokenizer()
+    assert (found.finish_reason, found.stop_reason) == ("stop", tokenizer.pad_token_id)
+
+
+def test_a_prefill_that_the_grammar_does_not_begin_with_fails(vllm: SimpleNamespace, guard: Guard) -> None:
+    shaped = pk.compile(POLICIES, pk.Grammar.from_choices(["yes", "no"]))
+    guard.heard()
+    found = vllm.engine.generate([PROMPT], vllm.params(extra_args=guard.asks(shaped, "maybe", "no")), use_tqdm=False)
+    failed = [m for m in guard.heard() if isinstance(m, attest.Failed)]
+    assert found[0].outputs[0].text == ""
+    assert found[0].outputs[0].finish_reason == "error"
+    assert "prefix" in failed[0].message
+
+
+def test_the_engine_masks_requests_that_the_front_end_did_not_see(vllm: SimpleNamespace) -> None:
+    from vllm.v1.structured_output.request import StructuredOutputRequest
+
+    made = StructuredOutputRequest.from_sampling_params(vllm.params())
+    assert made is not None
+    assert made.params._backend == "policykit"
+
+
+def test_another_backend_is_left_alone() -> None:
+    """Only an engine that names our backend is changed."""
+    from vllm.config import StructuredOutputsConfig
+
+    assert StructuredOutputsConfig(backend="guidance").backend == "guidance"
+    with pytest.raises(Exception, match="backend"):
+        StructuredOutputsConfig(backend="invented")
