@@ -11,7 +11,7 @@ from policykit.serving.attestation import Attested, Attestor, NoMask
 from policykit.serving.errors import UpstreamFault
 from policykit.serving.exchange import Exchange
 from policykit.serving.hooks import AttemptDone
-from policykit.serving.judging import Judge
+from policykit.serving.judging import Failed, Judge
 from policykit.serving.messages import Ask
 from policykit.serving.rewrite import Sent, Settings
 from policykit.serving.routes.shape import Envelope, Shape, dumps
@@ -85,6 +85,8 @@ class Asking:
     envelope: Envelope
     reading: sse.Limits
     budget: Budget
+    last_failed: Failed | None = None
+    """Why the last attempt was rejected."""
 
     @asynccontextmanager
     async def attempt(self, n: int) -> AsyncGenerator[Attempt | None]:

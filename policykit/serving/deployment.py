@@ -1,13 +1,19 @@
 """What is served: an immutable snapshot that is swapped as a whole, so that no request sees half of a new one."""
 
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from threading import Lock
 
+from policykit.grammar import GrammarValidator
 from policykit.ir.grammar import GrammarSpec
 from policykit.plan import Plan
 from policykit.profiles import Keyring, Profile, ProfileSet, plan_for
 from policykit.verify import NONE, Resources
+
+MAX_PLANS = 512
+"""Plans that are kept ready: a request may bring a grammar of its own."""
 
 
 @dataclass(frozen=True)
@@ -46,17 +52,43 @@ class Deployment:
         """The profile's policies alone: for texts that the output grammar is not about (reasoning, input)."""
         return self.plan(replace(profile, grammar=None), tenant, locale=locale, jurisdiction=jurisdiction)
 
-    def _equipped(self, plan: Plan, tenant: str) -> Plan:
-        key = (plan.digest, tenant)
-        found = self._plans.get(key)
-        if found is None or found.spec is not plan.spec:
-            found = self._plans[key] = plan.with_resources(replace(self.resources, tenant=tenant))
-        return found
+    def validators(self, profile: Profile) -> Mapping[str, GrammarValidator]:
+        """What judges the arguments of a profile's tools."""
+        return self._compiled.validators(profile)
 
-    _plans: dict[tuple[str, str], Plan] = field(
-        init=False, repr=False, compare=False, default_factory=dict[tuple[str, str], Plan]
-    )
-    """Verifiers are compiled once for each."""
+    def _equipped(self, plan: Plan, tenant: str) -> Plan:
+        return self._compiled.equipped(plan, tenant, self.resources)
+
+    _compiled: "_Compiled" = field(init=False, repr=False, compare=False, default_factory=lambda: _Compiled())
+
+
+class _Compiled:
+    """What a deployment has compiled, the least recently used forgotten first. Safe for threads."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._plans: OrderedDict[tuple[str, str], Plan] = OrderedDict()
+        self._validators: dict[str, Mapping[str, GrammarValidator]] = {}
+
+    def equipped(self, plan: Plan, tenant: str, resources: Resources) -> Plan:
+        """The plan with the tenant's resources, always the same one, so that it is made ready once."""
+        key = (plan.digest, tenant)
+        with self._lock:
+            found = self._plans.get(key)
+            if found is None or found.spec is not plan.spec:
+                found = self._plans[key] = plan.with_resources(replace(resources, tenant=tenant))
+            self._plans.move_to_end(key)
+            if len(self._plans) > MAX_PLANS:
+                self._plans.popitem(last=False)
+            return found
+
+    def validators(self, profile: Profile) -> Mapping[str, GrammarValidator]:
+        with self._lock:
+            found = self._validators.get(profile.digest)
+            if found is None:
+                found = {tool.name: GrammarValidator(tool.grammar) for tool in profile.tools}
+                self._validators[profile.digest] = found
+            return found
 
 
 class Serving:

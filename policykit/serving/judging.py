@@ -1,7 +1,7 @@
 """What the plan says of each text of an answer, and what follows from it: served, tried again, stopped, failed."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 
@@ -10,6 +10,7 @@ from policykit.ir.document import Block, OnMatch, Target
 from policykit.ir.verdict import CheckError, Decision, Verdict, Violation
 from policykit.plan import Plan
 from policykit.profiles import Profile
+from policykit.serving.continued import Continued, verify
 from policykit.serving.hooks import Channel
 from policykit.streaming import Stream
 from policykit.verify import Subject
@@ -38,16 +39,25 @@ class Judge:
     profile: Profile
     facts: Mapping[str, object]
     tools: tuple[str, ...] = ()
+    validators: Mapping[str, GrammarValidator] = field(default_factory=dict[str, GrammarValidator])
+    prefix: str = ""
+    """What stands before contents: the end of a prompt."""
 
     def plan_of(self, channel: Channel) -> Plan:
         return self.plan if channel is Channel.CONTENT else self.side
 
-    def stream(self, channel: Channel) -> Stream:
+    def stream(self, channel: Channel) -> Stream | Continued:
         """A text of an answer that is judged while it arrives."""
+        if self._prefix(channel):
+            return Continued(self.plan, self.prefix, self.facts)
         return self.plan_of(channel).stream(self.facts)
 
     def whole(self, channel: Channel, text: str) -> Verdict:
-        return self.plan_of(channel).verify(text, self.facts)
+        return verify(self.plan_of(channel), self._prefix(channel), text, self.facts)
+
+    def _prefix(self, channel: Channel) -> str:
+        """A text of a grammar begins where the grammar does."""
+        return self.prefix if channel is Channel.CONTENT and self.plan.spec.grammar is None else ""
 
     def passage(self, target: Target, tool: str | None, text: str) -> Verdict:
         """A text of the request."""
@@ -61,13 +71,13 @@ class Judge:
             missing = Violation(TOOLS, None, None, None, "the request does not offer the tool", "high", 1.0)
             return self._blocked((missing,))
         try:
-            wrong = self._validators[name].check(arguments)
+            wrong = self.validators[name].check(arguments)
         except Exception as error:
             return self._errored(name, f"{type(error).__name__}: {error}")
         if wrong:
             return self._blocked(ungrammatical(wrong))
         verdict = self.side.verify(Subject(arguments, Target.TOOL_CALL, name, self.facts))
-        if verdict.decision is Decision.TRANSFORM and self._validators[name].check(verdict.text):
+        if verdict.decision is Decision.TRANSFORM and self.validators[name].check(verdict.text):
             return self._errored(name, "the transformed arguments are not what the tool's schema admits")
         return verdict
 
@@ -77,10 +87,6 @@ class Judge:
 
     def _errored(self, name: str, why: str) -> Verdict:
         return self._blocked((), (CheckError(f"{TOOLS}.{name}", why),))
-
-    @cached_property
-    def _validators(self) -> Mapping[str, GrammarValidator]:
-        return {tool.name: GrammarValidator(tool.grammar) for tool in self.profile.tools}
 
     @cached_property
     def _stops(self) -> frozenset[str]:
@@ -103,6 +109,16 @@ class Judge:
                 if any(rule in self._stops for rule in verdict.rules):
                     return Ruling.STOPPED
                 return Ruling.FAILED if verdict.errors else Ruling.AVOIDED
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A choice that does not go out as it is, by a ``verdict`` or without one. One that is ``final`` is not tried
+    again."""
+
+    why: str
+    verdict: Verdict | None
+    final: bool
 
 
 def why(verdict: Verdict) -> str:

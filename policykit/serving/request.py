@@ -13,18 +13,19 @@ from policykit.ir.verdict import Decision, Verdict
 from policykit.plan.grammars import Grammar
 from policykit.profiles import Grant, Profile, select
 from policykit.serving.asking import Asking, Budget
+from policykit.serving.continued import prefix_of
 from policykit.serving.deployment import Deployment
 from policykit.serving.errors import Refused, of_fields
 from policykit.serving.exchange import Exchange, Judged
 from policykit.serving.hooks import About, Channel, SwitchState
-from policykit.serving.judging import Judge, why
+from policykit.serving.judging import Failed, Judge, why
 from policykit.serving.messages import Ask, Passage, Path
 from policykit.serving.responder import Responder
 from policykit.serving.rewrite import Sent, check_allowed, clamp
 from policykit.serving.routes.shape import Choice, Envelope, Shape
 from policykit.serving.services import Services
 from policykit.serving.streamed import Streaming
-from policykit.serving.whole import CheckFailed, Failed, answer, instead, outcome_of
+from policykit.serving.whole import CheckFailed, answer, instead, outcome_of
 from policykit.serving.wire import Usage
 
 _CHANNELS = {
@@ -46,6 +47,7 @@ class Request:
     responder: Responder
     wanted: str | None
     """The profile that the header names."""
+    asking: Asking | None = None
 
     async def serve(self, body: dict[str, object]) -> None:
         """Sends the answer and has it recorded. Raises Refused, UpstreamFault, PolicyError; nothing has gone out then
@@ -62,12 +64,20 @@ class Request:
         self.exchange.announce(self._about(profile, ask))
         check_allowed(ask, profile, self.services.upstream.kind, self.shape.api)
         with self.services.admission.admitted(self.grant.key_id, profile.name, profile.limits):
-            try:
-                async with asyncio.timeout(profile.limits.timeout_s):
-                    await self._serve(ask, profile)
-            except TimeoutError:
-                message = f"the request took more than {profile.limits.timeout_s:g} s"
-                raise Refused(504, "policykit_timeout", message) from None
+            await self._in_time(ask, profile)
+
+    async def _in_time(self, ask: Ask, profile: Profile) -> None:
+        """Time that runs out after an answer was rejected ends the attempts; otherwise it is an error."""
+        try:
+            async with asyncio.timeout(profile.limits.timeout_s):
+                await self._serve(ask, profile)
+        except TimeoutError:
+            asking, nothing_out = self.asking, not (self.exchange.is_closed or self.responder.is_started)
+            if asking is not None and asking.last_failed is not None and nothing_out:
+                await self._instead(asking, asking.last_failed)
+                return
+            message = f"the request took more than {profile.limits.timeout_s:g} s"
+            raise Refused(504, "policykit_timeout", message) from None
 
     def _about(self, profile: Profile, ask: Ask) -> About:
         deployment = self.deployment
@@ -85,10 +95,10 @@ class Request:
         )
 
     async def _serve(self, ask: Ask, profile: Profile) -> None:
-        judge = await self._judge(ask, profile)
+        judge = await asyncio.to_thread(self._judge, ask, profile)
         self.exchange.account.about = replace(self.exchange.about, plan_digest=judge.plan.digest)
         self.responder.headers["x-policykit-digest"] = judge.plan.digest
-        asking = self._asking(ask, profile, judge)
+        asking = self.asking = self._asking(ask, profile, judge)
         self.exchange.account.clamped = tuple(asking.settings.clamped)
         if self.services.switch.state is SwitchState.FALLBACK_ONLY:
             await self._instead(asking, Failed("switched", None, final=True))
@@ -100,22 +110,22 @@ class Request:
         asking.ask = ask.with_texts(changed)
         await (self._stream(asking) if ask.stream else self._whole(asking))
 
-    async def _judge(self, ask: Ask, profile: Profile) -> Judge:
-        """The plans of the request, with the grammar that it brings."""
-        grant, grammar = self.grant, None
+    def _judge(self, ask: Ask, profile: Profile) -> Judge:
+        """The plans of the request, with the grammar that it brings. May compile: slow."""
+        grant, deployment, facts = self.grant, self.deployment, self.services.facts(self.exchange.about)
         context = {"locale": grant.locale, "jurisdiction": grant.jurisdiction}
-        side = await asyncio.to_thread(self.deployment.plan_without_grammar, profile, grant.tenant, **context)
+        side = deployment.plan_without_grammar(profile, grant.tenant, **context)
         try:
-            if ask.schema is not None:
-                grammar = await asyncio.to_thread(_grammar, ask.schema)
-            plan = await asyncio.to_thread(self.deployment.plan, profile, grant.tenant, grammar=grammar, **context)
+            grammar = None if ask.schema is None else _grammar(ask.schema)
+            plan = deployment.plan(profile, grant.tenant, grammar=grammar, **context)
         except PolicyError as error:
-            if grammar is None and ask.schema is None:
+            if ask.schema is None:
                 raise
             message = f"the grammar is refused: {error}"
             raise Refused(400, "policykit_grammar_refused", message, param="response_format") from None
-        facts = self.services.facts(self.exchange.about)
-        return Judge(plan, side, profile, facts, ask.tools if ask.tool_choice != "none" else ())
+        tools = ask.tools if ask.tool_choice != "none" else ()
+        prefix = prefix_of(side, ask.prompt, facts) if ask.prompt else ""
+        return Judge(plan, side, profile, facts, tools, deployment.validators(profile), prefix)
 
     def _asking(self, ask: Ask, profile: Profile, judge: Judge) -> Asking:
         services, deployment = self.services, self.deployment

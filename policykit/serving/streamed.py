@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from policykit.ir.verdict import Decision, Verdict
 from policykit.profiles import Reasoning
 from policykit.serving.asking import Asking, Attempt
+from policykit.serving.continued import Continued
 from policykit.serving.errors import Refused
 from policykit.serving.exchange import Judged
 from policykit.serving.hooks import Channel, Switch, SwitchState
-from policykit.serving.judging import Ruling, why
+from policykit.serving.judging import Failed, Ruling, why
 from policykit.serving.responder import End, Responder
 from policykit.serving.routes.shape import ToolCall, Written
 from policykit.serving.upstream import Kind
@@ -20,7 +21,6 @@ from policykit.serving.whole import (
     DEAD_END,
     Answered,
     CheckFailed,
-    Failed,
     call_id,
     drop_reasoning,
     is_dead_end,
@@ -46,7 +46,7 @@ class Again(Exception):
 class Open:
     """One choice while it arrives."""
 
-    streams: dict[Channel, Stream] = field(default_factory=dict[Channel, Stream])
+    streams: dict[Channel, Stream | Continued] = field(default_factory=dict[Channel, Stream | Continued])
     texts: dict[Channel, list[str]] = field(default_factory=dict[Channel, list[str]])
     calls: dict[int, tuple[str, str]] = field(default_factory=dict[int, tuple[str, str]])
     judging_s: dict[Channel, float] = field(default_factory=dict[Channel, float])
@@ -181,6 +181,7 @@ class Streaming:
         """Raises Again where another attempt may follow."""
         limits, made = self.asking.profile.limits, self.asking.budget.made
         if not failed.final and not self.responder.is_started and made < limits.attempts:
+            self.asking.last_failed = failed
             raise Again(failed)
 
     async def _replace(self, index: int, choice: Open, failed: Failed) -> None:

@@ -12,7 +12,7 @@ from policykit.serving.asking import Asking, Attempt
 from policykit.serving.errors import Refused
 from policykit.serving.exchange import Judged, MaskSeen
 from policykit.serving.hooks import Channel, Outcome
-from policykit.serving.judging import Ruling, why
+from policykit.serving.judging import Failed, Ruling, why
 from policykit.serving.routes.shape import Choice, ToolCall
 from policykit.serving.wire import Delta, Finish, FinishReason, Text, ToolPart, Usage
 
@@ -45,15 +45,6 @@ class CheckFailed(Refused):
     def __init__(self, verdict: Verdict) -> None:
         rules = ", ".join(f"`{error.rule}`" for error in verdict.errors)
         super().__init__(503, "policykit_check_failed", f"the answer could not be judged: {rules}")
-
-
-@dataclass(slots=True)
-class Failed:
-    """A choice that does not go out as it is. ``message`` is what is shown instead where it is ``final``."""
-
-    why: str
-    verdict: Verdict | None
-    final: bool
 
 
 def gathered(deltas: Sequence[Delta], attempt: Attempt) -> dict[int, Arrived]:
@@ -205,4 +196,5 @@ async def _fill(
             slot = slots[at] = Failed(DEAD_END, None, final=False)
         if isinstance(slot, Failed):
             why_failed.append(slot.why)
+            asking.last_failed = slot
     attempt.failed = "; ".join(dict.fromkeys(why_failed)) or None

@@ -139,6 +139,12 @@ policies: [house.policy.yaml]
 limits: {timeoutSeconds: 1, requestsPerMinute: 3, concurrent: 1}
 fallback: Please ask a colleague.
 """,
+    "brief": """\
+task: answer
+policies: [house.policy.yaml]
+limits: {timeoutSeconds: 1}
+fallback: Please ask a colleague.
+""",
     "dear": """\
 task: answer
 policies: [house.policy.yaml]

@@ -178,6 +178,20 @@ def test_an_upstream_that_is_not_there(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("stream", [False, True])
+def test_time_that_runs_out_after_a_rejected_answer_ends_in_the_fallback(small: World, stream: bool) -> None:
+    answers = [Say(("guaranteed returns",)), Say(("Hello.",), stall_s=3)]
+    small.peer.answer = lambda body: answers.pop(0)
+    answer = ask(small, model="profile:brief", stream=stream)
+    if stream:
+        text = "".join(c.choices[0].delta.content or "" for c in answer if c.choices)
+    else:
+        text = answer.choices[0].message.content
+    assert text == "Please ask a colleague."
+    assert small.last.outcome is Outcome.FALLBACK
+    assert len(small.last.attempts) == 2
+
+
+@pytest.mark.parametrize("stream", [False, True])
 def test_an_upstream_that_takes_too_long(small: World, stream: bool) -> None:
     small.peer.answer = lambda body: Say(("Hello.",), stall_s=3)
     began = time.monotonic()

@@ -15,7 +15,8 @@ from tests.serving.peer import Peer, Say
 from tests.serving.running import Kept, deployment
 
 WORDS = ["guaranteed", "returns", "project", "aurora", "code", "1234", "certain", "profit", "é", "ſ", "a", "the", "."]
-TEXTS = st.lists(st.sampled_from([*WORDS, " ", " ", " ", "-", "\n"]), max_size=12).map("".join)
+PHRASES = ["guaranteed returns", "certain-profit", "project  aurora", "code 1234", "code_1234"]
+TEXTS = st.lists(st.sampled_from([*WORDS, *PHRASES, *" " * 9, "-", "\n"]), max_size=10).map("".join)
 FORBIDDEN = re.compile(
     r"(?<!\w)(?:guaranteed[\s_-]+returns|certain[\s_-]+profit|project[\s_-]+aurora|code[\s_-]+1234)(?!\w)"
 )
@@ -30,9 +31,13 @@ class Inside:
         self.guard, self.peer, self.log = guard, peer, log
 
     def post(self, body: dict[str, Any]) -> bytes:
-        return asyncio.run(self._post(json.dumps({"messages": [{"role": "user", "content": "Hi"}], **body}).encode()))
+        asked = {"messages": [{"role": "user", "content": "Hi"}], **body}
+        return asyncio.run(self._post("/v1/chat/completions", json.dumps(asked).encode()))
 
-    async def _post(self, body: bytes) -> bytes:
+    def complete(self, body: dict[str, Any]) -> bytes:
+        return asyncio.run(self._post("/v1/completions", json.dumps(body).encode()))
+
+    async def _post(self, path: str, body: bytes) -> bytes:
         sent: list[bytes] = []
         waiting = [{"type": "http.request", "body": body}]
 
@@ -46,7 +51,7 @@ class Inside:
             sent.append(message.get("body", b""))
 
         headers = [(b"authorization", b"Bearer key-acme"), (b"content-type", b"application/json")]
-        scope = {"type": "http", "method": "POST", "path": "/v1/chat/completions", "headers": headers}
+        scope = {"type": "http", "method": "POST", "path": path, "headers": headers}
         await self.guard(scope, receive, send)
         return b"".join(sent)
 
@@ -101,6 +106,27 @@ def test_what_is_not_forbidden_passes_unchanged(inside: Inside, text: str, cut: 
     inside.peer.answer = lambda body: Say((near,), cut=cut)
     assert streamed_of(inside.post({"stream": True})) == (near, "stop")
     assert whole_of(inside.post({"stream": False})) == (near, "stop")
+
+
+@LAW
+@given(joined=TEXTS, at=st.integers(0, 60), cut=st.integers(1, 8))
+def test_nothing_forbidden_stands_across_prompt_and_output(inside: Inside, joined: str, at: int, cut: int) -> None:
+    """Whatever goes out, prompt and output together hold no match that begins in the one and ends in the other."""
+    prompt, text = joined[:at], joined[at:]
+    inside.peer.answer = lambda body: Say((text,), cut=cut)
+    choice = json.loads(inside.complete({"prompt": prompt}))["choices"][0]
+    streamed, reason = "", ""
+    for line in inside.complete({"prompt": prompt, "stream": True}).decode("utf-8").split("\n\n"):
+        if line.startswith("data: {"):
+            for piece in json.loads(line[6:])["choices"]:
+                streamed, reason = streamed + piece["text"], piece["finish_reason"] or reason
+    assert reason == choice["finish_reason"]
+    for shown in (streamed, choice["text"]):
+        own = shown.removesuffix(MESSAGE).removesuffix(FALLBACK)
+        found = [match.span() for match in FORBIDDEN.finditer(prompt + own)]
+        assert not any(end > len(prompt) for _, end in found)
+    if reason == "stop":
+        assert streamed == choice["text"]
 
 
 @LAW
