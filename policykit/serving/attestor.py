@@ -38,10 +38,11 @@ class Waiting:
 
     @property
     def seen(self) -> tuple[MaskSeen, ...]:
-        ordered = sorted(self._finished.items(), key=lambda item: _order(item[0]))
-        return tuple(
-            MaskSeen(said.digest, said.steps, tuple(sorted(said.closed.items())), said.dead_end) for _, said in ordered
-        )
+        found = [
+            MaskSeen(_choice(child), said.digest, said.steps, tuple(sorted(said.closed.items())), said.dead_end)
+            for child, said in self._finished.items()
+        ]
+        return tuple(sorted(found, key=lambda mask: mask.choice))
 
     async def started(self) -> str:
         if not await self._wait(lambda: len(self._started) >= self._n, self._started_s):
@@ -77,10 +78,10 @@ class Waiting:
         self._changed.set()
 
 
-def _order(child: str) -> tuple[int, str]:
-    """Children of one request are numbered: `0_…`, `1_…`."""
+def _choice(child: str) -> int:
+    """The choice that a child of a request is: `0_…`, `1_…`; the only one has no number."""
     number = child.partition("_")[0]
-    return (int(number) if number.isdecimal() else 0, child)
+    return int(number) if number.isdecimal() else 0
 
 
 class EngineAttestor:

@@ -24,6 +24,8 @@ class Judged:
     attempt: int
     verdict: Verdict
     text: str | None
+    rules: tuple[str, ...] = ()
+    """The rules that were asked."""
     counts: bool = True
 
 
@@ -31,6 +33,7 @@ class Judged:
 class MaskSeen:
     """What the engine attested of one choice's mask. ``closed`` counts, by rule, the tokens that it closed."""
 
+    choice: int
     plan: str
     steps: int = 0
     closed: tuple[tuple[str, int], ...] = ()
@@ -52,6 +55,7 @@ class Account:
     attempts: list[AttemptDone] = field(default_factory=list[AttemptDone])
     masks: list[MaskSeen] = field(default_factory=list[MaskSeen])
     mask: str = "none"
+    strategy: str = ""
     input_tokens: int = 0
     output_tokens: int = 0
     cost: float = 0.0
@@ -77,7 +81,7 @@ class Account:
 class Book(Protocol):
     """Where accounts are kept."""
 
-    def keep(self, account: Account) -> None:
+    async def keep(self, account: Account) -> None:
         """Returns when the account is durable. Raises if it cannot be."""
         ...
 
@@ -149,7 +153,7 @@ class Exchange:
         account = self.account
         try:
             if record:
-                await asyncio.to_thread(self.book.keep, account)
+                await self.book.keep(account)
         except Exception as error:
             _LOG.error("the decision log does not take records: %s", type(error).__name__)
             account.outcome, account.status, account.code = Outcome.ERRORED, 503, "policykit_log_unavailable"

@@ -14,8 +14,18 @@ from policykit.serving.continued import Continued, verify
 from policykit.serving.hooks import Channel
 from policykit.streaming import Stream
 from policykit.verify import Subject
+from policykit.verify.gates import is_about
 from policykit.verify.judgement import ungrammatical
 
+TARGETS = {
+    Channel.INPUT: Target.INPUT,
+    Channel.TOOL_RESULT: Target.TOOL_RESULT,
+    Channel.RETRIEVED: Target.RETRIEVED,
+    Channel.TOOL_CALL: Target.TOOL_CALL,
+    Channel.CONTENT: Target.OUTPUT,
+    Channel.REASONING: Target.OUTPUT,
+    Channel.REFUSAL: Target.OUTPUT,
+}
 TOOLS = "tools"
 """Whom a verdict names for a call of a tool that is not offered."""
 
@@ -97,6 +107,11 @@ class Judge:
             for check in checks
             if isinstance(check.rule.action, Block) and check.rule.action.on_match is OnMatch.STOP
         )
+
+    def asked(self, channel: Channel) -> tuple[str, ...]:
+        """The rules that judge texts of a channel."""
+        target, checks = TARGETS[channel], self.plan_of(channel).verifier.checks
+        return tuple(check.name for check in checks if is_about(check.rule, target))
 
     def ruling(self, verdict: Verdict) -> Ruling:
         """What follows from a verdict on a text of an answer."""

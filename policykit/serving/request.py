@@ -99,6 +99,7 @@ class Request:
         self.exchange.account.about = replace(self.exchange.about, plan_digest=judge.plan.digest)
         self.responder.headers["x-policykit-digest"] = judge.plan.digest
         asking = self.asking = self._asking(ask, profile, judge)
+        self.exchange.account.strategy = profile.decoding.strategy.value
         self.exchange.account.clamped = tuple(asking.settings.clamped)
         if self.services.switch.state is SwitchState.FALLBACK_ONLY:
             await self._instead(asking, Failed("switched", None, final=True))
@@ -160,7 +161,8 @@ class Request:
         """
         changed: dict[Path, str] = {}
         for passage, verdict, seconds in await asyncio.to_thread(_verdicts, judge, list(ask.passages())):
-            judged = Judged(_CHANNELS[passage.target], None, 0, verdict, passage.text)
+            channel = _CHANNELS[passage.target]
+            judged = Judged(channel, None, 0, verdict, passage.text, judge.asked(channel))
             self.exchange.judged(judged, seconds)
             match verdict.decision:
                 case Decision.ALLOW:

@@ -163,7 +163,7 @@ class Streaming:
     def _note(self, index: int, channel: Channel, choice: Open, verdict: Verdict) -> None:
         assert self.attempt is not None
         text = "".join(choice.texts.get(channel, ()))
-        judged = Judged(channel, index, self.attempt.number, verdict, text)
+        judged = Judged(channel, index, self.attempt.number, verdict, text, self.asking.judge.asked(channel))
         self.asking.exchange.judged(judged, choice.judging_s.get(channel, 0.0))
 
     async def _stopped(self, index: int, choice: Open, channel: Channel, shown: str, verdict: Verdict) -> None:
@@ -230,9 +230,9 @@ class Streaming:
         """The calls that are let through; the verdict on the first that is not."""
         assert self.attempt is not None
         for position, (name, arguments) in sorted(choice.calls.items()):
-            began = time.monotonic()
+            began, asked = time.monotonic(), self.asking.judge.asked(Channel.TOOL_CALL)
             verdict = await asyncio.to_thread(self.asking.judge.call, name, arguments)
-            judged = Judged(Channel.TOOL_CALL, index, self.attempt.number, verdict, arguments)
+            judged = Judged(Channel.TOOL_CALL, index, self.attempt.number, verdict, arguments, asked)
             self.asking.exchange.judged(judged, time.monotonic() - began)
             if self.asking.judge.ruling(verdict) is not Ruling.PASSED:
                 yield verdict
@@ -243,7 +243,7 @@ class Streaming:
         assert self.attempt is not None
         if self.attempt.n == 1:
             await self.attempt.attested.finished()
-        return is_dead_end(self.attempt.attested.seen, index, self.attempt.n)
+        return is_dead_end(self.attempt.attested.seen, index)
 
     async def _fall_back(self, n: int, failed: Failed) -> None:
         """No attempt is left: the last one's choices are replaced. Nothing of it has gone out."""

@@ -64,7 +64,8 @@ async def judged(asking: Asking, attempt: int, index: int, arrived: Arrived) -> 
     for channel, text in _texts(asking, arrived):
         began = time.monotonic()
         verdict = await asyncio.to_thread(asking.judge.whole, channel, text)
-        asking.exchange.judged(Judged(channel, index, attempt, verdict, text), time.monotonic() - began)
+        found = Judged(channel, index, attempt, verdict, text, asking.judge.asked(channel))
+        asking.exchange.judged(found, time.monotonic() - began)
         if failed := _failed(asking, verdict):
             return failed
         texts[channel] = verdict.text
@@ -73,7 +74,8 @@ async def judged(asking: Asking, attempt: int, index: int, arrived: Arrived) -> 
         began = time.monotonic()
         verdict = await asyncio.to_thread(asking.judge.call, name, arguments)
         seconds = time.monotonic() - began
-        asking.exchange.judged(Judged(Channel.TOOL_CALL, index, attempt, verdict, arguments), seconds)
+        asked = asking.judge.asked(Channel.TOOL_CALL)
+        asking.exchange.judged(Judged(Channel.TOOL_CALL, index, attempt, verdict, arguments, asked), seconds)
         if failed := _failed(asking, verdict):
             return failed
         calls.append(ToolCall(call_id(asking, index, position), name, verdict.text))
@@ -95,9 +97,9 @@ def _texts(asking: Asking, arrived: Arrived) -> list[tuple[Channel, str]]:
     return found
 
 
-def is_dead_end(seen: Sequence[MaskSeen], index: int, n: int) -> bool:
-    """Whether the engine says so of a choice; where it has not said something of every choice, of any of them."""
-    return seen[index].dead_end if len(seen) == n else any(mask.dead_end for mask in seen)
+def is_dead_end(seen: Sequence[MaskSeen], index: int) -> bool:
+    """Whether the engine says so of a choice."""
+    return any(mask.choice == index and mask.dead_end for mask in seen)
 
 
 def drop_reasoning(asking: Asking) -> None:
@@ -192,7 +194,7 @@ async def _fill(
     for at, (index, arrived) in zip(missing, found.items(), strict=True):
         asking.exchange.discard_slot(at)
         slot = slots[at] = await judged(asking, attempt.number, at, arrived)
-        if isinstance(slot, Choice) and is_dead_end(seen, index, attempt.n):
+        if isinstance(slot, Choice) and is_dead_end(seen, index):
             slot = slots[at] = Failed(DEAD_END, None, final=False)
         if isinstance(slot, Failed):
             why_failed.append(slot.why)

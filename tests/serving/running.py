@@ -198,7 +198,7 @@ class Kept:
     accounts: list[Account] = field(default_factory=list)
     fails: bool = False
 
-    def keep(self, account: Account) -> None:
+    async def keep(self, account: Account) -> None:
         if self.fails:
             raise OSError("no space left on the device")
         self.accounts.append(account)
