@@ -8,7 +8,21 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
 
 from policykit.cli.command import Command
-from policykit.cli.commands import check, compare, compile, demo, diff, explain, fmt, generate, keys, new, test, verify
+from policykit.cli.commands import (
+    bundle,
+    check,
+    compare,
+    compile,
+    demo,
+    diff,
+    explain,
+    fmt,
+    generate,
+    keys,
+    new,
+    test,
+    verify,
+)
 from policykit.cli.engine import NotInstalled
 from policykit.cli.exits import INTERRUPTED, PIPE_CLOSED, Exit
 from policykit.cli.render import print_diagnostics
@@ -32,6 +46,7 @@ COMMANDS: tuple[Command, ...] = (
     demo.COMMAND,
     new.COMMAND,
     keys.COMMAND,
+    bundle.COMMAND,
 )
 
 _EPILOG = """\

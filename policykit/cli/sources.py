@@ -18,7 +18,8 @@ def today() -> date:
     return datetime.now(UTC).date()
 
 
-def _date(text: str) -> date:
+def date_flag(text: str) -> date:
+    """A flag's value as a day."""
     try:
         return date.fromisoformat(text)
     except ValueError:
@@ -63,7 +64,7 @@ def add_context_arguments(parser: ArgumentParser) -> None:
     context = parser.add_argument_group("request context")
     for name in _CONTEXT:
         context.add_argument(f"--{name}", help=f"compile for this {name}")
-    context.add_argument("--at", type=_date, metavar="DATE", help="compile for this day, UTC (default: today)")
+    context.add_argument("--at", type=date_flag, metavar="DATE", help="compile for this day, UTC (default: today)")
 
 
 def context_from(args: Namespace) -> CompileContext:

@@ -23,6 +23,7 @@ CODE_RANGES = {
     "analysis": range(700, 720),
     "profiles": range(600, 630),
     "audit": range(660, 680),
+    "bundle": range(640, 660),
     "vault": range(190, 200),
     "approvals": range(80, 90),
     "conditions": range(150, 160),

@@ -4,6 +4,7 @@ from policykit.diagnostics.codes import (
     analysis,
     approvals,
     audit,
+    bundle,
     chains,
     conditions,
     document,
@@ -37,6 +38,7 @@ _MODULES = (
     analysis,
     profiles,
     audit,
+    bundle,
 )
 CATALOGUE: dict[str, CodeEntry] = {
     entry.code: entry for entry in sorted((e for m in _MODULES for e in m.CODES), key=lambda entry: entry.code)
