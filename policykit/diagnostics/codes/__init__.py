@@ -16,6 +16,7 @@ from policykit.diagnostics.codes import (
     profiles,
     regex,
     run,
+    serving,
     testing,
     vault,
 )
@@ -37,6 +38,7 @@ _MODULES = (
     testing,
     analysis,
     profiles,
+    serving,
     audit,
     bundle,
 )

@@ -1,0 +1,102 @@
+"""The real `vllm serve`, with the plugin and the guard, on a port of the loopback and in a folder of its own."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from policykit.embedded import model_path
+
+STARTS_WITHIN_S = 240
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server that answers. ``output`` holds what it prints."""
+
+    url: str
+    folder: Path
+    process: "subprocess.Popen[bytes]"
+
+    @property
+    def output(self) -> str:
+        return (self.folder / "output.txt").read_text("utf-8", "replace")
+
+    @property
+    def is_healthy(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.url}/health", timeout=5) as answer:
+                return answer.status == 200
+        except OSError:
+            return False
+
+
+def environment(folder: Path, **more: str) -> dict[str, str]:
+    """What server and guard read: profiles and keys lie in ``folder``."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("VLLM_", "POLICYKIT_"))}
+    (folder / "run").mkdir(exist_ok=True)
+    return {
+        **kept,
+        "HF_HUB_OFFLINE": "1",
+        "VLLM_CPU_KVCACHE_SPACE": "1",
+        "VLLM_NO_USAGE_STATS": "1",
+        "POLICYKIT_PROFILES": str(folder),
+        "POLICYKIT_KEYS": str(folder),
+        "POLICYKIT_LOG": str(folder / "log"),
+        "POLICYKIT_RUN": str(folder / "run"),
+        "POLICYKIT_MODEL": "embedded",
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+        **more,
+    }
+
+
+def command(port: int, *more: str) -> list[str]:
+    return [
+        *(sys.executable, "-m", "vllm.entrypoints.cli.main", "serve", str(model_path())),
+        *("--served-model-name", "embedded"),
+        *("--host", "127.0.0.1", "--port", str(port), "--dtype", "float32", "--max-model-len", "512"),
+        *("--enforce-eager", "--structured-outputs-config.backend", "policykit"),
+        *("--middleware", "policykit.serving.middleware.Middleware"),
+        *more,
+    ]  # fmt: skip
+
+
+def free_port() -> int:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        return listening.getsockname()[1]
+
+
+@contextmanager
+def vllm_served(folder: Path, more: Sequence[str] = (), variables: Mapping[str, str] | None = None) -> Iterator[Server]:
+    """Raises RuntimeError with the end of its output, if it does not start."""
+    port = free_port()
+    with (folder / "output.txt").open("wb") as output:
+        process = subprocess.Popen(
+            command(port, *more),
+            env=environment(folder, **(variables or {})),
+            stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
+        )  # fmt: skip
+    server = Server(f"http://127.0.0.1:{port}", folder, process)
+    try:
+        until = time.monotonic() + STARTS_WITHIN_S
+        while not server.is_healthy:
+            if process.poll() is not None or time.monotonic() > until:
+                raise RuntimeError(f"vllm did not start:\n{server.output[-4000:]}")
+            time.sleep(0.5)
+        yield server
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait(10)
