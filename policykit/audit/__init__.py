@@ -13,10 +13,12 @@ from policykit.audit.errors import (
     LogReadOnly,
     LogUnreachable,
     NoLog,
+    PackageMissing,
     RecordUnusable,
 )
 from policykit.audit.log import Log, Reader
 from policykit.audit.opening import open_log, open_reader
+from policykit.audit.query import Query, query_log
 from policykit.audit.record import (
     Asked,
     Attempt,
@@ -60,6 +62,8 @@ __all__ = [
     "MaskReport",
     "NoLog",
     "Outcome",
+    "PackageMissing",
+    "Query",
     "Reader",
     "Receipt",
     "Record",
@@ -76,6 +80,7 @@ __all__ = [
     "open_log",
     "open_reader",
     "parse",
+    "query_log",
     "read_checkpoints",
     "render",
     "verify_log",

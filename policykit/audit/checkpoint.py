@@ -1,13 +1,14 @@
 """Signed checkpoints: that the log once had this head. One kept elsewhere shows that a log was cut or rewritten."""
 
 import json
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from policykit.audit.chain import Head
-from policykit.audit.errors import KeyUnusable
+from policykit.audit.errors import KeyUnusable, LogUnreachable
 
 _TAG = b"policykit/audit/checkpoint/1\0"
 
@@ -53,6 +54,25 @@ def checkpoint(signer: Signer, log_id: bytes, head: Head) -> Checkpoint:
     """The signed checkpoint of a head."""
     unsigned = Checkpoint(log_id, head, signer.public, b"")
     return Checkpoint(log_id, head, signer.public, signer.sign(unsigned.message))
+
+
+def is_due(before: Head, after: Head, every: int) -> bool:
+    """Whether a multiple of ``every`` lies between two heads."""
+    return before.sequence // every != after.sequence // every
+
+
+def keep_line(path: Path, point: Checkpoint) -> None:
+    """Add a checkpoint to a file, durably. Raises LogUnreachable (PK665)."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        try:
+            os.write(descriptor, f"{point.line()}\n".encode("ascii"))
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        message = f"the checkpoint file `{path}` cannot be written: {(error.strerror or 'it fails').lower()}"
+        raise LogUnreachable.because(message, "check the path, its rights and the disk") from error
 
 
 def read_checkpoints(path: Path) -> tuple[Checkpoint, ...]:

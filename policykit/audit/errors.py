@@ -68,3 +68,9 @@ class KeyUnusable(LogError):
     """A key that checkpoints are signed or checked with, or that spans are hashed with, cannot be used."""
 
     code = "PK669"
+
+
+class PackageMissing(LogError):
+    """A package that this log needs is not installed."""
+
+    code = "PK670"

@@ -16,6 +16,8 @@ from policykit.audit.errors import LogClosed, LogError, LogUnreachable
 from policykit.audit.record import Body, Record
 
 MAX_BATCH = 256
+ALL = -(2**63)
+"""Before every number that an entry can have, also one that it should not."""
 
 
 class Log(Protocol):
@@ -75,7 +77,7 @@ class Reader(Protocol):
 
     def stored(self) -> Stored: ...
 
-    def rows(self, after: int = 0) -> Iterator[Row]:
+    def rows(self, after: int = ALL) -> Iterator[Row]:
         """In order of their numbers."""
         ...
 

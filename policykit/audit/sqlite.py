@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from policykit.audit.chain import Columns, Head, Receipt, Row, following
-from policykit.audit.checkpoint import Checkpoint, Signer, checkpoint
+from policykit.audit.checkpoint import Checkpoint, Signer, checkpoint, is_due, keep_line
 from policykit.audit.errors import LogDamaged, LogUnreachable, NoLog
-from policykit.audit.log import Draft, Filter, Stored
+from policykit.audit.log import ALL, Draft, Filter, Stored
 from policykit.audit.segments import (
     Segment,
     make_folder,
@@ -113,7 +113,7 @@ class SqliteStore:
         active.connection.execute("COMMIT")
         self._seen = head
         if signed is not None and self._settings.checkpoint_file is not None:
-            _append_line(self._settings.checkpoint_file, signed.line())
+            keep_line(self._settings.checkpoint_file, signed)
         return receipts
 
     def _checked_head(self, active: _Active) -> Head:
@@ -130,8 +130,8 @@ class SqliteStore:
         return head
 
     def _signed(self, active: _Active, before: Head, head: Head) -> Checkpoint | None:
-        signer, every = self._settings.signer, self._settings.checkpoint_every
-        if signer is None or before.sequence // every == head.sequence // every:
+        signer = self._settings.signer
+        if signer is None or not is_due(before, head, self._settings.checkpoint_every):
             return None
         signed = checkpoint(signer, active.segment.log_id, head)
         parts = (head.sequence, head.hash, signed.key, signed.signature)
@@ -186,7 +186,7 @@ class SqliteReader:
         first, last = self._described(self._files[0]), self._described(self._files[-1])
         return Stored(first[0].log_id, first[0].base, last[1])
 
-    def rows(self, after: int = 0) -> Iterator[Row]:
+    def rows(self, after: int = ALL) -> Iterator[Row]:
         yield from self._selected("sequence > ?", (after,))
 
     def find(self, wanted: Filter) -> Iterator[Row]:
@@ -241,16 +241,6 @@ class SqliteReader:
 def _identity(path: Path) -> tuple[int, int]:
     found = os.stat(path)
     return found.st_dev, found.st_ino
-
-
-def _append_line(path: Path, line: str) -> None:
-    with translated(path):
-        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        try:
-            os.write(descriptor, f"{line}\n".encode("ascii"))
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def _bytes(value: object) -> bytes:

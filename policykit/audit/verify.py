@@ -57,16 +57,15 @@ def verify_log(
     """Reads the whole log. ``checkpoints`` were kept elsewhere; those in the log count too where ``is_trusted`` can
     check them. ``progress`` is told after every 1000 entries. Raises LogError where the log cannot be read at all."""
     stored = reader.stored()
-    walk = _Walk(stored, progress)
-    fault = walk.over(reader)
     known: list[Checkpoint] = list(checkpoints)
-    if fault is None:
-        fault = _problem(reader, walk)
+    unreadable: Fault | None = None
     try:
         if is_trusted is not None:
             known += reader.checkpoints()
     except LogError as error:
-        fault = fault or Fault(walk.head.sequence, Tampering.DAMAGED, str(error.diagnostics[0].message))
+        unreadable = Fault(stored.base.sequence + 1, Tampering.DAMAGED, error.diagnostics[0].message)
+    walk = _Walk(stored, {point.head.sequence for point in known}, progress)
+    fault = walk.over(reader) or unreadable or _problem(reader, walk)
     against = _against_checkpoints(walk, stored, known, is_trusted)
     if against is not None and (fault is None or against.sequence < fault.sequence):
         fault = against
@@ -76,11 +75,12 @@ def verify_log(
 class _Walk:
     """Follows the chain from its oldest entry as long as it holds."""
 
-    def __init__(self, stored: Stored, progress: Callable[[int], None]) -> None:
+    def __init__(self, stored: Stored, marked: set[int], progress: Callable[[int], None]) -> None:
         self.stored = stored
         self.head = stored.base
         self.n_entries = 0
         self.hashes: dict[int, bytes] = {stored.base.sequence: stored.base.hash}
+        self._marked = marked | {stored.head.sequence}
         self.retired: set[Head] = set()
         self._progress = progress
 
@@ -91,7 +91,7 @@ class _Walk:
                 fault = self._step(row, rows, reader)
                 if fault is not None:
                     return fault
-            return self._end()
+            return self._end(reader.stored().head)
         except LogError as error:
             why = f"the log cannot be read on from here: {error.diagnostics[0].message}"
             return Fault(self.head.sequence + 1, Tampering.DAMAGED, why)
@@ -108,7 +108,8 @@ class _Walk:
         if fault is not None:
             return fault
         self.head = Head(row.sequence, row.hash)
-        self.hashes[row.sequence] = row.hash
+        if row.sequence in self._marked:
+            self.hashes[row.sequence] = row.hash
         self.n_entries += 1
         body = parse(row.record)
         if isinstance(body, Retired):
@@ -133,13 +134,16 @@ class _Walk:
         """Whether ``row`` belongs where ``other`` stands."""
         return hash_of(other.hash, other.sequence, row.record) == row.hash
 
-    def _end(self) -> Fault | None:
+    def _end(self, now: Head) -> Fault | None:
+        """``now`` is the head after the walk: entries that were added meanwhile are before it."""
         stated = self.stored.head
         if stated.sequence > self.head.sequence:
             why = f"the log ends here, and says itself that it went on to {stated.sequence}"
             return Fault(self.head.sequence + 1, Tampering.TRUNCATED, why)
-        if self.stored.head.sequence == self.head.sequence and stated.hash != self.head.hash:
-            return Fault(self.head.sequence, Tampering.ALTERED, "it is not the one that the log names as its newest")
+        if self.hashes.get(stated.sequence) != stated.hash:
+            return Fault(stated.sequence, Tampering.ALTERED, "it is not the one that the log named as its newest")
+        if now.sequence < self.head.sequence:
+            return Fault(now.sequence + 1, Tampering.INSERTED, "it stands behind the newest that the log names")
         base = self.stored.base
         if base != genesis(self.stored.log_id) and base not in self.retired:
             why = "the log begins later than at its first entry, and does not say that older ones were retired"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from policykit.cli.command import Command
 from policykit.cli.commands import (
+    audit,
     bundle,
     check,
     compare,
@@ -47,6 +48,7 @@ COMMANDS: tuple[Command, ...] = (
     new.COMMAND,
     keys.COMMAND,
     bundle.COMMAND,
+    audit.COMMAND,
 )
 
 _EPILOG = """\

@@ -2,12 +2,11 @@
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from hypothesis import strategies as st
 
-from policykit.audit import Record, render
-from policykit.audit.chain import following, genesis
+from policykit.audit import Record
 from policykit.audit.record import Outcome
 from policykit.ir.verdict import Decision
 
@@ -46,23 +45,11 @@ def _times() -> st.SearchStrategy[datetime]:
 for _type, _strategy in ((str, _texts()), (float, _floats()), (datetime, _times())):
     st.register_type_strategy(_type, _strategy)
 
-records = st.builds(Record)
 every_field = st.deferred(lambda: st.builds(Record, **{name: st.from_type(kind) for name, kind in _hints().items()}))
 
 
 def _hints() -> dict[str, Any]:
-    from typing import get_type_hints
-
     return get_type_hints(Record)
-
-
-def hashes(log_id: bytes, given: list[Record]) -> list[bytes]:
-    """The chain's hashes, for tests that look for an entry; the chain itself is tested against hashlib elsewhere."""
-    head, found = genesis(log_id), []
-    for record in given:
-        head = following(head, render(record))
-        found.append(head.hash)
-    return found
 
 
 def only_segment(folder: Path) -> Path:

@@ -51,4 +51,9 @@ CODES: tuple[CodeEntry, ...] = (
         "Spans are hashed with a key of at least 32 bytes, and kept in clear only where a replay was asked for. "
         "Checkpoints are signed with an Ed25519 key and stand in a file with one JSON object a line.",
     ),
+    CodeEntry(
+        "PK670",
+        "a package of the log is missing",
+        "A log in PostgreSQL needs the extra `postgres`, signed checkpoints need the extra `serve`.",
+    ),
 )

@@ -1,0 +1,165 @@
+"""`policykit audit`: whether the decision log is the one that was written, what it holds, and what was permitted."""
+
+import json
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+
+from rich.table import Table
+
+from policykit.audit import (
+    Checkpoint,
+    PackageMissing,
+    Query,
+    Record,
+    Verification,
+    open_reader,
+    query_log,
+    read_checkpoints,
+    render,
+    verify_log,
+)
+from policykit.cli.command import Command, add_format
+from policykit.cli.exits import Exit
+from policykit.cli.render import counted
+from policykit.cli.streams import Streams
+from policykit.diagnostics import PolicyError
+from policykit.ir.verdict import Decision
+
+_LOG = "the log: a folder, or `postgresql://…`"
+
+
+def _configure(parser: ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    verify = actions.add_parser("verify", help="read the whole log and name the first record that is not as written")
+    verify.add_argument("log", metavar="LOG", help=_LOG)
+    verify.add_argument("--checkpoints", type=Path, metavar="FILE", help="signed checkpoints that were kept elsewhere")
+    verify.add_argument("--trusted", nargs="+", type=Path, metavar="PEM", help="public keys that may sign checkpoints")
+    add_format(verify, "json")
+    query = actions.add_parser("query", help="print records")
+    query.add_argument("log", metavar="LOG", help=_LOG)
+    query.add_argument("--since", metavar="TIME", help="from this time on (ISO 8601; UTC if no zone is named)")
+    query.add_argument("--until", metavar="TIME", help="before this time")
+    for name in ("tenant", "profile", "rule", "request"):
+        query.add_argument(f"--{name}", metavar="NAME", help=f"of this {name}")
+    query.add_argument("--decision", choices=[decision.value for decision in Decision], help="with this decision")
+    query.add_argument("--limit", type=int, metavar="N", help="no more than this many (default: all)")
+    query.add_argument(
+        "--format", choices=("table", "json", "jsonl"), default="table", help="what to print (default: table)"
+    )
+
+
+def _verify(args: Namespace, streams: Streams) -> Exit:
+    checkpoints = read_checkpoints(args.checkpoints) if args.checkpoints else ()
+    if checkpoints and not args.trusted:
+        help = "name the public key with `--trusted`"
+        raise PolicyError.of("PK550", "checkpoints prove nothing without a key that is trusted", help=help)
+    with closing(open_reader(args.log)) as reader:
+        found = verify_log(reader, checkpoints, _trusted(args.trusted), _progress(streams, "verified"))
+    if args.format == "json":
+        streams.write(f"{json.dumps(_verification(found))}\n")
+    elif found.fault is None:
+        size = counted(found.n_entries, "record")
+        against = f", {counted(found.n_checkpoints, 'checkpoint')}" if args.trusted else ""
+        streams.out.print(f"{size} from {found.first} to {found.head.sequence}{against}: as written")
+        streams.out.print(f"head sha256:{found.head.hash.hex()}")
+    else:
+        fault = found.fault
+        of = f" (request `{fault.request}`)" if fault.request else ""
+        streams.out.print(f"record {fault.sequence}{of}: {fault.kind}: {fault.why}")
+        streams.out.print(f"{counted(found.n_entries, 'record')} before it verified")
+    return Exit.FINE if found.fault is None else Exit.FAILED
+
+
+def _verification(found: Verification) -> dict[str, object]:
+    fault = found.fault
+    return {
+        "first": found.first,
+        "records": found.n_entries,
+        "checkpoints": found.n_checkpoints,
+        "head": {"sequence": found.head.sequence, "hash": f"sha256:{found.head.hash.hex()}"},
+        "fault": fault
+        and {"sequence": fault.sequence, "kind": fault.kind.value, "why": fault.why, "request": fault.request},
+    }
+
+
+def _trusted(paths: list[Path] | None) -> Callable[[Checkpoint], bool] | None:
+    if not paths:
+        return None
+    try:
+        from policykit.audit.ed25519 import is_signed, load_public
+    except ImportError as error:
+        message = "checkpoints need the package `cryptography`, which is not installed"
+        raise PackageMissing.because(message, "install it with `pip install policykit[serve]`") from error
+    keys = frozenset(load_public(path) for path in paths)
+    return lambda point: is_signed(point, keys)
+
+
+def _query(args: Namespace, streams: Streams) -> Exit:
+    wanted = Query(
+        since=_time("--since", args.since),
+        until=_time("--until", args.until),
+        tenant=args.tenant,
+        profile=args.profile,
+        rule=args.rule,
+        decision=Decision(args.decision) if args.decision else None,
+        request=args.request,
+    )
+    with closing(open_reader(args.log)) as reader:
+        found = islice(query_log(reader, wanted), args.limit)
+        if args.format == "table":
+            _print_table(streams, found)
+        else:
+            _print_json(streams, found, lines=args.format == "jsonl")
+    return Exit.FINE
+
+
+def _print_table(streams: Streams, found: Iterator[tuple[int, Record]]) -> None:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("record", "at", "tenant", "profile", "decision", "outcome", "rules", "request"):
+        table.add_column(name, overflow="fold")
+    for sequence, record in found:
+        at = record.at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        who = (record.tenant or "", record.profile or "", record.decision.value, record.outcome.value)
+        table.add_row(str(sequence), at, *who, ", ".join(record.rules), record.request)
+    streams.out.print(table)
+
+
+def _print_json(streams: Streams, found: Iterator[tuple[int, Record]], *, lines: bool) -> None:
+    """Each record as it is chained, with its number beside it; written as they are read."""
+    before = "" if lines else "["
+    for sequence, record in found:
+        streams.write(f'{before}{{"sequence":{sequence},"record":{render(record).decode("utf-8")}}}')
+        before = "\n" if lines else ",\n"
+    if lines:
+        streams.write("\n" if before == "\n" else "")
+    else:
+        streams.write("[]\n" if before == "[" else "]\n")
+
+
+def _time(option: str, text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        help = "write `2026-03-01` or `2026-03-01T12:00:00Z`"
+        raise PolicyError.of("PK550", f"{option}: `{text}` is no time", help=help) from None
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def _progress(streams: Streams, what: str) -> Callable[[int], None]:
+    """Tells a person at a terminal how far a long work is."""
+    if not streams.err.is_terminal:
+        return lambda done: None
+    return lambda done: streams.err.print(f"{done} {what}", end="\r") if done % 10_000 == 0 else None
+
+
+def _run(args: Namespace, streams: Streams) -> Exit:
+    return {"verify": _verify, "query": _query}[args.action](args, streams)
+
+
+COMMAND = Command("audit", "verify, search and replay the decision log", _configure, _run)
