@@ -122,12 +122,12 @@ def select(
         raise Refused(403, REFUSED, "the model and the header name different profiles")
     profile = _granted(profiles, grant, named if named is not None else header or grant.default)
     if model and named is None and model != (profile.model or served):
-        raise Refused(403, REFUSED, f"the model `{model}` is not available: name `{PREFIX}NAME`, or the profile's own")
+        raise Refused(403, REFUSED, f"the model is not available: name `{PREFIX}NAME`, or the profile's own")
     return profile
 
 
 def _granted(profiles: ProfileSet, grant: Grant, name: str) -> Profile:
     profile = profiles.get(name) if name in grant.profiles else None
     if profile is None or not profile.admits(grant.tenant):
-        raise Refused(403, REFUSED, f"the key does not grant the profile `{name}`")
+        raise Refused(403, REFUSED, "the key does not grant the profile that the request names")
     return profile

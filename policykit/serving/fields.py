@@ -5,6 +5,7 @@ hold, each with a class and a reason; tests describe the APIs anew and compare.
 """
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -15,6 +16,7 @@ from typing import Any, cast
 from policykit.serving.errors import FieldRefusal
 
 ENGINES = ("vllm-0.32", "vllm-0.33", "openai")
+_WORD = re.compile(r"[A-Za-z0-9_]{1,64}")
 _SYNTAX = frozenset(".[]{}")
 """What paths are written with: no name of a field holds it."""
 MAX_REFUSALS = 16
@@ -84,7 +86,8 @@ def check_fields(
 ) -> tuple[FieldRefusal, ...]:
     """Every field of ``body`` that is not let through on ``route``, in order, at most MAX_REFUSALS.
 
-    A null is a field that is left out, unless nobody knows its name.
+    A null is a field that is left out, unless nobody knows its name. A name that is no plain word is shown as `?`:
+    what a client writes there may be what rules forbid.
 
     >>> [str(refusal.param) for refusal in check_fields("/v1/completions", {"prompt": "a", "echo": True})]
     ['echo']
@@ -115,7 +118,8 @@ def _below(known: Mapping[str, Entry], path: str, param: str, value: object) -> 
     elif isinstance(value, Mapping):
         for name, item in cast(Mapping[str, object], value).items():
             here = f"{path}.{name}" if path else name
-            where = f"{param}.{name}" if param else name
+            shown = name if _WORD.fullmatch(name) else "?"
+            where = f"{param}.{shown}" if param else shown
             entry = None if _SYNTAX & set(name) else known.get(here)
             if entry is None and (free := known.get(f"{path}.{{}}")) is not None:
                 here, entry = f"{path}.{{}}", free

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
-from policykit.diagnostics import PolicyError
+from policykit.diagnostics import CATALOGUE, PolicyError
 from policykit.ir.document import Target
 from policykit.ir.grammar import GrammarSpec
 from policykit.ir.verdict import Decision, Verdict
@@ -122,7 +122,8 @@ class Request:
         except PolicyError as error:
             if ask.schema is None:
                 raise
-            message = f"the grammar is refused: {error}"
+            found = "; ".join(f"{d.code}: {CATALOGUE[d.code].title}" for d in error.diagnostics)
+            message = f"the grammar is refused: {found}"  # no more: it may quote what a rule forbids
             raise Refused(400, "policykit_grammar_refused", message, param="response_format") from None
         tools = ask.tools if ask.tool_choice != "none" else ()
         prefix = prefix_of(side, ask.prompt, facts) if ask.prompt else ""

@@ -37,7 +37,7 @@ def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
     found: dict[str, object] = {}
     for name, value in pairs:
         if name in found:
-            raise NotStrict(f"`{name}` stands twice in one object")
+            raise NotStrict("a name stands twice in one object")
         found[name] = value
     return found
 

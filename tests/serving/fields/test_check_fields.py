@@ -36,7 +36,7 @@ def test_known_holes_are_refused(engine: str, name: str, value: object) -> None:
             ["messages[0].content[0].type", "messages[0].content[0].image_url"],
         ),
         ({"messages": [{"role": "user", "content": {"text": "x", "a": 1}}]}, ["messages[0].content.text"] * 1),
-        ({"messages[].role": "user"}, ["messages[].role"]),
+        ({"messages[].role": "user"}, ["?"]),
         ({"messages": {"role": "user"}}, ["messages.role"]),
         (
             {"stream_options": {"include_usage": True, "continuous_usage_stats": True}},
@@ -58,9 +58,9 @@ def test_known_holes_are_refused(engine: str, name: str, value: object) -> None:
         ({"stop": ["a", {"b": 1}]}, ["stop[1].b"]),
         (
             {"MESSAGES": [], "Ignore_eos": True, "ignore_eos ": True, "ｉgnore_eos": True},
-            ["MESSAGES", "Ignore_eos", "ignore_eos ", "ｉgnore_eos"],
+            ["MESSAGES", "Ignore_eos", "?", "?"],
         ),
-        ({"": 1, "messages.": 1}, ["", "messages."]),
+        ({"": 1, "messages.": 1}, ["?", "?"]),
     ],
 )
 @pytest.mark.parametrize("engine", ["vllm-0.32", "vllm-0.33"])

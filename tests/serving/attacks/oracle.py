@@ -1,0 +1,67 @@
+"""What went out, searched without policykit: no code of the verifier judges itself here."""
+
+import json
+import re
+import unicodedata
+from collections.abc import Iterator
+from typing import Any
+
+FORBIDDEN = ("guaranteed returns", "certain profit", "project aurora", "code 1234")
+_HIDDEN = re.compile("[\u00ad\u034f\u180e\u200b-\u200f\u2060-\u2064\ufe00-\ufe0f\ufeff]")
+
+
+def plain(text: str) -> str:
+    """A text as a reader sees it: compatible forms and case folded, what cannot be seen gone, spaces single."""
+    folded = unicodedata.normalize("NFKC", _HIDDEN.sub("", unicodedata.normalize("NFKC", text))).casefold()
+    return " ".join(folded.split())
+
+
+def forbidden_in(text: str) -> list[str]:
+    seen = plain(text)
+    return [phrase for phrase in FORBIDDEN if phrase in seen]
+
+
+def texts_of(data: bytes) -> Iterator[str]:
+    """Every text of an answer: as it came, every name and text of its JSON, and of events those of one place joined."""
+    text = data.decode("utf-8", "replace")
+    yield text
+    joined: dict[str, str] = {}
+    for document in _documents(text):
+        for place, value in _strings(document, ""):
+            yield value
+            joined[place] = joined.get(place, "") + value
+    yield from joined.values()
+
+
+def _documents(text: str) -> Iterator[Any]:
+    lines = [line.removeprefix("data:").strip() for line in text.splitlines() if line.startswith("data:")]
+    for candidate in lines or [text]:
+        try:
+            yield json.loads(candidate)
+        except ValueError:
+            continue
+
+
+def _strings(value: Any, place: str) -> Iterator[tuple[str, str]]:
+    if isinstance(value, str):
+        yield place, value
+        try:
+            inner = json.loads(value) if value[:1] in '{["' else None
+        except ValueError:
+            inner = None
+        if inner is not None:
+            yield from _strings(inner, f"{place}!")
+    elif isinstance(value, list):
+        at = value[0].get("index") if len(value) == 1 and isinstance(value[0], dict) else None
+        for index, item in enumerate(value):
+            yield from _strings(item, f"{place}[{index if at is None else at}]")
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            yield f"{place}:", name
+            yield from _strings(item, f"{place}.{name}")
+
+
+def leaks(data: bytes, headers: Iterator[tuple[str, str]] | tuple[tuple[str, str], ...] = ()) -> list[str]:
+    """The forbidden phrases in an answer, each with the text that holds it."""
+    texts = [*texts_of(data), *(f"{name}: {value}" for name, value in headers)]
+    return [f"{phrase!r} in {text[:300]!r}" for text in texts for phrase in forbidden_in(text)]
