@@ -4,6 +4,7 @@ import asyncio
 import logging
 import uuid
 from collections.abc import Sequence
+from contextlib import suppress
 
 from policykit.diagnostics import PolicyError
 from policykit.profiles import Grant, ProfileSet, Refused as ProfileRefused
@@ -135,7 +136,8 @@ class Guard:
                 task.cancel()
             if tasks:
                 await asyncio.wait(tasks)
-            await exchange.close(Outcome.DISCONNECTED, CLIENT_GONE)
+            with suppress(Refused):  # the client was told of a log that fails, or is not there
+                await exchange.close(Outcome.DISCONNECTED, CLIENT_GONE)
 
 
 async def _answered(request: Request, body: dict[str, object]) -> None:

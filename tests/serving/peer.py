@@ -86,7 +86,7 @@ class Peer:
         elif stream:
             pieces = list(_events(path, say))
         else:
-            pieces = [json.dumps(_whole(path, say)).encode()]
+            pieces = [json.dumps(whole(path, say)).encode()]
         if say.byte_cuts is not None:
             joined, at = b"".join(pieces), 0
             ends = [*sorted(c % (len(joined) + 1) for c in say.byte_cuts), len(joined)]
@@ -121,7 +121,7 @@ def _message(say: Say, content: str | None) -> Json:
     return message
 
 
-def _whole(path: str, say: Say) -> Json:
+def whole(path: str, say: Say) -> Json:
     chat = path.endswith("/chat/completions")
     choices = [
         {"index": at, "finish_reason": say.finish, **({"message": _message(say, text)} if chat else {"text": text})}
