@@ -17,12 +17,17 @@ ARGUMENTS = """\
 """
 
 
-def attacked(folder: Path) -> Deployment:
-    """The profiles of the other tests of the guard, with a rule more. Requests are not limited."""
+def write(folder: Path) -> None:
+    """The profiles of the other tests of the guard, with a rule more, as files."""
     (folder / "house.policy.yaml").write_text(POLICIES + ARGUMENTS, "utf-8")
     (folder / "other.policy.yaml").write_text(OTHER, "utf-8")
     (folder / "record.schema.json").write_text(SCHEMA, "utf-8")
     for name, text in PROFILES.items():
         (folder / f"{name}.profile.yaml").write_text(HEAD % {"name": name} + text, "utf-8")
+
+
+def attacked(folder: Path) -> Deployment:
+    """The same as a deployment."""
+    write(folder)
     keys = Keyring({digest_of_key(key): grant for key, grant in KEYS.items()})
     return Deployment(load_profiles(folder), keys, model="base-model")

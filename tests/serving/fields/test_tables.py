@@ -88,4 +88,4 @@ def test_all_versions_of_vllm_let_the_same_through() -> None:
 def test_only_what_the_guard_judges_is_served(engine: str) -> None:
     """Of all routes of the engine."""
     served = [name for name, route in load_table(engine).routes.items() if route.kind is not Class.REFUSED]
-    assert sorted(served) == ["GET /v1/models", *sorted(KNOWN)]
+    assert sorted(served) == ["GET /health", "GET /ping", "GET /v1/models", *sorted(KNOWN)]
