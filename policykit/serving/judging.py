@@ -110,8 +110,14 @@ class Judge:
 
     def asked(self, channel: Channel) -> tuple[str, ...]:
         """The rules that judge texts of a channel."""
-        target, checks = TARGETS[channel], self.plan_of(channel).verifier.checks
-        return tuple(check.name for check in checks if is_about(check.rule, target))
+        return self._asked[channel]
+
+    @cached_property
+    def _asked(self) -> Mapping[Channel, tuple[str, ...]]:
+        return {
+            channel: tuple(c.name for c in self.plan_of(channel).verifier.checks if is_about(c.rule, target))
+            for channel, target in TARGETS.items()
+        }
 
     def ruling(self, verdict: Verdict) -> Ruling:
         """What follows from a verdict on a text of an answer."""

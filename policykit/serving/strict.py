@@ -29,7 +29,8 @@ def parse(data: bytes, max_depth: int = MAX_DEPTH) -> object:
         raise NotStrict("nested too deep") from None
     except ValueError as error:
         raise NotStrict(f"no JSON: {error}") from None
-    _check(value, max_depth)
+    if "\\u" in text or text.count("[") + text.count("{") > max_depth:
+        _check(value, max_depth)  # without an escape no surrogate, without brackets no depth
     return cast(object, value)
 
 

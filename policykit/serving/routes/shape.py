@@ -84,8 +84,11 @@ class Shape(Protocol):
     def stream(self, envelope: Envelope) -> Written: ...
 
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+
+
 def dumps(value: object) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
+    return _ENCODER.encode(value).encode("utf-8")
 
 
 def usage_of(usage: Usage) -> dict[str, object]:
