@@ -15,6 +15,7 @@ from policykit.audit.errors import (
     NoLog,
     PackageMissing,
     RecordUnusable,
+    ReplayRefused,
 )
 from policykit.audit.log import Log, Reader
 from policykit.audit.opening import open_log, open_reader
@@ -35,6 +36,7 @@ from policykit.audit.record import (
     RuleVerdict,
     SpanForm,
 )
+from policykit.audit.replay import Rejudged, Replayed, Step, rejudge, replay_masks, tokenizer_digest
 from policykit.audit.spans import Keeping
 from policykit.audit.sqlite import SqliteSettings
 from policykit.audit.verify import Fault, Tampering, Verification, verify_log
@@ -68,13 +70,17 @@ __all__ = [
     "Receipt",
     "Record",
     "RecordUnusable",
+    "Rejudged",
     "ReplayData",
+    "ReplayRefused",
+    "Replayed",
     "Result",
     "Retired",
     "RuleVerdict",
     "Signer",
     "SpanForm",
     "SqliteSettings",
+    "Step",
     "Tampering",
     "Verification",
     "open_log",
@@ -82,6 +88,9 @@ __all__ = [
     "parse",
     "query_log",
     "read_checkpoints",
+    "rejudge",
     "render",
+    "replay_masks",
+    "tokenizer_digest",
     "verify_log",
 ]

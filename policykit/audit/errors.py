@@ -74,3 +74,9 @@ class PackageMissing(LogError):
     """A package that this log needs is not installed."""
 
     code = "PK670"
+
+
+class ReplayRefused(LogError):
+    """A record cannot be replayed with what was given."""
+
+    code = "PK671"

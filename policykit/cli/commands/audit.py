@@ -15,11 +15,16 @@ from policykit.audit import (
     PackageMissing,
     Query,
     Record,
+    Rejudged,
+    Replayed,
+    ReplayRefused,
     Verification,
     open_reader,
     query_log,
     read_checkpoints,
+    rejudge,
     render,
+    replay_masks,
     verify_log,
 )
 from policykit.cli.command import Command, add_format
@@ -28,6 +33,7 @@ from policykit.cli.render import counted
 from policykit.cli.streams import Streams
 from policykit.diagnostics import PolicyError
 from policykit.ir.verdict import Decision
+from policykit.plan import load_plan
 
 _LOG = "the log: a folder, or `postgresql://…`"
 
@@ -39,6 +45,12 @@ def _configure(parser: ArgumentParser) -> None:
     verify.add_argument("--checkpoints", type=Path, metavar="FILE", help="signed checkpoints that were kept elsewhere")
     verify.add_argument("--trusted", nargs="+", type=Path, metavar="PEM", help="public keys that may sign checkpoints")
     add_format(verify, "json")
+    replay = actions.add_parser("replay", help="compute again what was permitted at each step of an answer")
+    replay.add_argument("log", metavar="LOG", help=_LOG)
+    replay.add_argument("--request", required=True, metavar="ID", help="the record's request")
+    replay.add_argument("--plan", required=True, type=Path, metavar="FILE", help="the plan that it was decoded under")
+    replay.add_argument("--tokenizer", required=True, type=Path, metavar="FILE", help="the engine's `tokenizer.json`")
+    add_format(replay, "json")
     query = actions.add_parser("query", help="print records")
     query.add_argument("log", metavar="LOG", help=_LOG)
     query.add_argument("--since", metavar="TIME", help="from this time on (ISO 8601; UTC if no zone is named)")
@@ -117,6 +129,57 @@ def _query(args: Namespace, streams: Streams) -> Exit:
     return Exit.FINE
 
 
+def _replay(args: Namespace, streams: Streams) -> Exit:
+    plan = load_plan(args.plan)
+    with closing(open_reader(args.log)) as reader:
+        records = [record for _, record in query_log(reader, Query(request=args.request))]
+    if not records:
+        raise ReplayRefused.because(f"the log has no record of `{args.request}`", "see `policykit audit query`")
+    choices: list[Replayed] = []
+    texts: list[Rejudged] = []
+    for record in records:
+        choices += replay_masks(record, plan, args.tokenizer, _progress(streams, "tokens replayed"))
+        texts += rejudge(record, plan)
+    if args.format == "json":
+        found = {"choices": [_choice(one) for one in choices], "texts": [_text(one) for one in texts]}
+        streams.write(f"{json.dumps(found)}\n")
+    else:
+        _print_replay(streams, choices, texts)
+    fine = all(one.permitted and one.agrees is not False for one in choices) and all(one.agrees for one in texts)
+    return Exit.FINE if fine else Exit.FAILED
+
+
+def _print_replay(streams: Streams, choices: list[Replayed], texts: list[Rejudged]) -> None:
+    says = {True: "as the record says", False: "not as the record says", None: "the record has no report of it"}
+    for one in choices:
+        streams.out.print(
+            f"choice {one.choice}, attempt {one.attempt}: {counted(len(one.steps), 'token')}, {one.outcome}"
+        )
+        for number, step in enumerate(one.steps, 1):
+            if not step.allowed:
+                streams.out.print(f"  token {number} ({step.token_id}) was not permitted: {', '.join(step.blocked_by)}")
+        for rule, n in sorted(one.closed.items()):
+            streams.out.print(f"  {rule}: closed tokens at {counted(n, 'place')}")
+        streams.out.print(f"  {'every token was permitted' if one.permitted else 'not permitted'}; {says[one.agrees]}")
+    for text in texts:
+        again = text.again or f"cannot be judged: {text.why}"
+        streams.out.print(f"text of choice {text.judgement.choice}: {text.judgement.decision}, again {again}")
+
+
+def _choice(one: Replayed) -> dict[str, object]:
+    steps = [
+        {"token": s.token_id, "allowed": s.allowed, "n_allowed": s.n_allowed, "closers": s.closers, "by": s.blocked_by}
+        for s in one.steps
+    ]
+    ended = {"outcome": one.outcome.value, "permitted": one.permitted, "agrees": one.agrees}
+    return {"choice": one.choice, "attempt": one.attempt, **ended, "closed": dict(one.closed), "steps": steps}
+
+
+def _text(one: Rejudged) -> dict[str, object]:
+    told = {"recorded": one.judgement.decision.value, "again": one.again, "why": one.why, "agrees": one.agrees}
+    return {"choice": one.judgement.choice, **told}
+
+
 def _print_table(streams: Streams, found: Iterator[tuple[int, Record]]) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("record", "at", "tenant", "profile", "decision", "outcome", "rules", "request"):
@@ -159,7 +222,7 @@ def _progress(streams: Streams, what: str) -> Callable[[int], None]:
 
 
 def _run(args: Namespace, streams: Streams) -> Exit:
-    return {"verify": _verify, "query": _query}[args.action](args, streams)
+    return {"verify": _verify, "query": _query, "replay": _replay}[args.action](args, streams)
 
 
 COMMAND = Command("audit", "verify, search and replay the decision log", _configure, _run)

@@ -56,4 +56,10 @@ CODES: tuple[CodeEntry, ...] = (
         "a package of the log is missing",
         "A log in PostgreSQL needs the extra `postgres`, signed checkpoints need the extra `serve`.",
     ),
+    CodeEntry(
+        "PK671",
+        "the record cannot be replayed",
+        "What was permitted at each step follows from the tokens, the plan and the tokenizer. The record keeps no "
+        "tokens, or they are of another plan or tokenizer than the files that were given.",
+    ),
 )
