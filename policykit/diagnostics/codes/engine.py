@@ -60,6 +60,13 @@ CODES: tuple[CodeEntry, ...] = (
         "HF_HUB_OFFLINE=1 policykit generate --model some/model",
     ),
     CodeEntry(
+        "PK452",
+        "a model that takes no mask",
+        "A plan is held while a model writes by masking the scores of its tokens. A model behind an API, or one whose "
+        "scores come in another kind of tensor, gives no access to them.",
+        "policykit.engines.outlines.generator(outlines.from_openai(client, name), plan)",
+    ),
+    CodeEntry(
         "PK740",
         "a request without a plan",
         "On vLLM every request is decoded under a plan: the one that the guard names, or the engine's default one. "
