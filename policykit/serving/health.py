@@ -1,0 +1,110 @@
+"""Whether a server lives, and whether it can serve: each thing that serving needs is asked, within a deadline."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+from policykit.diagnostics import PolicyError
+from policykit.plan import Plan
+from policykit.profiles import check_profiles
+from policykit.serving.deployment import Deployment, Serving
+from policykit.serving.errors import UpstreamFault
+from policykit.serving.upstream import Upstream, UpstreamRequest
+
+DEADLINE_S = 2.0
+KEPT_S = 1.0
+
+Check = Callable[[], Awaitable[str | None]]
+"""What is wrong, as one line without any text of requests; None where nothing is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """``checks`` says of each what is wrong, or `ok`."""
+
+    ready: bool
+    checks: Mapping[str, str]
+
+
+@dataclass(slots=True)
+class Health:
+    """Asks all checks at once. An answer is kept for a second, so that probes cost no more than that."""
+
+    checks: Mapping[str, Check]
+    deadline_s: float = DEADLINE_S
+    clock: Callable[[], float] = time.monotonic
+    _kept: tuple[float, Readiness] | None = None
+    _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def ready(self) -> Readiness:
+        """Whether requests can be served now. Never raises: a check that fails is not ready."""
+        async with self._lock:
+            if self._kept is None or self.clock() - self._kept[0] >= KEPT_S:
+                found = await asyncio.gather(*(self._asked(check) for check in self.checks.values()))
+                checks = {name: why or "ok" for name, why in zip(self.checks, found, strict=True)}
+                self._kept = self.clock(), Readiness(not any(found), checks)
+            return self._kept[1]
+
+    async def _asked(self, check: Check) -> str | None:
+        try:
+            return await asyncio.wait_for(check(), self.deadline_s)
+        except TimeoutError:
+            return f"no answer within {self.deadline_s:g} s"
+        except Exception as error:
+            return f"failed: {type(error).__name__}"
+
+
+def plans_of(deployment: Deployment) -> list[Plan]:
+    """The plans of every profile that every key grants: slow, for they are compiled. Raises PolicyError with all that
+    keeps one from being served."""
+    broken = [d for d in check_profiles(deployment.profiles) if d.severity.value == "error"]
+    if broken:
+        raise PolicyError(broken)
+    wanted = {
+        (name, grant.tenant, grant.locale, grant.jurisdiction)
+        for grant in deployment.keys.grants.values()
+        for name in grant.profiles
+    }
+    plans: list[Plan] = []
+    for name, tenant, locale, jurisdiction in sorted(wanted, key=str):
+        profile = deployment.profiles.get(name)
+        if profile is not None:
+            plans.append(deployment.plan(profile, tenant, locale=locale, jurisdiction=jurisdiction))
+    return plans
+
+
+class PlansReady:
+    """Compiles the plans of what is served, in a thread, and says whether that is done."""
+
+    def __init__(self, serving: Serving) -> None:
+        self._serving = serving
+        self._done: Deployment | None = None
+        self._problem: str | None = None
+
+    async def prepare(self) -> None:
+        """Compile now. What does not compile is a problem that the check tells."""
+        deployment = self._serving.deployment
+        try:
+            await asyncio.to_thread(plans_of, deployment)
+            self._done, self._problem = deployment, None
+        except PolicyError as error:
+            self._problem = "; ".join(f"{d.code}: {d.message}" for d in error.diagnostics[:3])
+
+    async def check(self) -> str | None:
+        if self._problem:
+            return self._problem
+        return None if self._done is self._serving.deployment else "plans are being compiled"
+
+
+def answers(upstream: Upstream) -> Check:
+    """Whether the upstream lists its models."""
+
+    async def check() -> str | None:
+        try:
+            async with upstream.send(UpstreamRequest("GET", "/v1/models")) as response:
+                return None if response.status < 400 else f"the upstream answers {response.status}"
+        except UpstreamFault as fault:
+            return fault.code
+
+    return check
