@@ -32,7 +32,9 @@ def provider_from(environment: Mapping[str, str] = os.environ) -> TracerProvider
         named = "otlp"
     if named in ("", "none") or environment.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         return None
-    is_named = environment.get("OTEL_SERVICE_NAME") or "service.name=" in environment.get("OTEL_RESOURCE_ATTRIBUTES", "")
+    is_named = environment.get("OTEL_SERVICE_NAME") or "service.name=" in environment.get(
+        "OTEL_RESOURCE_ATTRIBUTES", ""
+    )
     provider = TracerProvider(resource=Resource.create({} if is_named else {"service.name": "policykit"}))
     for name in named.split(","):
         provider.add_span_processor(BatchSpanProcessor(_exporter(name.strip(), environment)))

@@ -1,0 +1,240 @@
+"""The ASGI application: `/v1/models`, `/v1/chat/completions` and `/v1/completions`, streamed or whole."""
+
+import asyncio
+import json
+import logging
+import uuid
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
+from typing import Any
+
+from policykit.constraint import Constraint
+from policykit.diagnostics import PolicyError
+from policykit.engines.attest import Failed, Finished, Malformed, MaskRequest, Reply, Started
+from policykit.engines.server.asks import Ask, BadRequest, read
+from policykit.engines.server.batch import End, Row
+from policykit.engines.server.engine import Busy, Engine
+from policykit.engines.server.shapes import Shape, error_body, models_body
+from policykit.engines.server.texts import Texts
+
+MAX_BODY = 16 << 20
+_LOG = logging.getLogger("policykit.engines.server")
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """More text of one choice, or its end (or what went wrong instead)."""
+
+    choice: int
+    text: str = ""
+    end: End | None = None
+    stop: str | None = None
+    n_tokens: int = 0
+    error: Exception | None = None
+
+
+class EngineApp:
+    """Serves an engine. A request without a plan is refused; a mask that cannot be made is told to the guard."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            raise RuntimeError(f"this server answers HTTP only, not `{scope['type']}`")
+        try:
+            await self._answer(scope, receive, send)
+        except BadRequest as bad:
+            await _json(send, bad.status, error_body(bad.message, bad.param, "invalid_request_error"))
+        except Busy:
+            await _json(send, 503, error_body("too many requests wait", None, "server_error"))
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        match scope["method"], scope["path"]:
+            case "GET", "/v1/models":
+                await _json(send, 200, models_body(self.engine.name))
+            case "GET", "/health":
+                await _json(send, 200 if self.engine.alive else 503, {})
+            case "POST", "/v1/chat/completions" | "/v1/completions":
+                is_chat = scope["path"] == "/v1/chat/completions"
+                ask = read(await _body(receive), chat=is_chat)
+                await self._complete(ask, Shape(is_chat, self.engine.name, f"cmpl-{uuid.uuid4().hex}"), receive, send)
+            case _:
+                raise BadRequest("there is no such route", status=404)
+
+    async def _complete(self, ask: Ask, shape: Shape, receive: Receive, send: Send) -> None:
+        if ask.model != self.engine.name:
+            raise BadRequest(f"there is no model `{ask.model}`", "model", 404)
+        if ask.mask is None:
+            raise BadRequest("the request names no plan, and nothing is written without one", "vllm_xargs")
+        ids = await asyncio.to_thread(self.engine.prompt_ids, ask.messages, ask.prompt)
+        if len(ids) >= self.engine.max_length:
+            raise BadRequest(f"the prompt has {len(ids)} tokens, the model takes fewer than {self.engine.max_length}")
+        constraint = await self._constraint(ask.mask)
+        writing = _Writing(self.engine, ask, ask.mask, constraint, ids)
+        gone = asyncio.create_task(_gone(receive))
+        try:
+            writing.begin()
+            if ask.stream:
+                await _stream(send, writing, shape, ask, len(ids), gone)
+            else:
+                await _whole(send, writing, shape, ask, len(ids), gone)
+        finally:
+            writing.cancel()
+            gone.cancel()
+
+    async def _constraint(self, mask: MaskRequest) -> Constraint:
+        try:
+            return await asyncio.to_thread(self.engine.constraint, mask.plan)
+        except (PolicyError, Malformed) as error:
+            reply = Reply.to(self.engine.run, mask.reply)
+            reply.send(Failed(mask.request, "0", "policykit_plan", str(error)))
+            raise BadRequest(f"there is no mask for the request: {error}", "vllm_xargs", 500) from error
+
+
+class _Writing:
+    """The rows of one request, and the pieces that come from them."""
+
+    def __init__(self, engine: Engine, ask: Ask, mask: MaskRequest, constraint: Constraint, ids: list[int]) -> None:
+        self._engine, self._ask, self._mask, self._constraint, self._ids = engine, ask, mask, constraint, ids
+        self._reply = Reply.to(engine.run, mask.reply)
+        self._loop = asyncio.get_running_loop()
+        self._is_cancelled = False
+        self.pieces: asyncio.Queue[Piece] = asyncio.Queue()
+
+    def begin(self) -> None:
+        """Submit all rows. Raises Busy; rows that were submitted before are cancelled then."""
+        for choice in range(self._ask.n):
+            self._engine.submit(self._row(choice))
+
+    def cancel(self) -> None:
+        self._is_cancelled = True
+
+    def _row(self, choice: int) -> Row:
+        ask, mask, texts = self._ask, self._mask, Texts(self._ask.stop)
+        child = f"{choice}_{mask.request}"
+        prefix = mask.prefix if mask.prefix is not None else ask.prompt or ""
+        vocabulary = self._constraint.vocabulary
+
+        def on_token(token: int) -> bool:
+            shown = texts.feed(vocabulary.decode([token]))
+            if shown:
+                self._put(Piece(choice, shown))
+            return texts.stopped is None and not self._is_cancelled
+
+        def on_end(row: Row, end: End) -> None:
+            is_dead = end is End.DEAD_END
+            digest = self._constraint.digest
+            self._reply.send(Finished(mask.request, child, digest, row.steps, row.n_tokens, is_dead, row.closed))
+            self._put(Piece(choice, texts.close(), end, texts.stopped, row.n_tokens))
+
+        def on_start() -> None:
+            self._reply.send(Started(mask.request, child, mask.plan, self._constraint.digest))
+
+        def on_error(error: Exception) -> None:
+            _LOG.error("a text could not be written: %s", error)
+            self._reply.send(Failed(mask.request, child, "policykit_engine", type(error).__name__))
+            self._put(Piece(choice, error=error))
+
+        return Row(
+            prompt_ids=self._ids,
+            constraint=self._constraint,
+            prefix=prefix.encode("utf-8", "replace"),
+            max_tokens=min(ask.max_tokens, self._engine.max_length - len(self._ids)),
+            temperature=ask.temperature,
+            top_p=ask.top_p or 1.0,
+            seed=None if ask.seed is None else ask.seed + choice,
+            on_token=on_token,
+            on_end=on_end,
+            on_error=on_error,
+            on_start=on_start,
+        )
+
+    def _put(self, piece: Piece) -> None:
+        if not self._is_cancelled:
+            self._loop.call_soon_threadsafe(self.pieces.put_nowait, piece)
+
+
+async def _next(writing: _Writing, gone: "asyncio.Task[None]") -> Piece | None:
+    """The next piece; None where the client has gone."""
+    coming = asyncio.create_task(writing.pieces.get())
+    await asyncio.wait({coming, gone}, return_when=asyncio.FIRST_COMPLETED)
+    if coming.done():
+        return coming.result()
+    coming.cancel()
+    return None
+
+
+async def _whole(
+    send: Send, writing: _Writing, shape: Shape, ask: Ask, n_prompt: int, gone: "asyncio.Task[None]"
+) -> None:
+    texts, ends = [""] * ask.n, dict[int, Piece]()
+    while len(ends) < ask.n:
+        piece = await _next(writing, gone)
+        if piece is None:
+            return
+        if piece.error is not None:
+            raise BadRequest("the text could not be written", status=500)
+        texts[piece.choice] += piece.text
+        if piece.end is not None:
+            ends[piece.choice] = piece
+    done = [(ends[i].end or End.STOP, ends[i].stop) for i in range(ask.n)]
+    n_written = sum(piece.n_tokens for piece in ends.values())
+    await _json(send, 200, shape.whole(texts, done, n_prompt, n_written))
+
+
+async def _stream(
+    send: Send, writing: _Writing, shape: Shape, ask: Ask, n_prompt: int, gone: "asyncio.Task[None]"
+) -> None:
+    headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    n_ended = n_written = 0
+    while n_ended < ask.n:
+        piece = await _next(writing, gone)
+        if piece is None:
+            return
+        if piece.error is not None:
+            await _event(send, error_body("the text could not be written", None, "server_error"))
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            return
+        if piece.text:
+            await _event(send, shape.delta(piece.choice, piece.text))
+        if piece.end is not None:
+            n_ended, n_written = n_ended + 1, n_written + piece.n_tokens
+            await _event(send, shape.end(piece.choice, piece.end, piece.stop))
+    if ask.include_usage:
+        await _event(send, shape.usage_chunk(n_prompt, n_written))
+    await send({"type": "http.response.body", "body": b"data: [DONE]\n\n", "more_body": False})
+
+
+async def _event(send: Send, data: object) -> None:
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    await send({"type": "http.response.body", "body": f"data: {text}\n\n".encode(), "more_body": True})
+
+
+async def _json(send: Send, status: int, data: object) -> None:
+    body = json.dumps(data, ensure_ascii=False).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode("ascii"))]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def _body(receive: Receive) -> bytes:
+    body = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise BadRequest("the request ended early")
+        body += message.get("body", b"")
+        if len(body) > MAX_BODY:
+            raise BadRequest("the body is too large", status=413)
+        if not message.get("more_body", False):
+            return bytes(body)
+
+
+async def _gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
