@@ -21,6 +21,7 @@ from policykit.cli.commands import (
     generate,
     keys,
     new,
+    serve,
     test,
     verify,
 )
@@ -45,6 +46,7 @@ COMMANDS: tuple[Command, ...] = (
     verify.COMMAND,
     generate.COMMAND,
     demo.COMMAND,
+    serve.COMMAND,
     new.COMMAND,
     keys.COMMAND,
     bundle.COMMAND,

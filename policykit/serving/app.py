@@ -5,7 +5,7 @@ Operators' routes (`/metrics`, `/switch`, `/ready`) want an operator's key; `/he
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from policykit.profiles import Admin
@@ -121,12 +121,11 @@ ROUTES: dict[tuple[str, str], Callable[[App, Scope, Receive, Send], Awaitable[No
 }
 
 
-async def _json(send: Send, status: int, data: object, headers: object = None) -> None:
-    more = dict(headers) if isinstance(headers, dict) else {}
-    await _body(send, status, "application/json", json.dumps(data, ensure_ascii=False).encode(), more)
+async def _json(send: Send, status: int, data: object, headers: Mapping[str, str] | None = None) -> None:
+    await _body(send, status, "application/json", json.dumps(data, ensure_ascii=False).encode(), headers)
 
 
-async def _body(send: Send, status: int, kind: str, body: bytes, more: dict[str, str] | None = None) -> None:
+async def _body(send: Send, status: int, kind: str, body: bytes, more: Mapping[str, str] | None = None) -> None:
     named = {"content-type": kind, "content-length": str(len(body)), "cache-control": "no-store", **(more or {})}
     pairs = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in named.items()]
     await send({"type": "http.response.start", "status": status, "headers": pairs})

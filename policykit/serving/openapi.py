@@ -86,7 +86,10 @@ def _errors(*statuses: int) -> JSON:
 
 
 def _asked(summary: str, schema: JSON) -> JSON:
-    whole = {"description": "the answer, or its events", "content": {"application/json": {}, "text/event-stream": {}}}
+    whole: JSON = {
+        "description": "the answer, or its events",
+        "content": {"application/json": {}, "text/event-stream": {}},
+    }
     return {
         "post": {
             "summary": summary,
@@ -99,7 +102,7 @@ def _asked(summary: str, schema: JSON) -> JSON:
 
 
 def _get(summary: str, *statuses: int, key: bool = False, kind: str = "application/json") -> JSON:
-    answer = {"200": {"description": summary, "content": {kind: {}}}, **_errors(*statuses)}
+    answer: JSON = {"200": {"description": summary, "content": {kind: {}}}, **_errors(*statuses)}
     return {"get": {"summary": summary, "responses": answer, **({"security": [{"key": []}]} if key else {})}}
 
 

@@ -22,7 +22,10 @@ POLICY = """
 apiVersion: policykit/v1
 kind: Policy
 metadata: {name: t, version: 1.0.0, owner: a@b.c, why: to test}
-rules: [{id: no-thanks, match: {phrases: [thank you, thanks, sorry, good question, fair question]}, action: {block: {}}}]
+rules:
+  - id: no-thanks
+    match: {phrases: [thank you, thanks, sorry, good question, fair question]}
+    action: {block: {}}
 """
 
 
@@ -62,9 +65,9 @@ def listening(run: Path, name: str) -> Iterator[list[object]]:
     heard: list[object] = []
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ear:
         ear.bind(str(run / name))
-        ear.setblocking(False)
+        ear.settimeout(0.5)  # the engine writes from a thread of its own
         yield heard
-        with suppress(BlockingIOError):
+        with suppress(TimeoutError):
             while True:
                 heard.append(parse(ear.recv(65_536)))
 
@@ -101,7 +104,9 @@ def test_a_text_is_written_under_the_plan_and_attested(engine: Engine, run: Path
         (answer,) = posted(engine, asked(policy_digest, "a.sock", n=2))
     assert answer.status_code == 200, answer.text
     for choice in answer.json()["choices"]:
-        assert not re.search("thank|sorry|good question|fair question", choice["message"]["content"], re.IGNORECASE)
+        assert not re.search(
+            r"\b(?:thank you|thanks|sorry|(?:good|fair) question)\b", choice["message"]["content"], re.I
+        )
         assert choice["finish_reason"] in ("stop", "length")
     started = [said for said in heard if isinstance(said, Started)]
     finished = [said for said in heard if isinstance(said, Finished)]

@@ -24,7 +24,7 @@ CODE_RANGES = {
     "profiles": range(600, 630),
     "audit": range(660, 680),
     "bundle": range(640, 660),
-    "serving": range(680, 700),
+    "serving": [*range(680, 700), *range(720, 740)],
     "vault": range(190, 200),
     "approvals": range(80, 90),
     "conditions": range(150, 160),

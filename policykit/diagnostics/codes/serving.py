@@ -10,4 +10,17 @@ CODES: tuple[CodeEntry, ...] = (
         "A server that lacks one of them does not start.",
         "vllm serve … --middleware policykit.serving.middleware.Middleware, with nothing set",
     ),
+    CodeEntry(
+        "PK720",
+        "a trace exporter that is not installed",
+        "Where traces go is said by the standard `OTEL_*` variables. They name an exporter that is not installed, and "
+        "traces that silently go nowhere would be missed only when they are needed.",
+        "OTEL_TRACES_EXPORTER=otlp policykit serve …",
+    ),
+    CodeEntry(
+        "PK721",
+        "not one model to serve",
+        "`policykit serve` stands before one model: one that vLLM or transformers runs, or a server that runs already.",
+        "policykit serve --profiles p --keys k --model m --upstream http://127.0.0.1:8000",
+    ),
 )

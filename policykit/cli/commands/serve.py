@@ -1,0 +1,78 @@
+"""`policykit serve`: a model under profiles, on vLLM, on transformers, or behind any OpenAI-compatible server."""
+
+import os
+from argparse import ArgumentParser, Namespace
+from importlib.util import find_spec
+from pathlib import Path
+
+from policykit.cli.command import Command
+from policykit.cli.engine import NotInstalled
+from policykit.cli.exits import Exit
+from policykit.cli.streams import Streams
+from policykit.diagnostics import Diagnostic, PolicyError
+
+EMBEDDED = "embedded"
+_NEEDED = ("starlette", "uvicorn", "httpx", "prometheus_client", "opentelemetry.sdk")
+
+
+def _configure(parser: ArgumentParser) -> None:
+    parser.add_argument("--profiles", nargs="+", required=True, type=Path, metavar="PATH", help="profiles, or folders")
+    parser.add_argument("--keys", nargs="+", required=True, type=Path, metavar="PATH", help="key files, or folders")
+    parser.add_argument("--log", type=Path, default=Path("decisions"), metavar="DIR", help="(default: %(default)s)")
+    parser.add_argument(
+        "--model", metavar="MODEL", help="the model that vLLM, or `--engine`, runs; with `--upstream` its name there"
+    )
+    parser.add_argument(
+        "--engine", choices=("vllm", "transformers"), help="what runs the model (default: vllm; one is for development)"
+    )
+    parser.add_argument("--upstream", metavar="URL", help="stand before this server, such as `http://127.0.0.1:8000`")
+    parser.add_argument("--upstream-key-env", metavar="NAME", help="the variable with the upstream's key")
+    parser.add_argument("--host", default="127.0.0.1", metavar="HOST", help="(default: %(default)s)")
+    parser.add_argument("--port", type=int, default=8400, metavar="N", help="0 takes a free one (default: %(default)s)")
+    parser.add_argument(
+        "--run", dest="run_directory", type=Path, default=Path("run"), metavar="DIR", help="shared with the engine"
+    )
+    parser.add_argument("--switch", type=Path, metavar="FILE", help="the incident switch")
+    parser.add_argument("--vllm", nargs="*", default=[], metavar="ARG", help="more for `vllm serve`")
+
+
+def _check(args: Namespace) -> None:
+    """Raises PolicyError and NotInstalled for what cannot be served."""
+    missing = [name for name in _NEEDED if find_spec(name.partition(".")[0]) is None]
+    if missing:
+        message = f"serving needs {', '.join(missing)}, which are not installed"
+        raise NotInstalled(Diagnostic("PK555", message, help="pip install 'policykit[serve]'"))
+    if bool(args.upstream) == bool(args.engine or args.model) and not (
+        args.upstream and args.model and not args.engine
+    ):
+        help = "name `--model`, or `--engine transformers`, or `--upstream`"
+        raise PolicyError.of("PK721", "one model is served", help=help)
+    if args.upstream_key_env and not os.environ.get(args.upstream_key_env):
+        help = "set it to the upstream's key, or leave the option out"
+        raise PolicyError.of("PK721", f"`{args.upstream_key_env}` is not set", help=help)
+
+
+def _run(args: Namespace, streams: Streams) -> Exit:
+    _check(args)
+    from policykit.serving import run
+
+    files = run.Files(tuple(args.profiles), tuple(args.keys), args.log, args.run_directory, args.switch)
+    if args.upstream:
+        key = os.environ[args.upstream_key_env] if args.upstream_key_env else None
+        model = run.gateway(args.upstream, key, args.model)
+    elif args.engine == "transformers":
+        run.deployment(files, None)  # what is wrong with it is told before a model is loaded
+        model = run.on_transformers(args.model or EMBEDDED, args.run_directory)
+    else:
+        if find_spec("vllm") is None:
+            message = "vLLM is not installed here"
+            raise NotInstalled(Diagnostic("PK555", message, help="pip install vllm, or use `--engine transformers`"))
+        run.on_vllm(files, args.model, args.host, args.port, args.vllm)
+        return Exit.FINE
+    app = run.application(files, model)
+    n = len(app.serving.deployment.profiles.profiles)
+    run.serve(app, args.host, args.port, lambda at: streams.err.print(f"serving {n} profiles at {at}/v1"))
+    return Exit.FINE
+
+
+COMMAND = Command("serve", "serve a model under profiles: on vLLM, on transformers, or elsewhere", _configure, _run)

@@ -1,0 +1,52 @@
+"""What a server inside vLLM is told by its environment."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from policykit.diagnostics import PolicyError
+from policykit.engines.attest import RUN_DIRECTORY
+
+PROFILES = "POLICYKIT_PROFILES"
+"""Profiles to serve: files and directories, separated as in PATH."""
+KEYS = "POLICYKIT_KEYS"
+"""Files of keys, separated as in PATH."""
+LOG = "POLICYKIT_LOG"
+"""The directory of the decision log."""
+MODEL = "POLICYKIT_MODEL"
+"""The served model's name, for profiles that name none."""
+SWITCH = "POLICYKIT_SWITCH"
+"""The file of the incident switch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """What the environment says. But for model and switch everything is needed: a guard without a log or keys would be
+    none."""
+
+    profiles: tuple[Path, ...]
+    keys: tuple[Path, ...]
+    log: Path
+    run: Path
+    model: str | None
+    switch: Path | None
+
+    @staticmethod
+    def read(variables: Mapping[str, str]) -> "Environment":
+        """Raises PolicyError (PK680) with every variable that is missing."""
+        wanted = (PROFILES, KEYS, LOG, RUN_DIRECTORY)
+        missing = [name for name in wanted if not variables.get(name)]
+        if missing:
+            message = f"the guard is not configured: {', '.join(missing)} not set"
+            raise PolicyError.of("PK680", message, help="set them, or start with `policykit serve`, which does")
+        profiles, keys = (tuple(Path(p) for p in variables[name].split(os.pathsep) if p) for name in (PROFILES, KEYS))
+        switch = variables.get(SWITCH)
+        return Environment(
+            profiles,
+            keys,
+            Path(variables[LOG]),
+            Path(variables[RUN_DIRECTORY]),
+            variables.get(MODEL) or None,
+            Path(switch) if switch else None,
+        )

@@ -1,0 +1,163 @@
+"""Starting a server: what it needs is put together here, and every mistake is told before it listens."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvicorn
+
+from policykit.audit import Log, open_log
+from policykit.diagnostics import PolicyError
+from policykit.engines.attest import RUN_DIRECTORY
+from policykit.profiles import check_keys, load_keys, load_profiles
+from policykit.serving import environment
+from policykit.serving.app import App
+from policykit.serving.attestor import EngineAttestor
+from policykit.serving.deployment import Deployment, Serving
+from policykit.serving.guard import Guard
+from policykit.serving.health import Health, PlansReady, answers
+from policykit.serving.log import AuditBook
+from policykit.serving.metrics import Metrics
+from policykit.serving.switch import FileSwitch
+from policykit.serving.traces import Traces, provider_from
+from policykit.serving.upstream import Kind, Upstream
+from policykit.serving.upstream_app import AppUpstream
+from policykit.serving.upstream_http import HttpUpstream
+
+DRAIN_S = 30.0
+"""How long requests in flight may take after the server was told to stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """What every server needs. ``run`` is shared with the engine; ``switch`` is the incident switch's file."""
+
+    profiles: tuple[Path, ...]
+    keys: tuple[Path, ...]
+    log: Path
+    run: Path
+    switch: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """An upstream and what records call it. ``close`` lets go of what was loaded for it."""
+
+    upstream: Upstream
+    name: str | None
+    engine: str
+    attests: bool
+    version: str | None = None
+    close: Callable[[], None] = lambda: None
+
+
+def gateway(url: str, key: str | None, name: str | None) -> Model:
+    """Any OpenAI-compatible server: what it enforces is not relied on."""
+    return Model(HttpUpstream(url, api_key=key), name, "gateway", attests=False)
+
+
+def on_transformers(name: str, run: Path) -> Model:
+    """A model in this process, for development. Raises PolicyError where there is none."""
+    from policykit.engines.server import EngineApp, load_engine
+
+    engine = load_engine(name, run)
+    upstream = AppUpstream(EngineApp(engine), kind=Kind.VLLM)
+    return Model(upstream, engine.name, "transformers", attests=True, close=engine.close)
+
+
+def deployment(files: Files, model: str | None) -> Deployment:
+    """Raises PolicyError with everything that is wrong with profiles and keys."""
+    profiles, keys = load_profiles(*files.profiles), load_keys(*files.keys)
+    wrong = [found for found in check_keys(keys, profiles) if found.severity.value == "error"]
+    if wrong:
+        raise PolicyError(wrong)
+    return Deployment(profiles, keys, model=model)
+
+
+def application(files: Files, model: Model) -> App:
+    """The guard before a model, with everything around it. Raises PolicyError and LogError."""
+    serving = Serving(deployment(files, model.name))
+    log = open_log(files.log)
+    return around(serving, model, log, files.run, FileSwitch(files.switch))
+
+
+def around(serving: Serving, model: Model, log: Log, run: Path, switch: FileSwitch) -> App:
+    """The guard and its surroundings."""
+    metrics, plans = Metrics(serving, switch), PlansReady(serving)
+    provider = provider_from()
+    traces = [Traces(provider)] if provider else []
+    guard = Guard(
+        serving,
+        model.upstream,
+        AuditBook(log, engine=model.engine, engine_version=model.version),
+        observers=(metrics, *traces),
+        switch=switch,
+        attestor=EngineAttestor(run) if model.attests else None,
+    )
+
+    async def no_problem() -> str | None:
+        return switch.problem
+
+    async def close() -> None:
+        for trace in traces:
+            await asyncio.to_thread(trace.shutdown)
+        await asyncio.to_thread(log.close)
+        await asyncio.to_thread(model.close)
+
+    checks: dict[str, Callable[[], Awaitable[str | None]]] = {
+        "plans": plans.check,
+        "upstream": answers(model.upstream),
+        "switch": no_problem,
+    }
+    return App(guard, serving, switch, metrics, Health(checks), (plans.prepare,), (close,))
+
+
+def serve(app: App, host: str, port: int, told: Callable[[str], None]) -> None:
+    """Listen until the process is told to stop; requests in flight are answered first."""
+    config = uvicorn.Config(
+        app, host=host, port=port, lifespan="on", log_level="warning", access_log=False, server_header=False,
+        timeout_graceful_shutdown=int(DRAIN_S),
+    )  # fmt: skip
+    server = _Told(config, lambda: told(f"http://{host}:{server.port}"))
+    server.run()
+
+
+class _Told(uvicorn.Server):
+    """Says when it listens, and where."""
+
+    def __init__(self, config: uvicorn.Config, told: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._told = told
+
+    @property
+    def port(self) -> int:
+        return int(self.servers[0].sockets[0].getsockname()[1]) if self.servers else self.config.port
+
+    async def startup(self, sockets: "list[object] | None" = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        await super().startup(sockets)  # pyright: ignore[reportArgumentType]
+        if not self.should_exit:
+            self._told()
+
+
+def on_vllm(files: Files, model: str, host: str, port: int, more: Sequence[str]) -> None:
+    """Become vLLM's own server, with our backend and the guard inside. Does not return; raises PolicyError first."""
+    deployment(files, model)
+    files.run.mkdir(mode=0o700, parents=True, exist_ok=True)
+    variables = {
+        environment.PROFILES: os.pathsep.join(map(str, files.profiles)),
+        environment.KEYS: os.pathsep.join(map(str, files.keys)),
+        environment.LOG: str(files.log),
+        RUN_DIRECTORY: str(files.run),
+        environment.MODEL: model,
+        **({environment.SWITCH: str(files.switch)} if files.switch else {}),
+    }
+    command = [
+        *(sys.executable, "-m", "vllm.entrypoints.cli.main", "serve", model, "--host", host, "--port", str(port)),
+        *("--structured-outputs-config.backend", "policykit"),
+        *("--middleware", "policykit.serving.middleware.Middleware"),
+        *more,
+    ]
+    os.execvpe(command[0], command, {**os.environ, **variables})
