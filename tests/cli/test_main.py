@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def test_every_command_has_a_name_of_its_own_and_a_help_page(run: Run) -> None:
     names = [command.name for command in COMMANDS]
     assert names == [
-        "check", "test", "fmt", "explain", "compile", "compare", "diff", "verify", "generate", "demo", "new", "keys", "serve",
+        "check", "test", "fmt", "explain", "compile", "compare", "diff", "verify", "generate", "demo", "serve", "new", "keys",
         "bundle", "audit",
     ]  # fmt: skip
     for command in COMMANDS:
