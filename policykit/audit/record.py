@@ -139,7 +139,8 @@ class Attempt:
 @dataclass(frozen=True, slots=True)
 class ReplayData:
     """What a choice's masks can be computed from again: the plan by its digest, the vocabulary by that of the
-    tokenizer, the text before the output, and the tokens. Kept where the deployment asks for it."""
+    tokenizer, the text before the output, and the tokens. With ``in_grammar`` the text before is also the beginning of
+    the grammar's. Kept where the deployment asks for it."""
 
     choice: int
     attempt: int
@@ -147,6 +148,7 @@ class ReplayData:
     tokenizer_digest: str
     prefix: str
     token_ids: tuple[int, ...]
+    in_grammar: bool = False
 
 
 @dataclass(frozen=True, slots=True)

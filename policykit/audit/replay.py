@@ -113,9 +113,8 @@ def _undated(plan: Plan) -> Plan:
 def _replayed(
     data: ReplayData, constraint: Constraint, reports: tuple[MaskReport, ...], progress: Callable[[int], None]
 ) -> Replayed:
-    in_grammar = bool(data.prefix) and constraint.grammar is not None
     try:
-        state = constraint.start(data.prefix.encode(), prefix_in_grammar=in_grammar)
+        state = constraint.start(data.prefix.encode(), prefix_in_grammar=data.in_grammar)
     except ValueError as error:
         raise ReplayRefused.because(str(error), "the record is not of this plan") from error
     row = np.zeros(-(-constraint.vocabulary.size // 32), np.int32)

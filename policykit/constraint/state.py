@@ -7,7 +7,6 @@ counts every accepted token, the end of text included; copies are independent.
 from collections import Counter
 from collections.abc import Mapping
 from enum import StrEnum
-from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -184,7 +183,11 @@ class State:
 
     def closers(self) -> Mapping[str, int]:
         """For each rule the number of places of this text, the present one included, where it closes some token."""
-        return Counter(chain.from_iterable(self._machine.closers(joint) for joint in self._history))
+        found: Counter[str] = Counter()
+        for joint, n in Counter(self._history).items():  # few different ones stand in a long text
+            for name in self._machine.closers(joint):
+                found[name] += n
+        return found
 
     def _is_open(self, token_id: int) -> bool:
         """The token's bit of the row, in which the search for a way on has closed some."""

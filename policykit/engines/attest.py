@@ -40,7 +40,8 @@ class MaskRequest:
 
     ``reply`` is the file name of the guard's socket in the run directory, or empty. ``prefix`` is text that stands
     before the output and may begin a match (assistant prefill); None leaves it to the engine to read it off the
-    prompt. ``special`` names special tokens that the profile's structure has.
+    prompt. With ``in_grammar`` it is also the beginning of the grammar's text; else the output is all of that.
+    ``special`` names special tokens that the profile's structure has.
     """
 
     request: str
@@ -48,6 +49,7 @@ class MaskRequest:
     reply: str = ""
     prefix: str | None = None
     special: tuple[str, ...] = ()
+    in_grammar: bool = False
 
     def render(self) -> str:
         return json.dumps({"v": VERSION, **asdict(self)}, ensure_ascii=False, separators=(",", ":"))
@@ -57,7 +59,7 @@ class MaskRequest:
         """Raises Malformed, with what is wrong."""
         data = _object(text)
         request, plan, reply = data.get("request"), data.get("plan"), data.get("reply", "")
-        prefix, special = data.get("prefix"), data.get("special", [])
+        prefix, special, in_grammar = data.get("prefix"), data.get("special", []), data.get("in_grammar", False)
         if not isinstance(request, str) or not request or len(request) > 200:
             raise Malformed("`request` is no id")
         if not isinstance(plan, str) or not _DIGEST.fullmatch(plan):
@@ -69,7 +71,9 @@ class MaskRequest:
         names = cast(list[object], special) if isinstance(special, list) else [None]
         if not all(isinstance(name, str) for name in names):
             raise Malformed("`special` is no list of names")
-        return MaskRequest(request, plan, reply, prefix, tuple(str(name) for name in names))
+        if not isinstance(in_grammar, bool):
+            raise Malformed("`in_grammar` is neither true nor false")
+        return MaskRequest(request, plan, reply, prefix, tuple(str(name) for name in names), in_grammar)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """Judging a text that goes on from a prompt: what is forbidden is so where the two meet, too.
 
-The text alone is judged as any other; beside it, the text behind the end of its prompt, for matches that begin in the
-prompt and end in the text. A transform cannot change a prompt, so such a match blocks whatever its rule would do.
+The text alone is judged as any other; beside it, the text behind the end of its prompt, by the policies without the
+output's grammar, for matches that begin in the prompt and end in the text. A transform cannot change a prompt, so such
+a match blocks whatever its rule would do.
 """
 
 from collections.abc import Mapping
@@ -37,22 +38,23 @@ def _back(violation: Violation, n: int) -> Violation:
     return replace(violation, start=0, end=(violation.end or 0) - n)
 
 
-def verify(plan: Plan, prefix: str, text: str, facts: Mapping[str, object]) -> Verdict:
-    """The verdict on a text behind a prefix."""
+def verify(plan: Plan, side: Plan, prefix: str, text: str, facts: Mapping[str, object]) -> Verdict:
+    """The verdict on a text behind a prefix. ``side`` is the plan without its grammar."""
     verdict = plan.verify(text, facts)
     if not prefix or verdict.decision in (Decision.BLOCK, Decision.ESCALATE):
         return verdict
-    return across(plan.verify(prefix + text, facts), len(prefix)) or verdict
+    return across(side.verify(prefix + text, facts), len(prefix)) or verdict
 
 
 class Continued:
-    """A stream behind a prefix: it shows nothing while a match may have begun there."""
+    """A stream behind a prefix: it shows nothing while a match may have begun there. ``side`` is the plan without its
+    grammar."""
 
-    def __init__(self, plan: Plan, prefix: str, facts: Mapping[str, object]) -> None:
-        self._plan = plan
+    def __init__(self, plan: Plan, side: Plan, prefix: str, facts: Mapping[str, object]) -> None:
+        self._side = side
         self._facts = facts
         self._stream = plan.stream(facts)
-        self._joint: Stream | None = plan.stream(facts)
+        self._joint: Stream | None = side.stream(facts)
         self._prefix = prefix
         self._together = ""
         self._shown = ""
@@ -95,7 +97,7 @@ class Continued:
         if joint.verdict is not None:
             self._end(joint.verdict)
         elif not self._prefix.startswith(self._shown[: len(self._prefix)]):  # a transform has reached into the prefix
-            self._end(self._plan.verify(self._together, self._facts))
+            self._end(self._side.verify(self._together, self._facts))
         elif len(self._shown) >= len(self._prefix):
             self._joint = None
 

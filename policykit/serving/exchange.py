@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -31,7 +32,8 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class MaskSeen:
-    """What the engine attested of one choice's mask. ``closed`` counts, by rule, the tokens that it closed."""
+    """What the engine attested of one choice's mask. ``closed`` counts, by rule, the places where it closed
+    some token."""
 
     choice: int
     plan: str
@@ -166,6 +168,9 @@ class Exchange:
 
     def _done(self) -> Done:
         account = self.account
+        closed: Counter[str] = Counter()
+        for mask in account.masks:
+            closed.update(dict(mask.closed))
         return Done(
             outcome=account.outcome,
             status=account.status,
@@ -179,6 +184,7 @@ class Exchange:
             first_byte_s=account.first_byte_s,
             judging_s=account.judging_s,
             mask=account.mask,
+            closed=tuple(sorted(closed.items())),
         )
 
     def _tell(self, tell: Callable[[Observer], None]) -> None:

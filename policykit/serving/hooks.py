@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from policykit.audit import Attempt as AttemptDone, Outcome
 from policykit.ir.verdict import Verdict
 
 
@@ -18,18 +19,6 @@ class Channel(StrEnum):
     REASONING = "reasoning"
     REFUSAL = "refusal"
     TOOL_CALL = "tool_call"
-
-
-class Outcome(StrEnum):
-    """How a request ended."""
-
-    SERVED = "served"
-    TRANSFORMED = "transformed"
-    BLOCKED = "blocked"
-    FALLBACK = "fallback"
-    REFUSED = "refused"
-    ERRORED = "errored"
-    DISCONNECTED = "disconnected"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,17 +44,6 @@ class About:
 
 
 @dataclass(frozen=True, slots=True)
-class AttemptDone:
-    """One request to the upstream. ``failed`` says why its answer was not served as it is; None: it was."""
-
-    number: int
-    seconds: float
-    failed: str | None = None
-    input_tokens: int = 0
-    output_tokens: int = 0
-
-
-@dataclass(frozen=True, slots=True)
 class Done:
     """The end of a request. ``rules`` are those that fired; ``code`` names an error."""
 
@@ -84,6 +62,8 @@ class Done:
     """Seconds spent in verifying."""
     mask: str = "none"
     """`attested`, or `none` where the upstream has none."""
+    closed: tuple[tuple[str, int], ...] = ()
+    """For each rule the places of the answers where the engine's mask closed some token for it."""
 
 
 class Observer(Protocol):

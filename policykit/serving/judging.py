@@ -59,15 +59,14 @@ class Judge:
     def stream(self, channel: Channel) -> Stream | Continued:
         """A text of an answer that is judged while it arrives."""
         if self._prefix(channel):
-            return Continued(self.plan, self.prefix, self.facts)
+            return Continued(self.plan, self.side, self.prefix, self.facts)
         return self.plan_of(channel).stream(self.facts)
 
     def whole(self, channel: Channel, text: str) -> Verdict:
-        return verify(self.plan_of(channel), self._prefix(channel), text, self.facts)
+        return verify(self.plan_of(channel), self.side, self._prefix(channel), text, self.facts)
 
     def _prefix(self, channel: Channel) -> str:
-        """A text of a grammar begins where the grammar does."""
-        return self.prefix if channel is Channel.CONTENT and self.plan.spec.grammar is None else ""
+        return self.prefix if channel is Channel.CONTENT else ""
 
     def passage(self, target: Target, tool: str | None, text: str) -> Verdict:
         """A text of the request."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from policykit.audit import Attempt, Keeping, Log, MaskReport, Outcome as RecordedOutcome, Record
+from policykit.audit import Keeping, Log, MaskReport, Record
 from policykit.serving.exchange import Account
 
 
@@ -27,7 +27,7 @@ class AuditBook:
             request=about.request_id,
             at=datetime.fromtimestamp(account.started_at, UTC),
             route=about.route,
-            outcome=RecordedOutcome(account.outcome.value),
+            outcome=account.outcome,
             decision=account.decision,
             status=account.status,
             code=account.code,
@@ -63,9 +63,7 @@ class AuditBook:
                 MaskReport(mask.choice, mask.plan, mask.steps, mask.closed, mask.dead_end) for mask in account.masks
             ),
             strategy=account.strategy,
-            attempts=tuple(
-                Attempt(a.number, a.seconds, a.failed, a.input_tokens, a.output_tokens) for a in account.attempts
-            ),
+            attempts=tuple(account.attempts),
             input_tokens=account.input_tokens,
             output_tokens=account.output_tokens,
             cost=account.cost,

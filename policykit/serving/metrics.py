@@ -59,7 +59,7 @@ class Metrics:
         self._verdicts = self._counter("verdicts", "texts that were judged", (*whose, "channel", "decision"))
         self._fired = self._counter("rules_fired", "verdicts in which a rule fired", (*whose, "rule"))
         self._check_errors = self._counter("check_errors", "checks that could not run", (*whose, "rule"))
-        self._closed = self._counter("mask_closed_tokens", "tokens that the mask closed", (*whose, "rule"))
+        self._closed = self._counter("mask_closed", "places where the mask closed a token", (*whose, "rule"))
         self._masks = self._counter("masks", "requests by what is known of their mask", (*whose, "mask"))
         self._attempts = self._counter("attempts", "requests to the upstream", (*whose, "result"))
         self._tokens = self._counter("tokens", "tokens of all attempts", (*whose, "direction"))
@@ -117,11 +117,8 @@ class Metrics:
         self._judging.labels(*whose).observe(done.judging_s)
         if done.first_byte_s is not None:
             self._first.labels(*whose).observe(done.first_byte_s)
-
-    def closed(self, about: About, by_rule: Iterable[tuple[str, int]]) -> None:
-        """Tokens that the engine's mask closed, by rule, as it attested them."""
-        for rule, n in by_rule:
-            self._closed.labels(*self._whose(about), self._rule(rule)).inc(n)
+        for rule, n in done.closed:
+            self._closed.labels(*whose, self._rule(rule)).inc(n)
 
     def render(self) -> bytes:
         """All metrics in Prometheus' text format."""

@@ -1,7 +1,8 @@
 """The guard inside vLLM's own server: `vllm serve … --middleware policykit.serving.middleware.Middleware`.
 
 The server is configured by its environment (:mod:`policykit.serving.environment`), because vLLM makes a middleware
-from its class alone. Requests go through the guard to the server's own routes; only `/health` is left as it is.
+from its class alone. Requests go through the guard to the server's own routes; only `/health` is left as it is. The
+description of the server's own interface is closed: a guarded server has other fields than it says.
 """
 
 import asyncio
@@ -22,6 +23,8 @@ from policykit.serving.upstream import Kind
 from policykit.serving.upstream_app import App as Inner, AppUpstream
 
 LEFT_ALONE = frozenset({"/health", "/ping"})
+CLOSED = frozenset({"/openapi.json"})
+"""Paths of vLLM's that the surroundings of the guard would answer."""
 
 
 class Middleware:
@@ -34,6 +37,7 @@ class Middleware:
         self._serving = Serving(Deployment(profiles, keys, model=self._environment.model))
         self._log = open_log(self._environment.log)
         self._app: App | None = None
+        self._starting: list[asyncio.Future[None]] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -42,7 +46,9 @@ class Middleware:
         elif scope["type"] == "http" and scope["path"] in LEFT_ALONE and scope["method"] == "GET":
             await self._inner(scope, receive, send)
         else:
-            await self._guarding(scope)(scope, receive, send)
+            app = self._guarding(scope)
+            answer = app.guard if scope["path"] in CLOSED else app
+            await answer(scope, receive, send)
 
     def _guarding(self, scope: Scope) -> App:
         """Made with the first request, which says what the inner application wants in its scope."""
@@ -52,14 +58,16 @@ class Middleware:
             model = Model(upstream, self._environment.model, "vllm", attests=True, version=_vllm_version())
             switch = FileSwitch(self._environment.switch)
             self._app = around(self._serving, model, self._log, self._environment.run, switch)
-            for start in self._app.starting:
-                self._preparing = asyncio.ensure_future(start())
+            self._starting = [asyncio.ensure_future(start()) for start in self._app.starting]
         return self._app
 
     async def _close(self) -> None:
         if self._app is None:
             await asyncio.to_thread(self._log.close)
             return
+        for task in self._starting:
+            task.cancel()
+        await asyncio.gather(*self._starting, return_exceptions=True)
         await self._app.guard.aclose()
         for close in self._app.closing:
             await close()

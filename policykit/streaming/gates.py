@@ -70,7 +70,7 @@ class Gates:
         if self._closed:
             return len(text)  # whatever is shown of it is withheld
         n = self._arrived.read(text)
-        self.is_wrong = n < len(text) and self._is_last_word
+        self.is_wrong |= n < len(text) and self._is_last_word
         return n
 
     def close(self) -> None:
@@ -84,7 +84,7 @@ class Gates:
         n = 0 if self._closed else len(text)
         if n and self._edited is not None:
             n = self._edited.read(text)
-            self.is_wrong = n < len(text) and self._is_last_word
+            self.is_wrong |= n < len(text) and self._is_last_word
         if n < len(text):
             self.close()
             self._withheld.append(text[n:])

@@ -162,11 +162,15 @@ class Stream:
         self._n_bytes += n
         if self._n_bytes > self._judge.verifier.max_bytes:
             return self._take_up_to_limit(text, n)
+        return self._admit(text)
+
+    def _admit(self, text: str) -> str:
+        """Read on what may be judged: the grammar's judge misses nothing of it."""
+        if not text:
+            return ""
         if self._prefix is not None:
             return self._wait(text)
-        if self._gates is not None:
-            return self._read_gated(self._gates, text) if text else ""
-        return self._read(text) if text else ""
+        return self._read(text) if self._gates is None else self._read_gated(self._gates, text)
 
     def _read_gated(self, gates: Gates, text: str) -> str:
         """Read on under a grammar."""
@@ -223,8 +227,8 @@ class Stream:
         self._take_off()
         before = "".join(self._held)
         self._held.clear()
-        shown = self._read(before)
-        return shown + self._take(rest) if self._verdict is None and rest else shown
+        shown = self._admit(before)
+        return shown + self._admit(rest) if self._verdict is None else shown
 
     def _read(self, text: str) -> str:
         """Read on, fast where nothing happens."""

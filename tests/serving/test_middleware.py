@@ -87,6 +87,8 @@ def test_the_application_is_reached_through_the_guard_alone(url: str, environmen
     assert httpx.post(f"{url}/health", json={}, headers=headers).status_code == 404
     assert httpx.get(f"{url}/tokenize", headers={"authorization": "Bearer nothing"}).status_code == 401
     assert httpx.get(f"{url}/health").status_code == 200
+    assert httpx.get(f"{url}/openapi.json", headers=headers).status_code == 404
+    assert httpx.get(f"{url}/openapi.json").status_code == 401
     reader = open_reader(environment / "log")
     records = [parse(row.record) for row in reader.rows()]
     reader.close()

@@ -192,6 +192,14 @@ def test_an_input_that_is_blocked_never_reaches_the_model(server: Server) -> Non
     assert found.choices[0].finish_reason == "content_filter"
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_completion_under_a_profile_with_a_grammar(server: Server, stream: bool) -> None:
+    more: dict[str, Any] = {"model": "profile:extract", "prompt": "Is it a good fund? Our verdict: ", "max_tokens": 40}
+    found: Any = client(server).completions.create(**more, stream=stream)
+    said = "".join(event.choices[0].text for event in found) if stream else found.choices[0].text
+    assert json.loads(said) in ({"verdict": "yes"}, {"verdict": "no"})
+
+
 def test_two_tenants_at_once(server: Server) -> None:
     def one(i: int) -> tuple[str, str]:
         profile = ("answer", "other")[i % 2]

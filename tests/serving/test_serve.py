@@ -191,7 +191,10 @@ def test_a_server_that_is_told_to_stop_answers_first(serving: Process) -> None:
     answers: list[Any] = []
     asking = threading.Thread(target=lambda: answers.append(ask(serving, n=2)))
     asking.start()
-    time.sleep(0.4)
+    in_flight = 'policykit_requests_in_flight{profile="plain",tenant="acme"} 1.0'
+    until = time.monotonic() + 30
+    while in_flight not in httpx.get(serving.url + "/metrics", headers=OPERATOR).text:
+        assert time.monotonic() < until, "the request never came in"
     serving.process.send_signal(signal.SIGTERM)
     asking.join(60)
     assert serving.process.wait(60) in (0, -signal.SIGTERM)

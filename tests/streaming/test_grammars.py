@@ -113,6 +113,39 @@ def test_all_chunkings_agree_on_more_json() -> None:
         check_world(seed)
 
 
+TEXTS = tuple(
+    pk.Grammar.from_regex(regex)
+    for regex in (
+        "[ab]{0,6}( [ab]{1,6})?",
+        '"[ab ]*"( [ab]+)?',
+        "[0-9]{1,3}( [ab]+)*",
+        r"\s*(\[[ab ]*\]|[ab ]*)",
+        "(true|null|-?[0-9]+|[ab ]*)",
+    )
+)
+"""Grammars of texts that may begin as JSON does, which rules then wait for."""
+PIECES = ("a", "b", "ab", " ", "  ", '"', "1", "23", "[", "]", "true", "null", "-", "ba")
+
+
+def check_texts(seed: int) -> int:
+    random = Random(seed)
+    rules = tuple(rule_of(random, i) for i in range(random.randint(1, 3)))
+    grammar = random.choice(TEXTS)
+    verifier = Verifier(rules, grammar, "digest")
+    streaming = Streaming(verifier, grammar, "digest")
+    only_blocks = all(isinstance(rule.action, Block) for rule in rules)
+    n_right = 0
+    for _ in range(12):
+        text = "".join(random.choice(PIECES) for _ in range(random.randint(0, 4)))
+        check(verifier, streaming, text, random, only_blocks)
+        n_right += verifier.verify(text).decision is not Decision.BLOCK
+    return n_right
+
+
+def test_all_chunkings_agree_on_texts_that_may_begin_as_json_does() -> None:
+    assert sum(check_texts(seed) for seed in range(120)) > 100
+
+
 def plan_of(grammar: GrammarSpec, *phrases_: str) -> pk.Plan:
     return pk.compile(of(blocks(*phrases_)), grammar)
 

@@ -94,7 +94,7 @@ class PolicyBackend(StructuredOutputBackend):
             vocabulary = self.constraints.vocabulary
             tail = tail_of_prompt(prompt_token_ids, vocabulary.tokens, vocabulary.special_ids)
             return MaskedText(constraint.start(tail), self.dead_end_id)
-        in_grammar = bool(given) and constraint.grammar is not None
+        in_grammar = request is not None and request.in_grammar
         return MaskedText(constraint.start(given.encode(), prefix_in_grammar=in_grammar), self.dead_end_id)
 
     def allocate_token_bitmask(self, max_num_seqs: int) -> torch.Tensor:

@@ -27,6 +27,11 @@ class _Kept(Generic[K, V]):
         self._making: dict[K, Lock] = {}
         self._lock = Lock()
 
+    def __len__(self) -> int:
+        """Values that are kept or being made."""
+        with self._lock:
+            return len(self._values.keys() | self._making.keys())
+
     def get(self, key: K, make: Callable[[], V]) -> V:
         with self._lock:
             if key in self._values:
@@ -37,10 +42,13 @@ class _Kept(Generic[K, V]):
             with self._lock:
                 if key in self._values:
                     return self._values[key]
-            value = make()
+            try:
+                value = make()
+            finally:
+                with self._lock:
+                    self._making.pop(key, None)  # also of what cannot be made: anyone may ask for that
             with self._lock:
                 self._values[key] = value
-                self._making.pop(key, None)
                 while len(self._values) > self._limit:
                     self._values.popitem(last=False)
             return value

@@ -37,7 +37,7 @@ def refused(params: object, defaults: object, names: Sequence[str]) -> list[str]
         if name.startswith("_") or name in ALLOWED:
             continue
         value = getattr(params, name, None)
-        if value != getattr(defaults, name, None) and value not in (None, [], {}, False, 0):
+        if value != getattr(defaults, name, None) and value not in (None, [], {}):  # 0 may ask for something
             why = WHY.get(name, "it is not known to keep the mask")
             found.append(f"`{name}` is not served under a policy: {why}")
     return found

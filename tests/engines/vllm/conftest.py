@@ -38,10 +38,13 @@ class Guard:
         offered.save(attest.plan_path(self.run, offered.digest))
         return offered
 
-    def asks(self, offered: pk.Plan, prefix: str | None = "", request: str = "r") -> dict[str, str]:
+    def asks(
+        self, offered: pk.Plan, prefix: str | None = "", request: str = "r", *, in_grammar: bool = False
+    ) -> dict[str, str]:
         """Extra arguments of a request under a plan."""
         self.offer(offered)
-        return {attest.XARG: attest.MaskRequest(request, offered.digest, "guard.sock", prefix).render()}
+        asked = attest.MaskRequest(request, offered.digest, "guard.sock", prefix, in_grammar=in_grammar)
+        return {attest.XARG: asked.render()}
 
     def heard(self) -> list[attest.Attestation]:
         """What the engine has said since the last time, read to its end: it writes from a thread of its own."""

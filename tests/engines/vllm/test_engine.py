@@ -118,12 +118,19 @@ def test_a_plan_with_a_grammar_shapes_requests_without_one(vllm: SimpleNamespace
         texts(vllm, [PROMPT], extra_args=guard.asks(shaped), structured_outputs=vllm.outputs(regex="a"))
 
 
+def test_behind_a_prompt_stands_a_whole_text_of_the_grammar(vllm: SimpleNamespace, guard: Guard) -> None:
+    shaped = pk.compile(POLICIES, pk.Grammar.from_choices(["returns", "bet", "fee"]))
+    for prefix, may in (("We see a safe ", {"returns", "fee"}), ("guaranteed ", {"bet", "fee"}), ("maybe ", None)):
+        said = texts(vllm, [PROMPT + prefix] * 12, seed=None, temperature=2.0, extra_args=guard.asks(shaped, prefix))
+        assert set(said) <= (may or {"returns", "bet", "fee"}), prefix
+
+
 REFUSED: dict[str, dict[str, Any]] = {
     "ignore_eos": {"ignore_eos": True},
     "min_tokens": {"min_tokens": 4},
     "bad_words": {"bad_words": ["yes"]},
     "allowed_token_ids": {"allowed_token_ids": [5]},
-    "prompt_logprobs": {"prompt_logprobs": 1},
+    "prompt_logprobs": {"prompt_logprobs": 0},
     "PK743": {"structured_outputs": {"grammar": 'root ::= "yes"'}},
     "PK30": {"structured_outputs": {"choice": ["guaranteed returns"]}},
     "PK2": {"structured_outputs": {"json": '{"type": "nothing"}'}},
@@ -148,7 +155,7 @@ def test_a_dead_end_has_a_name(vllm: SimpleNamespace, guard: Guard) -> None:
     shaped, prefix = pk.compile(POLICIES, pk.Grammar.from_json_schema(schema)), '{"a":"' + "x" * 250
     assert shaped.liveness.kind == "bounded"
     guard.heard()
-    asked = guard.asks(shaped, prefix, "dead")
+    asked = guard.asks(shaped, prefix, "dead", in_grammar=True)
     found = vllm.engine.generate([PROMPT], vllm.params(max_tokens=99, extra_args=asked), use_tqdm=False)[0].outputs[0]
     finished = [m for m in guard.heard() if isinstance(m, attest.Finished) and m.request == "dead"]
     assert not forbidden(prefix + found.text)
@@ -160,7 +167,8 @@ def test_a_dead_end_has_a_name(vllm: SimpleNamespace, guard: Guard) -> None:
 def test_a_prefill_that_the_grammar_does_not_begin_with_fails(vllm: SimpleNamespace, guard: Guard) -> None:
     shaped = pk.compile(POLICIES, pk.Grammar.from_choices(["yes", "no"]))
     guard.heard()
-    found = vllm.engine.generate([PROMPT], vllm.params(extra_args=guard.asks(shaped, "maybe", "no")), use_tqdm=False)
+    asked = guard.asks(shaped, "maybe", "no", in_grammar=True)
+    found = vllm.engine.generate([PROMPT], vllm.params(extra_args=asked), use_tqdm=False)
     failed = [m for m in guard.heard() if isinstance(m, attest.Failed)]
     assert found[0].outputs[0].text == ""
     assert found[0].outputs[0].finish_reason == "error"

@@ -9,7 +9,7 @@ import pytest
 import policykit as pk
 from policykit.engines import attest
 from policykit.engines.vllm.grammars import FREE, grammar_of
-from policykit.engines.vllm.plans import Constraints, Plans
+from policykit.engines.vllm.plans import Constraints, Plans, _Kept
 from tests.engines.vllm.plans import POLICIES, embedded_vocabulary, plan
 
 SCHEMA = json.dumps({"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]})
@@ -130,3 +130,15 @@ def test_threads_share_one_constraint(run: Path) -> None:
 
     with ThreadPoolExecutor(8) as pool:
         assert len({id(found) for found in pool.map(ask, range(16))}) == 1
+
+
+def test_what_cannot_be_made_is_not_kept() -> None:
+    kept: _Kept[int, int] = _Kept(4)
+    for key in range(100):
+        with pytest.raises(ZeroDivisionError):
+            kept.get(key, lambda: 1 // 0)
+    assert len(kept) == 0
+    assert kept.get(1, lambda: 7) == kept.get(1, lambda: 1 // 0) == 7
+    for key in range(100):
+        kept.get(key, lambda: 1)
+    assert len(kept) == 4

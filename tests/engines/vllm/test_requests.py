@@ -39,6 +39,7 @@ NAMES = [name for name in Params.__dataclass_fields__ if name != "names"]
         Params(bad_words=["x"]),
         Params(allowed_token_ids=[1]),
         Params(prompt_logprobs=1),
+        Params(prompt_logprobs=0),
         Params(invented="otherwise"),
     ],
 )
