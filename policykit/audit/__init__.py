@@ -36,8 +36,8 @@ from policykit.audit.record import (
     RuleVerdict,
     SpanForm,
 )
-from policykit.audit.replay import Rejudged, Replayed, Step, rejudge, replay_masks, tokenizer_digest
-from policykit.audit.spans import Keeping
+from policykit.audit.replay import Rejudged, Replayed, Step, rejudge, replay_masks
+from policykit.audit.spans import Keeping, key_of_spans
 from policykit.audit.sqlite import SqliteSettings
 from policykit.audit.verify import Fault, Tampering, Verification, verify_log
 
@@ -83,6 +83,7 @@ __all__ = [
     "Step",
     "Tampering",
     "Verification",
+    "key_of_spans",
     "open_log",
     "open_reader",
     "parse",
@@ -91,6 +92,5 @@ __all__ = [
     "rejudge",
     "render",
     "replay_masks",
-    "tokenizer_digest",
     "verify_log",
 ]

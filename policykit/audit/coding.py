@@ -11,12 +11,14 @@ from typing import Any, cast, get_args, get_origin, get_type_hints
 
 from policykit.approvals.canonical import canonical
 from policykit.audit.errors import RecordUnusable
-from policykit.audit.record import Body, Record, Retired
+from policykit.audit.record import Body, MaskReport, Record, Retired
 from policykit.diagnostics import PolicyError
 
 VERSION = 1
 _KINDS: dict[str, type[Body]] = {"decision": Record, "retired": Retired}
 _NAMES = {kind: name for name, kind in _KINDS.items()}
+_LATER: dict[type, set[str]] = {MaskReport: {"attempt"}}
+"""Fields that the first records of this version do not have: they are read as their defaults."""
 _HELP = "this is a mistake of whoever made the record"
 
 
@@ -104,9 +106,9 @@ def _reader_of_object(kind: type) -> Reader:
 
     def read(value: object) -> object:
         members = cast(dict[str, object], _exact(dict, value))
-        if members.keys() != readers.keys():
+        if members.keys() != readers.keys() and members.keys() | _LATER.get(kind, set()) != readers.keys():
             raise ValueError(f"fields {sorted(members.keys() ^ readers.keys())} of `{kind.__name__}`")
-        return kind(**{name: reader(members[name]) for name, reader in readers.items()})
+        return kind(**{name: reader(members[name]) for name, reader in readers.items() if name in members})
 
     return read
 

@@ -116,13 +116,15 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True)
 class MaskReport:
-    """What the engine attested of one choice's mask. ``closed`` says, by rule, at how many steps it closed a token."""
+    """What the engine attested of one choice's mask in one attempt. ``closed`` says, by rule, at how many steps it
+    closed a token."""
 
     choice: int
     plan_digest: str
     steps: int = 0
     closed: tuple[tuple[str, int], ...] = ()
     dead_end: bool = False
+    attempt: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,14 +140,17 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class ReplayData:
-    """What a choice's masks can be computed from again: the plan by its digest, the vocabulary by that of the
-    tokenizer, the text before the output, and the tokens. With ``in_grammar`` the text before is also the beginning of
-    the grammar's. Kept where the deployment asks for it."""
+    """What a choice's masks can be computed from again, as the engine that made them says: the plan by its digest, the
+    vocabulary by its own with the size and the ends that it had there, the text before the output, and the tokens, also
+    those behind a stop text. With ``in_grammar`` the text before is also the beginning of the grammar's. Kept where the
+    deployment asks for it; a choice that has a mask's report and none of this was not told of in full."""
 
     choice: int
     attempt: int
     plan_digest: str
-    tokenizer_digest: str
+    vocabulary_digest: str
+    vocabulary_size: int
+    eos_ids: tuple[int, ...]
     prefix: str
     token_ids: tuple[int, ...]
     in_grammar: bool = False

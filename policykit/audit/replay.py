@@ -1,6 +1,5 @@
 """What was permitted at each step of a recorded answer, computed again from the record and its plan."""
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -65,11 +64,6 @@ class Rejudged:
         return self.again == self.judgement.decision
 
 
-def tokenizer_digest(path: Path) -> str:
-    """What records call a tokenizer: the SHA-256 of its `tokenizer.json`. Raises OSError."""
-    return f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
-
-
 def replay_masks(
     record: Record, plan: Plan, tokenizer: Path, progress: Callable[[int], None] = lambda done: None
 ) -> tuple[Replayed, ...]:
@@ -84,13 +78,19 @@ def replay_masks(
     if not kept:
         plans = ", ".join(dict.fromkeys(data.plan_digest for data in record.replay))
         raise ReplayRefused.because(f"the tokens were not decoded under {plan.digest}", f"give the plan {plans}")
-    found = tokenizer_digest(tokenizer)
+    vocabulary = _vocabulary(kept[0], tokenizer)
     for data in kept:
-        if data.tokenizer_digest != found:
-            message = f"`{tokenizer}` is {found}, and the tokens are of {data.tokenizer_digest}"
+        if data.vocabulary_digest != vocabulary.digest:
+            message = f"the vocabulary of `{tokenizer}` is {vocabulary.digest}"
+            message += f", and the tokens are of {data.vocabulary_digest}"
             raise ReplayRefused.because(message, "give the tokenizer that the engine used")
-    constraint = _undated(plan).constraint(Vocabulary.from_file(tokenizer))
+    constraint = _undated(plan).constraint(vocabulary)
     return tuple(_replayed(data, constraint, record.masks, progress) for data in kept)
+
+
+def _vocabulary(data: ReplayData, tokenizer: Path) -> Vocabulary:
+    """The file's, with the size and the ends that the engine gave it. Raises PolicyError."""
+    return Vocabulary.from_file(tokenizer, size=data.vocabulary_size, eos_ids=data.eos_ids)
 
 
 def rejudge(record: Record, plan: Plan) -> tuple[Rejudged, ...]:
@@ -142,8 +142,7 @@ def _replayed(
 
 
 def _agrees(data: ReplayData, closed: Counter[str], reports: tuple[MaskReport, ...]) -> bool | None:
-    """Compared with the report of the same choice under the same plan; engines that name no rule report none."""
-    of = [r for r in reports if r.choice == data.choice and r.plan_digest == data.plan_digest]
-    if not of:
-        return None
-    return any(dict(report.closed) == dict(closed) for report in of)
+    """Compared with the report of the same choice, attempt and plan; None where there is none."""
+    of = (data.choice, data.attempt, data.plan_digest)
+    reports = tuple(report for report in reports if (report.choice, report.attempt, report.plan_digest) == of)
+    return all(dict(report.closed) == dict(closed) for report in reports) if reports else None

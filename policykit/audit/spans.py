@@ -6,10 +6,12 @@ import secrets
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from policykit.audit.errors import KeyUnusable
 from policykit.audit.record import Asked, Escalated, Excused, Judgement, LoggedSpan, Result, RuleVerdict, SpanForm
 from policykit.ir.verdict import Verdict, Violation
+from policykit.vault import KeyUnusable as VaultKeyUnusable, key_from_file
 
 MAX_SPANS = 100
 """Spans that are kept of one rule on one text; the count tells how many there were."""
@@ -112,6 +114,14 @@ class Keeping:
             )
             for rule, all_of in of.items()
         ]
+
+
+def key_of_spans(path: Path) -> bytes:
+    """The key of a file: 32 bytes as they are, or in hexadecimal or base64. Raises KeyUnusable (PK669)."""
+    try:
+        return key_from_file(path)
+    except VaultKeyUnusable as error:
+        raise KeyUnusable.because(error.diagnostics[0].message, "make one with `openssl rand -hex 32`") from error
 
 
 def masked(text: str) -> str:

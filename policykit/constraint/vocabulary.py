@@ -5,6 +5,7 @@ Read from a ``tokenizer.json`` alone; no tokenizer library is needed. Two byte e
 decodes is refused, since a mask over bytes would then speak about another text.
 """
 
+import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -68,6 +69,17 @@ class Vocabulary:
         named = tuple(self.special_names.get(i, token) for i, token in enumerate(self.tokens))
         return TokenTable(named, self.special_ids, self.eos_ids)
 
+    @cached_property
+    def digest(self) -> str:
+        """Of all that masks depend on: the bytes of every token, which are special and their names, the ends of text.
+        It is the same for a ``tokenizer.json`` and for the tokenizer that was made of it."""
+        found = hashlib.sha256(b"policykit/vocabulary/1\0")
+        found.update(b"".join(len(token).to_bytes(4, "big") + token for token in self.tokens))
+        named = sorted((i, self.special_names.get(i, b"").hex()) for i in self.special_ids)
+        rest = (self.size, named, sorted(set(self.eos_ids)), self.strips_start, self.is_complete)
+        found.update(json.dumps(rest).encode("ascii"))
+        return f"sha256:{found.hexdigest()}"
+
     def decode(self, token_ids: Iterable[int]) -> bytes:
         """The bytes that the tokens write; special tokens write none."""
         return b"".join(self.tokens[i] for i in token_ids)
@@ -111,11 +123,15 @@ class Vocabulary:
 
     @staticmethod
     def from_file(
-        path: str | Path, *, eos_token: str | Sequence[str] | None = None, size: int | None = None
+        path: str | Path,
+        *,
+        eos_token: str | Sequence[str] | None = None,
+        size: int | None = None,
+        eos_ids: Sequence[int] = (),
     ) -> "Vocabulary":
         """The vocabulary of a ``tokenizer.json``. The end of text comes from ``eos_token``, else from the configuration
-        files beside it, else from the one well-known name among its special tokens. ``size`` pads to a model's
-        ``vocab_size``. Raises PolicyError (PK400–PK404)."""
+        files beside it, else from the one well-known name among its special tokens; or it is ``eos_ids`` alone, as an
+        engine has them. ``size`` pads to a model's ``vocab_size``. Raises PolicyError (PK400–PK404)."""
         path = Path(path)
         place = Place(str(path))
         try:
@@ -127,7 +143,7 @@ class Vocabulary:
             raise _edits_text(place, "tokenizer_config.json sets `clean_up_tokenization_spaces`")
         names = [eos_token] if isinstance(eos_token, str) else list(eos_token or ())
         try:
-            return _from_data(data, place, names, _configured_end(path, config), size)
+            return _from_data(data, place, names, list(eos_ids) or _configured_end(path, config), size)
         except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
             raise _unreadable(place, "the tokenizer is malformed", error) from error
 

@@ -41,7 +41,8 @@ class MaskRequest:
     ``reply`` is the file name of the guard's socket in the run directory, or empty. ``prefix`` is text that stands
     before the output and may begin a match (assistant prefill); None leaves it to the engine to read it off the
     prompt. With ``in_grammar`` it is also the beginning of the grammar's text; else the output is all of that.
-    ``special`` names special tokens that the profile's structure has.
+    ``special`` names special tokens that the profile's structure has. With ``replay`` the engine also says which tokens
+    it wrote (:class:`policykit.engines.written.Written`).
     """
 
     request: str
@@ -50,6 +51,7 @@ class MaskRequest:
     prefix: str | None = None
     special: tuple[str, ...] = ()
     in_grammar: bool = False
+    replay: bool = False
 
     def render(self) -> str:
         return json.dumps({"v": VERSION, **asdict(self)}, ensure_ascii=False, separators=(",", ":"))
@@ -59,7 +61,8 @@ class MaskRequest:
         """Raises Malformed, with what is wrong."""
         data = _object(text)
         request, plan, reply = data.get("request"), data.get("plan"), data.get("reply", "")
-        prefix, special, in_grammar = data.get("prefix"), data.get("special", []), data.get("in_grammar", False)
+        prefix, special = data.get("prefix"), data.get("special", [])
+        in_grammar, replay = data.get("in_grammar", False), data.get("replay", False)
         if not isinstance(request, str) or not request or len(request) > 200:
             raise Malformed("`request` is no id")
         if not isinstance(plan, str) or not _DIGEST.fullmatch(plan):
@@ -71,9 +74,10 @@ class MaskRequest:
         names = cast(list[object], special) if isinstance(special, list) else [None]
         if not all(isinstance(name, str) for name in names):
             raise Malformed("`special` is no list of names")
-        if not isinstance(in_grammar, bool):
-            raise Malformed("`in_grammar` is neither true nor false")
-        return MaskRequest(request, plan, reply, prefix, tuple(str(name) for name in names), in_grammar)
+        for name, value in (("in_grammar", in_grammar), ("replay", replay)):
+            if not isinstance(value, bool):
+                raise Malformed(f"`{name}` is neither true nor false")
+        return MaskRequest(request, plan, reply, prefix, tuple(str(name) for name in names), in_grammar, replay)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +117,19 @@ class Failed:
     kind: Literal["failed"] = "failed"
 
 
-Attestation = Started | Finished | Failed
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of what one choice's tokens are, the ``number``-th ``of`` so many from 0; comes before its Finished."""
+
+    request: str
+    child: str
+    number: int
+    of: int
+    data: str
+    kind: Literal["part"] = "part"
+
+
+Attestation = Started | Part | Finished | Failed
 
 
 def render(message: Attestation) -> bytes:
@@ -140,6 +156,11 @@ def parse(data: bytes) -> Attestation:
                 return Started(**_texts(found))
             case "failed":
                 return Failed(**_texts(found))
+            case "part":
+                number, of = found.pop("number"), found.pop("of")
+                if not (isinstance(number, int) and isinstance(of, int)):
+                    raise Malformed("the number of a part is no number")
+                return Part(**_texts(found), number=number, of=of)
             case "finished":
                 closed = found.pop("closed")
                 steps, tokens, dead_end = found.pop("steps"), found.pop("tokens"), found.pop("dead_end")

@@ -1,9 +1,9 @@
 """Asking the upstream, once or again: within attempts, cost and time, and with every answer accounted for."""
 
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from policykit.profiles import Limits, Profile
 from policykit.serving import sse
@@ -89,11 +89,13 @@ class Asking:
     """Why the last attempt was rejected."""
 
     @asynccontextmanager
-    async def attempt(self, n: int) -> AsyncGenerator[Attempt | None]:
-        """The next attempt, for ``n`` choices; None if the budget does not allow one. Raises UpstreamFault.
+    async def attempt(self, slots: Sequence[int]) -> AsyncGenerator[Attempt | None]:
+        """The next attempt, for these choices of the answer; None if the budget does not allow one. Raises
+        UpstreamFault.
 
         Leaving it lets go of the upstream and accounts for the attempt, also where it is cancelled.
         """
+        n = len(slots)
         max_tokens = self.budget.next(n, self.settings.max_tokens)
         if max_tokens is None:
             yield None
@@ -102,7 +104,7 @@ class Asking:
         attempt: Attempt | None = None
         failed: str | None = None
         try:
-            async with self._attested(number, n) as attested, self._sent(attested, n, max_tokens) as response:
+            async with self._attested(number, slots) as attested, self._sent(attested, n, max_tokens) as response:
                 attempt = Attempt(number, n, Reader(self.shape.api, n), response, attested, began)
                 yield attempt
         except UpstreamFault as fault:
@@ -125,18 +127,22 @@ class Asking:
         self.exchange.attempted(AttemptDone(number, seconds, why, usage.input_tokens, usage.output_tokens))
 
     @asynccontextmanager
-    async def _attested(self, number: int, n: int) -> AsyncGenerator[Attested]:
+    async def _attested(self, number: int, slots: Sequence[int]) -> AsyncGenerator[Attested]:
         if self.upstream.kind is not Kind.VLLM:
             yield NoMask()
             return
         if self.attestor is None:
             raise UpstreamFault("policykit_mask_not_attested", "nobody listens for the mask's attestation", 503)
         request_id = f"{self.envelope.id}-{number}"
-        async with self.attestor.expect(request_id, self.judge.plan, n, self.ask.prompt or "") as attested:
+        async with self.attestor.expect(request_id, self.judge.plan, len(slots), self.ask.prompt or "") as attested:
             try:
                 yield attested
-            finally:
-                self.exchange.account.masks += attested.seen
+            finally:  # the upstream is let go of already: what it still wrote ends now
+                await attested.written()
+                seen = (mask for mask in attested.seen if mask.choice < len(slots))
+                self.exchange.account.masks += [
+                    replace(mask, choice=slots[mask.choice], attempt=number) for mask in seen
+                ]
 
     @asynccontextmanager
     async def _sent(self, attested: Attested, n: int, max_tokens: int) -> AsyncGenerator[UpstreamResponse]:

@@ -32,6 +32,10 @@ class Attested(Protocol):
         """Returns when the engine has said what every mask did, or is overdue."""
         ...
 
+    async def written(self) -> None:
+        """The same where what was written is kept; else returns at once. Does not raise."""
+        ...
+
 
 class Attestor(Protocol):
     """Makes attestations. ``n`` choices are asked for; ``prefix`` is text that stands before them already, or None
@@ -54,4 +58,7 @@ class NoMask:
         return "none"
 
     async def finished(self) -> None:
+        return
+
+    async def written(self) -> None:
         return

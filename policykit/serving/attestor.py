@@ -1,6 +1,7 @@
 """Hears the engine's attestations on a socket in the run directory that both were started with."""
 
 import asyncio
+import logging
 import os
 import secrets
 import socket
@@ -8,11 +9,24 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-from policykit.engines.attest import XARG, Failed, Finished, Malformed, MaskRequest, Started, parse, plan_path
+from policykit.engines.attest import (
+    XARG,
+    Attestation,
+    Failed,
+    Finished,
+    Malformed,
+    MaskRequest,
+    Part,
+    Started,
+    parse,
+    plan_path,
+)
+from policykit.engines.written import Parts, Written
 from policykit.plan import Plan
 from policykit.serving.errors import UpstreamFault
 from policykit.serving.exchange import MaskSeen
 
+_LOG = logging.getLogger("policykit.serving")
 STARTED_S = 5.0
 """How long the word that a mask stands may take once text has come. It is sent before the text is begun."""
 FINISHED_S = 1.0
@@ -29,6 +43,8 @@ class Waiting:
         self._started_s = started_s
         self._started: set[str] = set()
         self._finished: dict[str, Finished] = {}
+        self._parts: dict[str, Parts] = {}
+        self._written: dict[str, Written] = {}
         self._failed: UpstreamFault | None = None
         self._changed = asyncio.Event()
 
@@ -38,11 +54,13 @@ class Waiting:
 
     @property
     def seen(self) -> tuple[MaskSeen, ...]:
-        found = [
-            MaskSeen(_choice(child), said.digest, said.steps, tuple(sorted(said.closed.items())), said.dead_end)
-            for child, said in self._finished.items()
-        ]
+        found = (self._mask(child, said) for child, said in self._finished.items())
         return tuple(sorted(found, key=lambda mask: mask.choice))
+
+    def _mask(self, child: str, said: Finished) -> MaskSeen:
+        closed = tuple(sorted(said.closed.items()))
+        written = self._written.get(child)
+        return MaskSeen(_choice(child), said.digest, said.steps, closed, said.dead_end, written=written)
 
     async def started(self) -> str:
         if not await self._wait(lambda: len(self._started) >= self._n, self._started_s):
@@ -52,6 +70,17 @@ class Waiting:
 
     async def finished(self) -> None:
         await self._wait(lambda: len(self._finished) >= self._n, FINISHED_S)
+
+    async def written(self) -> None:
+        if not self._request.replay or not self._started:
+            return
+        with suppress(UpstreamFault):
+            await self.finished()
+        n_kept = sum(child in self._written for child in self._finished)
+        if n_kept < self._n:
+            _LOG.warning(
+                "the engine said of %d of %d choices what it wrote: %s", n_kept, self._n, self._request.request
+            )
 
     async def _wait(self, is_met: Callable[[], bool], seconds: float) -> bool:
         with suppress(TimeoutError):
@@ -63,13 +92,17 @@ class Waiting:
             raise self._failed
         return is_met()
 
-    def heard(self, said: Started | Finished | Failed) -> None:
+    def heard(self, said: Attestation) -> None:
+        """Raises Malformed for parts that say nothing."""
         match said:
             case Started():
                 if said.plan != self._request.plan:
                     message = "the engine's mask is of another plan"
                     self._failed = UpstreamFault("policykit_mask_not_attested", message, 503)
                 self._started.add(said.child)
+            case Part():
+                if self._request.replay and (whole := self._parts.setdefault(said.child, Parts()).add(said)):
+                    self._written[said.child] = whole
             case Finished():
                 self._finished[said.child] = said
             case Failed():
@@ -86,11 +119,14 @@ def _choice(child: str) -> int:
 
 class EngineAttestor:
     """Writes plans where the engine finds them and hears what it attests. ``run`` is made if it is not there, for its
-    owner alone. Use it on one event loop."""
+    owner alone. With ``replay`` it asks what the engine wrote, too. Use it on one event loop."""
 
-    def __init__(self, run: str | Path, *, special: tuple[str, ...] = (), started_s: float = STARTED_S) -> None:
+    def __init__(
+        self, run: str | Path, *, special: tuple[str, ...] = (), started_s: float = STARTED_S, replay: bool = False
+    ) -> None:
         self._run = Path(run)
         self._special = special
+        self._replay = replay
         self._started_s = started_s
         self._name = f"guard-{os.getpid()}-{secrets.token_hex(4)}.sock"
         self._socket: socket.socket | None = None
@@ -100,7 +136,9 @@ class EngineAttestor:
     async def expect(self, request_id: str, plan: Plan, n: int, prefix: str | None) -> AsyncGenerator[Waiting]:
         self._listen()
         await asyncio.to_thread(self._keep, plan)
-        request = MaskRequest(request_id, plan.digest, self._name, prefix, self._special)
+        request = MaskRequest(
+            request_id, plan.digest, self._name, prefix, self._special, in_grammar=False, replay=self._replay
+        )
         waiting = self._waiting[request_id] = Waiting(request, n, self._started_s)
         try:
             yield waiting

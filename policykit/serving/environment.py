@@ -2,11 +2,12 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from policykit.diagnostics import PolicyError
 from policykit.engines.attest import RUN_DIRECTORY
+from policykit.serving.keeping import KeepingFiles
 
 PROFILES = "POLICYKIT_PROFILES"
 """Profiles to serve: files and directories, separated as in PATH."""
@@ -22,8 +23,8 @@ SWITCH = "POLICYKIT_SWITCH"
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """What the environment says. But for model and switch everything is needed: a guard without a log or keys would be
-    none."""
+    """What the environment says. But for model, switch and what the log keeps everything is needed: a guard without a
+    log or keys would be none."""
 
     profiles: tuple[Path, ...]
     keys: tuple[Path, ...]
@@ -31,10 +32,11 @@ class Environment:
     run: Path
     model: str | None
     switch: Path | None
+    keeping: KeepingFiles = field(default_factory=KeepingFiles)
 
     @staticmethod
     def read(variables: Mapping[str, str]) -> "Environment":
-        """Raises PolicyError (PK680) with every variable that is missing."""
+        """Raises PolicyError (PK680) with every variable that is missing, or for one that says nothing."""
         wanted = (PROFILES, KEYS, LOG, RUN_DIRECTORY)
         missing = [name for name in wanted if not variables.get(name)]
         if missing:
@@ -49,4 +51,5 @@ class Environment:
             Path(variables[RUN_DIRECTORY]),
             variables.get(MODEL) or None,
             Path(switch) if switch else None,
+            KeepingFiles.read(variables),
         )

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from policykit.engines.written import Written
 from policykit.ir.verdict import Decision, Verdict
 from policykit.serving.errors import Refused
 from policykit.serving.hooks import About, AttemptDone, Channel, Done, Observer, Outcome
@@ -32,14 +33,16 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class MaskSeen:
-    """What the engine attested of one choice's mask. ``closed`` counts, by rule, the places where it closed
-    some token."""
+    """What the engine attested of one choice's mask in one attempt. ``closed`` counts, by rule, the places where it
+    closed some token; ``written`` is what it wrote, where that is kept."""
 
     choice: int
     plan: str
     steps: int = 0
     closed: tuple[tuple[str, int], ...] = ()
     dead_end: bool = False
+    attempt: int = 0
+    written: Written | None = None
 
 
 @dataclass(slots=True)

@@ -3,8 +3,9 @@
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from policykit.audit import Keeping, Log, MaskReport, Record
-from policykit.serving.exchange import Account
+from policykit.audit import Keeping, Log, MaskReport, Record, ReplayData
+from policykit.engines.written import Written
+from policykit.serving.exchange import Account, MaskSeen
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,8 @@ class AuditBook:
             ),
             mask=account.mask,
             masks=tuple(
-                MaskReport(mask.choice, mask.plan, mask.steps, mask.closed, mask.dead_end) for mask in account.masks
+                MaskReport(mask.choice, mask.plan, mask.steps, mask.closed, mask.dead_end, mask.attempt)
+                for mask in account.masks
             ),
             strategy=account.strategy,
             attempts=tuple(account.attempts),
@@ -72,4 +74,24 @@ class AuditBook:
             judging_s=account.judging_s,
             clamped=account.clamped,
             dropped=account.dropped,
+            replay=self._replay(account),
         )
+
+    def _replay(self, account: Account) -> tuple[ReplayData, ...]:
+        if not self.keeping.replay:
+            return ()
+        return tuple(_written(mask, mask.written) for mask in account.masks if mask.written is not None)
+
+
+def _written(mask: MaskSeen, written: Written) -> ReplayData:
+    return ReplayData(
+        choice=mask.choice,
+        attempt=mask.attempt,
+        plan_digest=written.digest,
+        vocabulary_digest=written.vocabulary,
+        vocabulary_size=written.vocabulary_size,
+        eos_ids=written.eos_ids,
+        prefix=written.prefix,
+        token_ids=written.token_ids,
+        in_grammar=written.in_grammar,
+    )

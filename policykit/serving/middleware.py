@@ -35,6 +35,7 @@ class Middleware:
         self._environment = Environment.read(os.environ)
         profiles, keys = load_profiles(*self._environment.profiles), load_keys(*self._environment.keys)
         self._serving = Serving(Deployment(profiles, keys, model=self._environment.model))
+        self._keeping = self._environment.keeping.load()
         self._log = open_log(self._environment.log)
         self._app: App | None = None
         self._starting: list[asyncio.Future[None]] = []
@@ -57,7 +58,7 @@ class Middleware:
             upstream = AppUpstream(self._inner, kind=Kind.VLLM, extra=inner)
             model = Model(upstream, self._environment.model, "vllm", attests=True, version=_vllm_version())
             switch = FileSwitch(self._environment.switch)
-            self._app = around(self._serving, model, self._log, self._environment.run, switch)
+            self._app = around(self._serving, model, self._log, self._environment.run, switch, self._keeping)
             self._starting = [asyncio.ensure_future(start()) for start in self._app.starting]
         return self._app
 

@@ -4,12 +4,12 @@ import asyncio
 import os
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import uvicorn
 
-from policykit.audit import Log, open_log
+from policykit.audit import Keeping, Log, open_log
 from policykit.diagnostics import PolicyError
 from policykit.engines.attest import RUN_DIRECTORY
 from policykit.profiles import check_keys, load_keys, load_profiles
@@ -19,6 +19,7 @@ from policykit.serving.attestor import EngineAttestor
 from policykit.serving.deployment import Deployment, Serving
 from policykit.serving.guard import Guard
 from policykit.serving.health import Health, PlansReady, answers
+from policykit.serving.keeping import KeepingFiles
 from policykit.serving.log import AuditBook
 from policykit.serving.metrics import Metrics
 from policykit.serving.switch import FileSwitch
@@ -40,6 +41,7 @@ class Files:
     log: Path
     run: Path
     switch: Path | None = None
+    keeping: KeepingFiles = field(default_factory=KeepingFiles)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,22 +82,25 @@ def deployment(files: Files, model: str | None) -> Deployment:
 def application(files: Files, model: Model) -> App:
     """The guard before a model, with everything around it. Raises PolicyError and LogError."""
     serving = Serving(deployment(files, model.name))
-    log = open_log(files.log)
-    return around(serving, model, log, files.run, FileSwitch(files.switch))
+    keeping = files.keeping.load()
+    return around(serving, model, open_log(files.log), files.run, FileSwitch(files.switch), keeping)
 
 
-def around(serving: Serving, model: Model, log: Log, run: Path, switch: FileSwitch) -> App:
-    """The guard and its surroundings."""
+def around(
+    serving: Serving, model: Model, log: Log, run: Path, switch: FileSwitch, keeping: Keeping | None = None
+) -> App:
+    """The guard and its surroundings. ``keeping`` says what of texts the log keeps."""
+    keeping = keeping or Keeping()
     metrics, plans = Metrics(serving, switch), PlansReady(serving)
     provider = provider_from()
     traces = [Traces(provider)] if provider else []
     guard = Guard(
         serving,
         model.upstream,
-        AuditBook(log, engine=model.engine, engine_version=model.version),
+        AuditBook(log, keeping, model.engine, model.version),
         observers=(metrics, *traces),
         switch=switch,
-        attestor=EngineAttestor(run) if model.attests else None,
+        attestor=EngineAttestor(run, replay=keeping.replay) if model.attests else None,
     )
 
     async def no_problem() -> str | None:
@@ -145,6 +150,7 @@ class _Told(uvicorn.Server):
 def on_vllm(files: Files, model: str, host: str, port: int, more: Sequence[str]) -> None:
     """Become vLLM's own server, with our backend and the guard inside. Does not return; raises PolicyError first."""
     deployment(files, model)
+    files.keeping.load()
     files.run.mkdir(mode=0o700, parents=True, exist_ok=True)
     variables = {
         environment.PROFILES: os.pathsep.join(map(str, files.profiles)),
@@ -153,6 +159,7 @@ def on_vllm(files: Files, model: str, host: str, port: int, more: Sequence[str])
         RUN_DIRECTORY: str(files.run),
         environment.MODEL: model,
         **({environment.SWITCH: str(files.switch)} if files.switch else {}),
+        **files.keeping.variables(),
     }
     command = [
         *(sys.executable, "-m", "vllm.entrypoints.cli.main", "serve", model, "--host", host, "--port", str(port)),

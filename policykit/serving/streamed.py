@@ -75,7 +75,7 @@ class Streaming:
         failed: Failed | None = None
         while True:
             try:
-                async with self.asking.attempt(n) as attempt:
+                async with self.asking.attempt(range(n)) as attempt:
                     if attempt is None:
                         break
                     await self._attempt(attempt, n)

@@ -161,7 +161,7 @@ async def answer(asking: Asking) -> Answered:
     slots: dict[int, Choice | Failed] = {}
     n = asking.settings.n
     while missing := [at for at in range(n) if not _is_settled(slots.get(at))]:
-        async with asking.attempt(len(missing)) as attempt:
+        async with asking.attempt(missing) as attempt:
             if attempt is None:
                 break
             deltas = await attempt.reader.whole(attempt.response, asking.reading)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
-from policykit.audit import Keeping, LogError, Record, Result, Retired, SpanForm, parse, render
+from policykit.audit import Keeping, LogError, MaskReport, Record, Result, Retired, SpanForm, parse, render
 from policykit.audit.record import LoggedSpan, RuleVerdict
 from policykit.audit.spans import MAX_SPANS, masked
 from policykit.ir.verdict import (
@@ -56,6 +56,17 @@ def test_what_has_no_spelling_is_refused(record: Record) -> None:
     with pytest.raises(LogError) as caught:
         render(record)
     assert [d.code for d in caught.value.diagnostics] == ["PK660"]
+
+
+def test_records_from_before_masks_had_attempts_are_read() -> None:
+    """Only what came later may be missing."""
+    members = json.loads(render(plain(masks=(MaskReport(1, "sha256:a", 2),))))
+    del members["masks"][0]["attempt"]
+    (mask,) = parse(json.dumps(members).encode()).masks  # type: ignore[union-attr]
+    assert mask == MaskReport(1, "sha256:a", 2)
+    del members["masks"][0]["steps"]
+    with pytest.raises(LogError):
+        parse(json.dumps(members).encode())
 
 
 @pytest.mark.parametrize(

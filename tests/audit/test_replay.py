@@ -18,7 +18,6 @@ from policykit.audit import (
     open_log,
     rejudge,
     replay_masks,
-    tokenizer_digest,
 )
 from policykit.cli.main import main
 from policykit.ir.verdict import Decision
@@ -44,8 +43,9 @@ def plan(tmp_path: Path) -> pk.Plan:
 
 def recorded(plan: pk.Plan, text: str, closed: dict[str, int] | None = None) -> Record:
     tokens = tuple(Tokenizer.from_file(str(TOKENIZER)).encode(text, add_special_tokens=False).ids)
-    data = ReplayData(0, 1, plan.digest, tokenizer_digest(TOKENIZER), "", tokens)
-    masks = () if closed is None else (MaskReport(0, plan.digest, len(tokens), tuple(closed.items())),)
+    of = pk.Vocabulary.from_file(TOKENIZER)
+    data = ReplayData(0, 1, plan.digest, of.digest, of.size, of.eos_ids, "", tokens)
+    masks = () if closed is None else (MaskReport(0, plan.digest, len(tokens), tuple(closed.items()), attempt=1),)
     decision = Decision.BLOCK if re.search(r"\bsure thing\b", text, re.IGNORECASE) else Decision.ALLOW
     said = Judgement("content", 0, 1, True, decision, plan.digest, text=text)
     return plain(replay=(data,), masks=masks, judgements=(said,))
@@ -86,6 +86,9 @@ def test_the_report_of_the_engine_is_compared(plan: pk.Plan) -> None:
     ((rule, n),) = found.closed.items()
     assert replay_masks(recorded(plan, TEXT, {rule: n}), plan, TOKENIZER)[0].agrees is True
     assert replay_masks(recorded(plan, TEXT, {rule: n + 1}), plan, TOKENIZER)[0].agrees is False
+    of_another = recorded(plan, TEXT, {rule: n + 1})
+    of_another = replace(of_another, masks=(replace(of_another.masks[0], attempt=2),))
+    assert replay_masks(of_another, plan, TOKENIZER)[0].agrees is None
 
 
 def test_a_token_that_was_not_permitted_is_named(plan: pk.Plan) -> None:
@@ -101,7 +104,7 @@ def test_texts_are_judged_again(plan: pk.Plan) -> None:
     assert [one.agrees for one in rejudge(lied, plan)] == [False]
 
 
-@pytest.mark.parametrize("changed", ["no tokens", "another plan", "another tokenizer"])
+@pytest.mark.parametrize("changed", ["no tokens", "another plan", "another tokenizer", "other ends", "another size"])
 def test_what_does_not_belong_together_is_refused(plan: pk.Plan, changed: str) -> None:
     record = recorded(plan, TEXT)
     (data,) = record.replay
@@ -109,7 +112,9 @@ def test_what_does_not_belong_together_is_refused(plan: pk.Plan, changed: str) -
     record = {
         "no tokens": replace(record, replay=()),
         "another plan": replace(record, replay=(replace(data, plan_digest=other),)),
-        "another tokenizer": replace(record, replay=(replace(data, tokenizer_digest=other),)),
+        "another tokenizer": replace(record, replay=(replace(data, vocabulary_digest=other),)),
+        "other ends": replace(record, replay=(replace(data, eos_ids=(1, 2)),)),
+        "another size": replace(record, replay=(replace(data, vocabulary_size=data.vocabulary_size + 64),)),
     }[changed]
     with pytest.raises(LogError) as caught:
         replay_masks(record, plan, TOKENIZER)

@@ -12,6 +12,7 @@ TEXT = st.text(max_size=20)
 MESSAGES = st.one_of(
     st.builds(attest.Started, TEXT, TEXT, TEXT, TEXT),
     st.builds(attest.Failed, TEXT, TEXT, TEXT, TEXT),
+    st.builds(attest.Part, TEXT, TEXT, st.integers(0, 9), st.integers(0, 9), TEXT),
     st.builds(
         attest.Finished, TEXT, TEXT, TEXT, st.integers(0, 9), st.integers(0, 9), st.booleans(),
         st.dictionaries(TEXT, st.integers(0, 9), max_size=5),
@@ -25,9 +26,14 @@ def test_messages_come_back(message: attest.Attestation) -> None:
     assert attest.parse(attest.render(message)) == message
 
 
-@given(st.text(min_size=1, max_size=200), st.none() | TEXT, st.lists(TEXT, max_size=3).map(tuple))
-def test_requests_come_back(request: str, prefix: str | None, special: tuple[str, ...]) -> None:
-    asked = attest.MaskRequest(request, DIGEST, "guard-1.sock", prefix, special)
+@given(
+    st.text(min_size=1, max_size=200), st.none() | TEXT, st.lists(TEXT, max_size=3).map(tuple), st.booleans(),
+    st.booleans(),
+)  # fmt: skip
+def test_requests_come_back(
+    request: str, prefix: str | None, special: tuple[str, ...], in_grammar: bool, replay: bool
+) -> None:
+    asked = attest.MaskRequest(request, DIGEST, "guard-1.sock", prefix, special, in_grammar, replay)
     assert attest.MaskRequest.parse(asked.render()) == asked
 
 

@@ -9,8 +9,12 @@ from typing import Any
 
 import openai
 import pytest
+from tokenizers import Tokenizer
 
 from policykit.audit import Record, open_reader, parse, verify_log
+from policykit.cli.main import main
+from policykit.embedded import model_path
+from policykit.engines.attest import plan_path
 from policykit.profiles import digest_of_key
 from tests.serving.real_vllm import Server, vllm_served
 
@@ -97,7 +101,7 @@ def write(folder: Path) -> None:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("served")
     write(folder)
-    with vllm_served(folder) as found:
+    with vllm_served(folder, variables={"POLICYKIT_LOG_SPANS": "masked", "POLICYKIT_LOG_REPLAY": "1"}) as found:
         yield found
 
 
@@ -245,6 +249,53 @@ def test_the_log_is_whole(server: Server) -> None:
     ask(server)
     assert verify_log(open_reader(server.folder / "log")).fault is None
     assert all(r.mask == "attested" for r in records(server) if r.outcome.value in ("served", "transformed"))
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"n": 3},
+        {"n": 3, "stream": True},
+        {"stop": ["."]},
+        {"model": "profile:extract"},
+        {"model": "profile:other", "key": GLOBEX},
+    ],
+    ids=lambda more: ",".join(f"{name}={value}" for name, value in more.items()),
+)
+def test_every_token_is_in_the_log_and_was_permitted(
+    server: Server, more: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    answer = ask(server, **more)
+    events: list[Any] = list(answer) if more.get("stream") else [answer]
+    about = next(event.model_extra["policykit"] for event in events if "policykit" in event.model_extra)
+    assert "token_ids" not in "".join(event.model_dump_json() for event in events)
+    (record,) = (r for r in records(server) if r.request == about["record"])
+    assert {(one.attempt, one.choice) for one in record.replay} == {(m.attempt, m.choice) for m in record.masks}
+    assert {one.choice for one in record.replay} == set(range(more.get("n", 1)))
+    tokenizer = Tokenizer.from_file(str(model_path() / "tokenizer.json"))
+    said = {(one.attempt, one.choice): tokenizer.decode(list(one.token_ids)) for one in record.replay}
+    judged = {(j.attempt, j.choice): j.text or "" for j in record.judgements if j.channel == "content"}
+    assert judged.keys() <= said.keys()
+    assert all(said[of].startswith(text) for of, text in judged.items())
+    _replay(server, record, capsys)
+
+
+def _replay(server: Server, record: Record, capsys: pytest.CaptureFixture[str]) -> None:
+    given = [str(server.folder / "log"), "--request", record.request, "--format", "json"]
+    given += ["--plan", str(plan_path(server.folder / "run", str(record.plan_digest)))]
+    code = main(["audit", "replay", *given, "--tokenizer", str(model_path() / "tokenizer.json")])
+    found = json.loads(capsys.readouterr().out)
+    assert code == 0, found
+    assert len(found["choices"]) == len(record.replay) > 0
+    assert all(one["permitted"] and one["agrees"] is True for one in found["choices"])
+
+
+def test_prompts_are_recorded_as_the_prefix(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    prompt = "We have guaranteed returns"
+    found: Any = client(server).completions.create(model="profile:answer", prompt=prompt, max_tokens=8, temperature=0)
+    (record,) = (r for r in records(server) if r.request == found.model_extra["policykit"]["record"])
+    assert {one.prefix for one in record.replay} == {prompt}
+    _replay(server, record, capsys)
 
 
 def test_without_the_plugin_the_server_does_not_start(tmp_path: Path) -> None:

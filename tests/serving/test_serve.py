@@ -1,5 +1,6 @@
 """`policykit serve` as a process: the embedded model under profiles, operators' routes, the switch, and a clean end."""
 
+import hmac
 import re
 import signal
 import subprocess
@@ -70,12 +71,14 @@ class Process:
 def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
     folder = tmp_path_factory.mktemp("serve")
     asked = files(folder)
+    (folder / "span.key").write_text("5a" * 32)
     process = subprocess.Popen(
         [
             *(sys.executable, "-c", "import sys; from policykit.cli.main import main; sys.exit(main())", "serve"),
             *("--engine", "transformers", "--port", "0"),
             *("--profiles", str(asked.profiles[0]), "--keys", str(asked.keys[0]), "--log", str(asked.log)),
             *("--run", str(asked.run), "--switch", str(asked.switch)),
+            *("--log-spans", "hashed", "--log-key", "span.key", "--log-replay"),
         ],
         stderr=subprocess.PIPE, text=True, cwd=folder,
     )  # fmt: skip
@@ -110,6 +113,17 @@ def test_the_embedded_model_answers_under_a_profile(serving: Process) -> None:
     assert len(pieces) > 1
     record = next(r for r in _records(serving) if r.request == about["record"])
     assert (record.engine, record.tenant, record.mask) == ("transformers", "acme", "attested")
+
+
+def test_the_log_keeps_what_the_options_say(serving: Process) -> None:
+    message: Any = {"role": "user", "content": "Is 123456 my number?"}
+    client = openai.OpenAI(base_url=f"{serving.url}/v1", api_key="key-acme", max_retries=0, timeout=60)
+    answer = client.chat.completions.create(model="profile:plain", messages=[message], max_tokens=5)
+    record = next(r for r in _records(serving) if r.request == answer.model_extra["policykit"]["record"])
+    assert [one.choice for one in record.replay] == [0]
+    assert record.judgements[0].text == message["content"]
+    (span,) = (span for rule in record.judgements[0].rules for span in rule.spans)
+    assert span.value == hmac.digest(bytes.fromhex("5a" * 32), b"123456", "sha256").hex()
 
 
 def _records(serving: Process) -> list[Any]:

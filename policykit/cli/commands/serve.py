@@ -5,6 +5,7 @@ from argparse import ArgumentParser, Namespace
 from importlib.util import find_spec
 from pathlib import Path
 
+from policykit.audit import SpanForm
 from policykit.cli.command import Command
 from policykit.cli.engine import NotInstalled
 from policykit.cli.exits import Exit
@@ -33,6 +34,12 @@ def _configure(parser: ArgumentParser) -> None:
         "--run", dest="run_directory", type=Path, default=Path("run"), metavar="DIR", help="shared with the engine"
     )
     parser.add_argument("--switch", type=Path, metavar="FILE", help="the incident switch")
+    parser.add_argument(
+        "--log-spans", choices=[form.value for form in SpanForm], default=SpanForm.HASHED.value,
+        help="how the log keeps what rules found (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument("--log-key", type=Path, metavar="FILE", help="what spans are hashed with (default: a new key)")
+    parser.add_argument("--log-replay", action="store_true", help="keep texts and tokens, in clear, for `audit replay`")
     parser.add_argument("--vllm", nargs="*", default=[], metavar="ARG", help="more for `vllm serve`")
 
 
@@ -55,8 +62,10 @@ def _check(args: Namespace) -> None:
 def _run(args: Namespace, streams: Streams) -> Exit:
     _check(args)
     from policykit.serving import run
+    from policykit.serving.keeping import KeepingFiles
 
-    files = run.Files(tuple(args.profiles), tuple(args.keys), args.log, args.run_directory, args.switch)
+    kept = KeepingFiles(SpanForm(args.log_spans), args.log_key, args.log_replay)
+    files = run.Files(tuple(args.profiles), tuple(args.keys), args.log, args.run_directory, args.switch, kept)
     if args.upstream:
         key = os.environ[args.upstream_key_env] if args.upstream_key_env else None
         model = run.gateway(args.upstream, key, args.model)

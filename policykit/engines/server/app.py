@@ -16,6 +16,7 @@ from policykit.engines.server.batch import End, Row
 from policykit.engines.server.engine import Busy, Engine
 from policykit.engines.server.shapes import Shape, error_body, models_body
 from policykit.engines.server.texts import Texts
+from policykit.engines.written import Written
 
 MAX_BODY = 16 << 20
 _LOG = logging.getLogger("policykit.engines.server")
@@ -117,6 +118,7 @@ class _Writing:
         ask, mask, texts = self._ask, self._mask, Texts(self._ask.stop)
         child = f"{choice}_{mask.request}"
         prefix = mask.prefix if mask.prefix is not None else ask.prompt or ""
+        prefix = prefix.encode("utf-8", "replace").decode("utf-8")
         vocabulary = self._constraint.vocabulary
 
         def on_token(token: int) -> bool:
@@ -128,6 +130,10 @@ class _Writing:
         def on_end(row: Row, end: End) -> None:
             is_dead = end is End.DEAD_END
             digest = self._constraint.digest
+            if mask.replay:
+                written = Written.of(digest, vocabulary, prefix, row.in_grammar, row.token_ids)
+                for part in written.parts(mask.request, child):
+                    self._reply.send(part)
             self._reply.send(Finished(mask.request, child, digest, row.steps, row.n_tokens, is_dead, row.closed))
             self._put(Piece(choice, texts.close(), end, texts.stopped, row.n_tokens))
 
@@ -142,7 +148,8 @@ class _Writing:
         return Row(
             prompt_ids=self._ids,
             constraint=self._constraint,
-            prefix=prefix.encode("utf-8", "replace"),
+            prefix=prefix.encode(),
+            in_grammar=mask.in_grammar,
             max_tokens=min(ask.max_tokens, self._engine.max_length - len(self._ids)),
             temperature=ask.temperature,
             top_p=ask.top_p or 1.0,

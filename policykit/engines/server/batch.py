@@ -2,7 +2,7 @@
 # torch and transformers leave parts of their interfaces untyped.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -28,8 +28,8 @@ class End(StrEnum):
 @dataclass(slots=True)
 class Row:
     """One text that is to be written. ``on_token`` is told of each token (not of the end of text) and says whether the
-    row goes on; either ``on_end`` or ``on_error`` is called, once. All are called on the worker's thread. ``closed``
-    counts, by rule, the steps at which it closed the token that the model thought best."""
+    row goes on; either ``on_end`` or ``on_error`` is called, once. All are called on the worker's thread. With
+    ``in_grammar`` the prefix is also the beginning of the grammar's text."""
 
     prompt_ids: Sequence[int]
     constraint: Constraint
@@ -42,15 +42,16 @@ class Row:
     on_end: Callable[["Row", End], None]
     on_error: Callable[[Exception], None]
     on_start: Callable[[], None] = lambda: None
-    n_tokens: int = 0
+    in_grammar: bool = False
     steps: int = 0
-    closed: dict[str, int] = field(default_factory=dict[str, int])
+    token_ids: list[int] = field(default_factory=list[int])
+    """What was written, the end of text included."""
     _state: State | None = None
     _random: Any = None
 
     def start(self) -> None:
         """Put the mask in its place. Called once, before the first step."""
-        self._state = self.constraint.start(self.prefix)
+        self._state = self.constraint.start(self.prefix, prefix_in_grammar=self.in_grammar)
         self._random = torch.Generator()
         if self.seed is None:
             self._random.seed()
@@ -64,6 +65,15 @@ class Row:
             raise InternalError("a text was to be written before its mask stood")
         return self._state
 
+    @property
+    def n_tokens(self) -> int:
+        return len(self.token_ids)
+
+    @property
+    def closed(self) -> Mapping[str, int]:
+        """By rule, the places of the text where it closed some token."""
+        return self.state.closers()
+
     def choose(self, logits: torch.Tensor) -> int:
         """The next token, from the masked scores [V] of this step."""
         size = self.constraint.vocabulary.size
@@ -73,9 +83,6 @@ class Row:
         allowed = torch.from_numpy(unpacked(packed[None], size, logits.shape[0])[0])
         if not bool(allowed.any()):
             raise InternalError("nothing is allowed, not even the end of text")
-        best = int(logits.argmax())
-        for rule in () if bool(allowed[best]) else self.state.blocked_by(best):
-            self.closed[rule] = self.closed.get(rule, 0) + 1
         masked = logits.float().masked_fill(~allowed, float("-inf"))
         if self.temperature == 0.0:
             return int(masked.argmax())
@@ -151,7 +158,7 @@ def _step(row: Row, logits: torch.Tensor) -> int | None:
 
 
 def _end(row: Row, token: int) -> End | None:
-    row.n_tokens += 1
+    row.token_ids.append(token)
     if token in row.constraint.vocabulary.eos_ids:
         return End.DEAD_END if row.state.outcome is Outcome.DEAD_END else End.STOP
     if not row.on_token(token):

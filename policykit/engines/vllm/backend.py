@@ -6,6 +6,7 @@
 
 import weakref
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -21,6 +22,7 @@ from policykit.engines import attest
 from policykit.engines.vllm.plans import Constraints, Plans
 from policykit.engines.vllm.requests import asked, dead_end_token, tail_of_prompt
 from policykit.engines.vllm.text import MaskedText, tell_end
+from policykit.engines.written import Written
 
 
 class PolicyGrammar(StructuredOutputGrammar):
@@ -75,27 +77,29 @@ class PolicyBackend(StructuredOutputBackend):
         reply = attest.Reply.to(self.plans.run, request.reply if request else "")
         try:
             plan = self.plans.plan(request, option, source)
-            text = self._text(plan, request, prompt_token_ids)
+            prefix, in_grammar = self._prefix(request, prompt_token_ids)
+            state = self.constraints.of(plan).start(prefix, prefix_in_grammar=in_grammar)
+            text = MaskedText(state, self.dead_end_id)
         except Exception as error:
             code = error.diagnostics[0].code if isinstance(error, PolicyError) else "PK747"
             reply.send(attest.Failed(request.request if request else "", child, code, str(error)))
             raise
         grammar = PolicyGrammar(text)
         if request is not None:
-            grammar.tell_end = ended = weakref.finalize(grammar, tell_end, text, request, child, plan.digest, reply)
+            before = prefix.decode("utf-8", "replace")
+            written = partial(Written.of, plan.digest, self.constraints.vocabulary, before, in_grammar)
+            told = (text, request, child, plan.digest, reply, written)
+            grammar.tell_end = ended = weakref.finalize(grammar, tell_end, *told)
             ended.atexit = False
             reply.send(attest.Started(request.request, child, request.plan, plan.digest))
         return grammar
 
-    def _text(self, plan: Any, request: attest.MaskRequest | None, prompt_token_ids: Sequence[int]) -> MaskedText:
-        constraint = self.constraints.of(plan)
-        given = request.prefix if request else None
-        if given is None:
-            vocabulary = self.constraints.vocabulary
-            tail = tail_of_prompt(prompt_token_ids, vocabulary.tokens, vocabulary.special_ids)
-            return MaskedText(constraint.start(tail), self.dead_end_id)
-        in_grammar = request is not None and request.in_grammar
-        return MaskedText(constraint.start(given.encode(), prefix_in_grammar=in_grammar), self.dead_end_id)
+    def _prefix(self, request: attest.MaskRequest | None, prompt_token_ids: Sequence[int]) -> tuple[bytes, bool]:
+        """What stands before the output, and whether it is the beginning of the grammar's text, too."""
+        if request is not None and request.prefix is not None:
+            return request.prefix.encode(), request.in_grammar
+        vocabulary = self.constraints.vocabulary
+        return tail_of_prompt(prompt_token_ids, vocabulary.tokens, vocabulary.special_ids), False
 
     def allocate_token_bitmask(self, max_num_seqs: int) -> torch.Tensor:
         return torch.full((max_num_seqs, -(-self.constraints.vocabulary.size // 32)), -1, dtype=torch.int32)

@@ -1,12 +1,13 @@
 """One choice of a request while it is written: the state of its constraint, as vLLM's interface wants it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from policykit.constraint import State
 from policykit.engines.attest import Finished, MaskRequest, Reply
+from policykit.engines.written import Written
 
 
 class MaskedText:
@@ -22,6 +23,12 @@ class MaskedText:
         self._dead_end_id = dead_end_id
         self._n_dead = 0
         self._n_filled = 0
+        self._token_ids: list[int] = []
+
+    @property
+    def token_ids(self) -> Sequence[int]:
+        """What was accepted, but for the tokens of a dead end."""
+        return self._token_ids
 
     @property
     def n_tokens(self) -> int:
@@ -51,7 +58,10 @@ class MaskedText:
                 return False
             self._n_dead += 1
             return True
-        return self._state.accept(token_id)
+        if not self._state.accept(token_id):
+            return False
+        self._token_ids.append(token_id)
+        return True
 
     def _is_stuck(self) -> bool:
         return not self._state.finished and self._state.outcome == "dead_end"
@@ -70,12 +80,23 @@ class MaskedText:
         dead = min(n, self._n_dead)
         self._n_dead -= dead
         self._state.rollback(n - dead)
+        del self._token_ids[self._state.n_tokens :]
 
     def finished(self, request: str, child: str, digest: str, *, counts_rules: bool) -> Finished:
         closed = dict(self._state.closers()) if counts_rules else {}
         return Finished(request, child, digest, self._n_filled, self.n_tokens, self.is_dead_end, closed)
 
 
-def tell_end(text: MaskedText, asked: MaskRequest, child: str, digest: str, reply: Reply) -> None:
-    """Tell the guard what the mask of a choice did. Called once, when vLLM drops the choice."""
+def tell_end(
+    text: MaskedText,
+    asked: MaskRequest,
+    child: str,
+    digest: str,
+    reply: Reply,
+    written: Callable[[Sequence[int]], Written],
+) -> None:
+    """Tell the guard what the mask of a choice did, and of which tokens where it asks. Called once, when vLLM drops the
+    choice."""
+    for part in written(text.token_ids).parts(asked.request, child) if asked.replay else ():
+        reply.send(part)
     reply.send(text.finished(asked.request, child, digest, counts_rules=bool(asked.reply)))
