@@ -64,9 +64,9 @@ class Attempt:
     usage: Usage = NO_USAGE
     failed: str | None = None
 
-    def count(self) -> None:
-        """One piece more has come: taken for a token, until the upstream says how many there were."""
-        self.usage = Usage(self.usage.input_tokens, self.usage.output_tokens + 1)
+    def count(self, parts: int) -> None:
+        """So many parts more have come: each is taken for a token, until the upstream says how many there were."""
+        self.usage = Usage(self.usage.input_tokens, self.usage.output_tokens + parts)
 
 
 @dataclass(slots=True)

@@ -22,8 +22,8 @@ class Limits:
     total_bytes: int = 64 << 20
 
 
-async def data_of(pieces: AsyncIterator[bytes], limits: Limits) -> AsyncGenerator[bytes]:
-    """The data of every event, as soon as it is complete, wherever the pieces are cut.
+async def events_of(pieces: AsyncIterator[bytes], limits: Limits) -> AsyncGenerator[list[bytes]]:
+    """The data of the events that each piece completes, wherever the pieces are cut; never an empty list.
 
     Lines end in LF, CR LF or CR. Comments and fields other than `data` are passed over; an event that the stream cuts
     short is dropped, as the specification says. Raises UpstreamFault over a limit.
@@ -33,6 +33,7 @@ async def data_of(pieces: AsyncIterator[bytes], limits: Limits) -> AsyncGenerato
     n_total = n_event = 0
     pending_cr = False
     async for piece in pieces:
+        found: list[bytes] = []
         n_total += len(piece)
         if n_total > limits.total_bytes:
             raise too_large(limits.total_bytes)
@@ -49,12 +50,14 @@ async def data_of(pieces: AsyncIterator[bytes], limits: Limits) -> AsyncGenerato
                 lines.append(line)
             elif lines:
                 if data := _data(lines):
-                    yield data
+                    found.append(data)
                 lines, n_event = [], 0
             if n_event > limits.event_bytes:
                 raise too_large(limits.event_bytes)
         if n_event + len(buffer) > limits.event_bytes:
             raise too_large(limits.event_bytes)
+        if found:
+            yield found
 
 
 def _line_end(buffer: bytearray) -> tuple[int, int] | None:

@@ -106,7 +106,7 @@ class Streaming:
                     if isinstance(delta, Usage):
                         attempt.usage = delta
                         continue
-                    attempt.count()
+                    attempt.count(delta.parts if isinstance(delta, Text) else 1)
                     choice = self.open[delta.choice]
                     if choice.end is None:
                         await self._take(delta, choice)

@@ -3,7 +3,7 @@
 Only the fields that are named here are read. Everything else that an upstream sends goes nowhere; its names are noted.
 """
 
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -28,11 +28,12 @@ class FinishReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """More text of a channel of one choice."""
+    """More text of a channel of one choice. ``parts`` of it came, each taken for a token until usage is known."""
 
     choice: int
     channel: Channel
     text: str
+    parts: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,22 +102,38 @@ class Reader:
         return deltas
 
     async def stream(self, response: UpstreamResponse, limits: sse.Limits) -> AsyncGenerator[Delta]:
-        """An answer that is streamed, to its end. Raises UpstreamFault, also where the end does not come."""
+        """An answer that is streamed, to its end. Raises UpstreamFault, also where the end does not come.
+
+        Texts that arrive together are one: where a reader falls behind, it catches up.
+        """
         is_done = False
-        async with aclosing(sse.data_of(response.body, limits)) as events:
-            async for data in events:
-                if is_done:
-                    raise malformed("there is something behind the end of the stream")
-                if data == b"[DONE]":
-                    is_done = True
-                    continue
-                chunk = _object(_json(data), "a chunk")
-                _check_error(chunk)
-                for delta in self._deltas(chunk, "delta"):
+        async with aclosing(sse.events_of(response.body, limits)) as arriving:
+            async for events in arriving:
+                deltas: list[Delta] = []
+                fault: UpstreamFault | None = None
+                for data in events:
+                    try:
+                        if is_done:
+                            raise malformed("there is something behind the end of the stream")
+                        if data == b"[DONE]":
+                            is_done = True
+                        else:
+                            deltas += self._chunk(data)
+                    except UpstreamFault as error:  # what stands before it has arrived
+                        fault = error
+                        break
+                for delta in joined(deltas):
                     yield delta
+                if fault is not None:
+                    raise fault
         if not is_done:
             raise UpstreamFault("policykit_upstream_truncated", "the upstream's stream ended early")
         self.check_end()
+
+    def _chunk(self, data: bytes) -> list[Delta]:
+        chunk = _object(_json(data), "a chunk")
+        _check_error(chunk)
+        return list(self._deltas(chunk, "delta"))
 
     def check_end(self) -> None:
         if len(self._ended) < self.n:
@@ -162,6 +179,22 @@ class Reader:
 
     def _note(self, found: Mapping[str, object], known: set[str]) -> None:
         self.dropped |= {name for name in found.keys() - known if found[name] is not None}
+
+
+def joined(deltas: Sequence[Delta]) -> list[Delta]:
+    """The same, with neighbouring texts of one channel of one choice in one."""
+    found: list[Delta] = []
+    for delta in deltas:
+        last = found[-1] if found else None
+        if isinstance(delta, Text) and isinstance(last, Text) and _place(delta) == _place(last):
+            found[-1] = Text(last.choice, last.channel, last.text + delta.text, last.parts + delta.parts)
+        else:
+            found.append(delta)
+    return found
+
+
+def _place(text: Text) -> tuple[int, Channel]:
+    return text.choice, text.channel
 
 
 def _text(index: int, channel: Channel, value: object) -> Iterator[Text]:

@@ -13,7 +13,7 @@ from policykit.cli.streams import Streams
 from policykit.diagnostics import Diagnostic, PolicyError
 
 EMBEDDED = "embedded"
-_NEEDED = ("starlette", "uvicorn", "httpx", "prometheus_client", "opentelemetry.sdk")
+_NEEDED = ("starlette", "uvicorn", "aiohttp", "prometheus_client", "opentelemetry.sdk")
 
 
 def _configure(parser: ArgumentParser) -> None:

@@ -32,8 +32,11 @@ def texts(vllm: SimpleNamespace, prompts: list[str], **params: Any) -> list[str]
 
 
 def test_the_model_says_it_where_it_may(vllm: SimpleNamespace, guard: Guard, harmless: pk.Plan) -> None:
-    said = texts(vllm, [PROMPT + opening for opening in OPENINGS] * 25, seed=None, extra_args=guard.asks(harmless))
-    assert sum(bool(forbidden(text)) for text in said) >= 5, "or the other tests show nothing"
+    begun = ("We can offer guaranteed", "It is a safe", "This fund is risk")
+    prompts = [PROMPT + opening for opening in begun] * 20
+    said = texts(vllm, prompts, seed=None, max_tokens=20, extra_args=guard.asks(harmless))
+    whole = [opening + text for opening, text in zip(begun * 20, said, strict=True)]
+    assert sum(bool(forbidden(text)) for text in whole) >= 15, "or the other tests show nothing"
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1.0, 2.0])
@@ -119,10 +122,17 @@ def test_a_plan_with_a_grammar_shapes_requests_without_one(vllm: SimpleNamespace
 
 
 def test_behind_a_prompt_stands_a_whole_text_of_the_grammar(vllm: SimpleNamespace, guard: Guard) -> None:
+    """What the prompt and the grammar together leave no way on for ends as a dead end, and is no answer."""
     shaped = pk.compile(POLICIES, pk.Grammar.from_choices(["returns", "bet", "fee"]))
-    for prefix, may in (("We see a safe ", {"returns", "fee"}), ("guaranteed ", {"bet", "fee"}), ("maybe ", None)):
-        said = texts(vllm, [PROMPT + prefix] * 12, seed=None, temperature=2.0, extra_args=guard.asks(shaped, prefix))
-        assert set(said) <= (may or {"returns", "bet", "fee"}), prefix
+    dead_end = vllm.engine.get_tokenizer().pad_token_id
+    for prefix, may in (("We see a safe ", {"returns", "fee"}), ("guaranteed ", {"bet", "fee"})):
+        params = vllm.params(max_tokens=60, temperature=2.0, extra_args=guard.asks(shaped, prefix))
+        found = vllm.engine.generate([PROMPT + prefix] * 24, params, use_tqdm=False)
+        choices = [choice for request in found for choice in request.outputs]
+        ended = {choice.text for choice in choices if choice.stop_reason != dead_end}
+        assert ended
+        assert ended <= may
+        assert {c.text for c in choices if c.stop_reason == dead_end} <= {"returns", "bet", "fee"} - may
 
 
 REFUSED: dict[str, dict[str, Any]] = {
