@@ -3,13 +3,17 @@
 import doctest
 import io
 import os
+import re
 import shlex
+import signal
 import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
 from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 
+import openai
 import pytest
 
 from policykit.cli.main import main
@@ -86,8 +90,28 @@ def test_python_examples_run_as_shown(tmp_path: Path, monkeypatch: pytest.Monkey
     assert runner.summarize(verbose=False).failed == 0, report.getvalue()
 
 
+def test_the_command_that_serves_serves(tmp_path: Path) -> None:
+    write_files(tmp_path, BLOCKS)
+    (block,) = [block for block in BLOCKS if block.mark == "serve"]
+    program, *argv = shlex.split(block.body)
+    assert program == "policykit"
+    run = [sys.executable, "-c", "import sys; from policykit.cli.main import main; sys.exit(main())", *argv]
+    serving = subprocess.Popen([*run, "--port", "0"], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    try:
+        assert serving.stderr is not None
+        said = next((found for line in serving.stderr if (found := re.search(r"at (http\S+)/v1", line))), None)
+        assert said, "it ended without serving"
+        client = openai.OpenAI(base_url=f"{said[1]}/v1", api_key="pk-example", max_retries=0, timeout=60)
+        asked: Any = [{"role": "user", "content": "Is it safe?"}]
+        answer = client.chat.completions.create(model="profile:retail", messages=asked)
+        assert answer.choices[0].message.content
+    finally:
+        serving.terminate()
+        assert serving.wait(30) in (0, -signal.SIGTERM)
+
+
 def test_every_marked_block_is_of_a_known_kind() -> None:
-    known = ("file: ", "session", "doctest", "ci: ")
+    known = ("file: ", "session", "doctest", "serve", "ci: ")
     assert README.count("<!-- ") == len(BLOCKS)
     assert [block.mark for block in BLOCKS if not block.mark.startswith(known)] == []
 
