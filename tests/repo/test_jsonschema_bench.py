@@ -1,0 +1,56 @@
+"""The benchmark of JSON Schemas runs, and counts what it should: an engine that masks nothing, one that refuses."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from policykit import embedded
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.append(str(ROOT / "benchmarks"))
+from jsonschema_data import end_of, end_of_first_fault, end_tokens  # noqa: E402
+
+CASES: list[dict[str, Any]] = [
+    {"schema": {"type": "object", "properties": {"a": {"type": "integer"}}, "additionalProperties": False},
+     "tests": [{"valid": True, "data": {"a": 1}}, {"valid": False, "data": {"a": "x"}}, {"valid": True, "data": {}}]},
+    {"schema": {"not": {"const": 1}, "type": ["integer", "string"]},
+     "tests": [{"valid": True, "data": 2}, {"valid": False, "data": 1}]},
+    {"schema": {"type": "string", "minLength": 2, "maxLength": 1}, "tests": [{"valid": False, "data": "ab"}]},
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    folder = tmp_path_factory.mktemp("bench")
+    lines = (json.dumps({"name": f"case {i}", **case}) for i, case in enumerate(CASES))
+    (folder / "cases.jsonl").write_text("\n".join(lines))
+    run = [sys.executable, "benchmarks/jsonschema_bench.py", "--data", str(folder / "cases.jsonl")]
+    run += ["--tokenizer", str(embedded.model_path() / "tokenizer.json"), "--out", str(folder / "out.json")]
+    run += ["--engines", "policykit,llguidance,nothing"]
+    subprocess.run(run, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True, capture_output=True)
+    return json.loads((folder / "out.json").read_text())
+
+
+def test_each_engine_is_counted_by_what_it_does(measured: dict[str, Any]) -> None:
+    ours, theirs, nothing = (measured["engines"][name] for name in ("policykit", "llguidance", "nothing"))
+    assert (ours["passing end to end"], ours["outcomes"]) == (2, {"compiled": 2, "unsat": 1})
+    assert (theirs["passing by the mask alone"], theirs["outcomes"]) == (1, {"compiled": 1, "refused": 1, "unsat": 1})
+    assert (nothing["invalid accepted by the mask"], nothing["passing by the mask alone"]) == (3, 0)
+    assert measured["policykit"]["admitted, and not named as residue"] == []
+    assert ours["ttfm_ms"]["p50"] > 0
+
+
+def test_a_fault_is_noticed_where_its_value_ends() -> None:
+    value = {"a": "é", "b": [1, {"c": 2}], "d": 3}
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    assert text[: end_of(value, ["b", 1, "c"])] == '{"a":"é","b":[1,{"c":2'
+    assert text[: end_of(value, ["b"])] == '{"a":"é","b":[1,{"c":2}]'
+    schema = {"properties": {"b": {"items": {"type": "integer"}}, "d": {"type": "string"}}}
+    assert end_of_first_fault(schema, value) == ("type", end_of(value, ["b", 1]))
+    assert end_of_first_fault({}, value) is None
+    assert end_tokens([(0, 2), (2, 5), (5, 9)], 5) == 2
