@@ -60,12 +60,13 @@ def json_schema(schema: dict[str, Json] | bool | str, place: Place) -> GrammarSp
     except (ValueError, jsonschema_rs.ReferencingError) as error:
         first = str(error).splitlines()[0][:200]
         raise PolicyError.of("PK202", f"not a schema that can be checked: {first}", place) from error
+    sites = json_sites(document, place)
     try:
-        lowered = lower(document, place)
+        lowered = lower(document, sites, place)
     except Unsatisfiable as error:
         message = f"no value satisfies the schema: {error.args[0]}"
         raise PolicyError.of("PK208", message, place) from error
-    return specification(source, lowered, json_sites(document, place), place)
+    return specification(source, lowered, sites, place)
 
 
 def specification(source: str, lowered: Lowered, shape: GrammarShape, place: Place) -> GrammarSpec:
@@ -74,13 +75,13 @@ def specification(source: str, lowered: Lowered, shape: GrammarShape, place: Pla
     return GrammarSpec(GrammarKind.JSON_SCHEMA, source, lowered.program, True, *rows, shape, place)
 
 
-def lower(document: SchemaDocument, place: Place) -> Lowered:
-    """The engine's program for a checked schema.
+def lower(document: SchemaDocument, sites: JsonSites, place: Place) -> Lowered:
+    """The engine's program for a checked schema with its sites.
 
     Raises:
         Unsatisfiable: nothing satisfies the schema.
     """
-    escapes = _needs_control_characters(document, place)
+    escapes = _needs_control_characters(document, sites)
     relaxed = relax(document, lambda schema: refusal(json_program(schema, escapes)))
     rows = list(_rows(document, relaxed, place))
     residue = [Residue(row.name, row.name.rpartition("/")[2], row.why) for row in rows if row.level is Level.OUTPUT]
@@ -117,9 +118,8 @@ def _rows(document: SchemaDocument, relaxed: Relaxed, place: Place) -> Iterable[
                 yield Enforcement("grammar", at, Level.DECODE, "masked", place)
 
 
-def _needs_control_characters(document: SchemaDocument, place: Place) -> bool:
+def _needs_control_characters(document: SchemaDocument, sites: JsonSites) -> bool:
     """Whether the schema itself speaks of characters that JSON can only write as ``\\u00xx``."""
-    sites = json_sites(document, place)
     texts = [fixed.text for fixed in sites.fixed]
     for schema in document.reachable().values():
         if isinstance(schema, dict):

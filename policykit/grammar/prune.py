@@ -54,7 +54,7 @@ def without_fixed(spec: GrammarSpec, pointers: Iterable[str]) -> GrammarSpec:
     wanted, new = [*earlier, *wanted], wanted
     removals = [_removal(document, pointer) for pointer in wanted]
     try:
-        lowered = lower(_edited(document, removals), spec.place)
+        lowered = _lowered(document, removals, spec)
     except Unsatisfiable as error:
         raise EmptyGrammar(_first_fatal(document, wanted, removals, spec)) from error
     left = tuple(f for f in sites.fixed if _removal(document, f.pointer) not in removals)
@@ -63,6 +63,11 @@ def without_fixed(spec: GrammarSpec, pointers: Iterable[str]) -> GrammarSpec:
     rows += tuple(Enforcement("grammar", r.pointer, Level.OUTPUT, r.why, spec.place) for r in extra)
     lowered = Lowered(lowered.program, rows, (*spec.residue, *extra))
     return specification(spec.source, lowered, JsonSites(left, sites.strings), spec.place)
+
+
+def _lowered(document: SchemaDocument, removals: Sequence[_Removal], spec: GrammarSpec) -> Lowered:
+    edited = _edited(document, removals)
+    return lower(edited, json_sites(edited, spec.place), spec.place)
 
 
 def _document(spec: GrammarSpec) -> SchemaDocument:
@@ -127,7 +132,7 @@ def _first_fatal(
     while low < high:
         middle = (low + high) // 2
         try:
-            lower(_edited(document, removals[: middle + 1]), spec.place)
+            _lowered(document, removals[: middle + 1], spec)
             low = middle + 1
         except Unsatisfiable:
             high = middle

@@ -1,6 +1,6 @@
 """A JSON Schema as a set of subschemas with pointers, and its references resolved inside the document."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -23,6 +23,9 @@ GENERATING: Final = frozenset({
 
 REFUTING: Final = frozenset({"not", "if", "oneOf", "contains", "unevaluatedItems", "unevaluatedProperties"})
 """Applicators under which a failure can turn into acceptance."""
+
+
+DEFINITIONS: Final = ("$defs", "definitions")
 
 
 class Dialect(StrEnum):
@@ -72,12 +75,19 @@ def children(schema: Json, keywords: frozenset[str] | None = None) -> Iterator[t
 
 @dataclass(frozen=True, slots=True)
 class SchemaDocument:
-    """``bases`` maps a pointer to its base URI, ``resources`` an absolute URI (or anchor) to a pointer."""
+    """``bases`` maps a pointer to its base URI, ``resources`` an absolute URI (or anchor) to a pointer.
+
+    The root is not changed once the document is made: what has been looked up in it is kept.
+    """
 
     root: dict[str, Json]
     dialect: Dialect
     bases: dict[str, str] = field(default_factory=dict[str, str])
     resources: dict[str, str] = field(default_factory=dict[str, str])
+    _targets: dict[str, str | None] = field(default_factory=dict[str, "str | None"], repr=False, compare=False)
+    _reached: dict[frozenset[str] | None, dict[str, Json]] = field(
+        default_factory=dict["frozenset[str] | None", dict[str, Json]], repr=False, compare=False
+    )
 
     @staticmethod
     def of(root: dict[str, Json], dialect: Dialect) -> "SchemaDocument":
@@ -122,25 +132,41 @@ class SchemaDocument:
 
     def reference(self, pointer: str) -> str | None:
         """Where the ``$ref`` of the subschema at ``pointer`` leads, if it has one."""
-        schema = lookup(self.root, pointer)
+        if pointer not in self._targets:
+            self._targets[pointer] = self._resolved(pointer, lookup(self.root, pointer))
+        return self._targets[pointer]
+
+    def _resolved(self, pointer: str, schema: Json) -> str | None:
         written = schema.get("$ref") if isinstance(schema, dict) else None
         return self.resolve(pointer, written) if isinstance(written, str) else None
 
-    def reachable(self, start: str = "", keywords: frozenset[str] | None = GENERATING) -> dict[str, Json]:
+    def reachable(self, start: str = "", keywords: frozenset[str] | None = GENERATING) -> Mapping[str, Json]:
         """The subschemas that bear on the value, by pointer, in definition order (``keywords`` None: all of them)."""
+        if start:
+            return self._reach(start, keywords)
+        if keywords not in self._reached:
+            self._reached[keywords] = self._reach(start, keywords)
+        return self._reached[keywords]
+
+    def _reach(self, start: str, keywords: frozenset[str] | None) -> dict[str, Json]:
         found: dict[str, Json] = {}
-        pending = [start]
+        pending = [(start, lookup(self.root, start))]
         while pending:
-            pointer = pending.pop()
+            pointer, schema = pending.pop()
             if pointer in found:
                 continue
-            schema = found[pointer] = lookup(self.root, pointer)
+            found[pointer] = schema
             if not isinstance(schema, dict):
                 continue
-            target = self.reference(pointer)
-            inside = [] if self.ignores_siblings(schema) else list(children(schema, keywords))
-            below = [pointer + path for keyword, path, _ in inside if keyword not in ("$defs", "definitions")]
-            pending.extend(reversed([*below, *([] if target is None else [target])]))
+            if pointer not in self._targets:
+                self._targets[pointer] = self._resolved(pointer, schema)
+            target = self._targets[pointer]
+            inside = () if self.ignores_siblings(schema) else children(schema, keywords)
+            below = [
+                (pointer + path, item) for keyword, path, item in inside if keyword not in ("$defs", "definitions")
+            ]
+            below += [] if target is None else [(target, lookup(self.root, target))]
+            pending.extend(reversed(below))
         return found
 
     def ignores_siblings(self, schema: dict[str, Json]) -> bool:
