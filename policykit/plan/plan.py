@@ -15,6 +15,7 @@ from policykit.ir.document import PolicySet, Within
 from policykit.ir.grammar import GrammarSpec, JsonSites
 from policykit.ir.plan import CompileContext, Enforcement, Level, Liveness, Residue
 from policykit.ir.verdict import Verdict
+from policykit.plan.arguments import argument_verifier
 from policykit.plan.render import render
 from policykit.streaming import MAX_HELD_BYTES, Stream, Streaming
 from policykit.verify import NONE, Resources, Subject, Verifier, check_opened, check_resources
@@ -100,6 +101,11 @@ class Plan:
         return Verifier(
             self.spec.rules, self.spec.grammar, self.digest, resources=self.resources, context=self.spec.context
         )
+
+    @cached_property
+    def argument_verifier(self) -> Verifier:
+        """The checks of outputs that hold for a call's arguments too (:mod:`policykit.plan.arguments`)."""
+        return argument_verifier(self.spec, self.resources)
 
     def verify(self, text: str | Subject, facts: Mapping[str, object] | None = None) -> Verdict:
         """The verdict on an output, or on another subject, such as :func:`policykit.tool_call` makes.

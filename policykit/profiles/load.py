@@ -157,7 +157,8 @@ def _tool(entries: Entries, diagnostics: list[Diagnostic]) -> Tool | None:
     schema = canonical_json(entries.data("arguments"))
     place = entries.fields["arguments"].place
     grammar = _tried(lambda: json_schema(schema, Place(place.file, place.line, place.column)), diagnostics)
-    return grammar and Tool(entries.text("name") or "", entries.text("description"), grammar)
+    judged = entries.text("outputRules") != "ignore"
+    return grammar and Tool(entries.text("name") or "", entries.text("description"), grammar, judged)
 
 
 def _lowered(

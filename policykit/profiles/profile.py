@@ -100,11 +100,13 @@ class Retrieval:
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A tool that the model may call. ``grammar`` is the JSON Schema of its arguments, compiled."""
+    """A tool that the model may call. ``grammar`` is the JSON Schema of its arguments, compiled; rules that block
+    outputs judge the arguments too where ``is_judged_as_output``."""
 
     name: str
     description: str | None
     grammar: GrammarSpec
+    is_judged_as_output: bool = True
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -198,10 +200,15 @@ def digest_of(profile: Profile) -> str:
             "fallback": profile.fallback,
             "escalation": profile.escalation,
             "retrieval": asdict(profile.retrieval) if profile.retrieval else None,
-            "tools": sorted([tool.name, tool.description or "", tool.grammar.source] for tool in profile.tools),
+            "tools": sorted(map(_content, profile.tools)),
             "reasoning": profile.reasoning,
         }
     )
+
+
+def _content(tool: Tool) -> list[str]:
+    said = [] if tool.is_judged_as_output else ["outputRules: ignore"]
+    return [tool.name, tool.description or "", tool.grammar.source, *said]
 
 
 def _sha256(value: Mapping[str, object] | list[str]) -> str:

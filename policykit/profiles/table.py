@@ -133,6 +133,11 @@ PROFILE_RECORDS = _table(
             Field("name", Text(TextKind.LABEL), "its name, such as `issue_refund`", required=True),
             Field("description", Text(), "what it does, for the model"),
             Field("arguments", Data(of_mapping=True), "the JSON Schema of its arguments", required=True),
+            Field(
+                "outputRules",
+                Choice(("block", "ignore")),
+                "whether rules that block outputs judge its arguments too; `block` if not said",
+            ),
         ),
     ),
 )

@@ -1,7 +1,7 @@
 """What the plan says of each text of an answer, and what follows from it: served, tried again, stopped, failed."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
 
@@ -85,10 +85,26 @@ class Judge:
             return self._errored(name, f"{type(error).__name__}: {error}")
         if wrong:
             return self._blocked(ungrammatical(wrong))
+        if not tool.is_judged_as_output:
+            return self._called(name, arguments)
+        said = self._said(arguments)  # first: a call that does not go out uses no approval up
+        if said.decision is not Decision.ALLOW:
+            return said
+        called = self._called(name, arguments)
+        if called.decision is Decision.TRANSFORM:
+            said = self._said(called.text)
+        return _both(called, said)
+
+    def _called(self, name: str, arguments: str) -> Verdict:
+        """The rules about calls."""
         verdict = self.side.verify(Subject(arguments, Target.TOOL_CALL, name, self.facts))
         if verdict.decision is Decision.TRANSFORM and self.validators[name].check(verdict.text):
             return self._errored(name, "the transformed arguments are not what the tool's schema admits")
         return verdict
+
+    def _said(self, arguments: str) -> Verdict:
+        """The rules about outputs: what no output may say stands in no argument."""
+        return self.side.argument_verifier.verify(Subject(arguments, facts=self.facts))
 
     def _blocked(self, found: tuple[Violation, ...], errors: tuple[CheckError, ...] = ()) -> Verdict:
         cost = sum(violation.cost for violation in found)
@@ -113,10 +129,14 @@ class Judge:
 
     @cached_property
     def _asked(self) -> Mapping[Channel, tuple[str, ...]]:
-        return {
+        found = {
             channel: tuple(c.name for c in self.plan_of(channel).verifier.checks if is_about(c.rule, target))
             for channel, target in TARGETS.items()
         }
+        if any(tool.is_judged_as_output for tool in self.profile.tools if tool.name in self.tools):
+            said = tuple(check.name for check in self.side.argument_verifier.checks)
+            found[Channel.TOOL_CALL] = (*found[Channel.TOOL_CALL], *said)
+        return found
 
     def ruling(self, verdict: Verdict) -> Ruling:
         """What follows from a verdict on a text of an answer."""
@@ -139,6 +159,20 @@ class Failed:
     why: str
     verdict: Verdict | None
     final: bool
+
+
+def _both(called: Verdict, said: Verdict) -> Verdict:
+    """Two verdicts on the arguments of one call, of which the first lets it pass or not."""
+    return replace(
+        called if said.decision is Decision.ALLOW else said,
+        violations=(*called.violations, *said.violations),
+        errors=(*called.errors, *said.errors),
+        shadow=(*called.shadow, *said.shadow),
+        not_applicable=(*called.not_applicable, *said.not_applicable),
+        exceptions=(*called.exceptions, *said.exceptions),
+        decisions=(*called.decisions, *said.decisions),
+        cost=called.cost + said.cost,
+    )
 
 
 def why(verdict: Verdict) -> str:

@@ -91,10 +91,15 @@ class Judgement:
 
 
 def compile_rules(
-    rules: Sequence[ResolvedRule], searches: Searches, use_prefilter: bool, setting: Setting
+    rules: Sequence[ResolvedRule],
+    searches: Searches,
+    use_prefilter: bool,
+    setting: Setting,
+    among: Sequence[ResolvedRule],
 ) -> tuple[RuleCheck, ...]:
-    """All rules, each with the name that verdicts use for it: its id, or `document#id` where the id alone is taken."""
-    counts = Counter([rule.rule_id for rule in rules] + [GRAMMAR, INPUT, FACTS])
+    """All rules, each with the name that verdicts use for it: its id, or `document#id` where another rule ``among``
+    those of the plan has it too."""
+    counts = Counter([rule.rule_id for rule in among] + [GRAMMAR, INPUT, FACTS])
 
     def compiled(order: int, rule: ResolvedRule) -> RuleCheck:
         name = rule.rule_id if counts[rule.rule_id] == 1 else rule.name

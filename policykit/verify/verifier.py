@@ -28,6 +28,7 @@ class Verifier:
     """Judges whole texts by the resolved rules and the grammar of one plan.
 
     A check that cannot run is an error and fails closed. ``prefilter=False`` changes the speed and nothing else.
+    Where ``rules`` are a part of a plan's, they are named as ``among`` all of them.
     Verdicts are values; a verifier may be shared between threads.
     """
 
@@ -42,10 +43,12 @@ class Verifier:
         searches: Searches | None = None,
         resources: Resources = NONE,
         context: CompileContext = ANYWHERE,
+        among: tuple[ResolvedRule, ...] | None = None,
     ) -> None:
         self._transforms = Transforms(rules, resources)
         self._setting = Setting(context, digest, resources)
-        self._rules = compile_rules(rules, searches or joint_searches(rules), prefilter, self._setting)
+        among = rules if among is None else among
+        self._rules = compile_rules(rules, searches or joint_searches(rules), prefilter, self._setting, among)
         self._schemas = _schemas(rules)
         self._opened = Opened(resources, self._setting.facts)
         self._grammar = GrammarValidator(grammar) if grammar else None

@@ -300,6 +300,9 @@ def test_calls_of_tools_pass_with_the_profiles_schema(house: World, stream: bool
     [
         (("order", '{"what": "gold bars"}'), "I cannot order that.", Outcome.BLOCKED),
         (("order", '{"what": 1}'), "I cannot do that.", Outcome.FALLBACK),
+        (("order", '{"what": "Guaranteed-returns, please"}'), "I cannot do that.", Outcome.FALLBACK),
+        (("order", r'{"what": "\u0067uaranteed returns"}'), "I cannot do that.", Outcome.FALLBACK),
+        (("order", r'{"what": "Project\nAurora"}'), "I cannot speak about that.", Outcome.BLOCKED),
         (("order", '{"what": "a", "what": "b"}'), "I cannot do that.", Outcome.FALLBACK),
         (("order", "no json"), "I cannot do that.", Outcome.FALLBACK),
         (("delete_all", "{}"), "I cannot do that.", Outcome.FALLBACK),
