@@ -33,6 +33,13 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def not_negative(text: str) -> int:
+    """A flag's value as an integer of at least 0."""
+    if not text.isdecimal():
+        raise ArgumentTypeError(f"`{text}` is not a whole number of at least 0")
+    return int(text)
+
+
 def above_zero(text: str) -> float:
     """A flag's value as a finite number above 0."""
     try:

@@ -7,10 +7,11 @@ from pathlib import Path
 
 from policykit.diagnostics import PolicyError
 from policykit.engines.attest import RUN_DIRECTORY
+from policykit.serving.bundled import BUNDLE, BundleFiles
 from policykit.serving.keeping import KeepingFiles
 
 PROFILES = "POLICYKIT_PROFILES"
-"""Profiles to serve: files and directories, separated as in PATH."""
+"""Profiles to serve, where no bundle is: files and directories, separated as in PATH."""
 KEYS = "POLICYKIT_KEYS"
 """Files of keys, separated as in PATH."""
 LOG = "POLICYKIT_LOG"
@@ -33,16 +34,22 @@ class Environment:
     model: str | None
     switch: Path | None
     keeping: KeepingFiles = field(default_factory=KeepingFiles)
+    bundle: BundleFiles | None = None
 
     @staticmethod
     def read(variables: Mapping[str, str]) -> "Environment":
         """Raises PolicyError (PK680) with every variable that is missing, or for one that says nothing."""
-        wanted = (PROFILES, KEYS, LOG, RUN_DIRECTORY)
+        bundle = BundleFiles.read(variables)
+        wanted = (*(() if bundle else (PROFILES,)), KEYS, LOG, RUN_DIRECTORY)
         missing = [name for name in wanted if not variables.get(name)]
         if missing:
             message = f"the guard is not configured: {', '.join(missing)} not set"
             raise PolicyError.of("PK680", message, help="set them, or start with `policykit serve`, which does")
-        profiles, keys = (tuple(Path(p) for p in variables[name].split(os.pathsep) if p) for name in (PROFILES, KEYS))
+        if bundle and variables.get(PROFILES):
+            raise PolicyError.of("PK680", f"both {PROFILES} and {BUNDLE} are set", help="set one of the two")
+        profiles, keys = (
+            tuple(Path(p) for p in variables.get(name, "").split(os.pathsep) if p) for name in (PROFILES, KEYS)
+        )
         switch = variables.get(SWITCH)
         return Environment(
             profiles,
@@ -52,4 +59,5 @@ class Environment:
             variables.get(MODEL) or None,
             Path(switch) if switch else None,
             KeepingFiles.read(variables),
+            bundle,
         )

@@ -81,6 +81,7 @@ class PlansReady:
         self._serving = serving
         self._done: Deployment | None = None
         self._problem: str | None = None
+        self._again: asyncio.Task[None] | None = None
 
     async def prepare(self) -> None:
         """Compile now. What does not compile is a problem that the check tells."""
@@ -92,6 +93,11 @@ class PlansReady:
             self._problem = "; ".join(f"{d.code}: {d.message}" for d in error.diagnostics[:3])
 
     async def check(self) -> str | None:
+        """What is served since the last check is compiled too: after a reload it is so already, which is soon seen."""
+        if self._done is not None and self._done is not self._serving.deployment:
+            if self._again is None or self._again.done():
+                self._again = asyncio.ensure_future(self.prepare())
+            await asyncio.wait({self._again}, timeout=DEADLINE_S / 2)
         if self._problem:
             return self._problem
         return None if self._done is self._serving.deployment else "plans are being compiled"

@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector
 from policykit.ir.verdict import Verdict
 from policykit.serving.deployment import Serving
 from policykit.serving.hooks import About, AttemptDone, Channel, Done, Switch, SwitchState
+from policykit.serving.reload_source import Reload
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 OTHER, NONE = "other", "none"
@@ -68,6 +69,7 @@ class Metrics:
         self._first = self._histogram("first_byte_seconds", "from the request to its first text", whose, SECONDS)
         self._attempt_seconds = self._histogram("attempt_seconds", "one request to the upstream", whose, SECONDS)
         self._judging = self._histogram("judging_seconds", "judging the texts of a request", whose, JUDGING)
+        self._reloads = self._counter("bundle_reloads", "new bundles, by what became of them", ("result",))
         if serving is not None or switch is not None:
             self.registry.register(_State(serving, switch))
 
@@ -119,6 +121,11 @@ class Metrics:
             self._first.labels(*whose).observe(done.first_byte_s)
         for rule, n in done.closed:
             self._closed.labels(*whose, self._rule(rule)).inc(n)
+
+    def on_reload(self, reload: Reload) -> None:
+        """A new bundle is served, or each of the codes that say why it is not."""
+        for result in reload.codes or ("served",):
+            self._reloads.labels(self._reason(result)).inc()
 
     def render(self) -> bytes:
         """All metrics in Prometheus' text format."""

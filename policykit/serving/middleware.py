@@ -13,6 +13,7 @@ from typing import Any
 from policykit.audit import open_log
 from policykit.profiles import load_keys, load_profiles
 from policykit.serving.app import App
+from policykit.serving.bundled import opened
 from policykit.serving.deployment import Deployment, Serving
 from policykit.serving.environment import Environment
 from policykit.serving.incoming import Receive, Scope
@@ -33,8 +34,11 @@ class Middleware:
     def __init__(self, app: Inner) -> None:
         self._inner = app
         self._environment = Environment.read(os.environ)
-        profiles, keys = load_profiles(*self._environment.profiles), load_keys(*self._environment.keys)
-        self._serving = Serving(Deployment(profiles, keys, model=self._environment.model))
+        keys, model, bundle = load_keys(*self._environment.keys), self._environment.model, self._environment.bundle
+        if bundle is None:
+            self._serving = Serving(Deployment(load_profiles(*self._environment.profiles), keys, model=model))
+        else:
+            self._serving = Serving(opened(bundle.source(), keys, model))
         self._keeping = self._environment.keeping.load()
         self._log = open_log(self._environment.log)
         self._app: App | None = None
@@ -58,7 +62,8 @@ class Middleware:
             upstream = AppUpstream(self._inner, kind=Kind.VLLM, extra=inner)
             model = Model(upstream, self._environment.model, "vllm", attests=True, version=_vllm_version())
             switch = FileSwitch(self._environment.switch)
-            self._app = around(self._serving, model, self._log, self._environment.run, switch, self._keeping)
+            run, bundle = self._environment.run, self._environment.bundle
+            self._app = around(self._serving, model, self._log, run, switch, self._keeping, bundle)
             self._starting = [asyncio.ensure_future(start()) for start in self._app.starting]
         return self._app
 

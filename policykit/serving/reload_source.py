@@ -91,7 +91,7 @@ class BundleWatch:
         self._source = source
         self._on_bad = on_bad
         self._poll_s = poll_s
-        self._told = tuple(told)
+        self._told = told
         self._inner = inner or AlwaysOpen()
         self._today = today
         self._seen: object = None

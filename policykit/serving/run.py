@@ -16,6 +16,7 @@ from policykit.profiles import check_keys, load_keys, load_profiles
 from policykit.serving import environment
 from policykit.serving.app import App
 from policykit.serving.attestor import EngineAttestor
+from policykit.serving.bundled import BundleFiles, Watched, opened
 from policykit.serving.deployment import Deployment, Serving
 from policykit.serving.guard import Guard
 from policykit.serving.health import Health, PlansReady, answers
@@ -34,7 +35,8 @@ DRAIN_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """What every server needs. ``run`` is shared with the engine; ``switch`` is the incident switch's file."""
+    """What every server needs. ``run`` is shared with the engine; ``switch`` is the incident switch's file. Profiles
+    are files, or come out of a ``bundle`` that is watched."""
 
     profiles: tuple[Path, ...]
     keys: tuple[Path, ...]
@@ -42,6 +44,7 @@ class Files:
     run: Path
     switch: Path | None = None
     keeping: KeepingFiles = field(default_factory=KeepingFiles)
+    bundle: BundleFiles | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,27 +74,39 @@ def on_transformers(name: str, run: Path) -> Model:
 
 
 def deployment(files: Files, model: str | None) -> Deployment:
-    """Raises PolicyError with everything that is wrong with profiles and keys."""
-    profiles, keys = load_profiles(*files.profiles), load_keys(*files.keys)
-    wrong = [found for found in check_keys(keys, profiles) if found.severity.value == "error"]
+    """Raises PolicyError with everything that is wrong with profiles, bundle and keys."""
+    keys = load_keys(*files.keys)
+    if files.bundle:
+        found = opened(files.bundle.source(), keys, model)
+    else:
+        found = Deployment(load_profiles(*files.profiles), keys, model=model)
+    wrong = [diagnostic for diagnostic in check_keys(keys, found.profiles) if diagnostic.severity.value == "error"]
     if wrong:
         raise PolicyError(wrong)
-    return Deployment(profiles, keys, model=model)
+    return found
 
 
 def application(files: Files, model: Model) -> App:
     """The guard before a model, with everything around it. Raises PolicyError and LogError."""
     serving = Serving(deployment(files, model.name))
-    keeping = files.keeping.load()
-    return around(serving, model, open_log(files.log), files.run, FileSwitch(files.switch), keeping)
+    switch, keeping = FileSwitch(files.switch), files.keeping.load()
+    return around(serving, model, open_log(files.log), files.run, switch, keeping, files.bundle)
 
 
 def around(
-    serving: Serving, model: Model, log: Log, run: Path, switch: FileSwitch, keeping: Keeping | None = None
+    serving: Serving,
+    model: Model,
+    log: Log,
+    run: Path,
+    switch: FileSwitch,
+    keeping: Keeping | None = None,
+    bundle: BundleFiles | None = None,
 ) -> App:
-    """The guard and its surroundings. ``keeping`` says what of texts the log keeps."""
+    """The guard and its surroundings. ``keeping`` says what of texts the log keeps; a ``bundle`` is watched."""
     keeping = keeping or Keeping()
-    metrics, plans = Metrics(serving, switch), PlansReady(serving)
+    watched = Watched.of(bundle, serving, switch)
+    metrics, plans = Metrics(serving, watched.switch), PlansReady(serving)
+    watched.told.append(metrics.on_reload)
     provider = provider_from()
     traces = [Traces(provider)] if provider else []
     guard = Guard(
@@ -99,7 +114,7 @@ def around(
         model.upstream,
         AuditBook(log, keeping, model.engine, model.version),
         observers=(metrics, *traces),
-        switch=switch,
+        switch=watched.switch,
         attestor=EngineAttestor(run, replay=keeping.replay) if model.attests else None,
     )
 
@@ -116,8 +131,9 @@ def around(
         "plans": plans.check,
         "upstream": answers(model.upstream),
         "switch": no_problem,
+        **watched.checks,
     }
-    return App(guard, serving, switch, metrics, Health(checks), (plans.prepare,), (close,))
+    return App(guard, serving, switch, metrics, Health(checks), (plans.prepare, *watched.starting), (close,))
 
 
 def serve(app: App, host: str, port: int, told: Callable[[str], None]) -> None:
@@ -152,8 +168,9 @@ def on_vllm(files: Files, model: str, host: str, port: int, more: Sequence[str])
     deployment(files, model)
     files.keeping.load()
     files.run.mkdir(mode=0o700, parents=True, exist_ok=True)
+    profiles = {environment.PROFILES: os.pathsep.join(map(str, files.profiles))}
     variables = {
-        environment.PROFILES: os.pathsep.join(map(str, files.profiles)),
+        **(files.bundle.variables() if files.bundle else profiles),
         environment.KEYS: os.pathsep.join(map(str, files.keys)),
         environment.LOG: str(files.log),
         RUN_DIRECTORY: str(files.run),

@@ -9,6 +9,7 @@ from policykit.audit import SpanForm
 from policykit.cli.command import Command
 from policykit.cli.engine import NotInstalled
 from policykit.cli.exits import Exit
+from policykit.cli.sources import not_negative
 from policykit.cli.streams import Streams
 from policykit.diagnostics import Diagnostic, PolicyError
 
@@ -17,7 +18,17 @@ _NEEDED = ("starlette", "uvicorn", "aiohttp", "prometheus_client", "opentelemetr
 
 
 def _configure(parser: ArgumentParser) -> None:
-    parser.add_argument("--profiles", nargs="+", required=True, type=Path, metavar="PATH", help="profiles, or folders")
+    served = parser.add_mutually_exclusive_group(required=True)
+    served.add_argument("--profiles", nargs="+", default=[], type=Path, metavar="PATH", help="profiles, or folders")
+    served.add_argument("--bundle", type=Path, metavar="BUNDLE", help="a bundle with the profiles; a new one is served")
+    parser.add_argument("--trusted", nargs="+", type=Path, default=[], metavar="PUB", help="keys that sign the bundle")
+    parser.add_argument(
+        "--require", type=not_negative, default=1, metavar="N", help="how many of them must have signed it (default: 1)"
+    )
+    parser.add_argument(
+        "--on-bad-bundle", choices=("keep", "refuse"), default="keep",
+        help="serve the old one on where a new one is refused, or nothing (default: %(default)s)",
+    )  # fmt: skip
     parser.add_argument("--keys", nargs="+", required=True, type=Path, metavar="PATH", help="key files, or folders")
     parser.add_argument("--log", type=Path, default=Path("decisions"), metavar="DIR", help="(default: %(default)s)")
     parser.add_argument(
@@ -62,10 +73,15 @@ def _check(args: Namespace) -> None:
 def _run(args: Namespace, streams: Streams) -> Exit:
     _check(args)
     from policykit.serving import run
+    from policykit.serving.bundled import BundleFiles
     from policykit.serving.keeping import KeepingFiles
+    from policykit.serving.reload_source import OnBad
 
     kept = KeepingFiles(SpanForm(args.log_spans), args.log_key, args.log_replay)
-    files = run.Files(tuple(args.profiles), tuple(args.keys), args.log, args.run_directory, args.switch, kept)
+    bundle = None
+    if args.bundle:
+        bundle = BundleFiles(args.bundle, tuple(args.trusted), args.require, OnBad(args.on_bad_bundle))
+    files = run.Files(tuple(args.profiles), tuple(args.keys), args.log, args.run_directory, args.switch, kept, bundle)
     if args.upstream:
         key = os.environ[args.upstream_key_env] if args.upstream_key_env else None
         model = run.gateway(args.upstream, key, args.model)

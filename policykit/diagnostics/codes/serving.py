@@ -11,6 +11,13 @@ CODES: tuple[CodeEntry, ...] = (
         "vllm serve … --middleware policykit.serving.middleware.Middleware, with nothing set",
     ),
     CodeEntry(
+        "PK681",
+        "more signatures asked for than keys trusted",
+        "A bundle is served only where enough trusted keys have signed it. With fewer keys than signatures none could "
+        "ever be served.",
+        "policykit serve --bundle release.bundle --keys k --require 2 --trusted security.pub",
+    ),
+    CodeEntry(
         "PK720",
         "a trace exporter that is not installed",
         "Where traces go is said by the standard `OTEL_*` variables. They name an exporter that is not installed, and "
