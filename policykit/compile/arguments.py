@@ -1,22 +1,24 @@
 """Which rules about outputs judge the arguments of a call of a tool too: they are text that leaves the house."""
 
 from policykit.compile.resolve import has_absence, has_place, resolve
-from policykit.ir.document import Block, Escalate, PolicySet, Target
+from policykit.ir.document import Block, Escalate, Hash, Mask, PolicySet, Replace, Target
 from policykit.ir.plan import CompileContext, ResolvedRule
+
+_REACHING = Block | Escalate | Mask | Replace | Hash
 
 
 def argument_rules(policies: PolicySet, context: CompileContext) -> tuple[ResolvedRule, ...]:
-    """The rules that block or escalate outputs for something that stands in them, read in the arguments' strings.
+    """The rules that block, escalate or replace what stands in outputs, read in the arguments' strings.
 
     Left out is what says how an output as a whole must be (absences, lengths, languages, classifiers, conditions on
-    its JSON, ``default: block``), for arguments are no answer; and transforms, which would change what a tool is
-    asked to do. Rules with the target ``tool_call`` can say all of that of arguments.
+    its JSON, ``default: block``, texts around it), for arguments are no answer. Rules with the target ``tool_call``
+    can say all of that of arguments.
     """
     return tuple(rule for rule in resolve(policies, context, json_output=True) if _reaches_arguments(rule))
 
 
 def _reaches_arguments(rule: ResolvedRule) -> bool:
     matcher = rule.matcher
-    if rule.target is not Target.OUTPUT or matcher is None or not isinstance(rule.action, Block | Escalate):
+    if rule.target is not Target.OUTPUT or matcher is None or not isinstance(rule.action, _REACHING):
         return False
     return has_place(matcher) and not has_absence(matcher)

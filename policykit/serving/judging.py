@@ -1,5 +1,6 @@
 """What the plan says of each text of an answer, and what follows from it: served, tried again, stopped, failed."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -87,24 +88,34 @@ class Judge:
             return self._blocked(ungrammatical(wrong))
         if not tool.is_judged_as_output:
             return self._called(name, arguments)
-        said = self._said(arguments)  # first: a call that does not go out uses no approval up
-        if said.decision is not Decision.ALLOW:
+        said = self._said(name, arguments)  # first: a call that does not go out uses no approval up
+        if self.ruling(said) is not Ruling.PASSED:
             return said
-        called = self._called(name, arguments)
-        if called.decision is Decision.TRANSFORM:
-            said = self._said(called.text)
+        called = self._called(name, said.text)
+        if called.decision is Decision.TRANSFORM and self._said(name, called.text).decision is not Decision.ALLOW:
+            return self._errored(name, "what rules about calls make of the arguments is what no output may say")
         return _both(called, said)
 
     def _called(self, name: str, arguments: str) -> Verdict:
         """The rules about calls."""
-        verdict = self.side.verify(Subject(arguments, Target.TOOL_CALL, name, self.facts))
+        return self._fitting(name, self.side.verify(Subject(arguments, Target.TOOL_CALL, name, self.facts)))
+
+    def _said(self, name: str, arguments: str) -> Verdict:
+        """The rules about outputs: what no output may say stands in no argument, and is no tool's name. What they
+        replace in outputs is replaced in strings; a name cannot be."""
+        judge = self.side.argument_verifier
+        named = judge.verify(Subject(json.dumps(name), facts=self.facts))
+        if named.decision is Decision.TRANSFORM:
+            return self._blocked(named.violations)
+        if named.decision is not Decision.ALLOW:
+            return named
+        return self._fitting(name, judge.verify(Subject(arguments, facts=self.facts)))
+
+    def _fitting(self, name: str, verdict: Verdict) -> Verdict:
+        """The verdict, if what transforms have made of the arguments is what the tool takes."""
         if verdict.decision is Decision.TRANSFORM and self.validators[name].check(verdict.text):
             return self._errored(name, "the transformed arguments are not what the tool's schema admits")
         return verdict
-
-    def _said(self, arguments: str) -> Verdict:
-        """The rules about outputs: what no output may say stands in no argument."""
-        return self.side.argument_verifier.verify(Subject(arguments, facts=self.facts))
 
     def _blocked(self, found: tuple[Violation, ...], errors: tuple[CheckError, ...] = ()) -> Verdict:
         cost = sum(violation.cost for violation in found)
@@ -162,16 +173,19 @@ class Failed:
 
 
 def _both(called: Verdict, said: Verdict) -> Verdict:
-    """Two verdicts on the arguments of one call, of which the first lets it pass or not."""
+    """Two verdicts on the arguments of one call, of which ``said`` lets it pass, as it is or changed."""
+    is_changed = said.decision is Decision.TRANSFORM and called.decision is Decision.ALLOW
     return replace(
-        called if said.decision is Decision.ALLOW else said,
-        violations=(*called.violations, *said.violations),
-        errors=(*called.errors, *said.errors),
-        shadow=(*called.shadow, *said.shadow),
-        not_applicable=(*called.not_applicable, *said.not_applicable),
-        exceptions=(*called.exceptions, *said.exceptions),
-        decisions=(*called.decisions, *said.decisions),
-        cost=called.cost + said.cost,
+        called,
+        decision=Decision.TRANSFORM if is_changed else called.decision,
+        violations=(*said.violations, *called.violations),
+        transforms=(*said.transforms, *called.transforms),
+        errors=(*said.errors, *called.errors),
+        shadow=(*said.shadow, *called.shadow),
+        not_applicable=(*said.not_applicable, *called.not_applicable),
+        exceptions=(*said.exceptions, *called.exceptions),
+        decisions=(*said.decisions, *called.decisions),
+        cost=said.cost + called.cost,
     )
 
 

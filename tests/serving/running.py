@@ -126,6 +126,10 @@ tools:
   - name: order
     description: Orders something.
     arguments: {type: object, properties: {what: {type: string}}, required: [what], additionalProperties: false}
+  - {name: certain_profit, arguments: {type: object}}
+  - {name: code_1234, arguments: {type: object}}
+  - {name: note, outputRules: ignore, arguments: {type: object}}
+  - {name: pick, arguments: {enum: [code 1234, other]}}
 """,
     "other": """\
 task: answer

@@ -274,64 +274,6 @@ def test_too_much_text_is_refused(house: World) -> None:
     assert (refused.value.status_code, refused.value.code) == (413, "policykit_input_too_long")
 
 
-TOOL = {"type": "function", "function": {"name": "order", "parameters": {"type": "object"}}}
-
-
-@pytest.mark.parametrize("stream", [False, True])
-def test_calls_of_tools_pass_with_the_profiles_schema(house: World, stream: bool) -> None:
-    says(house, Say((None,), calls=(("order", '{"what": "tea"}'),), finish="tool_calls"))
-    answer = ask(house, model="profile:agent", tools=[TOOL], stream=stream)
-    if stream:
-        chunks = list(answer)
-        calls = [call for c in chunks if c.choices for call in c.choices[0].delta.tool_calls or []]
-        reason = next(c.choices[0].finish_reason for c in chunks if c.choices and c.choices[0].finish_reason)
-    else:
-        calls, reason = answer.choices[0].message.tool_calls, answer.choices[0].finish_reason
-    assert [(call.function.name, call.function.arguments) for call in calls] == [("order", '{"what": "tea"}')]
-    assert reason == "tool_calls"
-    sent = house.peer.bodies[-1]["tools"][0]["function"]
-    assert sent["parameters"]["required"] == ["what"]
-    assert sent["description"] == "Orders something."
-
-
-@pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize(
-    ("call", "content", "outcome"),
-    [
-        (("order", '{"what": "gold bars"}'), "I cannot order that.", Outcome.BLOCKED),
-        (("order", '{"what": 1}'), "I cannot do that.", Outcome.FALLBACK),
-        (("order", '{"what": "Guaranteed-returns, please"}'), "I cannot do that.", Outcome.FALLBACK),
-        (("order", r'{"what": "\u0067uaranteed returns"}'), "I cannot do that.", Outcome.FALLBACK),
-        (("order", r'{"what": "Project\nAurora"}'), "I cannot speak about that.", Outcome.BLOCKED),
-        (("order", '{"what": "a", "what": "b"}'), "I cannot do that.", Outcome.FALLBACK),
-        (("order", "no json"), "I cannot do that.", Outcome.FALLBACK),
-        (("delete_all", "{}"), "I cannot do that.", Outcome.FALLBACK),
-    ],
-)
-def test_calls_that_are_not_allowed_do_not_go_out(
-    house: World, stream: bool, call: tuple[str, str], content: str, outcome: Outcome
-) -> None:
-    says(house, Say((None,), calls=(call,), finish="tool_calls"))
-    if stream:
-        found = streamed(house, model="profile:agent", tools=[TOOL])
-        text, chunks = found[0], found[2]
-        assert not any(c.choices[0].delta.tool_calls for c in chunks if c.choices)
-    else:
-        message = ask(house, model="profile:agent", tools=[TOOL]).choices[0].message
-        text = message.content
-        assert not message.tool_calls
-    assert text == content
-    assert house.last.outcome is outcome
-
-
-def test_tools_outside_the_profile_are_refused(house: World) -> None:
-    tool = {"type": "function", "function": {"name": "delete_all"}}
-    with pytest.raises(openai.BadRequestError):
-        ask(house, model="profile:agent", tools=[tool])
-    with pytest.raises(openai.BadRequestError):
-        ask(house, tools=[TOOL])
-
-
 @pytest.mark.parametrize("stream", [False, True])
 def test_an_output_with_a_grammar_is_held_to_it(house: World, stream: bool) -> None:
     says(house, Say(('{"name": 1}',)), Say(('{"name": "Ann"}',)))
