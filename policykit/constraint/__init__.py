@@ -3,7 +3,8 @@
 from policykit.compile.program import lower
 from policykit.constraint.constraint import Constraint
 from policykit.constraint.machine import PolicyMachine
+from policykit.constraint.sharing import machine_of
 from policykit.constraint.state import Outcome, State
 from policykit.constraint.vocabulary import Vocabulary
 
-__all__ = ["Constraint", "Outcome", "PolicyMachine", "State", "Vocabulary", "lower"]
+__all__ = ["Constraint", "Outcome", "PolicyMachine", "State", "Vocabulary", "lower", "machine_of"]

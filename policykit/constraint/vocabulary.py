@@ -9,7 +9,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -58,6 +58,8 @@ class Vocabulary:
     is_complete: bool
     special_names: Mapping[int, bytes]
     strips_start: bool = False
+    shared: dict[str, object] = field(init=False, default_factory=dict[str, object], repr=False)
+    """What has been made for this vocabulary and is used again, by the name of the module that made it."""
 
     @property
     def size(self) -> int:

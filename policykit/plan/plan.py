@@ -8,7 +8,7 @@ from pathlib import Path
 
 from policykit.automata import is_anchored_at_start
 from policykit.compile import PlanSpec, Program, compile_plan, lower
-from policykit.constraint import Constraint, PolicyMachine, Vocabulary
+from policykit.constraint import Constraint, Vocabulary, machine_of
 from policykit.diagnostics import Diagnostic, PolicyError
 from policykit.grammar import CompiledGrammar, EmptyGrammar, lark, without_fixed
 from policykit.ir.document import PolicySet, Within
@@ -140,10 +140,9 @@ class Plan:
         """The masks of this plan for a model's vocabulary. Raises PolicyError if the plan has expired."""
         self.check_date()
         rules = tuple(rule for rule in self.spec.rules if rule.level == Level.DECODE)
-        program = lower(rules)
-        _check_start(program, vocabulary)
-        machine = PolicyMachine(program, vocabulary, self.liveness)
-        machine.warm()
+        if vocabulary.strips_start:
+            _check_start(lower(rules))
+        machine = machine_of(rules, vocabulary, self.liveness)
         grammar = self.spec.grammar
         compiled = CompiledGrammar(grammar, vocabulary.table) if grammar else None
         trimmed = None
@@ -174,10 +173,10 @@ def _spells_apart(grammar: GrammarSpec | None) -> bool:
     return bool(grammar.shape.strings) or not all(fixed.text.isascii() for fixed in grammar.shape.fixed)
 
 
-def _check_start(program: Program, vocabulary: Vocabulary) -> None:
-    """Refuse rules on the start of the text where decoding may drop the space that stands there."""
+def _check_start(program: Program) -> None:
+    """Refuse rules on the start of the text where decoding drops the space that stands there."""
     anchored = [spec for spec in program.units if spec.within == Within.TEXT and is_anchored_at_start(spec.make())]
-    if vocabulary.strips_start and anchored:
+    if anchored:
         raise PolicyError(
             Diagnostic(
                 "PK405",
