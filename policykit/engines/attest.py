@@ -40,7 +40,8 @@ class MaskRequest:
 
     ``reply`` is the file name of the guard's socket in the run directory, or empty. ``prefix`` is text that stands
     before the output and may begin a match (assistant prefill); None leaves it to the engine to read it off the
-    prompt. With ``in_grammar`` it is also the beginning of the grammar's text; else the output is all of that.
+    prompt. With ``in_grammar`` it is also the beginning of the grammar's text; else the output is all of that. With
+    ``continues`` the engine's prompt has to end with it, as it does where a chat's template leaves the message alone.
     ``special`` names special tokens that the profile's structure has. With ``replay`` the engine also says which tokens
     it wrote (:class:`policykit.engines.written.Written`).
     """
@@ -52,6 +53,7 @@ class MaskRequest:
     special: tuple[str, ...] = ()
     in_grammar: bool = False
     replay: bool = False
+    continues: bool = False
 
     def render(self) -> str:
         return json.dumps({"v": VERSION, **asdict(self)}, ensure_ascii=False, separators=(",", ":"))
@@ -63,6 +65,7 @@ class MaskRequest:
         request, plan, reply = data.get("request"), data.get("plan"), data.get("reply", "")
         prefix, special = data.get("prefix"), data.get("special", [])
         in_grammar, replay = data.get("in_grammar", False), data.get("replay", False)
+        continues = data.get("continues", False)
         if not isinstance(request, str) or not request or len(request) > 200:
             raise Malformed("`request` is no id")
         if not isinstance(plan, str) or not _DIGEST.fullmatch(plan):
@@ -74,10 +77,11 @@ class MaskRequest:
         names = cast(list[object], special) if isinstance(special, list) else [None]
         if not all(isinstance(name, str) for name in names):
             raise Malformed("`special` is no list of names")
-        for name, value in (("in_grammar", in_grammar), ("replay", replay)):
+        for name, value in (("in_grammar", in_grammar), ("replay", replay), ("continues", continues)):
             if not isinstance(value, bool):
                 raise Malformed(f"`{name}` is neither true nor false")
-        return MaskRequest(request, plan, reply, prefix, tuple(str(name) for name in names), in_grammar, replay)
+        named = tuple(str(name) for name in names)
+        return MaskRequest(request, plan, reply, prefix, named, in_grammar, replay, continues)
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,9 +134,13 @@ class Asking:
         if self.attestor is None:
             raise UpstreamFault("policykit_mask_not_attested", "nobody listens for the mask's attestation", 503)
         request_id = f"{self.envelope.id}-{number}"
-        async with self.attestor.expect(request_id, self.judge.plan, len(slots), self.ask.prompt or "") as attested:
+        told = (request_id, self.judge.plan, len(slots), self.ask.begun)
+        async with self.attestor.expect(*told, continues=self.ask.continues) as attested:
             try:
                 yield attested
+            except UpstreamFault:
+                await attested.explain()
+                raise
             finally:  # the upstream is let go of already: what it still wrote ends now
                 await attested.written()
                 seen = (mask for mask in attested.seen if mask.choice < len(slots))

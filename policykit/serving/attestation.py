@@ -28,6 +28,10 @@ class Attested(Protocol):
         """
         ...
 
+    async def explain(self) -> None:
+        """Raises UpstreamFault with what the engine says of a request that failed, if it says anything."""
+        ...
+
     async def finished(self) -> None:
         """Returns when the engine has said what every mask did, or is overdue."""
         ...
@@ -39,10 +43,10 @@ class Attested(Protocol):
 
 class Attestor(Protocol):
     """Makes attestations. ``n`` choices are asked for; ``prefix`` is text that stands before them already, or None
-    where the engine is to see for itself."""
+    where the engine is to see for itself; with ``continues``, the engine is to see that its prompt ends with it."""
 
     def expect(
-        self, request_id: str, plan: Plan, n: int, prefix: str | None
+        self, request_id: str, plan: Plan, n: int, prefix: str | None, *, continues: bool = False
     ) -> AbstractAsyncContextManager[Attested]: ...
 
     async def aclose(self) -> None: ...
@@ -58,6 +62,9 @@ class NoMask:
         return "none"
 
     async def finished(self) -> None:
+        return
+
+    async def explain(self) -> None:
         return
 
     async def written(self) -> None:

@@ -30,6 +30,8 @@ _LOG = logging.getLogger("policykit.serving")
 STARTED_S = 5.0
 """How long the word that a mask stands may take once text has come. It is sent before the text is begun."""
 FINISHED_S = 1.0
+EXPLAINED_S = 0.2
+"""How long the word of why there is no mask may take behind the answer that there is none."""
 BUFFER_BYTES = 4 << 20
 MAX_DATAGRAM = 65_536
 
@@ -71,6 +73,9 @@ class Waiting:
     async def finished(self) -> None:
         await self._wait(lambda: len(self._finished) >= self._n, FINISHED_S)
 
+    async def explain(self) -> None:
+        await self._wait(lambda: False, EXPLAINED_S)
+
     async def written(self) -> None:
         if not self._request.replay or not self._started:
             return
@@ -106,9 +111,14 @@ class Waiting:
             case Finished():
                 self._finished[said.child] = said
             case Failed():
-                message = f"the engine has no mask for the request: {said.message}"
-                self._failed = UpstreamFault("policykit_mask_failed", message, 500)
+                self._failed = _failed(said)
         self._changed.set()
+
+
+def _failed(said: Failed) -> UpstreamFault:
+    if said.code == "PK748":
+        return UpstreamFault("policykit_prefill_refused", said.message, 400)
+    return UpstreamFault("policykit_mask_failed", f"the engine has no mask for the request: {said.message}", 500)
 
 
 def _choice(child: str) -> int:
@@ -133,11 +143,13 @@ class EngineAttestor:
         self._waiting: dict[str, Waiting] = {}
 
     @asynccontextmanager
-    async def expect(self, request_id: str, plan: Plan, n: int, prefix: str | None) -> AsyncGenerator[Waiting]:
+    async def expect(
+        self, request_id: str, plan: Plan, n: int, prefix: str | None, *, continues: bool = False
+    ) -> AsyncGenerator[Waiting]:
         self._listen()
         await asyncio.to_thread(self._keep, plan)
         request = MaskRequest(
-            request_id, plan.digest, self._name, prefix, self._special, in_grammar=False, replay=self._replay
+            request_id, plan.digest, self._name, prefix, self._special, replay=self._replay, continues=continues
         )
         waiting = self._waiting[request_id] = Waiting(request, n, self._started_s)
         try:

@@ -52,22 +52,19 @@ class Judge:
     tools: tuple[str, ...] = ()
     validators: Mapping[str, GrammarValidator] = field(default_factory=dict[str, GrammarValidator])
     prefix: str = ""
-    """What stands before contents: the end of a prompt."""
+    """What stands before every text: the end of a prompt, or of a message that is continued."""
 
     def plan_of(self, channel: Channel) -> Plan:
         return self.plan if channel is Channel.CONTENT else self.side
 
     def stream(self, channel: Channel) -> Stream | Continued:
         """A text of an answer that is judged while it arrives."""
-        if self._prefix(channel):
-            return Continued(self.plan, self.side, self.prefix, self.facts)
+        if self.prefix:
+            return Continued(self.plan_of(channel), self.side, self.prefix, self.facts)
         return self.plan_of(channel).stream(self.facts)
 
     def whole(self, channel: Channel, text: str) -> Verdict:
-        return verify(self.plan_of(channel), self.side, self._prefix(channel), text, self.facts)
-
-    def _prefix(self, channel: Channel) -> str:
-        return self.prefix if channel is Channel.CONTENT else ""
+        return verify(self.plan_of(channel), self.side, self.prefix, text, self.facts)
 
     def passage(self, target: Target, tool: str | None, text: str) -> Verdict:
         """A text of the request."""

@@ -69,6 +69,15 @@ class Ask:
     """`auto`, `none`, `required`, or `name:` and the name of a tool."""
     parallel_tool_calls: bool | None = None
     schema: object = None
+    continues: bool = False
+    """The answer goes on with the last message, an assistant's."""
+
+    @property
+    def begun(self) -> str:
+        """The text that the answer goes on with: the prompt, or the message that it continues."""
+        if self.continues:
+            return self.messages[-1].text or ""
+        return self.prompt or ""
 
     def passages(self) -> Iterator[Passage]:
         """Every text, in order."""

@@ -109,6 +109,9 @@ class Request:
             await self._instead(asking, Failed(why(refused), refused, final=True))
             return
         asking.ask = ask.with_texts(changed)
+        if asking.ask.begun:
+            prefix = await asyncio.to_thread(prefix_of, judge.side, asking.ask.begun, judge.facts)
+            asking.judge = replace(judge, prefix=prefix)
         await (self._stream(asking) if ask.stream else self._whole(asking))
 
     def _judge(self, ask: Ask, profile: Profile) -> Judge:
@@ -126,8 +129,7 @@ class Request:
             message = f"the grammar is refused: {found}"  # no more: it may quote what a rule forbids
             raise Refused(400, "policykit_grammar_refused", message, param="response_format") from None
         tools = ask.tools if ask.tool_choice != "none" else ()
-        prefix = prefix_of(side, ask.prompt, facts) if ask.prompt else ""
-        return Judge(plan, side, profile, facts, tools, deployment.validators(profile), prefix)
+        return Judge(plan, side, profile, facts, tools, deployment.validators(profile))
 
     def _asking(self, ask: Ask, profile: Profile, judge: Judge) -> Asking:
         services, deployment = self.services, self.deployment

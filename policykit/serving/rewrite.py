@@ -71,6 +71,10 @@ def check_allowed(ask: Ask, profile: Profile, kind: Kind, api: Api) -> None:
         for name in VLLM_ONLY:
             if name in ask.passed:
                 raise _not_allowed(name, "the upstream does not know it")
+    if ask.continues and kind is not Kind.VLLM:
+        raise _not_allowed("continue_final_message", "the upstream is not known to do it")
+    if ask.continues and ask.tools and ask.tool_choice != "none":
+        raise _not_allowed("continue_final_message", "a message that is continued calls no tools; leave `tools` out")
     _check_tools(ask, profile)
 
 
@@ -127,6 +131,8 @@ class Sent:
             body["prompt"] = ask.prompt
         else:
             body |= _chat(ask, profile)
+        if ask.continues:
+            body |= {"continue_final_message": True, "add_generation_prompt": False}
         if self.kind is Kind.VLLM:
             body["cache_salt"] = salt_of(self.tenant)
             if self.mask is not None:

@@ -172,6 +172,42 @@ def test_completions_continue_a_prompt(engine: Engine, policy_digest: str) -> No
         assert not one.json()["choices"][0]["text"].startswith("nk you")
 
 
+def continued(digest: str, text: str, prefix: str, reply: str = "", **more: object) -> dict[str, Any]:
+    body = asked(digest, **more)
+    body["messages"].append({"role": "assistant", "content": text})
+    mask = MaskRequest("r1", digest, reply, prefix, continues=True)
+    return body | {"vllm_xargs": {"policykit": mask.render()}, "continue_final_message": True}
+
+
+def test_a_chat_goes_on_with_its_last_message(engine: Engine, run: Path, policy_digest: str) -> None:
+    """What the model would write completes a phrase of the policy that is made of it."""
+    text = "Your refu"
+    (free,) = posted(engine, {**continued(policy_digest, text, text), "temperature": 0.0})
+    phrase = " ".join((text + content(free)).split()[:3])
+    path = run / "begun.policy.yaml"
+    path.write_text(POLICY.replace("thank you", phrase))
+    digest = saved(run, pk.compile(pk.load_policies(path)))
+    unprimed = {**continued(digest, text, ""), "temperature": 0.0}
+    primed = {**continued(digest, text, text, add_generation_prompt=False), "temperature": 0.0}
+    one, other = posted(engine, unprimed, primed)
+    assert re.search(rf"{phrase}\b", text + content(one))
+    assert not re.search(rf"{phrase}\b", text + content(other))
+
+
+@pytest.mark.parametrize(
+    ("text", "prefix"),
+    [("Thank <|user|> ", "Thank <|user|> "), ("Thank ", "Thank"), ("Tha", "tha"), ("<|end|>", "<|end|>")],
+)
+def test_a_message_that_the_prompt_does_not_end_with_is_refused(
+    engine: Engine, run: Path, policy_digest: str, text: str, prefix: str
+) -> None:
+    name = f"p{len(list(run.iterdir()))}.sock"
+    with listening(run, name) as heard:
+        (answer,) = posted(engine, continued(policy_digest, text, prefix, name))
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "continue_final_message")
+    assert [said.code for said in heard if isinstance(said, Failed)] == ["PK748"]
+
+
 @pytest.mark.parametrize(
     ("change", "status", "param"),
     [
@@ -186,6 +222,8 @@ def test_completions_continue_a_prompt(engine: Engine, policy_digest: str) -> No
         ({"messages": []}, 400, "messages"),
         ({"messages": [{"role": "user", "content": "a " * 3000}]}, 400, None),
         ({"tool_choice": "required"}, 400, "tool_choice"),
+        ({"continue_final_message": True, "add_generation_prompt": True}, 400, "add_generation_prompt"),
+        ({"add_generation_prompt": False}, 400, "add_generation_prompt"),
     ],
 )
 def test_what_it_does_not_know_is_refused(

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ class Engine:
         self.says: list[str] = ["started", "finished"]
         self.dead_ends: set[int] = set()
         self.asked: list[MaskRequest] = []
+        self.say = Say(("Hello, and good day.",))
+        self.code = "PK740"
 
     def __call__(self, body: Json) -> Say:
         request = MaskRequest.parse(body["vllm_xargs"]["policykit"])
@@ -40,14 +43,14 @@ class Engine:
         for index in range(body["n"]):
             for message in self._messages(request, f"{index}_x", index):
                 reply.send(message)
-        return Say(("Hello, and good day.",) * body["n"])
+        return replace(self.say, choices=self.say.choices * body["n"])
 
     def _messages(self, request: MaskRequest, child: str, index: int) -> Iterator[Attestation]:
         plan = self.plan or request.plan
         if "started" in self.says:
             yield Started(request.request, child, plan, plan)
         if "failed" in self.says:
-            yield Failed(request.request, child, "PK740", "the plan does not fit the vocabulary")
+            yield Failed(request.request, child, self.code, "the plan does not fit the vocabulary")
         if "finished" in self.says:
             yield Finished(request.request, child, plan, 4, 5, index in self.dead_ends, {"no-promises": 3})
 

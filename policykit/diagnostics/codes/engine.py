@@ -115,4 +115,11 @@ CODES: tuple[CodeEntry, ...] = (
         "or the start fails.",
         "vllm serve --skip-tokenizer-init --structured-outputs-config.backend policykit",
     ),
+    CodeEntry(
+        "PK748",
+        "a message that cannot be continued",
+        "An answer that continues a message is masked from the end of that message on. The prompt that the chat's "
+        "template has made does not end with it, so that mask and model would not stand at the same place.",
+        'continue_final_message behind `"content": "Certainly! "`, with a template that trims white space',
+    ),
 )

@@ -11,6 +11,7 @@ from typing import Any
 from policykit.constraint import Constraint
 from policykit.diagnostics import PolicyError
 from policykit.engines.attest import Failed, Finished, Malformed, MaskRequest, Reply, Started
+from policykit.engines.prompts import check_continued
 from policykit.engines.server.asks import Ask, BadRequest, read
 from policykit.engines.server.batch import End, Row
 from policykit.engines.server.engine import Busy, Engine
@@ -71,7 +72,7 @@ class EngineApp:
             raise BadRequest(f"there is no model `{ask.model}`", "model", 404)
         if ask.mask is None:
             raise BadRequest("the request names no plan, and nothing is written without one", "vllm_xargs")
-        ids = await asyncio.to_thread(self.engine.prompt_ids, ask.messages, ask.prompt)
+        ids = await self._prompt_ids(ask, ask.mask)
         if len(ids) >= self.engine.max_length:
             raise BadRequest(f"the prompt has {len(ids)} tokens, the model takes fewer than {self.engine.max_length}")
         constraint = await self._constraint(ask.mask)
@@ -86,6 +87,19 @@ class EngineApp:
         finally:
             writing.cancel()
             gone.cancel()
+
+    async def _prompt_ids(self, ask: Ask, mask: MaskRequest) -> list[int]:
+        """The prompt, which ends with what the mask begins with, where it says so."""
+        try:
+            ids = await asyncio.to_thread(self.engine.prompt_ids, ask.messages, ask.prompt, continues=ask.continues)
+            if mask.continues:
+                check_continued((mask.prefix or "").encode(), ids, self.engine.vocabulary)
+        except (PolicyError, ValueError) as error:
+            if not ask.continues:
+                raise
+            Reply.to(self.engine.run, mask.reply).send(Failed(mask.request, "0", "PK748", str(error)))
+            raise BadRequest(str(error), "continue_final_message") from error
+        return ids
 
     async def _constraint(self, mask: MaskRequest) -> Constraint:
         try:

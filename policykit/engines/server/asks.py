@@ -12,7 +12,10 @@ _COMMON = {
     "model", "stream", "stream_options", "n", "max_tokens", "temperature", "top_p", "seed", "stop", "cache_salt",
     "vllm_xargs", "user",
 }  # fmt: skip
-_CHAT = {"messages", "max_completion_tokens", "tools", "tool_choice", "parallel_tool_calls", "documents"}
+_CHAT = {
+    "messages", "max_completion_tokens", "tools", "tool_choice", "parallel_tool_calls", "documents",
+    "continue_final_message", "add_generation_prompt",
+}  # fmt: skip
 Json = Mapping[str, object]
 
 
@@ -40,6 +43,8 @@ class Ask:
     stop: tuple[str, ...] = ()
     stream: bool = False
     include_usage: bool = False
+    continues: bool = False
+    """The text goes on with the last message."""
 
 
 def read(body: bytes, *, chat: bool) -> Ask:
@@ -70,6 +75,7 @@ def read(body: bytes, *, chat: bool) -> Ask:
         stop=_stops(given.get("stop", [])),
         stream=given.get("stream") is True,
         include_usage=_usage(given.get("stream_options", {})),
+        continues=_continues(given),
     )
 
 
@@ -77,6 +83,13 @@ def _check_tools(given: Json) -> None:
     choice = given.get("tool_choice", "auto")
     if choice not in ("auto", "none"):
         raise BadRequest("this server calls no tools; use `auto` or `none`", "tool_choice")
+
+
+def _continues(given: Json) -> bool:
+    continues = given.get("continue_final_message", False)
+    if given.get("add_generation_prompt", not continues) is continues:
+        raise BadRequest("is the opposite of `continue_final_message`", "add_generation_prompt")
+    return continues is True
 
 
 def _mask(xargs: object) -> MaskRequest | None:

@@ -55,14 +55,23 @@ class Engine:
         self._thread = threading.Thread(target=self._work, name="policykit-engine", daemon=True)
         self._thread.start()
 
-    def prompt_ids(self, messages: Sequence[tuple[str, str]], prompt: str | None) -> list[int]:
-        """The tokens of a prompt, or of a chat in the model's template."""
+    def prompt_ids(
+        self, messages: Sequence[tuple[str, str]], prompt: str | None, *, continues: bool = False
+    ) -> list[int]:
+        """The tokens of a prompt, or of a chat in the model's template, open at its end if the text ``continues`` it.
+        Raises ValueError for a last message that the template does not show."""
         if prompt is not None:
             return cast(list[int], self._tokenizer(prompt)["input_ids"])
         known = [{"role": role, "content": text} for role, text in messages if self._knows_system or role != "system"]
         return cast(
             list[int],
-            self._tokenizer.apply_chat_template(known, add_generation_prompt=True, tokenize=True, return_dict=False),
+            self._tokenizer.apply_chat_template(
+                known,
+                add_generation_prompt=not continues,
+                continue_final_message=continues,
+                tokenize=True,
+                return_dict=False,
+            ),
         )
 
     def constraint(self, digest: str) -> Constraint:

@@ -19,8 +19,9 @@ from vllm.v1.structured_output.backend_types import (
 from policykit.constraint import Vocabulary
 from policykit.diagnostics import PolicyError
 from policykit.engines import attest
+from policykit.engines.prompts import check_continued, tail_of_prompt
 from policykit.engines.vllm.plans import Constraints, Plans
-from policykit.engines.vllm.requests import asked, dead_end_token, tail_of_prompt
+from policykit.engines.vllm.requests import asked, dead_end_token
 from policykit.engines.vllm.text import MaskedText, tell_end
 from policykit.engines.written import Written
 
@@ -96,9 +97,12 @@ class PolicyBackend(StructuredOutputBackend):
 
     def _prefix(self, request: attest.MaskRequest | None, prompt_token_ids: Sequence[int]) -> tuple[bytes, bool]:
         """What stands before the output, and whether it is the beginning of the grammar's text, too."""
-        if request is not None and request.prefix is not None:
-            return request.prefix.encode(), request.in_grammar
         vocabulary = self.constraints.vocabulary
+        if request is not None and request.prefix is not None:
+            begun = request.prefix.encode()
+            if request.continues:
+                check_continued(begun, prompt_token_ids, vocabulary)
+            return begun, request.in_grammar
         return tail_of_prompt(prompt_token_ids, vocabulary.tokens, vocabulary.special_ids), False
 
     def allocate_token_bitmask(self, max_num_seqs: int) -> torch.Tensor:

@@ -62,20 +62,3 @@ def dead_end_token(special_ids: Sequence[int], ends: Sequence[int], preferred: S
     """The token that stands for a dead end: a special one that ends no text, the padding first."""
     usable = [i for i in special_ids if i not in ends]
     return next((i for i in preferred if i is not None and i in usable), usable[0] if usable else None)
-
-
-def tail_of_prompt(token_ids: Sequence[int], tokens: Sequence[bytes], special_ids: frozenset[int]) -> bytes:
-    """What the prompt writes after its last special token: text that may begin a match which the output completes."""
-    start = len(token_ids)
-    while start and token_ids[start - 1] not in special_ids:
-        start -= 1
-    data = b"".join(tokens[i] for i in token_ids[start:] if i < len(tokens))
-    return data.decode("utf-8", "ignore").encode() if _broken(data) else data
-
-
-def _broken(data: bytes) -> bool:
-    try:
-        data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        return error.end < len(data) or error.reason != "unexpected end of data"
-    return False

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from policykit.serving import sse
 from policykit.serving.errors import Refused
 from policykit.serving.hooks import Channel
-from policykit.serving.messages import Ask, invalid, list_at, object_at, read_messages, text_at
+from policykit.serving.messages import Ask, Message, invalid, list_at, object_at, read_messages, text_at
 from policykit.serving.routes import settings
 from policykit.serving.routes.shape import Choice, Envelope, ToolCall, dumps, usage_of
 from policykit.serving.wire import Api, FinishReason, Usage
@@ -28,6 +28,8 @@ KNOWN = {
     "tool_choice",
     "parallel_tool_calls",
     "response_format",
+    "continue_final_message",
+    "add_generation_prompt",
 } | settings.PASSED
 FIELDS = {
     Channel.CONTENT: "content",
@@ -49,8 +51,10 @@ class Chat:
         lengths = [settings.whole_at(found, name, 1, MAX_TOKENS) for name in ("max_tokens", "max_completion_tokens")]
         if None not in lengths and lengths[0] != lengths[1]:
             raise invalid("max_tokens", "differs from `max_completion_tokens`; give one of the two")
+        messages = read_messages(found.get("messages"))
         return Ask(
-            messages=read_messages(found.get("messages")),
+            messages=messages,
+            continues=_continues(found, messages),
             documents=_documents(found.get("documents")),
             model=settings.model_at(found),
             stream=bool(settings.flag_at(found, "stream")),
@@ -90,6 +94,17 @@ def _documents(value: object) -> tuple[tuple[str | None, str], ...]:
         text = text_at(document.get("text"), f"{where}.text")
         found.append((None if title is None else text_at(title, f"{where}.title"), text))
     return tuple(found)
+
+
+def _continues(body: Mapping[str, object], messages: Sequence[Message]) -> bool:
+    """Whether the answer goes on with the last message. Raises Refused where it cannot."""
+    continues = bool(settings.flag_at(body, "continue_final_message"))
+    begins = settings.flag_at(body, "add_generation_prompt")
+    if begins is not None and begins is continues:
+        raise invalid("add_generation_prompt", "give the opposite of `continue_final_message`, or leave it out")
+    if continues and (messages[-1].role != "assistant" or messages[-1].calls or not messages[-1].text):
+        raise invalid("continue_final_message", "the last message has to be an assistant's, with a text and no calls")
+    return continues
 
 
 def _envelope(envelope: Envelope, kind: str) -> dict[str, object]:

@@ -8,7 +8,8 @@ from hypothesis import given, strategies as st
 from policykit.constraint import Vocabulary
 from policykit.diagnostics import PolicyError
 from policykit.engines import attest
-from policykit.engines.vllm.requests import asked, dead_end_token, refused, tail_of_prompt
+from policykit.engines.prompts import tail_of_prompt
+from policykit.engines.vllm.requests import asked, dead_end_token, refused
 from tests.engines.vllm.plans import embedded_vocabulary
 
 

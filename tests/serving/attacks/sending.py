@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from tests.serving.attacks.cases import Case
-from tests.serving.attacks.oracle import leaks
+from tests.serving.attacks.oracle import forbidden_in, leaks, texts_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +60,7 @@ def _on_the_wire(url: str, case: Case) -> Answer:
 def wrong_with(case: Case, answer: Answer, faults: Collection[str] = ()) -> list[str]:
     """Everything that should not be. ``faults`` are names of errors that the upstream is made to cause."""
     found = [f"leak: {leak}" for leak in leaks(answer.data, answer.headers)]
+    found += [f"leak behind the message: {leak}" for leak in _where_they_meet(case, answer.data)]
     if case.wire is not None:
         if answer.status >= 500 or any(b" 5" in line[:11] for line in answer.data.splitlines() if line[:5] == b"HTTP/"):
             found.append(f"status {answer.status}")
@@ -76,6 +77,16 @@ def wrong_with(case: Case, answer: Answer, faults: Collection[str] = ()) -> list
     if 400 <= answer.status < 500:
         found += _unexplained(case, error, answer.data)
     return found
+
+
+def _where_they_meet(case: Case, data: bytes) -> list[str]:
+    """The phrases that a message which is continued begins, and the answer ends."""
+    body = case.body if isinstance(case.body, dict) else {}
+    begun = body["messages"][-1]["content"] if body.get("continue_final_message") else None
+    if not isinstance(begun, str):
+        return []
+    known = forbidden_in(begun)
+    return [f"{p!r} in {begun + t!r}" for t in texts_of(data) for p in forbidden_in(begun + t) if p not in known]
 
 
 def _unexplained(case: Case, error: Mapping[str, Any], data: bytes) -> list[str]:

@@ -10,7 +10,7 @@ CHAT = "/v1/chat/completions"
 MESSAGE = {"role": "user", "content": "Hello"}
 KNOWN_HOLES = (
     *("ignore_eos", "use_beam_search", "prompt_logprobs", "echo", "skip_special_tokens", "chat_template", "n_best"),
-    *("add_generation_prompt", "continue_final_message", "include_stop_str_in_output", "min_tokens", "logit_bias"),
+    *("include_stop_str_in_output", "min_tokens", "logit_bias"),
     *("truncate_prompt_tokens", "vllm_xargs", "cache_salt", "priority", "request_id", "kv_transfer_params"),
     *("logprobs", "allowed_token_ids", "bad_words", "stop_token_ids", "structured_outputs", "return_token_ids"),
     *("best_of", "guided_json", "guided_regex", "extra_body", "policykit"),

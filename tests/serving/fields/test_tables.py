@@ -14,7 +14,7 @@ KNOWN = {
     "POST /v1/completions": completions.KNOWN,
     "POST /v1/responses": responses.KNOWN,
 }
-VLLM_ONLY = {"top_k", "min_p", "repetition_penalty", "documents"}
+VLLM_ONLY = {*("top_k", "min_p", "repetition_penalty", "documents", "continue_final_message", "add_generation_prompt")}
 
 
 @pytest.fixture(scope="module")
