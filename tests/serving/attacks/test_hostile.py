@@ -130,6 +130,9 @@ def test_what_is_wrong_is_said() -> None:
     assert "does not say `seed`" in said(400, b'{"error": {"message": "this is not good", "code": "policykit_x"}}')
     assert said(400, b'{"error": {"message": "the seed is not good", "code": "policykit_x"}}') == ""
     assert "leak" in said(400, b'{"error": {"message": "the seed is Certain  Profit", "code": "policykit_x"}}')
+    begun = {"messages": [{"role": "assistant", "content": "a certain "}], "continue_final_message": True}
+    met = wrong_with(Case("x", "y", "/", "served", body=begun), Answer(200, (), b'{"content": "profit"}'))
+    assert any("leak behind the message: 'certain profit'" in line for line in met)
     assert time.monotonic() - started < 5
 
 
