@@ -16,6 +16,7 @@ from policykit.audit.errors import (
     PackageMissing,
     RecordUnusable,
     ReplayRefused,
+    RetirementRefused,
 )
 from policykit.audit.log import Log, Reader
 from policykit.audit.opening import open_log, open_reader
@@ -37,6 +38,7 @@ from policykit.audit.record import (
     SpanForm,
 )
 from policykit.audit.replay import Rejudged, Replayed, Step, rejudge, replay_masks
+from policykit.audit.retire import Retirement, retire_log
 from policykit.audit.spans import Keeping, key_of_spans
 from policykit.audit.sqlite import SqliteSettings
 from policykit.audit.verify import Fault, Tampering, Verification, verify_log
@@ -76,6 +78,8 @@ __all__ = [
     "Replayed",
     "Result",
     "Retired",
+    "Retirement",
+    "RetirementRefused",
     "RuleVerdict",
     "Signer",
     "SpanForm",
@@ -92,5 +96,6 @@ __all__ = [
     "rejudge",
     "render",
     "replay_masks",
+    "retire_log",
     "verify_log",
 ]

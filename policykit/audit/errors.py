@@ -80,3 +80,9 @@ class ReplayRefused(LogError):
     """A record cannot be replayed with what was given."""
 
     code = "PK671"
+
+
+class RetirementRefused(LogError):
+    """A log is not as it was written, so that nothing of it is removed."""
+
+    code = "PK672"

@@ -13,7 +13,7 @@ from policykit.audit.chain import Columns, Head, Receipt, Row, columns_of
 from policykit.audit.checkpoint import Checkpoint
 from policykit.audit.coding import render
 from policykit.audit.errors import LogClosed, LogError, LogUnreachable
-from policykit.audit.record import Body, Record
+from policykit.audit.record import Body
 
 MAX_BATCH = 256
 ALL = -(2**63)
@@ -23,11 +23,11 @@ ALL = -(2**63)
 class Log(Protocol):
     """Takes records. One that was acknowledged is on the disk, and no later one can be without it."""
 
-    def append(self, record: Record) -> Receipt:
+    def append(self, record: Body) -> Receipt:
         """Returns when the record is durable. Raises LogError: it is not acknowledged, and nothing may go out."""
         ...
 
-    async def aappend(self, record: Record) -> Receipt:
+    async def aappend(self, record: Body) -> Receipt:
         """The same, without holding up the event loop."""
         ...
 
@@ -119,7 +119,7 @@ class GroupCommit:
         self._thread = threading.Thread(target=self._run, name="policykit-audit", daemon=True)
         self._thread.start()
 
-    def append(self, record: Record) -> Receipt:
+    def append(self, record: Body) -> Receipt:
         waiting = self._submit(record)
         try:
             return waiting.result(self._timeout_s)
@@ -127,7 +127,7 @@ class GroupCommit:
             waiting.cancel()
             raise self._late() from None
 
-    async def aappend(self, record: Record) -> Receipt:
+    async def aappend(self, record: Body) -> Receipt:
         waiting = asyncio.wrap_future(self._submit(record))
         try:
             return await asyncio.wait_for(waiting, self._timeout_s)
@@ -143,7 +143,7 @@ class GroupCommit:
         if self._pid == os.getpid():
             self._thread.join()
 
-    def _submit(self, record: Record) -> "Future[Receipt]":
+    def _submit(self, record: Body) -> "Future[Receipt]":
         if self._pid != os.getpid():
             raise LogClosed.because("the log was opened before this process forked", "open it in each process")
         draft = Draft.of(record)

@@ -1,4 +1,4 @@
-"""The log in PostgreSQL: one chain that many servers write. The one module that imports `psycopg`.
+"""The log in PostgreSQL: one chain that many servers write. It and its retirement alone import `psycopg`.
 
 Writers take turns at the row of the head, which they lock; the database itself refuses to change or delete entries, or
 to move the head back. The role that servers write with needs no more than::
@@ -10,7 +10,7 @@ The tables are made by the first that opens the log and may make them; they belo
 not use afterwards: an owner can drop a trigger, and verification says when one is missing.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ from psycopg import Connection, errors
 
 from policykit.audit.chain import Columns, Head, Receipt, Row, following, genesis, new_id
 from policykit.audit.checkpoint import Checkpoint, Signer, checkpoint, is_due, keep_line
+from policykit.audit.coding import parse
 from policykit.audit.errors import (
     LogDamaged,
     LogError,
@@ -32,6 +33,7 @@ from policykit.audit.errors import (
     RecordUnusable,
 )
 from policykit.audit.log import ALL, Draft, Filter, Stored
+from policykit.audit.record import Retired
 
 _LOCK = 0x504B4C47
 """The advisory lock under which the tables are made."""
@@ -69,6 +71,7 @@ CREATE TRIGGER policykit_audit_onward BEFORE UPDATE ON policykit_audit_head
     FOR EACH ROW EXECUTE FUNCTION policykit_audit_forward();
 """
 _INSERT = "INSERT INTO policykit_audit_entries VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"
+_OLDEST = "SELECT sequence FROM policykit_audit_entries ORDER BY sequence LIMIT 1"
 _LAST = "SELECT sequence, hash FROM policykit_audit_entries ORDER BY sequence DESC LIMIT 1"
 
 
@@ -91,10 +94,10 @@ class PostgresStore:
         self._connection: Connection[Any] | None = None
         self._seen: Head | None = None
         try:
-            _make(self._connected())
+            _make(self.connected())
         except psycopg.Error as error:
             self.close()
-            raise _error(error) from error
+            raise translated_error(error) from error
 
     def close(self) -> None:
         if self._connection is not None:
@@ -102,17 +105,20 @@ class PostgresStore:
                 self._connection.close()
             self._connection = None
 
-    def write(self, drafts: Sequence[Draft]) -> Sequence[Receipt]:
+    def write(
+        self, drafts: Sequence[Draft], then: Callable[[Connection[Any]], None] = lambda connection: None
+    ) -> Sequence[Receipt]:
         """See :class:`policykit.audit.log.Store`. Where the connection broke while the server committed, the entries
-        may stand in the log although they were not acknowledged."""
+        may stand in the log although they were not acknowledged. ``then`` is done in the same transaction."""
         try:
-            connection = self._connected()
+            connection = self.connected()
             with connection.transaction():
                 receipts, head, signed = self._appended(connection, drafts)
+                then(connection)
             self._seen = head
         except psycopg.Error as error:
             self.close()
-            raise _error(error) from error
+            raise translated_error(error) from error
         except BaseException:
             self.close()
             raise
@@ -120,7 +126,8 @@ class PostgresStore:
             keep_line(self._settings.checkpoint_file, signed)
         return receipts
 
-    def _connected(self) -> Connection[Any]:
+    def connected(self) -> Connection[Any]:
+        """The connection, made anew where it broke."""
         if self._connection is None:
             self._connection = _connect(self._address, self._settings.timeout_s)
             (fsync,) = self._connection.execute("SHOW fsync").fetchone() or ("off",)
@@ -180,7 +187,7 @@ class PostgresReader:
                 self._connection.close()
                 raise NoLog.because("there is no log in this database", "name the database that the servers write to")
         except psycopg.Error as error:
-            raise _error(error) from error
+            raise translated_error(error) from error
         self._n_cursors = 0
 
     def close(self) -> None:
@@ -189,8 +196,19 @@ class PostgresReader:
 
     def stored(self) -> Stored:
         for log_id, sequence, hash in self._selected("SELECT log_id, sequence, hash FROM policykit_audit_head"):
-            return Stored(bytes(log_id), genesis(bytes(log_id)), Head(sequence, bytes(hash)))
+            return Stored(bytes(log_id), self._base(bytes(log_id)), Head(sequence, bytes(hash)))
         raise LogDamaged.because("the log has lost its head", "restore the database from a copy")
+
+    def _base(self, log_id: bytes) -> Head:
+        """What stood before the oldest row: where older ones were retired the log says so itself."""
+        for (first,) in self._selected(_OLDEST):
+            said = f'"kind":"retired","last":{first - 1},'
+            for row in self._entries("decision IS NULL AND strpos(record, %s) > 0", (said,)):
+                with suppress(LogError, ValueError):  # whatever was done to it, verification names it
+                    body = parse(row.record)
+                    if isinstance(body, Retired):
+                        return Head(body.last, bytes.fromhex(body.hash))
+        return genesis(log_id)
 
     def rows(self, after: int = ALL) -> Iterator[Row]:
         yield from self._entries("sequence > %s", (after,))
@@ -235,7 +253,7 @@ class PostgresReader:
                 cursor.execute(query.encode(), values)
                 yield from cursor
         except psycopg.Error as error:
-            raise _error(error) from error
+            raise translated_error(error) from error
 
 
 def _connect(address: str, timeout_s: int, statement_s: int | None = None) -> Connection[Any]:
@@ -273,7 +291,7 @@ def _make(connection: Connection[Any]) -> None:
         connection.execute("INSERT INTO policykit_audit_head VALUES (1, %s, 0, %s)", (log_id, genesis(log_id).hash))
 
 
-def _error(error: psycopg.Error) -> LogError:
+def translated_error(error: psycopg.Error) -> LogError:
     """The server's errors as those of a log. No part of the address, which may hold a password, is in the message."""
     why = (error.diag.message_primary or type(error).__name__).lower()
     match error:

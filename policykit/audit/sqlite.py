@@ -85,6 +85,18 @@ class SqliteStore:
             self._drop()
             raise
 
+    def seal(self) -> None:
+        """Go on in a new segment, if this one has entries."""
+        try:
+            active = self._opened()
+            with translated(active.path):
+                active.connection.execute("BEGIN IMMEDIATE")
+                active.segment = read_segment(active.connection, active.path)
+                if active.segment.sealed or read_head(active.connection) != active.segment.base:
+                    self._advance(active)
+        finally:
+            self._drop()
+
     def _opened(self) -> _Active:
         if self._active is None:
             files = segment_files(self._folder)

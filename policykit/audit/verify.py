@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 from policykit.audit.chain import Head, Row, columns_of, genesis, hash_of
@@ -39,13 +40,16 @@ class Fault:
 @dataclass(frozen=True, slots=True)
 class Verification:
     """``head`` is the last entry that is proved; ``first`` the oldest that is kept. Without ``fault`` all are as they
-    were written, as far as the checkpoints reach: what was cut off behind the newest of them leaves no trace."""
+    were written, as far as the checkpoints reach: what was cut off behind the newest of them leaves no trace.
+    Checkpoints of records that were retired are not counted: there is nothing to compare them with."""
 
     first: int
     head: Head
     n_entries: int
     n_checkpoints: int
     fault: Fault | None = None
+    retired: datetime | None = None
+    """When the records before ``first`` were retired, as the log says."""
 
 
 def verify_log(
@@ -69,7 +73,8 @@ def verify_log(
     against = _against_checkpoints(walk, stored, known, is_trusted)
     if against is not None and (fault is None or against.sequence < fault.sequence):
         fault = against
-    return Verification(stored.base.sequence + 1, walk.head, walk.n_entries, len(known), fault)
+    n_compared = sum(point.head.sequence >= stored.base.sequence for point in known)
+    return Verification(stored.base.sequence + 1, walk.head, walk.n_entries, n_compared, fault, walk.retired_at)
 
 
 class _Walk:
@@ -81,7 +86,7 @@ class _Walk:
         self.n_entries = 0
         self.hashes: dict[int, bytes] = {stored.base.sequence: stored.base.hash}
         self._marked = marked | {stored.head.sequence}
-        self.retired: set[Head] = set()
+        self._retired: dict[tuple[int, str], datetime] = {}
         self._progress = progress
 
     def over(self, reader: Reader) -> Fault | None:
@@ -113,10 +118,16 @@ class _Walk:
         self.n_entries += 1
         body = parse(row.record)
         if isinstance(body, Retired):
-            self.retired.add(Head(body.last, bytes.fromhex(body.hash)))
+            self._retired[body.last, body.hash] = body.at
         if self.n_entries % 1000 == 0:
             self._progress(self.n_entries)
         return None
+
+    @property
+    def retired_at(self) -> datetime | None:
+        """When what stood before the oldest entry was retired, if an entry that was read says so."""
+        base = self.stored.base
+        return self._retired.get((base.sequence, base.hash.hex()))
 
     def _torn(self, row: Row, reader: Reader) -> Fault:
         """An entry that does not follow the one before it: which one would."""
@@ -145,7 +156,7 @@ class _Walk:
         if now.sequence < self.head.sequence:
             return Fault(now.sequence + 1, Tampering.INSERTED, "it stands behind the newest that the log names")
         base = self.stored.base
-        if base != genesis(self.stored.log_id) and base not in self.retired:
+        if base != genesis(self.stored.log_id) and self.retired_at is None:
             why = "the log begins later than at its first entry, and does not say that older ones were retired"
             return Fault(base.sequence, Tampering.REMOVED, why)
         return None

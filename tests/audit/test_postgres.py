@@ -4,13 +4,25 @@ import secrets
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
 
-from policykit.audit import LogError, Query, Record, Tampering, open_log, open_reader, parse, query_log, verify_log
-from tests.audit.records import plain
+from policykit.audit import (
+    LogError,
+    Query,
+    Record,
+    Retired,
+    Tampering,
+    open_log,
+    open_reader,
+    parse,
+    query_log,
+    retire_log,
+    verify_log,
+)
+from tests.audit.records import BEGAN, plain
 from tests.audit.server import Server
 
 pytestmark = pytest.mark.slow
@@ -126,6 +138,55 @@ def test_what_somebody_with_all_rights_does_is_found(
         connection.execute("ALTER TABLE policykit_audit_entries ENABLE TRIGGER ALL")
     assert fault(address) == expected
     log.close()
+
+
+def test_the_owner_retires_old_rows_and_the_rest_verifies(server: Server, address: str) -> None:
+    log = open_log(address)
+    for i in range(10):
+        log.append(plain(i, at=BEGAN + timedelta(days=i)))
+    role = f"writer_{secrets.token_hex(4)}"
+    with psycopg.connect(address) as connection:
+        connection.execute(f"CREATE ROLE {role} LOGIN".encode())
+        connection.execute(f"GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA public TO {role}".encode())
+    now = BEGAN + timedelta(days=50)
+    with pytest.raises(LogError) as caught:
+        retire_log(address.replace("owner@", f"{role}@"), BEGAN + timedelta(days=6), now)
+    assert codes(caught.value) == ["PK663"]
+    assert len(requests(address)) == 10
+    done = retire_log(address, BEGAN + timedelta(days=6), now)
+    assert (done.removed, done.kept_from, done.oldest) == (6, 7, BEGAN + timedelta(days=6))
+    log.append(plain(10))
+    log.close()
+    assert requests(address) == [f"r{i}" for i in range(6, 11)]
+    reader = open_reader(address)
+    found = verify_log(reader)
+    reader.close()
+    assert (found.fault, found.first, found.retired) == (None, 7, now)
+    with psycopg.connect(address) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        connection.execute("DELETE FROM policykit_audit_entries")
+    with psycopg.connect(address) as connection:
+        connection.execute(ALTER)
+        connection.execute("DELETE FROM policykit_audit_entries WHERE sequence = 7")
+        connection.execute("ALTER TABLE policykit_audit_entries ENABLE TRIGGER ALL")
+    assert fault(address) is not None
+
+
+def test_rows_are_retired_some_at_a_time(address: str) -> None:
+    from policykit.audit.log import Draft
+    from policykit.audit.postgres_retired import RowsRetired
+
+    log = open_log(address)
+    for i in range(7):
+        log.append(plain(i))
+    log.close()
+    store, ends = RowsRetired(address, batch=3), list[int]()
+    while (end := store.next(round((BEGAN.timestamp() + 5) * 1_000_000))) is not None:
+        store.remove(end, Draft.of(Retired(BEGAN + timedelta(days=1), end.sequence, end.hash.hex())))
+        ends.append(end.sequence)
+    store.close()
+    assert ends == [3, 5]
+    assert requests(address) == ["r5", "r6"]
+    assert fault(address) is None
 
 
 def test_a_missing_trigger_is_told(address: str) -> None:

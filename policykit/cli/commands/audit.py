@@ -4,7 +4,7 @@ import json
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
 
@@ -25,11 +25,13 @@ from policykit.audit import (
     rejudge,
     render,
     replay_masks,
+    retire_log,
     verify_log,
 )
 from policykit.cli.command import Command, add_format
 from policykit.cli.exits import Exit
 from policykit.cli.render import counted
+from policykit.cli.sources import positive
 from policykit.cli.streams import Streams
 from policykit.diagnostics import PolicyError
 from policykit.ir.verdict import Decision
@@ -42,9 +44,15 @@ def _configure(parser: ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     verify = actions.add_parser("verify", help="read the whole log and name the first record that is not as written")
     verify.add_argument("log", metavar="LOG", help=_LOG)
-    verify.add_argument("--checkpoints", type=Path, metavar="FILE", help="signed checkpoints that were kept elsewhere")
-    verify.add_argument("--trusted", nargs="+", type=Path, metavar="PEM", help="public keys that may sign checkpoints")
+    _add_checkpoints(verify)
     add_format(verify, "json")
+    retire = actions.add_parser("retire", help="remove the oldest records, and say so in the log")
+    retire.add_argument("log", metavar="LOG", help=f"{_LOG} (as the owner of its tables)")
+    retire.add_argument(
+        "--older-than", required=True, type=positive, metavar="DAYS", help="what arrived earlier than this may go"
+    )
+    _add_checkpoints(retire)
+    add_format(retire, "json")
     replay = actions.add_parser("replay", help="compute again what was permitted at each step of an answer")
     replay.add_argument("log", metavar="LOG", help=_LOG)
     replay.add_argument("--request", required=True, metavar="ID", help="the record's request")
@@ -64,11 +72,13 @@ def _configure(parser: ArgumentParser) -> None:
     )
 
 
+def _add_checkpoints(parser: ArgumentParser) -> None:
+    parser.add_argument("--checkpoints", type=Path, metavar="FILE", help="signed checkpoints that were kept elsewhere")
+    parser.add_argument("--trusted", nargs="+", type=Path, metavar="PEM", help="public keys that may sign checkpoints")
+
+
 def _verify(args: Namespace, streams: Streams) -> Exit:
-    checkpoints = read_checkpoints(args.checkpoints) if args.checkpoints else ()
-    if checkpoints and not args.trusted:
-        help = "name the public key with `--trusted`"
-        raise PolicyError.of("PK550", "checkpoints prove nothing without a key that is trusted", help=help)
+    checkpoints = _checkpoints(args)
     with closing(open_reader(args.log)) as reader:
         found = verify_log(reader, checkpoints, _trusted(args.trusted), _progress(streams, "verified"))
     if args.format == "json":
@@ -77,6 +87,8 @@ def _verify(args: Namespace, streams: Streams) -> Exit:
         size = counted(found.n_entries, "record")
         against = f", {counted(found.n_checkpoints, 'checkpoint')}" if args.trusted else ""
         streams.out.print(f"{size} from {found.first} to {found.head.sequence}{against}: as written")
+        if found.retired:
+            streams.out.print(f"records 1 to {found.first - 1} were retired by {_stated(found.retired)}")
         streams.out.print(f"head sha256:{found.head.hash.hex()}")
     else:
         fault = found.fault
@@ -90,12 +102,46 @@ def _verification(found: Verification) -> dict[str, object]:
     fault = found.fault
     return {
         "first": found.first,
+        "retired": found.retired and _stated(found.retired),
         "records": found.n_entries,
         "checkpoints": found.n_checkpoints,
         "head": {"sequence": found.head.sequence, "hash": f"sha256:{found.head.hash.hex()}"},
         "fault": fault
         and {"sequence": fault.sequence, "kind": fault.kind.value, "why": fault.why, "request": fault.request},
     }
+
+
+def _checkpoints(args: Namespace) -> tuple[Checkpoint, ...]:
+    checkpoints = read_checkpoints(args.checkpoints) if args.checkpoints else ()
+    if checkpoints and not args.trusted:
+        help = "name the public key with `--trusted`"
+        raise PolicyError.of("PK550", "checkpoints prove nothing without a key that is trusted", help=help)
+    return checkpoints
+
+
+def _retire(args: Namespace, streams: Streams) -> Exit:
+    now = datetime.now(UTC)
+    before = now - timedelta(days=args.older_than)
+    trusted, progress = _trusted(args.trusted), _progress(streams, "verified")
+    done = retire_log(args.log, before, now, _checkpoints(args), trusted, progress)
+    if args.format == "json":
+        last = done.last and {"sequence": done.last.sequence, "hash": f"sha256:{done.last.hash.hex()}"}
+        oldest = done.oldest and _stated(done.oldest)
+        told = {"removed": done.removed, "last": last, "first": done.kept_from, "oldest": oldest}
+        streams.write(f"{json.dumps(told)}\n")
+        return Exit.FINE
+    if done.last is None:
+        streams.out.print(f"nothing to retire: no part of the log is wholly older than {_stated(before)}")
+    else:
+        size = counted(done.removed, "record")
+        streams.out.print(f"{size} retired, up to {done.last.sequence} sha256:{done.last.hash.hex()}")
+    if done.oldest is not None:
+        streams.out.print(f"kept from {done.kept_from} on, which is of {_stated(done.oldest)}")
+    return Exit.FINE
+
+
+def _stated(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _trusted(paths: list[Path] | None) -> Callable[[Checkpoint], bool] | None:
@@ -185,9 +231,8 @@ def _print_table(streams: Streams, found: Iterator[tuple[int, Record]]) -> None:
     for name in ("record", "at", "tenant", "profile", "decision", "outcome", "rules", "request"):
         table.add_column(name, overflow="fold")
     for sequence, record in found:
-        at = record.at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         who = (record.tenant or "", record.profile or "", record.decision.value, record.outcome.value)
-        table.add_row(str(sequence), at, *who, ", ".join(record.rules), record.request)
+        table.add_row(str(sequence), _stated(record.at), *who, ", ".join(record.rules), record.request)
     streams.out.print(table)
 
 
@@ -222,7 +267,8 @@ def _progress(streams: Streams, what: str) -> Callable[[int], None]:
 
 
 def _run(args: Namespace, streams: Streams) -> Exit:
-    return {"verify": _verify, "query": _query, "replay": _replay}[args.action](args, streams)
+    does = {"verify": _verify, "query": _query, "replay": _replay, "retire": _retire}
+    return does[args.action](args, streams)
 
 
-COMMAND = Command("audit", "verify, search and replay the decision log", _configure, _run)
+COMMAND = Command("audit", "verify, search, replay and retire the decision log", _configure, _run)

@@ -62,4 +62,10 @@ CODES: tuple[CodeEntry, ...] = (
         "What was permitted at each step follows from the tokens, the plan and the tokenizer. The record keeps no "
         "tokens, or they are of another plan or tokenizer than the files that were given.",
     ),
+    CodeEntry(
+        "PK672",
+        "nothing is retired from this log",
+        "Old records are removed only from a log that verifies: otherwise a retirement would hide what was done to it. "
+        "Nothing was removed.",
+    ),
 )
