@@ -152,6 +152,9 @@ def translated(path: Path) -> Generator[None]:
         yield
     except sqlite3.Error as error:
         raise _error(path, error) from error
+    except UnicodeDecodeError as error:
+        message = f"`{path}` is damaged: a text in it is no UTF-8"
+        raise LogDamaged.because(message, "run `policykit audit verify`") from error
     except OSError as error:
         raise _unusable(path, error) from error
 

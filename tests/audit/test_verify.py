@@ -163,6 +163,17 @@ def test_a_bit_that_was_flipped_is_found_or_changes_nothing(
         assert contents(folder) == contents(made)
 
 
+@pytest.mark.parametrize("at", [b"base_hash BLOB", b"segment (", b"entries ("])
+def test_a_name_that_is_no_utf8_any_more_is_damage(made: Path, tmp_path: Path, at: bytes) -> None:
+    """What SQLite says of it quotes it, which Python cannot read."""
+    raw = bytearray(only_segment(made).read_bytes())
+    raw[raw.index(at)] ^= 0x80
+    (tmp_path / only_segment(made).name).write_bytes(raw)
+    with pytest.raises(LogError) as caught:
+        verify_log(open_reader(tmp_path))
+    assert [d.code for d in caught.value.diagnostics] == ["PK664"]
+
+
 def test_a_flipped_bit_of_a_record_is_found_at_the_record(made: Path, tmp_path: Path) -> None:
     """In every record, where it stands in the file."""
     raw = only_segment(made).read_bytes()
