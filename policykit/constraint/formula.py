@@ -6,7 +6,7 @@ import numpy as np
 
 from policykit.automata import FOUND
 from policykit.compile.program import Every, Formula, Literal
-from policykit.constraint.unit import Row
+from policykit.constraint.rows import Row
 
 
 def holds(formula: Formula, found: Sequence[bool]) -> bool:

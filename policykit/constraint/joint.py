@@ -8,7 +8,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from policykit.constraint.unit import Row, Unit
+from policykit.constraint.rows import Row
+from policykit.constraint.unit import Unit
 
 
 class Epoch:

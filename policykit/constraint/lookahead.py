@@ -10,12 +10,15 @@ from numpy.typing import NDArray
 
 from policykit.constraint.joint import Joint
 from policykit.constraint.machine import PolicyMachine, close
+from policykit.constraint.rows import count_bits, set_bits
 from policykit.grammar import GrammarState
 
 MAX_CANDIDATES = 64
 """Tokens examined per step. Where more are allowed, only those after which a rule does not let the text end."""
 MAX_NODES = 400
 """Bytes tried per token before it is left open."""
+MAX_STEP_NODES = 4_000
+"""Bytes tried per step before all tokens that are left stay open."""
 _ORDER = sorted(range(256), key=lambda b: (b not in b'"', b not in b" ,.}])", b))
 
 
@@ -33,25 +36,26 @@ class Lookahead:
 
     def prune(self, row: NDArray[np.int32], shadow: GrammarState, joint: Joint) -> None:
         """Close tokens in ``row`` that lead nowhere. ``shadow`` reads single bytes and stands at the same point."""
+        left = MAX_STEP_NODES
         for token_id in self._candidates(row, joint):
-            if not self._survives(token_id, shadow, joint):
+            budget = [min(MAX_NODES, left)]
+            left -= budget[0]
+            if not self._survives(token_id, shadow, joint, budget):
                 close(row, token_id)
+            left += budget[0]
 
     def _candidates(self, row: NDArray[np.int32], joint: Joint) -> list[int]:
         special = self._machine.vocabulary.special_ids
-        ids = np.flatnonzero(np.unpackbits(row.view(np.uint8), bitorder="little"))
-        if len(ids) > MAX_CANDIDATES and not joint.pending:
-            held = row & self._machine.open_mask(joint)
-            ids = np.flatnonzero(np.unpackbits(held.view(np.uint8), bitorder="little"))
-        return [i for i in ids.tolist() if i not in special][:MAX_CANDIDATES]
+        if count_bits(row) > MAX_CANDIDATES and not joint.pending:
+            row = row & self._machine.open_mask(joint)
+        return [i for i in set_bits(row).tolist() if i not in special][:MAX_CANDIDATES]
 
-    def _survives(self, token_id: int, shadow: GrammarState, joint: Joint) -> bool:
+    def _survives(self, token_id: int, shadow: GrammarState, joint: Joint, budget: list[int]) -> bool:
         after = self._machine.advance(joint, token_id)
-        ahead = shadow.copy()
-        token = self._machine.vocabulary.tokens[token_id]
-        if after is None or not all(ahead.accept(byte) for byte in token):
+        ahead = shadow.ahead()
+        if after is None or not ahead.accept_all(self._machine.vocabulary.tokens[token_id]):
             return False
-        return self._escapes(ahead, after) or self._search(ahead, after, self._horizon, [MAX_NODES])
+        return self._escapes(ahead, after) or self._search(ahead, after, self._horizon, budget)
 
     def _escapes(self, shadow: GrammarState, joint: Joint) -> bool:
         """Whether a short text that frees every rule is also legal in the grammar. The empty one shows nothing: what
@@ -59,13 +63,12 @@ class Lookahead:
         for text in self._machine.reader.escapes(joint):
             if not text or '"' in text or "\\" in text:  # what a JSON grammar would read as something else
                 continue
-            ahead = shadow.copy()
-            if all(ahead.accept(byte) for byte in text.encode()):
+            if shadow.ahead().accept_all(text.encode()):
                 return True
         return False
 
     def _search(self, shadow: GrammarState, joint: Joint, depth: int, budget: list[int]) -> bool:
-        """Depth first; ``budget`` is shared by the whole search of one token."""
+        """Depth first; ``budget`` is what the search of one token may still try."""
         if depth == 0 or (self._resets and self._machine.reader.closes_strings(joint)):
             return True
         if shadow.accepting and self._machine.may_end(joint):
@@ -82,7 +85,7 @@ class Lookahead:
             after = self._machine.advance_bytes(joint, bytes([byte]))
             if after is None:
                 continue
-            ahead = shadow.copy()
+            ahead = shadow.ahead()
             if ahead.accept(byte) and self._search(ahead, after, depth - 1, budget):
                 return True
         return False

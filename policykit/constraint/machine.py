@@ -16,7 +16,7 @@ from policykit.constraint.formula import for_good_rows, holds
 from policykit.constraint.images import cut, on_view
 from policykit.constraint.joint import Joint, RowCache
 from policykit.constraint.reader import Reader
-from policykit.constraint.unit import Row
+from policykit.constraint.rows import Row, set_bits
 from policykit.constraint.vocabulary import Vocabulary
 from policykit.ir.plan import Liveness
 from policykit.text import utf8
@@ -251,15 +251,20 @@ class PolicyMachine:
 
     def open_mask(self, joint: Joint) -> Row:
         """:meth:`held_mask` of all forbidding automata: tokens after which some rule may hold on to the text."""
-        return self.held_mask(self.reader.current(joint), self.reader.forbids)
+        joint = self.reader.current(joint)
+        key = ("open", joint.modes, tuple(joint.states[i] for i in self.reader.forbids))
+        row = self.rows.part(key)
+        if row is None:
+            row = self.held_mask(joint, self.reader.forbids)
+            self.rows.keep_part(key, row)
+        return row
 
     def _close_traps(self, joint: Joint, row: Row) -> None:
         """Close tokens that lead a fragile automaton to where no known text frees all automata."""
         held_row = row & self.held_mask(joint, self._fragile)
         if held_row.any():  # what lets the text end at once is no trap
             held_row &= self.held_mask(joint, self.reader.forbids, by_escape=False)
-        held = np.unpackbits(held_row.view(np.uint8), bitorder="little")
-        for token_id in np.flatnonzero(held).tolist():
+        for token_id in set_bits(held_row).tolist():
             after = self.advance(joint, token_id)
             if after is not None and not self.reader.escapes(after):
                 close(row, token_id)
@@ -305,7 +310,7 @@ class PolicyMachine:
         owners = frozenset(self.program.units[i].owners)
         if len(owners) == 1:
             return owners
-        ids: list[int] = np.flatnonzero(np.unpackbits(closed.view(np.uint8), bitorder="little"))[:MAX_ASKED].tolist()
+        ids: list[int] = set_bits(closed)[:MAX_ASKED].tolist()
         texts = [utf8.split(self.vocabulary.tokens[token_id]) for token_id in ids]
         return frozenset(name for read in texts if read for name in self._owners(joint, i, read.text))
 

@@ -15,6 +15,7 @@ from policykit.constraint.both import Matcher
 from policykit.constraint.joint import Joint
 from policykit.constraint.lookahead import Lookahead
 from policykit.constraint.machine import PolicyMachine, close
+from policykit.constraint.rows import set_bits
 from policykit.diagnostics import InternalError
 from policykit.grammar import GrammarState
 
@@ -119,7 +120,7 @@ class State:
         self._searched = None
         if self._shadow is not None:
             token = vocabulary.tokens[token_id]
-            if not all(self._shadow.accept(byte) for byte in token):
+            if not self._shadow.accept_all(token):
                 raise InternalError(f"the byte matcher refuses what the token matcher took: {token!r}")
             self._n_bytes.append(len(token))
         return True
@@ -228,8 +229,7 @@ class State:
         open_tails = row[words] & tails
         if not 0 < int(np.bitwise_count(open_tails).sum()) <= MAX_UNFINISHED:
             return
-        bits = np.unpackbits((row & self._machine.tail_row).view(np.uint8), bitorder="little")
-        for token_id in np.flatnonzero(bits).tolist():
+        for token_id in set_bits(row & self._machine.tail_row).tolist():
             joint = self._machine.advance(self._history[-1], token_id)
             ahead = self._grammar.copy()
             if joint is None or not ahead.accept(token_id) or not self._completes(ahead, joint):

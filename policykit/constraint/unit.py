@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from policykit.automata import FOUND, Automaton, alike, run
 from policykit.automata.frames import room
+from policykit.constraint.rows import Row
 from policykit.constraint.trie import Ints, TokenTrie
 
-Row = NDArray[np.int32]
 Difference: TypeAlias = tuple[list[Ints], Ints, NDArray[np.int32]]
 """Forbidden tokens, nodes, and the states there."""
 _NONE = np.zeros(0, np.int32)

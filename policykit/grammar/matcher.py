@@ -1,5 +1,6 @@
 """A grammar bound to a vocabulary: which tokens may come next, and the state that follows each."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Self
@@ -161,6 +162,38 @@ class GrammarState:
         engine.check(self._matcher)
         self._history.append((token_id, False))
         return True
+
+    def accept_all(self, token_ids: Sequence[int]) -> bool:
+        """Take tokens one after the other, none of which ends the text; False, and no change, where one is forbidden.
+
+        Raises:
+            InternalError: the engine failed.
+        """
+        ids = list(token_ids)
+        if self.finished or not all(map(self._is_text, ids)):
+            return False
+        valid = self._matcher.validate_tokens(ids)
+        if self._matcher.is_error():
+            self._fail()
+        if valid != len(ids):
+            return False
+        self._matcher.consume_tokens(ids)
+        engine.check(self._matcher)
+        self._history += [(i, False) for i in ids]
+        return True
+
+    def _is_text(self, token_id: int) -> bool:
+        """Whether the id is a token that does not end the text; unused ids are none."""
+        tokens = self._table.tokens
+        if not 0 <= token_id < len(tokens) or token_id in self._table.eos_ids:
+            return False
+        return bool(tokens[token_id]) or token_id in self._table.special_ids
+
+    def ahead(self) -> Self:
+        """A state at the same place, to look ahead with: it knows no history, and cannot be rolled back past here."""
+        if self.finished:
+            raise ValueError("nothing follows the end of the text")
+        return type(self)(self._table, self._matcher.deep_copy())
 
     def rollback(self, n: int) -> None:
         """Take back the last ``n`` accepted tokens, ends of text included.

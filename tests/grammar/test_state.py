@@ -115,6 +115,32 @@ def test_masks_are_exact_for_choices(table: TokenTable, texts: list[str], picks:
         written += table.tokens[token].decode()
 
 
+@settings(max_examples=200, deadline=None)
+@given(tables(), st.sampled_from(sorted(GRAMMARS)), st.lists(st.integers(0, 99), max_size=6), st.data())
+def test_many_tokens_are_taken_as_one_by_one_or_not_at_all(
+    table: TokenTable, name: str, picks: list[int], data: st.DataObject
+) -> None:
+    state = CompiledGrammar(GRAMMARS[name], table).start()
+    taken = walk(state, table, picks)
+    more = data.draw(st.lists(st.integers(-1, len(table.tokens)), max_size=4))
+    one_by_one, before = state.copy(), describe(state, table)
+    ends = any(i in table.eos_ids for i in more)
+    expected = not ends and not state.finished and all(one_by_one.accept(i) for i in more)
+    if not state.finished:
+        ahead = state.ahead()
+        assert ahead.accept_all(more) == expected
+        assert describe(ahead, table) == (describe(one_by_one, table) if expected else before)
+        ahead.rollback(len(more) if expected else 0)
+        assert describe(ahead, table) == before
+        with pytest.raises(ValueError, match="cannot take back"):
+            ahead.rollback(1)
+    assert describe(state, table) == before
+    assert state.accept_all(more) == expected
+    assert describe(state, table) == (describe(one_by_one, table) if expected else before)
+    state.rollback(len(taken) + (len(more) if expected else 0))
+    assert describe(state, table) == describe(CompiledGrammar(GRAMMARS[name], table).start(), table)
+
+
 def test_an_end_of_text_is_a_step_like_any_other() -> None:
     table = TokenTable((b"a", b"b", b"c", b"<end>", b"<stop>"), frozenset({3, 4}), (3, 4))
     state = CompiledGrammar(GRAMMARS["finite"], table).start()

@@ -1,0 +1,21 @@
+"""Packed rows: sets of token ids as bits."""
+
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Row: TypeAlias = NDArray[np.int32]
+"""``int32 [ceil(V/32)]``: bit i % 32 of word i / 32 is the token i."""
+
+
+def set_bits(row: Row) -> NDArray[np.int64]:
+    """The ids whose bits are set, ascending. Takes time by the words that are not empty, not by the vocabulary."""
+    words = np.flatnonzero(row)
+    bits = np.unpackbits(row[words].view(np.uint8), bitorder="little").view(np.bool_).reshape(-1, 32)
+    at, bit = np.nonzero(bits)
+    return words[at] * 32 + bit
+
+
+def count_bits(row: Row) -> int:
+    return int(np.bitwise_count(row.view(np.uint32)).sum())
