@@ -3,7 +3,7 @@
 import os
 import threading
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -44,12 +44,11 @@ class BundleFiles:
 
     def variables(self) -> dict[str, str]:
         """The environment that says the same."""
-        return {
-            BUNDLE: str(self.path),
-            TRUSTED: os.pathsep.join(map(str, self.trusted)),
-            REQUIRED: str(self.required),
-            ON_BAD: self.on_bad.value,
-        }
+        return {BUNDLE: str(self.path), **self.signatures(), ON_BAD: self.on_bad.value}
+
+    def signatures(self) -> dict[str, str]:
+        """The part of the environment that says whose signatures count."""
+        return {TRUSTED: os.pathsep.join(map(str, self.trusted)), REQUIRED: str(self.required)}
 
     @staticmethod
     def read(variables: Mapping[str, str]) -> "BundleFiles | None":
@@ -57,13 +56,19 @@ class BundleFiles:
         path = variables.get(BUNDLE)
         if not path:
             return None
-        required, on_bad = variables.get(REQUIRED) or "1", variables.get(ON_BAD) or OnBad.KEEP.value
-        if not required.isascii() or not required.isdigit():
-            raise PolicyError.of("PK680", f"`{REQUIRED}` is `{required}`", help="give a number of signatures")
+        on_bad = variables.get(ON_BAD) or OnBad.KEEP.value
         if on_bad not in list(OnBad):
             raise PolicyError.of("PK680", f"`{ON_BAD}` is `{on_bad}`", help="give `keep` or `refuse`")
+        return replace(BundleFiles.signed(Path(path), variables), on_bad=OnBad(on_bad))
+
+    @staticmethod
+    def signed(path: Path, variables: Mapping[str, str]) -> "BundleFiles":
+        """A bundle, signed as the environment asks for. Raises PolicyError (PK680)."""
+        required = variables.get(REQUIRED) or "1"
+        if not required.isascii() or not required.isdigit():
+            raise PolicyError.of("PK680", f"`{REQUIRED}` is `{required}`", help="give a number of signatures")
         trusted = tuple(Path(name) for name in (variables.get(TRUSTED) or "").split(os.pathsep) if name)
-        return BundleFiles(Path(path), trusted, int(required), OnBad(on_bad))
+        return BundleFiles(path, trusted, int(required))
 
 
 def today() -> date:

@@ -9,6 +9,7 @@ from policykit.diagnostics import PolicyError
 from policykit.engines.attest import RUN_DIRECTORY
 from policykit.serving.bundled import BUNDLE, BundleFiles
 from policykit.serving.keeping import KeepingFiles
+from policykit.serving.shadow_source import ShadowFiles
 
 PROFILES = "POLICYKIT_PROFILES"
 """Profiles to serve, where no bundle is: files and directories, separated as in PATH."""
@@ -35,6 +36,7 @@ class Environment:
     switch: Path | None
     keeping: KeepingFiles = field(default_factory=KeepingFiles)
     bundle: BundleFiles | None = None
+    shadow: ShadowFiles | None = None
 
     @staticmethod
     def read(variables: Mapping[str, str]) -> "Environment":
@@ -60,4 +62,5 @@ class Environment:
             Path(switch) if switch else None,
             KeepingFiles.read(variables),
             bundle,
+            ShadowFiles.read(variables),
         )

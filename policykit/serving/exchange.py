@@ -19,7 +19,8 @@ _LOG = logging.getLogger("policykit.serving")
 @dataclass(frozen=True, slots=True)
 class Judged:
     """A verdict on one text. ``choice`` is None for texts of the request; ``attempt`` counts from 1, 0 before any.
-    ``counts`` says whether the text, or what became of it, went out."""
+    ``counts`` says whether the text, or what became of it, went out; ``is_ended`` that it was read to its end, which it
+    is not where a stream was stopped. ``tool`` is whose result or whose arguments it is."""
 
     channel: Channel
     choice: int | None
@@ -29,6 +30,8 @@ class Judged:
     rules: tuple[str, ...] = ()
     """The rules that were asked."""
     counts: bool = True
+    tool: str | None = None
+    is_ended: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from policykit.serving.routes.completions import Completions
 from policykit.serving.routes.responses import Responses
 from policykit.serving.routes.shape import Shape
 from policykit.serving.services import CheckFields, FactsOf, GuardSettings, Services, no_facts
+from policykit.serving.shadow import Shadow
 from policykit.serving.upstream import Kind, Upstream
 
 _LOG = logging.getLogger("policykit.serving")
@@ -41,6 +42,7 @@ class Guard:
     engine's masks, where the upstream has any. ``check_fields`` lists the fields of a body that are refused; by
     default those that no table of the upstream's kind lets through.
     ``facts`` says what is known of a request, for the conditions of rules; nothing that a client sends is a fact.
+    ``shadow`` gets what was judged of each request, when its answer has gone out.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Guard:
         check_fields: CheckFields | None = None,
         facts: FactsOf = no_facts,
         settings: GuardSettings | None = None,
+        shadow: Shadow | None = None,
     ) -> None:
         self._services = Services(
             serving,
@@ -67,6 +70,7 @@ class Guard:
             facts,
             settings or GuardSettings(),
             Admission(),
+            shadow,
         )
         self._shapes = {shape.path: shape for shape in SHAPES}
 
@@ -138,6 +142,8 @@ class Guard:
                 await asyncio.wait(tasks)
             with suppress(Refused):  # the client was told of a log that fails, or is not there
                 await exchange.close(Outcome.DISCONNECTED, CLIENT_GONE)
+            if self._services.shadow is not None and request.finished is not None:
+                self._services.shadow.offer(request.finished)
 
 
 async def _answered(request: Request, body: dict[str, object]) -> None:

@@ -19,6 +19,7 @@ from policykit.serving.environment import Environment
 from policykit.serving.incoming import Receive, Scope
 from policykit.serving.responder import Send
 from policykit.serving.run import Model, around
+from policykit.serving.shadow_source import Candidate
 from policykit.serving.switch import FileSwitch
 from policykit.serving.upstream import Kind
 from policykit.serving.upstream_app import App as Inner, AppUpstream
@@ -40,6 +41,8 @@ class Middleware:
         else:
             self._serving = Serving(opened(bundle.source(), keys, model))
         self._keeping = self._environment.keeping.load()
+        shadow = self._environment.shadow
+        self._candidate = shadow and Candidate.of(shadow, self._serving.deployment, self._keeping)
         self._log = open_log(self._environment.log)
         self._app: App | None = None
         self._starting: list[asyncio.Future[None]] = []
@@ -63,7 +66,7 @@ class Middleware:
             model = Model(upstream, self._environment.model, "vllm", attests=True, version=_vllm_version())
             switch = FileSwitch(self._environment.switch)
             run, bundle = self._environment.run, self._environment.bundle
-            self._app = around(self._serving, model, self._log, run, switch, self._keeping, bundle)
+            self._app = around(self._serving, model, self._log, run, switch, self._keeping, bundle, self._candidate)
             self._starting = [asyncio.ensure_future(start()) for start in self._app.starting]
         return self._app
 

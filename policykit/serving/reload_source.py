@@ -107,7 +107,7 @@ class BundleWatch:
     async def check(self, force: bool = False) -> Reload | None:
         """Look once: None where nothing has changed. Opens, verifies and compiles in a thread."""
         async with self._checking:
-            seen = _stamp(self._source.path), self._today()
+            seen = stamp(self._source.path), self._today()
             if seen == self._seen and not force:
                 return None
             self._seen = seen
@@ -166,7 +166,7 @@ class BundleWatch:
         return reload
 
 
-def _stamp(path: Path) -> tuple[int, ...] | None:
+def stamp(path: Path) -> tuple[int, ...] | None:
     """What changes when the file does; None where there is none."""
     try:
         found = path.stat()

@@ -4,13 +4,9 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, cast
 
-from policykit.diagnostics import CATALOGUE, PolicyError
 from policykit.ir.document import Target
-from policykit.ir.grammar import GrammarSpec
 from policykit.ir.verdict import Decision, Verdict
-from policykit.plan.grammars import Grammar
 from policykit.profiles import Grant, Profile, select
 from policykit.serving.asking import Asking, Budget
 from policykit.serving.continued import prefix_of
@@ -18,12 +14,14 @@ from policykit.serving.deployment import Deployment
 from policykit.serving.errors import Refused, of_fields
 from policykit.serving.exchange import Exchange, Judged
 from policykit.serving.hooks import About, Channel, SwitchState
+from policykit.serving.judges import judge_for
 from policykit.serving.judging import Failed, Judge, why
 from policykit.serving.messages import Ask, Passage, Path
 from policykit.serving.responder import Responder
 from policykit.serving.rewrite import Sent, check_allowed, clamp
 from policykit.serving.routes.shape import Choice, Envelope, Shape
 from policykit.serving.services import Services
+from policykit.serving.shadow import Finished
 from policykit.serving.streamed import Streaming
 from policykit.serving.whole import CheckFailed, answer, instead, outcome_of
 from policykit.serving.wire import Usage
@@ -48,6 +46,8 @@ class Request:
     wanted: str | None
     """The profile that the header names."""
     asking: Asking | None = None
+    finished: Finished | None = None
+    """What the request is judged from, once that is known."""
 
     async def serve(self, body: dict[str, object]) -> None:
         """Sends the answer and has it recorded. Raises Refused, UpstreamFault, PolicyError; nothing has gone out then
@@ -96,6 +96,7 @@ class Request:
 
     async def _serve(self, ask: Ask, profile: Profile) -> None:
         judge = await asyncio.to_thread(self._judge, ask, profile)
+        self.finished = Finished(self.exchange.account, self.grant, ask, judge.facts, self.deployment.digest)
         self.exchange.account.about = replace(self.exchange.about, plan_digest=judge.plan.digest)
         self.responder.headers["x-policykit-digest"] = judge.plan.digest
         asking = self.asking = self._asking(ask, profile, judge)
@@ -112,24 +113,11 @@ class Request:
         if asking.ask.begun:
             prefix = await asyncio.to_thread(prefix_of, judge.side, asking.ask.begun, judge.facts)
             asking.judge = replace(judge, prefix=prefix)
+            self.finished = replace(self.finished, begun=asking.ask.begun)
         await (self._stream(asking) if ask.stream else self._whole(asking))
 
     def _judge(self, ask: Ask, profile: Profile) -> Judge:
-        """The plans of the request, with the grammar that it brings. May compile: slow."""
-        grant, deployment, facts = self.grant, self.deployment, self.services.facts(self.exchange.about)
-        context = {"locale": grant.locale, "jurisdiction": grant.jurisdiction}
-        side = deployment.plan_without_grammar(profile, grant.tenant, **context)
-        try:
-            grammar = None if ask.schema is None else _grammar(ask.schema)
-            plan = deployment.plan(profile, grant.tenant, grammar=grammar, **context)
-        except PolicyError as error:
-            if ask.schema is None:
-                raise
-            found = "; ".join(f"{d.code}: {CATALOGUE[d.code].title}" for d in error.diagnostics)
-            message = f"the grammar is refused: {found}"  # no more: it may quote what a rule forbids
-            raise Refused(400, "policykit_grammar_refused", message, param="response_format") from None
-        tools = ask.tools if ask.tool_choice != "none" else ()
-        return Judge(plan, side, profile, facts, tools, deployment.validators(profile))
+        return judge_for(self.deployment, self.grant, profile, ask, self.services.facts(self.exchange.about))
 
     def _asking(self, ask: Ask, profile: Profile, judge: Judge) -> Asking:
         services, deployment = self.services, self.deployment
@@ -165,7 +153,7 @@ class Request:
         changed: dict[Path, str] = {}
         for passage, verdict, seconds in await asyncio.to_thread(_verdicts, judge, list(ask.passages())):
             channel = _CHANNELS[passage.target]
-            judged = Judged(channel, None, 0, verdict, passage.text, judge.asked(channel))
+            judged = Judged(channel, None, 0, verdict, passage.text, judge.asked(channel), tool=passage.tool)
             self.exchange.judged(judged, seconds)
             match verdict.decision:
                 case Decision.ALLOW:
@@ -224,10 +212,6 @@ class Request:
             "mask": account.mask,
             "record": about.request_id,
         }
-
-
-def _grammar(schema: object) -> GrammarSpec:
-    return Grammar.from_json_schema(cast(dict[str, Any], schema))
 
 
 def _verdicts(judge: Judge, passages: Sequence[Passage]) -> list[tuple[Passage, Verdict, float]]:

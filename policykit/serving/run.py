@@ -23,6 +23,8 @@ from policykit.serving.health import Health, PlansReady, answers
 from policykit.serving.keeping import KeepingFiles
 from policykit.serving.log import AuditBook
 from policykit.serving.metrics import Metrics
+from policykit.serving.shadow_metrics import ShadowMetrics
+from policykit.serving.shadow_source import Candidate, ShadowFiles
 from policykit.serving.switch import FileSwitch
 from policykit.serving.traces import Traces, provider_from
 from policykit.serving.upstream import Kind, Upstream
@@ -36,7 +38,7 @@ DRAIN_S = 30.0
 @dataclass(frozen=True, slots=True)
 class Files:
     """What every server needs. ``run`` is shared with the engine; ``switch`` is the incident switch's file. Profiles
-    are files, or come out of a ``bundle`` that is watched."""
+    are files, or come out of a ``bundle`` that is watched; ``shadow`` is one that is asked beside."""
 
     profiles: tuple[Path, ...]
     keys: tuple[Path, ...]
@@ -45,6 +47,7 @@ class Files:
     switch: Path | None = None
     keeping: KeepingFiles = field(default_factory=KeepingFiles)
     bundle: BundleFiles | None = None
+    shadow: ShadowFiles | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +93,8 @@ def application(files: Files, model: Model) -> App:
     """The guard before a model, with everything around it. Raises PolicyError and LogError."""
     serving = Serving(deployment(files, model.name))
     switch, keeping = FileSwitch(files.switch), files.keeping.load()
-    return around(serving, model, open_log(files.log), files.run, switch, keeping, files.bundle)
+    candidate = files.shadow and Candidate.of(files.shadow, serving.deployment, keeping)
+    return around(serving, model, open_log(files.log), files.run, switch, keeping, files.bundle, candidate)
 
 
 def around(
@@ -101,12 +105,16 @@ def around(
     switch: FileSwitch,
     keeping: Keeping | None = None,
     bundle: BundleFiles | None = None,
+    candidate: Candidate | None = None,
 ) -> App:
-    """The guard and its surroundings. ``keeping`` says what of texts the log keeps; a ``bundle`` is watched."""
+    """The guard and its surroundings. ``keeping`` says what of texts the log keeps; a ``bundle`` is watched, and a
+    ``candidate`` asked beside it."""
     keeping = keeping or Keeping()
     watched = Watched.of(bundle, serving, switch)
     metrics, plans = Metrics(serving, watched.switch), PlansReady(serving)
     watched.told.append(metrics.on_reload)
+    if candidate is not None:
+        candidate.tell(ShadowMetrics(metrics))
     provider = provider_from()
     traces = [Traces(provider)] if provider else []
     guard = Guard(
@@ -116,6 +124,7 @@ def around(
         observers=(metrics, *traces),
         switch=watched.switch,
         attestor=EngineAttestor(run, replay=keeping.replay) if model.attests else None,
+        shadow=candidate.shadow if candidate else None,
     )
 
     async def no_problem() -> str | None:
@@ -124,6 +133,8 @@ def around(
     async def close() -> None:
         for trace in traces:
             await asyncio.to_thread(trace.shutdown)
+        if candidate is not None:
+            await asyncio.to_thread(candidate.shadow.close)
         await asyncio.to_thread(log.close)
         await asyncio.to_thread(model.close)
 
@@ -133,7 +144,8 @@ def around(
         "switch": no_problem,
         **watched.checks,
     }
-    return App(guard, serving, switch, metrics, Health(checks), (plans.prepare, *watched.starting), (close,))
+    starting = (plans.prepare, *watched.starting, *((candidate.watch.run,) if candidate else ()))
+    return App(guard, serving, switch, metrics, Health(checks), starting, (close,))
 
 
 def serve(app: App, host: str, port: int, told: Callable[[str], None]) -> None:
@@ -165,8 +177,9 @@ class _Told(uvicorn.Server):
 
 def on_vllm(files: Files, model: str, host: str, port: int, more: Sequence[str]) -> None:
     """Become vLLM's own server, with our backend and the guard inside. Does not return; raises PolicyError first."""
-    deployment(files, model)
-    files.keeping.load()
+    live, keeping = deployment(files, model), files.keeping.load()
+    if files.shadow:  # what is wrong with it is told before a model is loaded
+        Candidate.of(files.shadow, live, keeping).shadow.close()
     files.run.mkdir(mode=0o700, parents=True, exist_ok=True)
     profiles = {environment.PROFILES: os.pathsep.join(map(str, files.profiles))}
     variables = {
@@ -176,6 +189,7 @@ def on_vllm(files: Files, model: str, host: str, port: int, more: Sequence[str])
         RUN_DIRECTORY: str(files.run),
         environment.MODEL: model,
         **({environment.SWITCH: str(files.switch)} if files.switch else {}),
+        **(files.shadow.variables() if files.shadow else {}),
         **files.keeping.variables(),
     }
     command = [

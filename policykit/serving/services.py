@@ -10,6 +10,7 @@ from policykit.serving.errors import FieldRefusal
 from policykit.serving.exchange import Book
 from policykit.serving.hooks import About, Observer, Switch
 from policykit.serving.limits import Admission
+from policykit.serving.shadow import Shadow
 from policykit.serving.upstream import Upstream
 
 CheckFields = Callable[[str, Mapping[str, object]], Iterable[FieldRefusal]]
@@ -47,3 +48,4 @@ class Services:
     facts: FactsOf
     settings: GuardSettings
     admission: Admission
+    shadow: Shadow | None = None

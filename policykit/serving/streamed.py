@@ -147,7 +147,7 @@ class Streaming:
         if verdict is None:
             await self._show(index, choice, channel, shown)
             return
-        self._note(index, channel, choice, verdict)
+        self._note(index, channel, choice, verdict, is_ended=False)
         await self._stopped(index, choice, channel, shown, verdict)
 
     def _is_held(self, channel: Channel) -> bool:
@@ -160,10 +160,10 @@ class Streaming:
             and asking.judge.plan.spec.grammar is not None
         )
 
-    def _note(self, index: int, channel: Channel, choice: Open, verdict: Verdict) -> None:
+    def _note(self, index: int, channel: Channel, choice: Open, verdict: Verdict, is_ended: bool = True) -> None:
         assert self.attempt is not None
-        text = "".join(choice.texts.get(channel, ()))
-        judged = Judged(channel, index, self.attempt.number, verdict, text, self.asking.judge.asked(channel))
+        text, asked = "".join(choice.texts.get(channel, ())), self.asking.judge.asked(channel)
+        judged = Judged(channel, index, self.attempt.number, verdict, text, asked, is_ended=is_ended)
         self.asking.exchange.judged(judged, choice.judging_s.get(channel, 0.0))
 
     async def _stopped(self, index: int, choice: Open, channel: Channel, shown: str, verdict: Verdict) -> None:
@@ -232,7 +232,7 @@ class Streaming:
         for position, (name, arguments) in sorted(choice.calls.items()):
             began, asked = time.monotonic(), self.asking.judge.asked(Channel.TOOL_CALL)
             verdict = await asyncio.to_thread(self.asking.judge.call, name, arguments)
-            judged = Judged(Channel.TOOL_CALL, index, self.attempt.number, verdict, arguments, asked)
+            judged = Judged(Channel.TOOL_CALL, index, self.attempt.number, verdict, arguments, asked, tool=name)
             self.asking.exchange.judged(judged, time.monotonic() - began)
             if self.asking.judge.ruling(verdict) is not Ruling.PASSED:
                 yield verdict

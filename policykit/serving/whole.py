@@ -75,7 +75,7 @@ async def judged(asking: Asking, attempt: int, index: int, arrived: Arrived) -> 
         verdict = await asyncio.to_thread(asking.judge.call, name, arguments)
         seconds = time.monotonic() - began
         asked = asking.judge.asked(Channel.TOOL_CALL)
-        asking.exchange.judged(Judged(Channel.TOOL_CALL, index, attempt, verdict, arguments, asked), seconds)
+        asking.exchange.judged(Judged(Channel.TOOL_CALL, index, attempt, verdict, arguments, asked, tool=name), seconds)
         if failed := _failed(asking, verdict):
             return failed
         calls.append(ToolCall(call_id(asking, index, position), name, verdict.text))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rich.table import Table
 
+from policykit.audit.shadow import Counted, read_shadow
 from policykit.bundle import Bundle, PublicKey, Trust, build, check, generate, load_public, loaded, read, sign
 from policykit.bundle.signatures import parse as parse_signature
 from policykit.cli.command import Command, add_format
@@ -13,6 +14,7 @@ from policykit.cli.exits import Exit, status_of
 from policykit.cli.render import counted
 from policykit.cli.reports.bundles import as_json, size_of
 from policykit.cli.reports.diagnostics import report_diagnostics
+from policykit.cli.shadow_view import shadow_json, shadow_text
 from policykit.cli.sources import date_flag, positive, today
 from policykit.cli.streams import Streams
 from policykit.cli.visible import shown
@@ -32,6 +34,11 @@ def _configure(parser: ArgumentParser) -> None:
     inspect = actions.add_parser("inspect", help="list what a bundle holds; says nothing of whom to trust")
     inspect.add_argument("bundle", type=Path, metavar="BUNDLE")
     add_format(inspect, "json")
+    shadow = actions.add_parser("shadow-report", help="list the verdicts of a candidate that differ on live traffic")
+    shadow.add_argument("store", type=Path, metavar="FILE", help="the file of `policykit serve --shadow-log`")
+    shadow.add_argument("--candidate", metavar="BUNDLE", help="of this candidate alone, by revision or digest")
+    shadow.add_argument("--profile", metavar="NAME", help="of this profile alone")
+    add_format(shadow, "json")
 
 
 def _configure_build(parser: ArgumentParser) -> None:
@@ -151,12 +158,26 @@ def _bytes(path: Path) -> bytes:
         raise PolicyError.of("PK650", message, Place(str(path)), "check the path") from error
 
 
+def _shadow_report(args: Namespace, streams: Streams) -> Exit:
+    """1 where verdicts differ, 2 where none does and some request was not asked about."""
+    report = read_shadow(args.store).of(args.candidate, args.profile)
+    if args.format == "json":
+        streams.write(shadow_json(report))
+    else:
+        for line in shadow_text(report):
+            streams.out.print(line, soft_wrap=True)
+    if report.differences:
+        return Exit.FAILED
+    return Exit.OVER_LIMIT if report.total(Counted.DROPPED) or report.total(Counted.FAILED) else Exit.FINE
+
+
 _ACTIONS: dict[str, Callable[[Namespace, Streams], Exit]] = {
     "build": _build,
     "keygen": _keygen,
     "sign": _sign,
     "verify": _verify,
     "inspect": _inspect,
+    "shadow-report": _shadow_report,
 }
 
 

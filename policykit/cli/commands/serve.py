@@ -29,6 +29,11 @@ def _configure(parser: ArgumentParser) -> None:
         "--on-bad-bundle", choices=("keep", "refuse"), default="keep",
         help="serve the old one on where a new one is refused, or nothing (default: %(default)s)",
     )  # fmt: skip
+    parser.add_argument("--shadow-bundle", type=Path, metavar="BUNDLE", help="a candidate, asked beside what is served")
+    parser.add_argument(
+        "--shadow-log", type=Path, default=Path("shadow.sqlite"), metavar="FILE",
+        help="what the candidate says, for `bundle shadow-report` (default: %(default)s)",
+    )  # fmt: skip
     parser.add_argument("--keys", nargs="+", required=True, type=Path, metavar="PATH", help="key files, or folders")
     parser.add_argument("--log", type=Path, default=Path("decisions"), metavar="DIR", help="(default: %(default)s)")
     parser.add_argument(
@@ -76,12 +81,18 @@ def _run(args: Namespace, streams: Streams) -> Exit:
     from policykit.serving.bundled import BundleFiles
     from policykit.serving.keeping import KeepingFiles
     from policykit.serving.reload_source import OnBad
+    from policykit.serving.shadow_source import ShadowFiles
 
     kept = KeepingFiles(SpanForm(args.log_spans), args.log_key, args.log_replay)
     bundle = None
     if args.bundle:
         bundle = BundleFiles(args.bundle, tuple(args.trusted), args.require, OnBad(args.on_bad_bundle))
-    files = run.Files(tuple(args.profiles), tuple(args.keys), args.log, args.run_directory, args.switch, kept, bundle)
+    shadow = None
+    if args.shadow_bundle:
+        shadow = ShadowFiles(BundleFiles(args.shadow_bundle, tuple(args.trusted), args.require), args.shadow_log)
+    files = run.Files(
+        tuple(args.profiles), tuple(args.keys), args.log, args.run_directory, args.switch, kept, bundle, shadow
+    )
     if args.upstream:
         key = os.environ[args.upstream_key_env] if args.upstream_key_env else None
         model = run.gateway(args.upstream, key, args.model)

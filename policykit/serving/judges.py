@@ -1,0 +1,35 @@
+"""The judge of one request: its profile's plans in a deployment, with what the request brings."""
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+from policykit.diagnostics import CATALOGUE, PolicyError
+from policykit.ir.grammar import GrammarSpec
+from policykit.plan.grammars import Grammar
+from policykit.profiles import Grant, Profile
+from policykit.serving.deployment import Deployment
+from policykit.serving.errors import Refused
+from policykit.serving.judging import Judge
+from policykit.serving.messages import Ask
+
+
+def judge_for(deployment: Deployment, grant: Grant, profile: Profile, ask: Ask, facts: Mapping[str, object]) -> Judge:
+    """The plans of a request, with the grammar that it brings. May compile: slow. Raises PolicyError; Refused for a
+    grammar of the request's own."""
+    context = {"locale": grant.locale, "jurisdiction": grant.jurisdiction}
+    side = deployment.plan_without_grammar(profile, grant.tenant, **context)
+    try:
+        grammar = None if ask.schema is None else _grammar(ask.schema)
+        plan = deployment.plan(profile, grant.tenant, grammar=grammar, **context)
+    except PolicyError as error:
+        if ask.schema is None:
+            raise
+        found = "; ".join(f"{d.code}: {CATALOGUE[d.code].title}" for d in error.diagnostics)
+        message = f"the grammar is refused: {found}"  # no more: it may quote what a rule forbids
+        raise Refused(400, "policykit_grammar_refused", message, param="response_format") from None
+    tools = ask.tools if ask.tool_choice != "none" else ()
+    return Judge(plan, side, profile, facts, tools, deployment.validators(profile))
+
+
+def _grammar(schema: object) -> GrammarSpec:
+    return Grammar.from_json_schema(cast(dict[str, Any], schema))
