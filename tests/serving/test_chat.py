@@ -107,7 +107,7 @@ def test_a_stream_that_is_stopped_ends_with_the_message(house: World) -> None:
 
 
 def test_a_stream_is_not_tried_again_once_text_has_gone_out(house: World) -> None:
-    says(house, Say(("It has been a long and good year with guaranteed returns.",)))
+    says(house, Say(("It has been a long and good year with guaranteed returns.",), stall_s=0.03))
     content, reason, _ = streamed(house)
     assert (content, reason) == ("It has been a long and good year with ", "content_filter")
     assert len(house.last.attempts) == 1
