@@ -5,6 +5,7 @@ from policykit.grammar.json_schema import json_schema
 from policykit.grammar.load import load_grammar
 from policykit.grammar.matcher import Beginning, CompiledGrammar, GrammarState, TokenTable, matches
 from policykit.grammar.prune import EmptyGrammar, without_fixed
+from policykit.grammar.structural_tags import structural_tag
 from policykit.grammar.text_grammars import choices, lark, regex
 from policykit.grammar.validator import GrammarValidator, GrammarViolation
 
@@ -23,5 +24,6 @@ __all__ = [
     "load_grammar",
     "matches",
     "regex",
+    "structural_tag",
     "without_fixed",
 ]

@@ -60,6 +60,11 @@ def json_program(schema: dict[str, Json], control_characters: bool) -> str:
     return lark_program(f"start: %json {body}")
 
 
+def json_rule(program: str) -> str:
+    """What a program of :func:`json_program` says a JSON value is, to stand in a rule of another program."""
+    return program.partition("\n")[0].removeprefix("start: ")
+
+
 def ecma_classes(pattern: str) -> str:
     """A JSON Schema pattern with ``\\d`` and ``\\w`` written out as ASCII, as the engine reads them."""
     return regex_to_lark(pattern, "dw").replace("\\/", "/")

@@ -68,8 +68,7 @@ def regex(source: str, place: Place) -> GrammarSpec:
     if _asserts(language):
         message = "a grammar's expression may assert nothing but the start and the end of the text"
         raise PolicyError.of("PK212", message, place, "spell the neighbouring characters out")
-    pattern = unparse(language)
-    program = lark_program("start: TEXT\nTEXT: /" + pattern.replace("/", "\\/").replace("\n", "\\n") + "/")
+    program = lark_program(f"start: TEXT\nTEXT: {lark_pattern(language)}")
     if (refused := refusal(program)) is not None:
         code = "PK206" if _code(refused) == "PK206" else "PK212"
         raise PolicyError.of(code, f"the expression is refused: {_first_line(refused)}", place)
@@ -102,7 +101,7 @@ def choices(texts: Sequence[str], place: Place) -> GrammarSpec:
     if len(texts) > MAX_CHOICES:
         raise PolicyError.of("PK206", f"{len(texts):,} choices, the limit is {MAX_CHOICES:,}", place)
     _check_size(source, place)
-    program = lark_program("start: " + " | ".join(_lark_string(text) for text in texts))
+    program = lark_program("start: " + " | ".join(lark_string(text) for text in texts))
     if (refused := refusal(program)) is not None:
         raise PolicyError([_diagnostic(refused, place)])
     symbols = tuple((Symbol(f"choice {i + 1}", True), text) for i, text in enumerate(texts))
@@ -119,7 +118,12 @@ def _specification(kind: GrammarKind, source: str, program: str, shape: GrammarS
     return GrammarSpec(kind, source, program, False, rows, (), shape, place)
 
 
-def _lark_string(text: str) -> str:
+def lark_pattern(language: Regex) -> str:
+    """An expression as the dialect writes it."""
+    return "/" + unparse(language).replace("/", "\\/").replace("\n", "\\n") + "/"
+
+
+def lark_string(text: str) -> str:
     """A literal that the dialect reads back as ``text``: plain characters, and ``\\u`` escapes for all others."""
     return '"' + "".join(c if c.isprintable() and c not in '"\\' else _escaped(c) for c in text) + '"'
 

@@ -1,6 +1,7 @@
 """Judging a whole text by its grammar, independent of any vocabulary."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final, cast
@@ -12,6 +13,8 @@ from policykit.grammar.judge import gave_up, judge
 from policykit.grammar.matcher import matches
 from policykit.grammar.schema_document import Dialect, SchemaDocument, dialect_of
 from policykit.grammar.strict_json import JsonFault, parse
+from policykit.grammar.tag_format import tag_format
+from policykit.grammar.tag_reading import TagReader
 from policykit.grammar.values import Json, join
 from policykit.ir.grammar import GrammarKind, GrammarSpec
 
@@ -30,11 +33,14 @@ class GrammarViolation:
 class GrammarValidator:
     """The judge for one grammar. A JSON Schema is applied as its author wrote it, never in relaxed form."""
 
-    __slots__ = ("_schema", "_spec")
+    __slots__ = ("_schema", "_spec", "_tags")
 
     def __init__(self, spec: GrammarSpec) -> None:
         self._spec = spec
         self._schema: jsonschema_rs.Validator | None = None
+        self._tags: TagReader | None = None
+        if spec.kind is GrammarKind.STRUCTURAL_TAG:
+            self._tags = TagReader(tag_format(spec.source, spec.place), _judge_of)
         if spec.kind is GrammarKind.JSON_SCHEMA:
             root = cast(dict[str, Json], json.loads(spec.source))
             try:
@@ -48,6 +54,8 @@ class GrammarValidator:
         Raises:
             InternalError: the text could not be judged.
         """
+        if self._tags is not None:
+            return [GrammarViolation(*fault) for fault in self._tags.check(text)][:MAX_VIOLATIONS]
         if self._schema is None:
             if matches(self._spec, text):
                 return []
@@ -62,3 +70,8 @@ class GrammarValidator:
             GrammarViolation(join("", *error.instance_path), error.kind.name, error.message.splitlines()[0])
             for error in errors
         ]
+
+
+def _judge_of(spec: GrammarSpec) -> Callable[[str], list[tuple[str, str, str]]]:
+    validator = GrammarValidator(spec)
+    return lambda text: [(found.pointer, found.keyword, found.message) for found in validator.check(text)]

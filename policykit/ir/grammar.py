@@ -14,6 +14,8 @@ class GrammarKind(StrEnum):
     REGEX = "regex"
     LARK = "lark"
     CHOICES = "choices"
+    GBNF = "gbnf"
+    STRUCTURAL_TAG = "structural_tag"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from policykit.diagnostics import Place
-from policykit.grammar import choices, json_schema, lark, regex
+from policykit.grammar import choices, json_schema, lark, regex, structural_tag
 from policykit.ir.grammar import GrammarSpec
 
 _SCHEMA, _REGEX, _LARK, _CHOICES = Place("<schema>"), Place("<regex>"), Place("<lark>"), Place("<choices>")
+_TAG = Place("<structural tag>")
 """Where a grammar stands that was given without a place."""
 
 
@@ -29,6 +30,11 @@ class Grammar:
     def from_lark(source: str, place: Place = _LARK) -> GrammarSpec:
         """A context-free grammar in llguidance's Lark dialect."""
         return lark(source, place)
+
+    @staticmethod
+    def from_structural_tag(document: "dict[str, Any] | str", place: Place = _TAG) -> GrammarSpec:
+        """Text with tags whose contents have grammars of their own, as vLLM takes it: as a value or as text."""
+        return structural_tag(document if isinstance(document, str) else json.dumps(document), place)
 
     @staticmethod
     def from_choices(texts: Sequence[str], place: Place = _CHOICES) -> GrammarSpec:

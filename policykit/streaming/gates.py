@@ -10,6 +10,7 @@ from policykit.ir.verdict import CheckError, Violation
 from policykit.streaming.session import Ending
 from policykit.verify.judgement import GRAMMAR
 
+_PARTLY_MASKED = (GrammarKind.JSON_SCHEMA, GrammarKind.STRUCTURAL_TAG)
 NOT_AS_MASKED = "the text is not written as the mask of its grammar would have it, and waits to be judged"
 
 
@@ -19,7 +20,7 @@ class _Gate:
     def __init__(self, spec: GrammarSpec) -> None:
         self._beginning = Beginning(spec)
         self._unambiguous = Unambiguous() if spec.is_json else None
-        self._is_last_word = spec.kind is not GrammarKind.JSON_SCHEMA
+        self._is_last_word = spec.kind not in _PARTLY_MASKED
 
     def read(self, text: str) -> int:
         """How many characters do. Raises InternalError."""
@@ -52,7 +53,7 @@ class Gates:
 
     def __init__(self, spec: GrammarSpec, judge: Callable[[str], Sequence[Violation]], transforms: bool) -> None:
         self._judge = judge
-        self._is_last_word = spec.kind is not GrammarKind.JSON_SCHEMA
+        self._is_last_word = spec.kind not in _PARTLY_MASKED
         self._arrived = _Gate(spec)
         self._edited = _Gate(spec) if transforms else None
         self._text: list[str] = []

@@ -88,4 +88,12 @@ CODES: tuple[CodeEntry, ...] = (
         "The grammar uses a feature of the dialect that the masking engine does not implement.",
         'start.2: "a"',
     ),
+    CodeEntry(
+        "PK217",
+        "structural tag not understood",
+        "A structural tag is a JSON document with a `format`: texts, JSON schemas, expressions, tags, triggers. It has "
+        "a member that is missing or not known, or free text where nothing says where it ends. Formats about tokens, "
+        "limits of free text and parameters in XML are not supported.",
+        '{"type": "structural_tag", "format": {"type": "any_tokens"}}',
+    ),
 )

@@ -1,10 +1,10 @@
 """What vLLM says of a request's output grammar, as ours. No vLLM is imported: its options come by their names."""
 
 import json
-from typing import Any, cast
+from typing import cast
 
 from policykit.diagnostics import Place, PolicyError
-from policykit.grammar import choices, json_schema, lark, regex
+from policykit.grammar import choices, json_schema, lark, regex, structural_tag
 from policykit.ir.grammar import GrammarSpec
 
 FREE = r"(?s:.*)"
@@ -31,7 +31,7 @@ def grammar_of(option: str, source: str) -> GrammarSpec | None:
         case "GRAMMAR":
             return lark(source, _PLACE)
         case "STRUCTURAL_TAG":
-            return _tagged(source)
+            return structural_tag(source, _PLACE)
         case _:
             raise _refused(f"the option `{option}`", "use json, regex, choice or grammar")
 
@@ -46,19 +46,3 @@ def _choices(source: str) -> GrammarSpec:
     if not listed or not all(isinstance(text, str) for text in listed):
         raise _refused("what is no list of texts", "give choices as a list of texts")
     return choices([str(text) for text in listed], _PLACE)
-
-
-def _tagged(source: str) -> GrammarSpec:
-    """A structural tag whose whole format is one JSON schema."""
-    try:
-        data: Any = json.loads(source)
-        form: Any = data["format"]
-        if (
-            data.get("type") == "structural_tag"
-            and form["type"] == "json_schema"
-            and set(form) <= {"type", "json_schema"}
-        ):
-            return json_schema(json.dumps(form["json_schema"]), _PLACE)
-    except (KeyError, TypeError, ValueError, AttributeError):
-        pass
-    raise _refused("a structural tag other than one `json_schema`", "use `json`, or a grammar in Lark")
