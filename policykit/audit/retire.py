@@ -64,13 +64,14 @@ def retire_log(
     records is sealed, so that it can go when its newest are old. Raises RetirementRefused (PK672): the log is not as
     written, and nothing was removed; LogError.
     """
-    with closing(open_reader(address)) as reader:
-        found = verify_log(reader, checkpoints, is_trusted, progress)
-    if found.fault is not None:
-        message = f"record {found.fault.sequence} is {found.fault.kind}: {found.fault.why}"
-        raise RetirementRefused.because(message, "find out who changed it first: nothing was removed")
+    open_reader(address).close()  # where there is no log none is made
     last: Head | None = None
     with closing(_retiring(address)) as store:
+        with closing(open_reader(address)) as reader:
+            found = verify_log(reader, checkpoints, is_trusted, progress)
+        if found.fault is not None:
+            message = f"record {found.fault.sequence} is {found.fault.kind}: {found.fault.why}"
+            raise RetirementRefused.because(message, "find out who changed it first: nothing was removed")
         store.prepare(_us(before))
         while (end := store.next(_us(before))) is not None:
             store.remove(end, Draft.of(Retired(now, end.sequence, end.hash.hex())))
@@ -78,6 +79,12 @@ def retire_log(
     with closing(open_reader(address)) as reader:
         kept_from = reader.stored().base.sequence + 1
         return Retirement(kept_from - found.first, last, kept_from, _oldest(reader))
+
+
+def is_due(folder: Path, before: datetime) -> bool:
+    """Whether :func:`retire_log` would find something to do in a folder; does not read records. Raises LogError."""
+    with closing(SegmentsRetired(folder)) as store:
+        return store.is_due(_us(before))
 
 
 def _retiring(address: str | Path) -> Retiring:

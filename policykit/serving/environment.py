@@ -9,6 +9,7 @@ from policykit.diagnostics import PolicyError
 from policykit.engines.attest import RUN_DIRECTORY
 from policykit.serving.bundled import BUNDLE, BundleFiles
 from policykit.serving.keeping import KeepingFiles
+from policykit.serving.lifetime import Lifetime
 from policykit.serving.shadow_source import ShadowFiles
 
 PROFILES = "POLICYKIT_PROFILES"
@@ -16,7 +17,7 @@ PROFILES = "POLICYKIT_PROFILES"
 KEYS = "POLICYKIT_KEYS"
 """Files of keys, separated as in PATH."""
 LOG = "POLICYKIT_LOG"
-"""The directory of the decision log."""
+"""The decision log: a directory, or `postgresql://…`."""
 MODEL = "POLICYKIT_MODEL"
 """The served model's name, for profiles that name none."""
 SWITCH = "POLICYKIT_SWITCH"
@@ -30,13 +31,14 @@ class Environment:
 
     profiles: tuple[Path, ...]
     keys: tuple[Path, ...]
-    log: Path
+    log: str
     run: Path
     model: str | None
     switch: Path | None
     keeping: KeepingFiles = field(default_factory=KeepingFiles)
     bundle: BundleFiles | None = None
     shadow: ShadowFiles | None = None
+    lifetime: Lifetime = field(default_factory=Lifetime)
 
     @staticmethod
     def read(variables: Mapping[str, str]) -> "Environment":
@@ -56,11 +58,12 @@ class Environment:
         return Environment(
             profiles,
             keys,
-            Path(variables[LOG]),
+            variables[LOG],
             Path(variables[RUN_DIRECTORY]),
             variables.get(MODEL) or None,
             Path(switch) if switch else None,
             KeepingFiles.read(variables),
             bundle,
             ShadowFiles.read(variables),
+            Lifetime.read(variables),
         )

@@ -10,13 +10,13 @@ import os
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from policykit.audit import open_log
 from policykit.profiles import load_keys, load_profiles
 from policykit.serving.app import App
 from policykit.serving.bundled import opened
 from policykit.serving.deployment import Deployment, Serving
 from policykit.serving.environment import Environment
 from policykit.serving.incoming import Receive, Scope
+from policykit.serving.lifetime import Retirement
 from policykit.serving.responder import Send
 from policykit.serving.run import Model, around
 from policykit.serving.shadow_source import Candidate
@@ -43,7 +43,7 @@ class Middleware:
         self._keeping = self._environment.keeping.load()
         shadow = self._environment.shadow
         self._candidate = shadow and Candidate.of(shadow, self._serving.deployment, self._keeping)
-        self._log = open_log(self._environment.log)
+        self._log = self._environment.lifetime.open(self._environment.log)
         self._app: App | None = None
         self._starting: list[asyncio.Future[None]] = []
 
@@ -66,7 +66,9 @@ class Middleware:
             model = Model(upstream, self._environment.model, "vllm", attests=True, version=_vllm_version())
             switch = FileSwitch(self._environment.switch)
             run, bundle = self._environment.run, self._environment.bundle
-            self._app = around(self._serving, model, self._log, run, switch, self._keeping, bundle, self._candidate)
+            retirement = Retirement.of(self._environment.lifetime, self._environment.log)
+            about = (self._keeping, bundle, self._candidate, retirement)
+            self._app = around(self._serving, model, self._log, run, switch, *about)
             self._starting = [asyncio.ensure_future(start()) for start in self._app.starting]
         return self._app
 

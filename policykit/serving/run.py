@@ -9,7 +9,7 @@ from pathlib import Path
 
 import uvicorn
 
-from policykit.audit import Keeping, Log, open_log
+from policykit.audit import Keeping, Log
 from policykit.diagnostics import PolicyError
 from policykit.engines.attest import RUN_DIRECTORY
 from policykit.profiles import check_keys, load_keys, load_profiles
@@ -21,6 +21,7 @@ from policykit.serving.deployment import Deployment, Serving
 from policykit.serving.guard import Guard
 from policykit.serving.health import Health, PlansReady, answers
 from policykit.serving.keeping import KeepingFiles
+from policykit.serving.lifetime import Lifetime, Retirement
 from policykit.serving.log import AuditBook
 from policykit.serving.metrics import Metrics
 from policykit.serving.shadow_metrics import ShadowMetrics
@@ -37,17 +38,19 @@ DRAIN_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """What every server needs. ``run`` is shared with the engine; ``switch`` is the incident switch's file. Profiles
-    are files, or come out of a ``bundle`` that is watched; ``shadow`` is one that is asked beside."""
+    """What every server needs. ``log`` is a folder or `postgresql://…`; ``run`` is shared with the engine; ``switch``
+    is the incident switch's file. Profiles are files, or come out of a ``bundle`` that is watched; ``shadow`` is one
+    that is asked beside."""
 
     profiles: tuple[Path, ...]
     keys: tuple[Path, ...]
-    log: Path
+    log: Path | str
     run: Path
     switch: Path | None = None
     keeping: KeepingFiles = field(default_factory=KeepingFiles)
     bundle: BundleFiles | None = None
     shadow: ShadowFiles | None = None
+    lifetime: Lifetime = field(default_factory=Lifetime)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +97,9 @@ def application(files: Files, model: Model) -> App:
     serving = Serving(deployment(files, model.name))
     switch, keeping = FileSwitch(files.switch), files.keeping.load()
     candidate = files.shadow and Candidate.of(files.shadow, serving.deployment, keeping)
-    return around(serving, model, open_log(files.log), files.run, switch, keeping, files.bundle, candidate)
+    retirement = Retirement.of(files.lifetime, files.log)
+    log = files.lifetime.open(files.log)
+    return around(serving, model, log, files.run, switch, keeping, files.bundle, candidate, retirement)
 
 
 def around(
@@ -106,6 +111,7 @@ def around(
     keeping: Keeping | None = None,
     bundle: BundleFiles | None = None,
     candidate: Candidate | None = None,
+    retirement: Retirement | None = None,
 ) -> App:
     """The guard and its surroundings. ``keeping`` says what of texts the log keeps; a ``bundle`` is watched, and a
     ``candidate`` asked beside it."""
@@ -143,8 +149,10 @@ def around(
         "upstream": answers(model.upstream),
         "switch": no_problem,
         **watched.checks,
+        **({"log": retirement.check} if retirement else {}),
     }
-    starting = (plans.prepare, *watched.starting, *((candidate.watch.run,) if candidate else ()))
+    beside = (candidate.watch if candidate else None, retirement)
+    starting = (plans.prepare, *watched.starting, *(one.run for one in beside if one))
     return App(guard, serving, switch, metrics, Health(checks), starting, (close,))
 
 
@@ -178,6 +186,7 @@ class _Told(uvicorn.Server):
 def on_vllm(files: Files, model: str, host: str, port: int, more: Sequence[str]) -> None:
     """Become vLLM's own server, with our backend and the guard inside. Does not return; raises PolicyError first."""
     live, keeping = deployment(files, model), files.keeping.load()
+    files.lifetime.check(files.log)
     if files.shadow:  # what is wrong with it is told before a model is loaded
         Candidate.of(files.shadow, live, keeping).shadow.close()
     files.run.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -191,6 +200,7 @@ def on_vllm(files: Files, model: str, host: str, port: int, more: Sequence[str])
         **({environment.SWITCH: str(files.switch)} if files.switch else {}),
         **(files.shadow.variables() if files.shadow else {}),
         **files.keeping.variables(),
+        **files.lifetime.variables(),
     }
     command = [
         *(sys.executable, "-m", "vllm.entrypoints.cli.main", "serve", model, "--host", host, "--port", str(port)),

@@ -148,6 +148,10 @@ def test_a_crash_in_between_leaves_a_log_that_verifies(tmp_path: Path, n_appende
             log = open_log(tmp_path)
             log.append(Retired(NOW, end.sequence, end.hash.hex()))  # and no more: here it died
             log.close()
+    with pytest.raises(LogError) as caught:
+        retire(tmp_path, 15)
+    assert [d.code for d in caught.value.diagnostics] == ["PK661"]  # two do not retire at once
+    store.close()
     assert verify_log(open_reader(tmp_path)).fault is None
     retire(tmp_path, 15)
     assert kept(tmp_path) == ["r2"]

@@ -9,11 +9,12 @@ from policykit.audit import SpanForm
 from policykit.cli.command import Command
 from policykit.cli.engine import NotInstalled
 from policykit.cli.exits import Exit
-from policykit.cli.sources import not_negative
+from policykit.cli.sources import not_negative, positive
 from policykit.cli.streams import Streams
 from policykit.diagnostics import Diagnostic, PolicyError
 
 EMBEDDED = "embedded"
+DEFAULT_MB = 256
 _NEEDED = ("starlette", "uvicorn", "aiohttp", "prometheus_client", "opentelemetry.sdk")
 
 
@@ -35,7 +36,9 @@ def _configure(parser: ArgumentParser) -> None:
         help="what the candidate says, for `bundle shadow-report` (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument("--keys", nargs="+", required=True, type=Path, metavar="PATH", help="key files, or folders")
-    parser.add_argument("--log", type=Path, default=Path("decisions"), metavar="DIR", help="(default: %(default)s)")
+    parser.add_argument(
+        "--log", default="decisions", metavar="LOG", help="a folder, or `postgresql://…` (default: %(default)s)"
+    )
     parser.add_argument(
         "--model", metavar="MODEL", help="the model that vLLM, or `--engine`, runs; with `--upstream` its name there"
     )
@@ -51,11 +54,20 @@ def _configure(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--switch", type=Path, metavar="FILE", help="the incident switch")
     parser.add_argument(
-        "--log-spans", choices=[form.value for form in SpanForm], default=SpanForm.HASHED.value,
-        help="how the log keeps what rules found (default: %(default)s)",
+        "--log-spans", choices=[form.value for form in SpanForm],
+        help="how the log keeps what rules found (default: omitted, or with `--log-key` hashed)",
     )  # fmt: skip
     parser.add_argument("--log-key", type=Path, metavar="FILE", help="what spans are hashed with (default: a new key)")
     parser.add_argument("--log-replay", action="store_true", help="keep texts and tokens, in clear, for `audit replay`")
+    parser.add_argument(
+        "--log-days", type=positive, metavar="N", help="retire records that are older (default: keep them)"
+    )
+    parser.add_argument(
+        "--log-segment-mb", type=positive, default=DEFAULT_MB, metavar="N",
+        help="how large a file of the log grows (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument("--log-sign", type=Path, metavar="PEM", help="the Ed25519 key that signs checkpoints")
+    parser.add_argument("--log-checkpoints", type=Path, metavar="FILE", help="keep them here, too: on another disk")
     parser.add_argument("--vllm", nargs="*", default=[], metavar="ARG", help="more for `vllm serve`")
 
 
@@ -80,19 +92,21 @@ def _run(args: Namespace, streams: Streams) -> Exit:
     from policykit.serving import run
     from policykit.serving.bundled import BundleFiles
     from policykit.serving.keeping import KeepingFiles
+    from policykit.serving.lifetime import Lifetime
     from policykit.serving.reload_source import OnBad
     from policykit.serving.shadow_source import ShadowFiles
 
-    kept = KeepingFiles(SpanForm(args.log_spans), args.log_key, args.log_replay)
+    spans = SpanForm(args.log_spans) if args.log_spans else None
+    kept = KeepingFiles(spans, args.log_key, args.log_replay)
+    lifetime = Lifetime(args.log_segment_mb, args.log_days, args.log_sign, args.log_checkpoints)
     bundle = None
     if args.bundle:
         bundle = BundleFiles(args.bundle, tuple(args.trusted), args.require, OnBad(args.on_bad_bundle))
     shadow = None
     if args.shadow_bundle:
         shadow = ShadowFiles(BundleFiles(args.shadow_bundle, tuple(args.trusted), args.require), args.shadow_log)
-    files = run.Files(
-        tuple(args.profiles), tuple(args.keys), args.log, args.run_directory, args.switch, kept, bundle, shadow
-    )
+    about = (args.log, args.run_directory, args.switch, kept, bundle, shadow, lifetime)
+    files = run.Files(tuple(args.profiles), tuple(args.keys), *about)
     if args.upstream:
         key = os.environ[args.upstream_key_env] if args.upstream_key_env else None
         model = run.gateway(args.upstream, key, args.model)

@@ -25,6 +25,13 @@ CODES: tuple[CodeEntry, ...] = (
         "OTEL_TRACES_EXPORTER=otlp policykit serve …",
     ),
     CodeEntry(
+        "PK682",
+        "the log cannot be kept as asked",
+        "What is asked of the log contradicts itself: a key that hashes nothing, checkpoints that nobody signs, "
+        "or servers that are to retire records of a PostgreSQL database, which is its owner's work.",
+        "policykit serve --engine transformers --profiles p --keys k --log-checkpoints points",
+    ),
+    CodeEntry(
         "PK721",
         "not one model to serve",
         "`policykit serve` stands before one model: one that vLLM or transformers runs, or a server that runs already.",
