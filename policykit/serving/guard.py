@@ -5,6 +5,7 @@ import logging
 import uuid
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 from policykit.diagnostics import PolicyError
 from policykit.profiles import Grant, ProfileSet, Refused as ProfileRefused
@@ -106,6 +107,7 @@ class Guard:
         try:
             deployment = self._services.serving.deployment
             grant = granted(deployment.keys, scope)
+            exchange.account.about = replace(about, tenant=grant.tenant, key_id=grant.key_id)
             if shape is None or scope["method"] != "POST":
                 body = listed(scope, grant, deployment.profiles)
                 await exchange.close(Outcome.SERVED, 200, record=False)

@@ -52,8 +52,6 @@ class Request:
     async def serve(self, body: dict[str, object]) -> None:
         """Sends the answer and has it recorded. Raises Refused, UpstreamFault, PolicyError; nothing has gone out then
         but, of a stream, text that was let through."""
-        about = replace(self.exchange.about, tenant=self.grant.tenant, key_id=self.grant.key_id)
-        self.exchange.account.about = about
         if self.services.switch.state is SwitchState.REFUSE_ALL:
             raise Refused(503, "policykit_switched_off", "nothing is served: an incident is being dealt with")
         refusals = list(self.services.check_fields(self.shape.path, body))

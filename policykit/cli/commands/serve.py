@@ -1,7 +1,7 @@
 """`policykit serve`: a model under profiles, on vLLM, on transformers, or behind any OpenAI-compatible server."""
 
 import os
-from argparse import ArgumentParser, Namespace
+from argparse import REMAINDER, ArgumentParser, Namespace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -68,7 +68,7 @@ def _configure(parser: ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--log-sign", type=Path, metavar="PEM", help="the Ed25519 key that signs checkpoints")
     parser.add_argument("--log-checkpoints", type=Path, metavar="FILE", help="keep them here, too: on another disk")
-    parser.add_argument("--vllm", nargs="*", default=[], metavar="ARG", help="more for `vllm serve`")
+    parser.add_argument("--vllm", nargs=REMAINDER, default=[], metavar="ARG", help="last: the rest is for `vllm serve`")
 
 
 def _check(args: Namespace) -> None:
