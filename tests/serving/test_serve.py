@@ -247,7 +247,7 @@ WRONG: dict[str, tuple[list[str], str]] = {
     "two models": (["--upstream", "http://127.0.0.1:1", "--engine", "transformers"], "PK721"),
     "no key": (["--upstream", "http://127.0.0.1:1", "--upstream-key-env", "NO_SUCH_VARIABLE"], "PK721"),
     "no vllm": (["--model", "m"], "PK555"),
-    "no vllm, with arguments for it": (["--model", "m", "--vllm", "--dtype=float32", "--max-model-len", "512"], "PK555"),
+    "no vllm, and arguments for it": (["--model", "m", "--vllm", "--dtype=auto", "--max-model-len", "512"], "PK555"),
     "an exporter that is not there": (["--upstream", "http://127.0.0.1:1"], "PK720"),
 }
 
