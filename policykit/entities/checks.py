@@ -11,6 +11,7 @@ from importlib import import_module
 import numpy as np
 from numpy.typing import NDArray
 
+from policykit.entities import phones
 from policykit.entities.compact import Compact, Places
 from policykit.entities.entity import Check
 from policykit.ir.document import Entity
@@ -84,13 +85,16 @@ def phone_number(text: str, entity: Entity) -> bool:
     region = entity.region
     if text.startswith("00") and region is None:
         text = f"+{text[2:]}"
+    is_valid = phones.decided(text, has_region=region is not None)
+    if is_valid is not None:
+        return is_valid
     try:
         return is_valid_number(parse(text, region))
     except NumberParseException:
         return False
 
 
-PHONE = Check("phonenumbers is_valid_number", phone_number, "phonenumbers")
+PHONE = Check("phonenumbers is_valid_number", phone_number, "phonenumbers", phones.screen)
 
 
 def phone_regions() -> frozenset[str]:

@@ -115,7 +115,9 @@ class _Candidates:
     def __init__(self, entity: Entity, view: View) -> None:
         kind = entity_type(entity.type)
         self._entity = entity
-        self._check, self._screen = kind.check, kind.check.screen if kind.check else None
+        self._check = kind.check
+        # What a screen knows is about the body alone, not about how numbers are dialled in a region.
+        self._screen = kind.check.screen if kind.check and entity.region is None else None
         self._as_seen = kind.as_seen
         self._guard, self._is_near = kind.guard, is_near(kind.guard)
         self._is_exact = kind.check is None and not needs_context(entity)

@@ -1,0 +1,160 @@
+"""Whether digits behind a plus are a number of some country's plan: what phonenumbers says, without its many steps.
+
+It parses a number anew for every question; text that is full of what may be one asks very often. Here the same
+metadata is read once per country and length. What depends on rules that rewrite a number is not decided here.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from functools import cache
+from typing import Any, TypeAlias, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from policykit.entities.compact import Compact, Places
+
+_TYPES = ("premium_rate", "toll_free", "shared_cost", "voip", "personal_number", "pager", "uan", "voicemail",
+          "fixed_line", "mobile")  # fmt: skip
+"""The kinds of numbers of which a valid one is one, as `is_valid_number` asks for them."""
+_LONGEST = 17
+"""Digits of a national number (`_MAX_LENGTH_FOR_NSN`)."""
+_NEVER = re.compile(r"(?!)")
+_PLAIN = re.compile(r"\+[0-9 ()./\-]*[0-9]")
+_NOT_DIGITS = re.compile(r"[^0-9]+")
+
+
+def decided(text: str, *, has_region: bool = False) -> bool | None:
+    """Whether a number in international form is valid; None where phonenumbers has to say so.
+
+    ``has_region``: an unknown country code may then be the beginning of a number as it is dialled there.
+    """
+    if not _PLAIN.fullmatch(text):
+        return None
+    digits = _NOT_DIGITS.sub("", text)
+    for width in (1, 2, 3):
+        code = digits[:width]
+        if code in _country_codes():
+            return _of_country(int(code), digits[width:])
+    return None if has_region else False
+
+
+@cache
+def _country_codes() -> frozenset[str]:
+    from phonenumbers import COUNTRY_CODE_TO_REGION_CODE
+
+    return frozenset(str(code) for code in COUNTRY_CODE_TO_REGION_CODE)
+
+
+def _of_country(code: int, number: str) -> bool | None:
+    prefix, rewrites = _prefix(code)
+    at = prefix.match(number)
+    if at is None:
+        return _is_valid(code, number)
+    if rewrites:
+        return None
+    # Whether the prefix is taken off depends on more; where both readings agree there is nothing to find out.
+    as_it_is, without = _is_valid(code, number), _is_valid(code, number[at.end() :])
+    return as_it_is if as_it_is == without else None
+
+
+@cache
+def _prefix(code: int) -> tuple[re.Pattern[str], bool]:
+    """What may be dialled before a number within the country, and whether it is rewritten rather than left out."""
+    main = next(iter(_plans(code)), None)
+    prefix = main.national_prefix_for_parsing if main else None
+    return re.compile(prefix or "(?!)"), bool(main and main.national_prefix_transform_rule)
+
+
+@cache
+def _plans(code: int) -> Sequence[Any]:
+    """The metadata of the regions that share a country code, the main one first."""
+    from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, PhoneMetadata
+
+    load = cast(Any, PhoneMetadata).metadata_for_region_or_calling_code
+    return tuple(load(code, region) for region in COUNTRY_CODE_TO_REGION_CODE[code])
+
+
+def _is_valid(code: int, number: str) -> bool:
+    """Whether a national number is in the plan of the region that it belongs to, which its beginning may tell."""
+    if not 2 <= len(number) <= _LONGEST:
+        return False
+    regions = _by_region(code, len(number))
+    if len(regions) == 1:
+        return _holds(regions[0], number)
+    if not any(_holds(region, number) for region in regions):
+        return False
+    for region in regions:
+        leading = region[0]
+        if leading.match(number) if leading else _holds(region, number):
+            return _holds(region, number)
+    return False
+
+
+_Region: TypeAlias = tuple[re.Pattern[str] | None, re.Pattern[str], re.Pattern[str]]
+"""What its numbers begin with where that tells it, what all of them look like, and what those of some kind do."""
+
+
+def _holds(region: _Region, number: str) -> bool:
+    _, general, some = region
+    return bool(some.fullmatch(number) and general.fullmatch(number))
+
+
+@cache
+def _by_region(code: int, length: int) -> tuple[_Region, ...]:
+    """For numbers of one length."""
+    return tuple(
+        (
+            re.compile(plan.leading_digits) if plan.leading_digits else None,
+            _any_of([plan.general_desc], length),
+            _any_of((getattr(plan, name) for name in _TYPES), length),
+        )
+        for plan in _plans(code)
+    )
+
+
+def _any_of(descriptions: Iterable[Any], length: int) -> re.Pattern[str]:
+    patterns = [
+        one.national_number_pattern
+        for one in descriptions
+        if one and one.national_number_pattern and (not one.possible_length or length in one.possible_length)
+    ]
+    return re.compile("|".join(f"(?:{pattern})" for pattern in patterns)) if patterns else _NEVER
+
+
+def screen(text: Compact, starts: Places, ends: Places) -> NDArray[np.bool_]:
+    """Which stretches, all of them `+` or `00` and at least seven digits, have a number of digits that their country
+    knows. Lets pass all that :func:`decided` or phonenumbers may find valid without a region."""
+    digits = np.concatenate((text.chars, np.zeros(8, np.uint8))).astype(np.int64) - ord("0")
+    starts = starts + 2 * ((digits[starts] == 0) & (digits[starts + 1] == 0))
+    key = digits[starts] * 1000 + digits[starts + 1] * 100 + digits[starts + 2] * 10 + digits[starts + 3]
+    known, which = np.unique(key, return_inverse=True)
+    lengths = np.array([_lengths(f"{beginning:04d}") for beginning in known.tolist()], np.int64)
+    return (lengths[which] >> np.minimum(ends - starts, 62)) & 1 == 1
+
+
+_ALL = (1 << 62) - 1
+
+
+@cache
+def _lengths(beginning: str) -> int:
+    """How many digits a number with these first four may have behind the plus: the n-th bit is set for n."""
+    width = next((width for width in (1, 2, 3) if beginning[:width] in _country_codes()), None)
+    if width is None:
+        return 0
+    code = int(beginning[:width])
+    if beginning[width] in _prefix_digits(code):
+        return _ALL
+    found = [plan.general_desc.possible_length for plan in _plans(code)]
+    if not all(found):
+        return _ALL
+    return sum(1 << (width + length) for length in {length for of_plan in found for length in of_plan} if length > 0)
+
+
+@cache
+def _prefix_digits(code: int) -> frozenset[str]:
+    """The digits that what is dialled before a number may begin with; all of them where that is not plain."""
+    prefix = _prefix(code)[0].pattern
+    heads = re.findall(r"(?:^|\|)([0-9])", prefix)
+    plain = re.fullmatch(r"[0-9]+(?:\|[0-9]+)*|\(\?!\)", prefix)
+    return frozenset(heads) if plain else frozenset("0123456789")

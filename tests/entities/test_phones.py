@@ -1,0 +1,137 @@
+"""The quick way to telephone numbers says what phonenumbers says, for every country code there is."""
+
+from collections.abc import Iterator
+from functools import cache
+from random import Random
+
+import numpy as np
+import phonenumbers
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from policykit.entities import phones
+from policykit.entities.checks import PHONE, phone_number
+from policykit.entities.compact import Compact
+from policykit.ir.document import Entity
+from policykit.text.joined import join
+from tests.entities.find import entities
+
+CODES = sorted(phonenumbers.COUNTRY_CODE_TO_REGION_CODE)
+DIGITS = "0123456789"
+
+
+def said(text: str) -> bool:
+    """What phonenumbers says."""
+    try:
+        return phonenumbers.is_valid_number(phonenumbers.parse(text, None))
+    except phonenumbers.NumberParseException:
+        return False
+
+
+@cache
+def examples() -> tuple[str, ...]:
+    """A number of every kind in every region, as it is written internationally."""
+    found = [
+        phonenumbers.example_number_for_type(region, kind)
+        for region in sorted(phonenumbers.SUPPORTED_REGIONS)
+        for kind in phonenumbers.PhoneNumberType.values()
+    ]
+    found += [
+        phonenumbers.example_number_for_non_geo_entity(code) for code in phonenumbers.COUNTRY_CODES_FOR_NON_GEO_REGIONS
+    ]
+    e164 = phonenumbers.PhoneNumberFormat.E164
+    return tuple(dict.fromkeys(phonenumbers.format_number(one, e164) for one in found if one))
+
+
+def near(rng: Random) -> str:
+    """A number with some digits changed, taken away, doubled, or with what is dialled within a country before it."""
+    text = rng.choice(examples())
+    for _ in range(rng.randrange(3)):
+        at = rng.randrange(2, len(text))
+        text = text[:at] + rng.choice(DIGITS) + text[at + rng.choice((0, 1, 1, 1, 2)) :]
+    if rng.random() < 0.25:
+        code = next((str(code) for code in CODES if text[1:].startswith(str(code))), "")
+        text = f"+{code}{rng.choice(['0', '1', '8', '06', '15', '9'])}{text[1 + len(code) :]}"
+    return text
+
+
+def screened(texts: list[str]) -> list[bool]:
+    whole = join([" ".join(texts)])
+    starts = np.cumsum([0, *(len(text) + 1 for text in texts[:-1])])
+    ends = starts + np.array([len(text) for text in texts])
+    compact = Compact(whole)
+    return phones.screen(compact, *compact.places(starts, ends)).tolist()
+
+
+def agree(texts: list[str]) -> int:
+    """How many were decided."""
+    decided = [phones.decided(text) for text in texts]
+    for text, quick, passes in zip(texts, decided, screened(texts), strict=True):
+        truth = said(text)
+        assert quick in (None, truth), text
+        assert passes or not truth, text
+    return sum(quick is not None for quick in decided)
+
+
+def test_every_example_is_decided_or_left() -> None:
+    assert agree(list(examples())) > 0.9 * len(examples())
+
+
+def test_numbers_near_examples() -> None:
+    rng = Random(20)
+    texts = [near(rng) for _ in range(4_000)]
+    assert 0.3 < sum(map(said, texts)) / len(texts) < 0.8
+    assert agree(texts) > 0.9 * len(texts)
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.lists(st.tuples(st.sampled_from([0, *CODES]), st.text(DIGITS, min_size=6, max_size=15)), min_size=1))
+def test_any_digits_behind_a_code(numbers: list[tuple[int, str]]) -> None:
+    agree([f"+{code}{digits}" for code, digits in numbers])
+
+
+def written() -> Iterator[str]:
+    for text in examples()[::40]:
+        yield f"{text[:3]} ({text[3:6]}) {text[6:]}"
+        yield f"+({text[1:4]}) {'-'.join(text[4:])}"
+        yield f"{text[:4]}.{text[4:7]}/{text[7:]}"
+        yield f"{text[:3]}\u00a0{text[3:]}"
+        yield f"{text[:3]}\u2009{text[3:]}"
+        yield f"{text[:4]}\u2013{text[4:]}"
+
+
+def test_what_stands_between_digits() -> None:
+    for text in written():
+        assert phones.decided(text) in (None, said(text)), text
+
+
+def test_zeros_for_a_plus_pass_the_screen() -> None:
+    texts = [f"00{text[1:]}" for text in examples()]
+    (entity,) = entities("phone").entities
+    valid = [phone_number(text, entity) for text in texts]
+    assert sum(valid) > 1_000
+    assert all(passes for passes, is_valid in zip(screened(texts), valid, strict=True) if is_valid)
+
+
+@pytest.mark.parametrize("region", ["DE", "US", "AR"])
+def test_in_a_region_a_number_is_what_it_is_dialled_as(region: str) -> None:
+    (plain,) = entities("phone").entities
+    entity = Entity(plain.type, plain.place, region=region)
+    rng = Random(21)
+    for text in [*(near(rng) for _ in range(150)), *(f"+{''.join(rng.choices(DIGITS, k=11))}" for _ in range(150))]:
+        try:
+            truth = phonenumbers.is_valid_number(phonenumbers.parse(text, region))
+        except phonenumbers.NumberParseException:
+            truth = False
+        assert PHONE.run(text, entity) == truth, text
+
+
+def test_a_screen_that_lost_a_country_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = phones._lengths  # pyright: ignore[reportPrivateUsage]
+
+    def lossy(beginning: str) -> int:
+        return 0 if beginning.startswith("49") else real(beginning)
+
+    monkeypatch.setattr(phones, "_lengths", lossy)
+    with pytest.raises(AssertionError):
+        agree(list(examples()))
