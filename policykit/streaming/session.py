@@ -1,7 +1,7 @@
 """What is known about a text so far, and what of it has gone out: one step takes a piece of text."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from policykit.ir.document import Block, Mask, Replace
 from policykit.ir.verdict import CheckError, TransformApplied, Violation
@@ -48,7 +48,7 @@ class Journal:
     numbers: dict[str, dict[str, int]] = field(default_factory=dict[str, dict[str, int]])
 
     def note(self, slot: Slot, finding: Finding) -> None:
-        bare = replace(finding, content="")
+        bare = finding._replace(content="")
         self.found.setdefault(slot.check.order, Found(slot.check)).findings.append((slot.selection, bare))
 
     def mark(self) -> "Mark":

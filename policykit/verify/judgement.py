@@ -127,16 +127,23 @@ def judge(
     judgement = Judgement()
     if grammar:
         _judge_grammar(judgement, readings.text, grammar)
-    found: list[tuple[RuleCheck, Violation]] = []
-    for check in checks:
+    violations: list[Violation] = []
+    for check in sorted(checks, key=lambda check: check.order):
         if not is_about(check.rule, subject.target):
             continue
         try:
-            found += _judge_rule(judgement, check, readings, subject, transforms, setting, questions)
+            found = _judge_rule(judgement, check, readings, subject, transforms, setting, questions)
         except Exception as error:
             _failed(judgement, check, f"{type(error).__name__}: {error}")
-    for check, violation in _by_appearance(found):
-        (judgement.shadow if is_shadow(check.rule) else judgement.violations).append(violation)
+            continue
+        if is_shadow(check.rule):
+            judgement.shadow += found
+        else:
+            violations += found
+    # By place, those without one last; then, since sorting is stable, in the order of the plan.
+    judgement.shadow.sort(key=_place)
+    violations.sort(key=_place)
+    judgement.violations += violations
     return judgement
 
 
@@ -148,7 +155,7 @@ def _judge_rule(
     transforms: Transforms,
     setting: Setting,
     questions: Questions,
-) -> list[tuple[RuleCheck, Violation]]:
+) -> list[Violation]:
     """One rule: what it finds, and whether anything stands between that and its action."""
     why_not = applies(check.rule, subject)
     if why_not:
@@ -188,7 +195,7 @@ def _judge_rule(
         return []
     if outcome is not found_by_match:
         separate = separate_findings(outcome.findings)
-    return [(check, violation) for violation in _fire(judgement, check, outcome, separate, subject, setting)]
+    return _fire(judgement, check, outcome, separate, subject, setting)
 
 
 def _admitted(check: RuleCheck, readings: Readings, subject: Subject, questions: Questions) -> Outcome:
@@ -277,11 +284,10 @@ def _fire(
     return located or [Violation(check.name, None, None, None, missing, rule.severity, rule.cost)]
 
 
-def _by_appearance(found: list[tuple[RuleCheck, Violation]]) -> list[tuple[RuleCheck, Violation]]:
-    """By place, those without one last; then in the order of the plan. Numbers as keys, the last first: no object is
-    made for each of very many violations."""
-    found.sort(key=lambda one: one[0].order)
-    found.sort(key=lambda one: one[1].end or 0)
-    found.sort(key=lambda one: one[1].start or 0)
-    found.sort(key=lambda one: one[1].start is None)
-    return found
+_NOWHERE = 1 << 64
+
+
+def _place(violation: Violation) -> int:
+    """Start, then end, as one number: no object is made and compared for each of very many violations."""
+    start, end = violation.start, violation.end
+    return _NOWHERE if start is None else (start << 32) + (end or 0)
