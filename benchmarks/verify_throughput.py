@@ -88,8 +88,8 @@ def main() -> None:
     short = [benign[0][:SHORT], mixed[0][: SHORT // 2]]
     result = {
         "benchmark": "verify_throughput",
-        "command": f"python benchmarks/verify_throughput.py --size {options.size} --benign {options.benign} "
-        "--presidio PYTHON",
+        "command": f"python benchmarks/verify_throughput.py --size {options.size} --benign {options.benign}"
+        + (" --presidio PYTHON" if options.presidio else ""),
         "versions": {"google-re2": version("google-re2"), "ahocorasick-rs": version("ahocorasick-rs")},
         "machine": {"python": platform.python_version(), "system": platform.machine(), "threads": 1},
         "rules": {
