@@ -30,6 +30,7 @@ CODE_RANGES = {
     "conditions": range(150, 160),
     "opa": range(160, 170),
     "opaque": range(170, 180),
+    "rewards": range(760, 780),
 }
 
 

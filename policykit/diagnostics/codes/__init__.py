@@ -15,6 +15,7 @@ from policykit.diagnostics.codes import (
     plan,
     profiles,
     regex,
+    rewards,
     run,
     serving,
     testing,
@@ -41,6 +42,7 @@ _MODULES = (
     serving,
     audit,
     bundle,
+    rewards,
 )
 CATALOGUE: dict[str, CodeEntry] = {
     entry.code: entry for entry in sorted((e for m in _MODULES for e in m.CODES), key=lambda entry: entry.code)

@@ -1,0 +1,193 @@
+"""One batch of completions, priced: verdicts to costs to composed rewards, with a row for the log of each."""
+
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import cast
+
+from policykit.diagnostics import PolicyError
+from policykit.plan import Plan
+from policykit.rewards.compose import HALLUCINATION, compose
+from policykit.rewards.controllers import Controller, Fixed
+from policykit.rewards.costs import CostModel, Costs, Group
+
+
+class RolloutMode(StrEnum):
+    """What rollouts are samples of: the model, the model renormalised under masks, the model given that it complies."""
+
+    FREE = "free"
+    MASKED = "masked"
+    REJECTED = "rejected"
+
+
+@dataclass(frozen=True, slots=True)
+class RewardRow:
+    """How one completion came to its reward. ``reward`` is None where a term is missing, and ``errors`` say why."""
+
+    bundle_digest: str
+    plan_digest: str
+    mode: str
+    reward: float | None
+    task: float | None
+    hallucination: float | None
+    costs: Mapping[str, float]
+    weights: Mapping[str, float]
+    fired: tuple[str, ...]
+    errors: tuple[str, ...]
+
+    def as_json(self) -> dict[str, object]:
+        """The row as JSON values."""
+        return asdict(self)
+
+
+def no_log(row: RewardRow) -> None:
+    """Keeps nothing."""
+
+
+class PolicyReward:
+    """Prices completions by the plan that serves them; λ by group from ``controller`` (all 1 by default).
+
+    A row with a check that failed, or without a task reward, has no reward at all (None) and is counted; more than
+    ``max_lost`` of the last ``window`` rows stop the run (PK763). Only free rollouts move the controller. ``log`` gets
+    every row, with the digests of the bundle and of the plan.
+
+    Raises PolicyError: PK764 where groups and weights do not fit the plan, PK310 for an expired plan.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        controller: Controller | None = None,
+        groups: Sequence[Group] | None = None,
+        *,
+        hallucination_weight: float = 0.0,
+        mode: RolloutMode = RolloutMode.FREE,
+        max_lost: float = 0.05,
+        window: int = 256,
+        log: Callable[[RewardRow], None] = no_log,
+    ) -> None:
+        plan.check_date()
+        self.plan, self.costs, self.mode, self.log = plan, CostModel(plan, groups), mode, log
+        names = [group.name for group in self.costs.groups]
+        self.controller: Controller = controller or Fixed(dict.fromkeys(names, 1.0))
+        if set(self.controller.weights) != set(names):
+            message = f"weights are for {sorted(self.controller.weights)}, and costs for {sorted(names)}"
+            raise PolicyError.of("PK764", message, help="give every group a weight, and no other name")
+        if HALLUCINATION in names:
+            message = f"a group is called `{HALLUCINATION}`, which is the name of another term"
+            raise PolicyError.of("PK764", message, help="call it otherwise")
+        self._hallucination = Fixed({HALLUCINATION: hallucination_weight}).weights
+        self._max_lost = max_lost * window
+        self._lost = deque[bool](maxlen=window)
+        self.n_lost = 0
+
+    @property
+    def weights(self) -> Mapping[str, float]:
+        """λ of every group, and of the share of unsupported claims."""
+        return {**self.controller.weights, **self._hallucination}
+
+    def price(
+        self,
+        texts: Sequence[str],
+        task: Sequence[float | None],
+        hallucination: Sequence[float | None] | None = None,
+        facts: Sequence[Mapping[str, object]] | None = None,
+    ) -> tuple[RewardRow, ...]:
+        """One row for each text, all under the weights before this batch; then the controller moves.
+
+        Raises PolicyError: PK761 for another number of rewards than of texts, or one that is not finite; PK763.
+        """
+        n = len(texts)
+        rewards = checked_rewards(task, n, "the task's reward")
+        shares = [0.0] * n if hallucination is None else checked_shares(hallucination, n)
+        if facts is not None and len(facts) != n:
+            raise _wrong_length("facts", len(facts), n)
+        weights = self.weights
+        verdicts = [self.plan.verify(text, facts[i] if facts else None) for i, text in enumerate(texts)]
+        priced = [self.costs.of(verdict) for verdict in verdicts]
+        rows = tuple(self._row(*terms, weights) for terms in zip(priced, rewards, shares, strict=True))
+        for row in rows:
+            self.log(row)
+        self._count(rows)
+        if self.mode is RolloutMode.FREE:
+            self.controller.observe([costs.by_group for costs in priced if not costs.errors])
+        return rows
+
+    def _row(
+        self, costs: Costs, task: float | None, hallucination: float | None, weights: Mapping[str, float]
+    ) -> RewardRow:
+        missing = [] if task is not None else ["task: no reward"]
+        missing += [] if hallucination is not None else [f"{HALLUCINATION}: no share"]
+        errors = (*costs.errors, *missing)
+        reward = None if errors else compose(task, costs.by_group, weights, hallucination)
+        digests = self.costs.bundle_digest, self.costs.plan_digest
+        terms = reward, task, hallucination, costs.by_group, weights, costs.fired, errors
+        return RewardRow(*digests, self.mode.value, *terms)
+
+    def _count(self, rows: Sequence[RewardRow]) -> None:
+        lost = [row.reward is None for row in rows]
+        self._lost.extend(lost)
+        self.n_lost += sum(lost)
+        if sum(self._lost) > self._max_lost:
+            why = next((row.errors[0] for row in rows if row.errors), "a reward is not finite")
+            message = f"{sum(self._lost)} of the last {len(self._lost)} rows have no reward, the last because of {why}"
+            raise PolicyError.of("PK763", message, help="repair the check, or raise `max_lost`")
+
+    def state_dict(self) -> dict[str, object]:
+        """JSON values from which :meth:`load_state_dict` goes on with the same λ, under the same bundle."""
+        kept: dict[str, object] = {"controller": self.controller.state_dict(), "lost": [int(v) for v in self._lost]}
+        return {"bundle_digest": self.costs.bundle_digest, "n_lost": self.n_lost, **kept}
+
+    def load_state_dict(self, state: Mapping[str, object]) -> None:
+        """Raises PolicyError: PK762 for a checkpoint of another bundle, PK765 of another controller."""
+        check_digests([state.get("bundle_digest")], self.plan, "the checkpoint")
+        if not {"controller", "lost", "n_lost"} <= set(state):
+            raise PolicyError.of("PK765", "the checkpoint holds no state of rewards", help="start a new run")
+        self.controller.load_state_dict(cast("Mapping[str, object]", state["controller"]))
+        self._lost.clear()
+        self._lost.extend(bool(lost) for lost in cast("Sequence[int]", state["lost"]))
+        self.n_lost = cast("int", state["n_lost"])
+
+
+def checked_rewards(rewards: Sequence[float | None], n: int, what: str) -> list[float | None]:
+    """The rewards as floats. Raises PolicyError (PK761) unless there are ``n``, each a finite number or None."""
+    if len(rewards) != n:
+        raise _wrong_length(what, len(rewards), n)
+    values = [None if reward is None else float(reward) for reward in rewards]
+    for i, value in enumerate(values):
+        if value is not None and not abs(value) < float("inf"):
+            help = "give None where there is no reward"
+            raise PolicyError.of("PK761", f"{what} of completion {i} is {value}", help=help)
+    return values
+
+
+def checked_shares(shares: Sequence[float | None], n: int) -> list[float | None]:
+    """As :func:`checked_rewards`, each between 0 and 1."""
+    values = checked_rewards(shares, n, "the share of unsupported claims")
+    for i, value in enumerate(values):
+        if value is not None and not 0 <= value <= 1:
+            message = f"the share of unsupported claims of completion {i} is {value}"
+            raise PolicyError.of("PK761", message, help="give a share between 0 and 1")
+    return values
+
+
+def _wrong_length(what: str, n: int, wanted: int) -> PolicyError:
+    message = f"{what}: {n} values for {wanted} completions"
+    return PolicyError.of("PK761", message, help="give one for each completion, in their order")
+
+
+def check_digests(digests: Sequence[object], plan: Plan, what: str = "row") -> None:
+    """Raises PolicyError (PK762) for the first digest that is not the plan's bundle's."""
+    for i, digest in enumerate(digests):
+        if digest != plan.bundle_digest:
+            where = what if len(digests) == 1 else f"{what} {i}"
+            message = f"{where} is of the bundle {digest}, the plan is of {plan.bundle_digest}"
+            raise PolicyError.of("PK762", message, help="make the data under the policies that are trained")
+
+
+def check_scale(scale_rewards: object, reward: PolicyReward) -> None:
+    """Raises PolicyError (PK760) for a scale by groups under which a weight would cancel."""
+    if scale_rewards in ("group", True) and any(weight > 0 for weight in reward.weights.values()):
+        message = '`scale_rewards="group"` cancels the weights of costs'
+        raise PolicyError.of("PK760", message, help='use `scale_rewards="none"` or `"batch"`')
