@@ -1,11 +1,9 @@
 """The judge of one request: its profile's plans in a deployment, with what the request brings."""
 
 from collections.abc import Mapping
-from typing import Any, cast
 
 from policykit.diagnostics import CATALOGUE, PolicyError
-from policykit.ir.grammar import GrammarSpec
-from policykit.plan.grammars import Grammar
+from policykit.engines.vllm.grammars import grammar_of
 from policykit.profiles import Grant, Profile
 from policykit.serving.deployment import Deployment
 from policykit.serving.errors import Refused
@@ -19,17 +17,13 @@ def judge_for(deployment: Deployment, grant: Grant, profile: Profile, ask: Ask, 
     context = {"locale": grant.locale, "jurisdiction": grant.jurisdiction}
     side = deployment.plan_without_grammar(profile, grant.tenant, **context)
     try:
-        grammar = None if ask.schema is None else _grammar(ask.schema)
+        grammar = None if ask.grammar is None else grammar_of(ask.grammar.form, ask.grammar.source)
         plan = deployment.plan(profile, grant.tenant, grammar=grammar, **context)
     except PolicyError as error:
-        if ask.schema is None:
+        if ask.grammar is None:
             raise
         found = "; ".join(f"{d.code}: {CATALOGUE[d.code].title}" for d in error.diagnostics)
         message = f"the grammar is refused: {found}"  # no more: it may quote what a rule forbids
-        raise Refused(400, "policykit_grammar_refused", message, param="response_format") from None
+        raise Refused(400, "policykit_grammar_refused", message, param=ask.grammar.param) from None
     tools = ask.tools if ask.tool_choice != "none" else ()
     return Judge(plan, side, profile, facts, tools, deployment.validators(profile))
-
-
-def _grammar(schema: object) -> GrammarSpec:
-    return Grammar.from_json_schema(cast(dict[str, Any], schema))

@@ -46,10 +46,20 @@ class Passage:
 
 
 @dataclass(frozen=True, slots=True)
+class Wanted:
+    """A grammar that a client wants its answer to have: its form as vLLM names it (`JSON`, `REGEX`, `CHOICE`,
+    `GRAMMAR`, `STRUCTURAL_TAG`), its source, and the field that it came in."""
+
+    form: str
+    source: str
+    param: str
+
+
+@dataclass(frozen=True, slots=True)
 class Ask:
     """A request. Either ``messages`` or ``prompt``; what is None or empty was not asked for.
 
-    ``passed`` are settings that go to the upstream as they are. ``schema`` is the JSON Schema of the wanted output.
+    ``passed`` are settings that go to the upstream as they are. ``grammar`` is that of the wanted output.
     """
 
     messages: tuple[Message, ...] = ()
@@ -68,7 +78,7 @@ class Ask:
     tool_choice: str | None = None
     """`auto`, `none`, `required`, or `name:` and the name of a tool."""
     parallel_tool_calls: bool | None = None
-    schema: object = None
+    grammar: Wanted | None = None
     continues: bool = False
     """The answer goes on with the last message, an assistant's."""
 

@@ -61,8 +61,8 @@ def check_allowed(ask: Ask, profile: Profile, kind: Kind, api: Api) -> None:
                 raise _not_allowed(f"messages[{at}].role", "the profile has a system prompt of its own")
         if api is Api.COMPLETIONS:
             raise _not_allowed("prompt", "the profile has a system prompt, which needs `/v1/chat/completions`")
-    if ask.schema is not None and not profile.client_grammar:
-        raise _not_allowed("response_format", "the profile takes no grammar from a request")
+    if ask.grammar is not None and not profile.client_grammar:
+        raise _not_allowed(ask.grammar.param, "the profile takes no grammar from a request")
     if ask.documents and (profile.retrieval is None or kind is not Kind.VLLM):
         raise _not_allowed("documents", "the profile, or the upstream, takes no passages")
     if profile.retrieval is not None and len(ask.documents) > profile.retrieval.depth:
@@ -87,7 +87,7 @@ def _check_tools(ask: Ask, profile: Profile) -> None:
         raise _not_allowed("tool_choice", "there are no `tools` to choose from")
     if choice is not None and choice.startswith("name:") and choice.removeprefix("name:") not in ask.tools:
         raise _not_allowed("tool_choice", "is not among `tools`")
-    if choice is not None and choice not in ("auto", "none") and (profile.grammar or ask.schema is not None):
+    if choice is not None and choice not in ("auto", "none") and (profile.grammar or ask.grammar is not None):
         raise _not_allowed("tool_choice", "the output has a grammar, and a tool call is not of it; use `auto`")
 
 

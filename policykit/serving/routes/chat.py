@@ -28,6 +28,7 @@ KNOWN = {
     "tool_choice",
     "parallel_tool_calls",
     "response_format",
+    "structured_outputs",
     "continue_final_message",
     "add_generation_prompt",
 } | settings.PASSED
@@ -52,6 +53,7 @@ class Chat:
         if None not in lengths and lengths[0] != lengths[1]:
             raise invalid("max_tokens", "differs from `max_completion_tokens`; give one of the two")
         messages = read_messages(found.get("messages"))
+        formatted = settings.grammar_at(found.get("response_format"), "response_format")
         return Ask(
             messages=messages,
             continues=_continues(found, messages),
@@ -68,7 +70,7 @@ class Chat:
             tools=settings.tool_names(found.get("tools", []), "tools", flat=False),
             tool_choice=settings.tool_choice_at(found.get("tool_choice"), "tool_choice", flat=False),
             parallel_tool_calls=settings.flag_at(found, "parallel_tool_calls"),
-            schema=settings.schema_at(found.get("response_format"), "response_format"),
+            grammar=settings.structured_at(found.get("structured_outputs"), formatted),
         )
 
     def whole(

@@ -22,6 +22,7 @@ KNOWN = {
     "temperature",
     "top_p",
     "seed",
+    "structured_outputs",
 } | settings.PASSED
 
 
@@ -51,6 +52,7 @@ class Completions:
             top_p=settings.number_at(found, "top_p", 0.0, 1.0),
             seed=settings.whole_at(found, "seed", -(1 << 63), (1 << 63) - 1),
             passed=settings.passed_at(found),
+            grammar=settings.structured_at(found.get("structured_outputs"), None),
         )
 
     def whole(

@@ -12,6 +12,7 @@ from policykit.serving.messages import (
     Ask,
     Call,
     Message,
+    Wanted,
     invalid,
     list_at,
     name_at,
@@ -67,7 +68,7 @@ class Responses:
             tools=settings.tool_names(found.get("tools", []), "tools", flat=True),
             tool_choice=settings.tool_choice_at(found.get("tool_choice"), "tool_choice", flat=True),
             parallel_tool_calls=settings.flag_at(found, "parallel_tool_calls"),
-            schema=_schema(found.get("text")),
+            grammar=_grammar(found.get("text")),
         )
 
     def whole(
@@ -81,13 +82,13 @@ class Responses:
         return ResponseStream(envelope)
 
 
-def _schema(value: object) -> object:
-    """The JSON Schema that `text.format` wants; None for text."""
+def _grammar(value: object) -> Wanted | None:
+    """The grammar that `text.format` wants; None for text."""
     if value is None:
         return None
     form: Any = object_at(value, "text", {"format"}).get("format")
     if not isinstance(form, dict) or cast(dict[str, object], form).get("type") != "json_schema":
-        return settings.schema_at(form, "text.format")
+        return settings.grammar_at(form, "text.format")
     names = {"type", "name", "schema", "strict", "description"}
     return settings.schema_in(object_at(form, "text.format", names), "text.format")
 

@@ -1,14 +1,20 @@
 """Settings that several routes share: read strictly, a null like nothing at all."""
 
+import json
 from collections.abc import Mapping
 from typing import Any, cast
 
-from policykit.serving.messages import invalid, list_at, name_at, object_at, text_at
+from policykit.serving.messages import Wanted, invalid, list_at, name_at, object_at, text_at
 
 MAX_STOPS = 16
 PENALTIES = ("presence_penalty", "frequency_penalty")
 VLLM_ONLY = ("top_k", "min_p", "repetition_penalty")
 """Settings of sampling that only vLLM knows."""
+FORMS = {
+    "json": "JSON", "json_object": "JSON_OBJECT", "regex": "REGEX", "choice": "CHOICE", "grammar": "GRAMMAR",
+    "structural_tag": "STRUCTURAL_TAG",
+}  # fmt: skip
+"""The forms of a grammar in vLLM's `structured_outputs`, and what vLLM calls them inside."""
 PASSED = {"stop", *PENALTIES, *VLLM_ONLY}
 
 
@@ -66,8 +72,8 @@ def include_usage_at(body: Mapping[str, object]) -> bool:
     return bool(flag_at(object_at(body["stream_options"], "stream_options", {"include_usage"}), "include_usage"))
 
 
-def schema_at(value: Any, param: str) -> object:
-    """The JSON Schema that a `response_format` wants; None for text."""
+def grammar_at(value: Any, param: str) -> Wanted | None:
+    """The grammar that a `response_format` wants; None for text."""
     if value is None:
         return None
     kind = cast(dict[str, object], value).get("type") if isinstance(value, dict) else None
@@ -77,20 +83,51 @@ def schema_at(value: Any, param: str) -> object:
             return None
         case "json_object":
             object_at(value, param, {"type"})
-            return {"type": "object"}
+            return Wanted("JSON_OBJECT", "", param)
         case "json_schema":
             wanted = object_at(value, param, {"type", "json_schema"})
             names = {"name", "schema", "strict", "description"}
             return schema_in(object_at(wanted.get("json_schema"), f"{param}.json_schema", names), param)
+        case "structural_tag":
+            object_at(value, param, {"type", "format", "structures", "triggers"})
+            return Wanted("STRUCTURAL_TAG", json.dumps(value), param)
         case _:
-            raise invalid(f"{param}.type", "give `text`, `json_object` or `json_schema`")
+            raise invalid(f"{param}.type", "give `text`, `json_object`, `json_schema` or `structural_tag`")
 
 
-def schema_in(wanted: Mapping[str, object], param: str) -> object:
+def schema_in(wanted: Mapping[str, object], param: str) -> Wanted:
     schema = wanted.get("schema")
     if not isinstance(schema, dict):
         raise invalid(param, "give the schema, an object")
-    return cast(dict[str, Any], schema)
+    return Wanted("JSON", json.dumps(schema), param)
+
+
+def structured_at(value: object, others: Wanted | None) -> Wanted | None:
+    """The grammar that vLLM's `structured_outputs` wants, in one of its forms, and in nothing else beside."""
+    param = "structured_outputs"
+    if value is None:
+        return others
+    found = object_at(value, param, set(FORMS))
+    if found.get("json_object") is False:
+        del found["json_object"]
+    if len(found) + (others is not None) != 1:
+        raise invalid(param, "give one grammar, in one form")
+    (name, source) = found.popitem()
+    where, form = f"{param}.{name}", FORMS[name]
+    match name:
+        case "json":
+            if not isinstance(source, str | dict):
+                raise invalid(where, "give the schema, an object or its text")
+            return Wanted(form, source if isinstance(source, str) else json.dumps(source), where)
+        case "json_object":
+            if source is not True:
+                raise invalid(where, "give true or false")
+            return Wanted(form, "", where)
+        case "choice":
+            texts = [text_at(text, f"{where}[{at}]") for at, text in enumerate(list_at(source, where, 4096))]
+            return Wanted(form, json.dumps(texts), where)
+        case _:
+            return Wanted(form, text_at(source, where), where)
 
 
 def tool_names(value: object, param: str, *, flat: bool) -> tuple[str, ...]:

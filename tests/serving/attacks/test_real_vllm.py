@@ -28,7 +28,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         for key, grant in KEYS.items()
     ]
     (folder / "all.keys.yaml").write_text("\n".join(["apiVersion: policykit/v1", "kind: Keys", "keys:", *lines, ""]))
-    with vllm_served(folder) as found:
+    calls = ("--enable-auto-tool-choice", "--tool-call-parser", "hermes")
+    with vllm_served(folder, calls) as found:
         yield found
 
 

@@ -12,7 +12,7 @@ KNOWN_HOLES = (
     *("ignore_eos", "use_beam_search", "prompt_logprobs", "echo", "skip_special_tokens", "chat_template", "n_best"),
     *("include_stop_str_in_output", "min_tokens", "logit_bias"),
     *("truncate_prompt_tokens", "vllm_xargs", "cache_salt", "priority", "request_id", "kv_transfer_params"),
-    *("logprobs", "allowed_token_ids", "bad_words", "stop_token_ids", "structured_outputs", "return_token_ids"),
+    *("logprobs", "allowed_token_ids", "bad_words", "stop_token_ids", "return_token_ids"),
     *("best_of", "guided_json", "guided_regex", "extra_body", "policykit"),
 )
 
@@ -43,8 +43,8 @@ def test_known_holes_are_refused(engine: str, name: str, value: object) -> None:
             ["stream_options.continuous_usage_stats"],
         ),
         (
-            {"response_format": {"type": "structural_tag", "format": {}}},
-            ["response_format.type", "response_format.format"],
+            {"response_format": {"type": "grammar", "format": {}, "grammar": ""}},
+            ["response_format.type", "response_format.grammar"],
         ),
         (
             {"response_format": {"type": "json_schema", "json_schema": {"schema": {"anything": [1]}, "x": 1}}},

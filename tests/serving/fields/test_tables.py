@@ -14,7 +14,10 @@ KNOWN = {
     "POST /v1/completions": completions.KNOWN,
     "POST /v1/responses": responses.KNOWN,
 }
-VLLM_ONLY = {*("top_k", "min_p", "repetition_penalty", "documents", "continue_final_message", "add_generation_prompt")}
+VLLM_ONLY = {
+    *("top_k", "min_p", "repetition_penalty", "documents", "structured_outputs"),
+    *("continue_final_message", "add_generation_prompt"),
+}
 
 
 @pytest.fixture(scope="module")
