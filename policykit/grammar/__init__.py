@@ -1,4 +1,4 @@
-"""Grammars: JSON Schema, Lark, regular expressions and choices, compiled for masks and judged whole."""
+"""Grammars: JSON Schema, Lark, GBNF, expressions, choices and structural tags, compiled for masks and judged whole."""
 
 from policykit.grammar.arriving import Unambiguous
 from policykit.grammar.json_schema import json_schema
@@ -6,7 +6,7 @@ from policykit.grammar.load import load_grammar
 from policykit.grammar.matcher import Beginning, CompiledGrammar, GrammarState, TokenTable, matches
 from policykit.grammar.prune import EmptyGrammar, without_fixed
 from policykit.grammar.structural_tags import structural_tag
-from policykit.grammar.text_grammars import choices, lark, regex
+from policykit.grammar.text_grammars import choices, gbnf, lark, regex
 from policykit.grammar.validator import GrammarValidator, GrammarViolation
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "TokenTable",
     "Unambiguous",
     "choices",
+    "gbnf",
     "json_schema",
     "lark",
     "load_grammar",

@@ -7,7 +7,7 @@ from typing import Final
 from policykit.diagnostics import Place, PolicyError
 from policykit.grammar.json_schema import json_schema
 from policykit.grammar.strict_json import JsonFault, parse
-from policykit.grammar.text_grammars import choices, lark, regex
+from policykit.grammar.text_grammars import choices, gbnf, lark, regex
 from policykit.ir.grammar import GrammarSpec
 
 
@@ -56,5 +56,6 @@ READERS: Final[tuple[tuple[str, Callable[[str, Place], GrammarSpec]], ...]] = (
     (".schema.json", json_schema),
     (".json", json_schema),
     (".lark", lark),
+    (".gbnf", gbnf),
     (".regex", _regex_file),
 )

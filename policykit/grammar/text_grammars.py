@@ -8,6 +8,7 @@ from typing import Final
 from policykit.automata import parse_regex, unparse
 from policykit.diagnostics import Diagnostic, Place, PolicyError
 from policykit.grammar.engine import lark_program, refusal, syntax_refusal
+from policykit.grammar.gbnf import parse as parse_gbnf, to_lark
 from policykit.grammar.lark_shape import cfg_of
 from policykit.grammar.lexing import splits_uniquely, unfinishable
 from policykit.ir.grammar import Cfg, GrammarKind, GrammarShape, GrammarSpec, Production, Symbol, Terminal
@@ -55,6 +56,24 @@ def lark(source: str, place: Place) -> GrammarSpec:
         )
     shape = cfg if cfg is not None and splits_uniquely(cfg) else None
     return _specification(GrammarKind.LARK, source, program, shape, place)
+
+
+def gbnf(source: str, place: Place) -> GrammarSpec:
+    """The grammar of a GBNF source (:mod:`policykit.grammar.gbnf`).
+
+    Raises:
+        PolicyError: PK206, PK208, PK210, PK211 or PK216, with line and column.
+    """
+    _check_size(source, place)
+    written = to_lark(parse_gbnf(source, place))
+    program = lark_program(written)
+    if (refused := refusal(program)) is not None:
+        raise PolicyError.of(_code(refused), _first_line(refused), place)
+    cfg = cfg_of(written, place)
+    if cfg is not None and any("@" not in production.head for production in unfinishable(cfg)):
+        raise PolicyError.of("PK208", "a rule can never be completed", place, "give it a way to end")
+    shape = cfg if cfg is not None and splits_uniquely(cfg) else None
+    return _specification(GrammarKind.GBNF, source, program, shape, place)
 
 
 def regex(source: str, place: Place) -> GrammarSpec:

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from policykit.diagnostics import Place
-from policykit.grammar import choices, json_schema, lark, regex, structural_tag
+from policykit.grammar import choices, gbnf, json_schema, lark, regex, structural_tag
 from policykit.ir.grammar import GrammarSpec
 
 _SCHEMA, _REGEX, _LARK, _CHOICES = Place("<schema>"), Place("<regex>"), Place("<lark>"), Place("<choices>")
-_TAG = Place("<structural tag>")
+_TAG, _GBNF = Place("<structural tag>"), Place("<gbnf>")
 """Where a grammar stands that was given without a place."""
 
 
@@ -30,6 +30,11 @@ class Grammar:
     def from_lark(source: str, place: Place = _LARK) -> GrammarSpec:
         """A context-free grammar in llguidance's Lark dialect."""
         return lark(source, place)
+
+    @staticmethod
+    def from_gbnf(source: str, place: Place = _GBNF) -> GrammarSpec:
+        """A context-free grammar in GBNF, the notation of llama.cpp; its start is the rule `root`."""
+        return gbnf(source, place)
 
     @staticmethod
     def from_structural_tag(document: "dict[str, Any] | str", place: Place = _TAG) -> GrammarSpec:

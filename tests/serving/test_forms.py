@@ -24,6 +24,7 @@ FORMS: dict[str, tuple[dict[str, Any], str, str]] = {
     "regex": ({"structured_outputs": {"regex": "a+"}}, "aa", "b"),
     "choice": ({"structured_outputs": {"choice": ["yes", "no"]}}, "no", "maybe"),
     "lark": ({"structured_outputs": {"grammar": 'start: "a" | "b"'}}, "b", "c"),
+    "gbnf": ({"structured_outputs": {"grammar": 'root ::= "a" | "b"'}}, "b", "c"),
     "structural_tag": ({"structured_outputs": {"structural_tag": json.dumps(TAG)}}, "<n>12</n>", "<n>a</n>"),
     "tag in response_format": ({"response_format": TAG}, "<n>12</n>", "12"),
 }

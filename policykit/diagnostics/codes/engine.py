@@ -83,9 +83,9 @@ CODES: tuple[CodeEntry, ...] = (
     CodeEntry(
         "PK743",
         "an output grammar that is not taken",
-        "vLLM takes output grammars in several notations. JSON Schema, regular expressions, choices and Lark are "
-        "masked; the others are refused rather than left to another backend.",
-        '{"structured_outputs": {"grammar": "root ::= \'yes\'"}}',
+        "vLLM takes output grammars in several notations. JSON Schema, regular expressions, choices, Lark, GBNF and "
+        "structural tags are masked; others are refused rather than left to another backend.",
+        '{"structured_outputs": {"choice": [1]}}',
     ),
     CodeEntry(
         "PK744",

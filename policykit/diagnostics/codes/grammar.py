@@ -56,8 +56,8 @@ CODES: tuple[CodeEntry, ...] = (
     CodeEntry(
         "PK210",
         "grammar does not parse",
-        "The grammar is not in the Lark dialect of llguidance. Rules are lower case, terminals upper case, the first "
-        "rule is `start`.",
+        "The grammar is not in the Lark dialect of llguidance (rules lower case, terminals upper case, the first rule "
+        "is `start`), or not in GBNF (`::=`, the first rule is `root`).",
         'start: "a',
     ),
     CodeEntry("PK211", "undefined symbol", "A rule or terminal is used that is not defined.", "start: verb"),
@@ -77,7 +77,7 @@ CODES: tuple[CodeEntry, ...] = (
     CodeEntry(
         "PK214",
         "unknown kind of grammar file",
-        "The extension says how a grammar is written: .schema.json or .json, .lark, .regex, .choices.json, "
+        "The extension says how a grammar is written: .schema.json or .json, .lark, .gbnf, .regex, .choices.json, "
         ".choices.txt.",
         "answer.ebnf",
     ),

@@ -4,7 +4,7 @@ import json
 from typing import cast
 
 from policykit.diagnostics import Place, PolicyError
-from policykit.grammar import choices, json_schema, lark, regex, structural_tag
+from policykit.grammar import choices, gbnf, json_schema, lark, regex, structural_tag
 from policykit.ir.grammar import GrammarSpec
 
 FREE = r"(?s:.*)"
@@ -27,7 +27,7 @@ def grammar_of(option: str, source: str) -> GrammarSpec | None:
         case "CHOICE":
             return _choices(source)
         case "GRAMMAR" if "::=" in source:
-            raise _refused("a grammar in GBNF", "write it in Lark")
+            return gbnf(source, _PLACE)
         case "GRAMMAR":
             return lark(source, _PLACE)
         case "STRUCTURAL_TAG":
