@@ -13,6 +13,7 @@ from policykit.profiles import Keyring
 from policykit.serving.deployment import Deployment, Serving
 from policykit.serving.health import Check
 from policykit.serving.hooks import Switch
+from policykit.serving.last_served import LastServed
 from policykit.serving.reload_source import BundleSource, BundleWatch, OnBad, Reload
 
 BUNDLE = "POLICYKIT_BUNDLE"
@@ -75,38 +76,52 @@ def today() -> date:
     return datetime.now(UTC).date()
 
 
-def opened(source: BundleSource, keys: Keyring, model: str | None) -> Deployment:
-    """What the bundle holds, as a deployment. Raises PolicyError for a bundle that may not be used today."""
+def opened(source: BundleSource, keys: Keyring, model: str | None, run: Path) -> Deployment:
+    """What the bundle holds, as a deployment. Raises PolicyError for a bundle that may not be used today, or is older
+    than one that was served with this run directory; the latter only where signatures are asked for."""
     found = source.opened(today())
-    return Deployment(found.profiles, keys, model=model, revision=found.revision, bundle_digest=found.digest)
+    new = Deployment(
+        found.profiles, keys, model=model, revision=found.revision, bundle_digest=found.digest,
+        expires=found.bundle.manifest.expires,
+    )  # fmt: skip
+    if source.required:
+        LastServed(run).check(new)
+    return new
 
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """What a server has of the bundle that it watches: nothing, where there is none. ``told`` hears of reloads."""
+    """What a server has of the bundle that it watches: nothing, where there is none. ``told`` hears of reloads;
+    ``notes`` are told with readiness and do not change it, for the old bundle is served on."""
 
     switch: Switch
     told: list[Callable[[Reload], None]]
     checks: Mapping[str, Check]
+    notes: Mapping[str, Check]
     starting: tuple[Callable[[], Awaitable[None]], ...]
 
     @staticmethod
-    def of(bundle: BundleFiles | None, serving: Serving, switch: Switch) -> "Watched":
+    def of(bundle: BundleFiles | None, serving: Serving, switch: Switch, run: Path) -> "Watched":
         """``switch`` is the operators'; the one of the result also refuses after a bad bundle, where that is asked for.
 
-        Raises PolicyError as :meth:`BundleFiles.source` does.
+        Raises PolicyError as :meth:`BundleFiles.source` and :meth:`LastServed.admit` do.
         """
         told: list[Callable[[Reload], None]] = []
         if bundle is None:
-            return Watched(switch, told, {}, ())
+            return Watched(switch, told, {}, {}, ())
         last = _Last()
         told.append(last.told)
         watch = BundleWatch(serving, bundle.source(), on_bad=bundle.on_bad, told=told, inner=switch)
+        if bundle.required:
+            LastServed(run).admit(serving.deployment)
+            serving.on_swap(LastServed(run).keep)
 
-        async def run() -> None:
+        async def watched() -> None:
             await watch.run(on_hangup=threading.current_thread() is threading.main_thread())
 
-        return Watched(watch, told, {"bundle": last.check}, (run,))
+        said: dict[str, Check] = {"bundle": last.check}
+        stops = bundle.on_bad is OnBad.REFUSE
+        return Watched(watch, told, said if stops else {}, {} if stops else said, (watched,))
 
 
 class _Last:
@@ -119,5 +134,5 @@ class _Last:
         self._refused = reload.codes
 
     async def check(self) -> str | None:
-        """A refused bundle does not stop serving by itself, but whoever rolls it out has to learn of it."""
+        """Whoever rolls a bundle out has to learn that it is refused."""
         return f"the newest bundle is refused: {', '.join(self._refused)}" if self._refused else None

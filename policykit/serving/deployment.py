@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import date
 from functools import cached_property
 from threading import Lock
 
@@ -19,7 +20,8 @@ MAX_PLANS = 512
 @dataclass(frozen=True)
 class Deployment:
     """Profiles, keys and resources of one moment. ``model`` is the name of the model that is served where a profile
-    names none; ``revision`` and ``bundle_digest`` are of the bundle that it was opened from, if it was."""
+    names none; ``revision`` and ``bundle_digest`` are of the bundle that it was opened from, if it was, and
+    ``expires`` is the first day on which that is not to be used."""
 
     profiles: ProfileSet
     keys: Keyring
@@ -27,6 +29,11 @@ class Deployment:
     model: str | None = None
     revision: str | None = None
     bundle_digest: str | None = None
+    expires: date | None = None
+
+    def has_expired(self, day: date) -> bool:
+        """Whether nothing may be served out of it on this day."""
+        return self.expires is not None and day >= self.expires
 
     @cached_property
     def digest(self) -> str:

@@ -29,9 +29,11 @@ class Readiness:
 
 @dataclass(slots=True)
 class Health:
-    """Asks all checks at once. An answer is kept for a second, so that probes cost no more than that."""
+    """Asks all checks at once. An answer is kept for a second, so that probes cost no more than that. ``notes`` are
+    told among them, and nothing depends on them."""
 
     checks: Mapping[str, Check]
+    notes: Mapping[str, Check] = field(default_factory=dict[str, Check])
     deadline_s: float = DEADLINE_S
     clock: Callable[[], float] = time.monotonic
     _kept: tuple[float, Readiness] | None = None
@@ -41,9 +43,10 @@ class Health:
         """Whether requests can be served now. Never raises: a check that fails is not ready."""
         async with self._lock:
             if self._kept is None or self.clock() - self._kept[0] >= KEPT_S:
-                found = await asyncio.gather(*(self._asked(check) for check in self.checks.values()))
-                checks = {name: why or "ok" for name, why in zip(self.checks, found, strict=True)}
-                self._kept = self.clock(), Readiness(not any(found), checks)
+                asked = {**self.notes, **self.checks}
+                found = await asyncio.gather(*(self._asked(check) for check in asked.values()))
+                checks = {name: why or "ok" for name, why in zip(asked, found, strict=True)}
+                self._kept = self.clock(), Readiness(all(checks[name] == "ok" for name in self.checks), checks)
             return self._kept[1]
 
     async def _asked(self, check: Check) -> str | None:
@@ -86,11 +89,12 @@ class PlansReady:
     async def prepare(self) -> None:
         """Compile now. What does not compile is a problem that the check tells."""
         deployment = self._serving.deployment
+        problem = None
         try:
             await asyncio.to_thread(plans_of, deployment)
-            self._done, self._problem = deployment, None
         except PolicyError as error:
-            self._problem = "; ".join(f"{d.code}: {d.message}" for d in error.diagnostics[:3])
+            problem = "; ".join(f"{d.code}: {d.message}" for d in error.diagnostics[:3])
+        self._done, self._problem = deployment, problem
 
     async def check(self) -> str | None:
         """What is served since the last check is compiled too: after a reload it is so already, which is soon seen."""

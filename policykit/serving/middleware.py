@@ -39,7 +39,7 @@ class Middleware:
         if bundle is None:
             self._serving = Serving(Deployment(load_profiles(*self._environment.profiles), keys, model=model))
         else:
-            self._serving = Serving(opened(bundle.source(), keys, model))
+            self._serving = Serving(opened(bundle.source(), keys, model, self._environment.run))
         self._keeping = self._environment.keeping.load()
         shadow = self._environment.shadow
         self._candidate = shadow and Candidate.of(shadow, self._serving.deployment, self._keeping)
@@ -49,7 +49,7 @@ class Middleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await self._inner(scope, receive, send)
+            await self._inner(scope, receive, self._starting_with(scope, send))
             await self._close()
         elif scope["type"] == "http" and scope["path"] in LEFT_ALONE and scope["method"] == "GET":
             await self._inner(scope, receive, send)
@@ -58,8 +58,18 @@ class Middleware:
             answer = app.guard if scope["path"] in CLOSED else app
             await answer(scope, receive, send)
 
+    def _starting_with(self, scope: Scope, send: Send) -> Send:
+        """Has the guard begin when the server has: what it watches does not wait for a request."""
+
+        async def sent(message: Any) -> None:
+            if message["type"] == "lifespan.startup.complete" and "app" in scope:
+                self._guarding(scope)
+            await send(message)
+
+        return sent
+
     def _guarding(self, scope: Scope) -> App:
-        """Made with the first request, which says what the inner application wants in its scope."""
+        """Made when the server starts, or with its first request; the scope says what the inner application wants."""
         if self._app is None:
             inner: dict[str, Any] = {name: scope[name] for name in ("app", "state") if name in scope}
             upstream = AppUpstream(self._inner, kind=Kind.VLLM, extra=inner)

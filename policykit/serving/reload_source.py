@@ -1,7 +1,8 @@
 """Hot reload: a bundle is watched, and what is served is swapped as a whole when a better one stands there.
 
 Requests in flight end under the deployment that they began with. A bundle that is not signed as required, is older,
-expired, damaged or does not compile changes nothing but what is said about it.
+expired, damaged or does not compile changes nothing but what is said about it. One that expires while it is served is
+served to no new request.
 """
 
 import asyncio
@@ -57,7 +58,10 @@ def deployed(opened: Opened, before: Deployment) -> Deployment:
 
     Raises PolicyError with whatever keeps a profile from being served, and with keys that grant what there is not.
     """
-    new = replace(before, profiles=opened.profiles, revision=opened.revision, bundle_digest=opened.digest)
+    new = replace(
+        before, profiles=opened.profiles, revision=opened.revision, bundle_digest=opened.digest,
+        expires=opened.bundle.manifest.expires,
+    )  # fmt: skip
     found: Iterable[Diagnostic] = (*check_profiles(new.profiles), *check_keys(new.keys, new.profiles))
     errors = [diagnostic for diagnostic in found if diagnostic.severity is Severity.ERROR]
     if errors:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from policykit.ir.document import Target
 from policykit.ir.verdict import Decision, Verdict
+from policykit.plan.plan import today
 from policykit.profiles import Grant, Profile, select
 from policykit.serving.asking import Asking, Budget
 from policykit.serving.continued import prefix_of
@@ -54,6 +55,8 @@ class Request:
         but, of a stream, text that was let through."""
         if self.services.switch.state is SwitchState.REFUSE_ALL:
             raise Refused(503, "policykit_switched_off", "nothing is served: an incident is being dealt with")
+        if self.deployment.has_expired(today()):
+            raise Refused(503, "policykit_bundle_expired", "what is served has expired, and nothing new is there")
         refusals = list(self.services.check_fields(self.shape.path, body))
         if refusals:
             raise of_fields(refusals)

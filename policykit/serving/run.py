@@ -83,7 +83,7 @@ def deployment(files: Files, model: str | None) -> Deployment:
     """Raises PolicyError with everything that is wrong with profiles, bundle and keys."""
     keys = load_keys(*files.keys)
     if files.bundle:
-        found = opened(files.bundle.source(), keys, model)
+        found = opened(files.bundle.source(), keys, model, files.run)
     else:
         found = Deployment(load_profiles(*files.profiles), keys, model=model)
     wrong = [diagnostic for diagnostic in check_keys(keys, found.profiles) if diagnostic.severity.value == "error"]
@@ -116,7 +116,7 @@ def around(
     """The guard and its surroundings. ``keeping`` says what of texts the log keeps; a ``bundle`` is watched, and a
     ``candidate`` asked beside it."""
     keeping = keeping or Keeping()
-    watched = Watched.of(bundle, serving, switch)
+    watched = Watched.of(bundle, serving, switch, run)
     metrics, plans = Metrics(serving, watched.switch), PlansReady(serving)
     watched.told.append(metrics.on_reload)
     if candidate is not None:
@@ -153,7 +153,7 @@ def around(
     }
     beside = (candidate.watch if candidate else None, retirement)
     starting = (plans.prepare, *watched.starting, *(one.run for one in beside if one))
-    return App(guard, serving, switch, metrics, Health(checks), starting, (close,))
+    return App(guard, serving, switch, metrics, Health(checks, watched.notes), starting, (close,))
 
 
 def serve(app: App, host: str, port: int, told: Callable[[str], None]) -> None:

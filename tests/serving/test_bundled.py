@@ -1,9 +1,11 @@
 """Serving out of a bundle, as options and the environment name it: signed, watched, and refused by name."""
 
+import json
 import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import httpx
 import openai
 import pytest
 from hypothesis import given, strategies as st
+from starlette.applications import Starlette
 
 from policykit.audit import Record, open_reader, parse
 from policykit.cli.main import main
@@ -103,6 +106,9 @@ def test_a_bundle_that_nobody_signed_is_told_to_operators_and_not_served(place: 
         place.put(2, signed=False)
         until(lambda: ready(url)["bundle"] != "ok")
         assert ready(url)["bundle"] == "the newest bundle is refused: PK649"
+        until(
+            lambda: httpx.get(f"{url}/ready", headers=OPERATOR, timeout=30).status_code == 200
+        )  # the old one is served
         assert ask(url)[0] == "Revision 1 says no."
         assert 'policykit_bundle_reloads_total{result="PK649"} 1.0' in (
             httpx.get(f"{url}/metrics", headers=OPERATOR).text
@@ -118,9 +124,66 @@ def test_where_it_is_asked_for_a_bad_bundle_ends_serving(place: Place) -> None:
         assert ask(url)[0] == "Revision 1 says no."
         place.put_bytes(place.path.read_bytes().replace(b"word 1", b"word 7"))
         until(lambda: ready(url)["bundle"] == "the newest bundle is refused: PK645")
+        assert httpx.get(f"{url}/ready", headers=OPERATOR, timeout=30).status_code == 503
         with pytest.raises(openai.InternalServerError) as refused:
             ask(url)
         assert refused.value.code == "policykit_switched_off"
+
+
+def test_a_bundle_that_expires_while_it_is_served_answers_nothing_new(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.put(1, expires=date(2999, 1, 1))
+    with house(place) as url:
+        assert ask(url)[0] == "Revision 1 says no."
+        monkeypatch.setattr("policykit.serving.request.today", lambda: date(2999, 1, 1))
+        with pytest.raises(openai.InternalServerError) as refused:
+            ask(url)
+        assert refused.value.code == "policykit_bundle_expired"
+        place.put(2)
+        until(lambda: _says(url, "Revision 2 says no."))
+
+
+def _says(url: str, text: str) -> bool:
+    try:
+        return ask(url)[0] == text
+    except openai.InternalServerError:
+        return False
+
+
+@pytest.mark.parametrize("how", ["older", "other content", "the same", "newer", "damaged", "development"])
+def test_a_restart_takes_no_older_bundle_than_was_served(place: Place, how: str) -> None:
+    place.put(2)
+    with house(place):
+        place.put(3)  # served by a reload
+        last = place.folder / "run" / "bundle.json"
+        until(lambda: json.loads(last.read_text())["revision"] == 3)
+    more: dict[str, Any] = {}
+    code = None
+    match how:
+        case "older":
+            place.put(2)
+            code = "PK651"
+        case "other content":
+            place.put(3, content=7)
+            code = "PK651"
+        case "newer":
+            place.put(4)
+        case "damaged":
+            last.write_text("{")
+            code = "PK680"
+        case "development":
+            place.put(2, signed=False)
+            more = {"trusted": (), "required": 0}
+        case _:
+            pass
+    if code is None:
+        with house(place, **more) as url:
+            assert ask(url)[0]
+        return
+    with pytest.raises(PolicyError) as refused:
+        application(files(place, **more), gateway("http://127.0.0.1:9", None, "base"))
+    assert {found.code for found in refused.value.diagnostics} == {code}
 
 
 @pytest.mark.parametrize(
@@ -193,6 +256,23 @@ def test_the_guard_inside_vllm_serves_out_of_a_bundle(place: Place, monkeypatch:
     place.put(5, signed=False)
     with pytest.raises(PolicyError, match="PK649"):
         Middleware(inner)
+
+
+def test_inside_vllm_a_bundle_is_watched_before_any_request_comes(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.put(4)
+    asked = files(place)
+    assert asked.bundle is not None
+    others = {"POLICYKIT_KEYS": asked.keys[0], "POLICYKIT_LOG": asked.log, "POLICYKIT_RUN": asked.run}
+    for name, value in {**asked.bundle.variables(), **others}.items():
+        monkeypatch.setenv(name, str(value))
+    monkeypatch.delenv("POLICYKIT_PROFILES", raising=False)
+    app = Starlette()
+    app.add_middleware(Middleware)
+    with served(app):
+        place.put(5)
+        until(lambda: json.loads((asked.run / "bundle.json").read_text())["revision"] == 5)
 
 
 def test_options_name_a_bundle_or_profiles(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
