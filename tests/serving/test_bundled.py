@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
@@ -55,7 +55,7 @@ def files(place: Place, **more: Any) -> Files:
 
 
 @contextmanager
-def house(place: Place, **more: Any) -> Iterator[str]:
+def house(place: Place, **more: Any) -> Generator[str]:
     with served(Listed(answer=lambda body: Say((EVERY_WORD,)))) as upstream:
         app: App = application(files(place, **more), gateway(upstream, "upstream-key", "base"))
         with served(app) as url:
