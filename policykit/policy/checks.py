@@ -14,6 +14,7 @@ from policykit.policy.decisions import check_decisions
 from policykit.policy.entities import check_entities
 from policykit.policy.lists import phrases_of
 from policykit.policy.rules import DEFAULT_RULE, check_rules, exception_ids
+from policykit.policy.stream_safe import check_stream_safe, ids_of
 from policykit.policy.table import VIEWS
 from policykit.policy.tests_table import JUDGED
 from policykit.policy.transforms import check_transform, is_on_spans
@@ -31,6 +32,7 @@ def check(document: Entries, diagnostics: list[Diagnostic]) -> None:
     _unique("PK052", "test name", (test.leaf("name") for test in tests), diagnostics)
     _unique("PK064", "exception id", exception_ids(rules), diagnostics)
     _check_effective(document, diagnostics)
+    check_stream_safe(document, diagnostics)
     check_rules(document, rules, diagnostics)
     for rule in rules:
         match = rule.entries("match")
@@ -42,7 +44,7 @@ def check(document: Entries, diagnostics: list[Diagnostic]) -> None:
             _check_match(match, diagnostics)
         check_classifiers(rule, diagnostics)
         _check_transform(rule, match, diagnostics)
-    _check_expectations(rules, tests, diagnostics)
+    _check_expectations(document, rules, tests, diagnostics)
     check_decisions(rules, tests, diagnostics)
 
 
@@ -69,11 +71,14 @@ def _check_effective(document: Entries, diagnostics: list[Diagnostic]) -> None:
         )
 
 
-def _check_expectations(rules: Sequence[Entries], tests: Sequence[Entries], diagnostics: list[Diagnostic]) -> None:
+def _check_expectations(
+    document: Entries, rules: Sequence[Entries], tests: Sequence[Entries], diagnostics: list[Diagnostic]
+) -> None:
     known = [text for rule in rules if (text := rule.text("id"))]
     known += [DEFAULT_RULE] if any("allow" in a.keys for r in rules if (a := r.entries("action"))) else []
     if len(known) < len(rules):
         return  # an id that could not be read is reported already, and a test may mean that one
+    known += ids_of(document)
     check_tests(tests, known, [str(leaf.value) for leaf in exception_ids(rules) if leaf], diagnostics)
 
 

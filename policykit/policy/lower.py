@@ -47,6 +47,7 @@ from policykit.policy.chains import lower_composed
 from policykit.policy.checked import Checked, Entries, Leaf
 from policykit.policy.checks import DEFAULT_VIEWS
 from policykit.policy.lists import phrases_of
+from policykit.policy.stream_safe import stream_safe
 from policykit.policy.transforms import lower_transform
 
 _T = TypeVar("_T")
@@ -63,6 +64,7 @@ def lower(document: Entries) -> Document:
     metadata = need(document.entries("metadata"))
     defaults = document.entries("defaults")
     effective = document.entries("effective")
+    rules = tuple(_rule(rule, defaults) for rule in document.records("rules"))
     return Document(
         name=need(metadata.text("name")),
         version=need(metadata.text("version")),
@@ -70,7 +72,7 @@ def lower(document: Entries) -> Document:
         why=need(metadata.text("why")),
         scope=_scope(document),
         effective=Effective(effective.day("from"), effective.day("until")) if effective else Effective(),
-        rules=tuple(_rule(rule, defaults) for rule in document.records("rules")),
+        rules=(*rules, *stream_safe(document, rules)),
         tests=tuple(map(lower_test, document.records("tests"))),
         canonical=canonical(document),
         place=_place(metadata, "name"),

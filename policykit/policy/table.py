@@ -62,6 +62,11 @@ RECORDS: dict[str, Record] = {
                 Field("effective", Ref("effective"), "when the document applies; always if not said"),
                 Field("defaults", Ref("defaults"), "what rules say if they do not say otherwise"),
                 Field("default", Choice(("allow", "block")), "`block`: what no allow rule admits is blocked"),
+                Field(
+                    "streamSafe",
+                    Flag(),
+                    "true: no text that the rules judge has more than 30 marks or invisible characters in a row",
+                ),
                 Field("facts", Ref("facts"), "what is known about requests; conditions are checked against it"),
                 Field("rules", Many(Ref("rule")), "the rules", required=True),
                 Field("tests", Many(Ref("test"), at_least=0), "examples that must come out as said"),

@@ -164,6 +164,14 @@ CASES = (
     ),
     Case("strict", "PK040", PHRASES, "{phrases: [a b], «strict»: true}", "remove it"),
     Case("terminal", "PK040", PHRASES, "{phrases: [a b], within: «terminal(WORD)»}", "json.strings"),
+    Case(
+        "id of a rule that is built in",
+        "PK050",
+        RULE,
+        "streamSafe: true\nrules:\n  - {id: «stream-safe», match: {phrases: [a b]}, action: {block: {}}}\n"
+        + RULE.removeprefix("rules:\n"),
+        "remove `streamSafe`",
+    ),
     Case("citations", "PK040", "severity: high", "require: {«citations»: {per: sentence}}", "remove it"),
     Case("rego with a condition", "PK160", "severity: high", "when: {rego: «data.x.deny == true»}", "full name"),
     Case("rego without data", "PK160", "severity: high", "when: {rego: «x.deny»}", "did you mean `data.x.deny`?"),

@@ -65,7 +65,7 @@ _DROPPED = frozenset(
     }
     | {"match", "views", "join", "default", "target", "all", "any", "not", "entities", "approvals", "phrases", "regex"}
     | {"profiles", "tenants", "locales", "jurisdictions", "mode", "context", "region", "text"}
-    | {"near", "count", "length"}
+    | {"near", "count", "length", "streamSafe"}
 )
 _ACTIONS = {"block": "{escalate: {queue: mutant}}", "escalate": "{block: {}}", "transform": "{block: {}}",
             "allow": "{block: {}}"}  # fmt: skip
