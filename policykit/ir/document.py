@@ -244,9 +244,18 @@ class GivenApproval:
 
 
 @dataclass(frozen=True, slots=True)
+class StatedScore:
+    """The probability that a classifier would give a label."""
+
+    model: str
+    label: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
 class Given:
     """What is judged and its circumstances. ``facts`` is a JSON object as text; ``decisions`` is what an Open Policy
-    Agent would say, by reference."""
+    Agent would say, by reference, ``scores`` what classifiers would."""
 
     text: str
     target: Target = Target.OUTPUT
@@ -254,6 +263,7 @@ class Given:
     facts: str = "{}"
     approvals: tuple[GivenApproval, ...] = ()
     decisions: tuple[tuple[str, bool], ...] = ()
+    scores: tuple[StatedScore, ...] = ()
     profile: str | None = None
     tenant: str | None = None
     locale: str | None = None

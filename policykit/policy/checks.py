@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from policykit.diagnostics import Diagnostic, Place, did_you_mean
 from policykit.policy.chains import check_composed
 from policykit.policy.checked import Entries, Leaf
-from policykit.policy.classifiers import check_classifiers
+from policykit.policy.classifiers import asked_in, check_classifiers, check_scores
 from policykit.policy.decisions import check_decisions
 from policykit.policy.entities import check_entities
 from policykit.policy.lists import phrases_of
@@ -46,6 +46,9 @@ def check(document: Entries, diagnostics: list[Diagnostic]) -> None:
         _check_transform(rule, match, diagnostics)
     _check_expectations(document, rules, tests, diagnostics)
     check_decisions(rules, tests, diagnostics)
+    asked = asked_in(rules)
+    if asked is not None:
+        check_scores(tests, asked, diagnostics)
 
 
 def _unique(code: str, what: str, leaves: Iterable[Leaf | None], diagnostics: list[Diagnostic]) -> None:

@@ -36,6 +36,7 @@ from policykit.ir.document import (
     Rule,
     RuleException,
     Scope,
+    StatedScore,
     Target,
     TestCase,
     Variants,
@@ -46,6 +47,7 @@ from policykit.policy.canonical import canonical, canonical_json
 from policykit.policy.chains import lower_composed
 from policykit.policy.checked import Checked, Entries, Leaf
 from policykit.policy.checks import DEFAULT_VIEWS
+from policykit.policy.classifiers import stated_scores
 from policykit.policy.lists import phrases_of
 from policykit.policy.stream_safe import stream_safe
 from policykit.policy.transforms import lower_transform
@@ -345,6 +347,7 @@ class _Circumstances(TypedDict):
     facts: str
     approvals: tuple[GivenApproval, ...]
     decisions: tuple[tuple[str, bool], ...]
+    scores: tuple[StatedScore, ...]
     profile: str | None
     tenant: str | None
     locale: str | None
@@ -361,6 +364,7 @@ def circumstances(given: Entries) -> _Circumstances:
             for item in given.records("approvals")
         ),
         "decisions": _decisions(given),
+        "scores": stated_scores(given.data("scores")),
         "profile": given.text("profile"),
         "tenant": given.text("tenant"),
         "locale": given.text("locale"),

@@ -10,6 +10,7 @@ from policykit.diagnostics import Diagnostic, Place, did_you_mean
 from policykit.ir.document import Document, Expect, Given, Target, TestCase
 from policykit.policy.checked import Entries, Items
 from policykit.policy.checks import check_expected, check_tests
+from policykit.policy.classifiers import asked_by, check_scores
 from policykit.policy.files import read_text_file
 from policykit.policy.lower import circumstances, expected_rules, lower_test, need, variants
 from policykit.policy.nodes import Entry, Mapping, Node, Scalar, Sequence as SequenceNode, compose
@@ -62,6 +63,7 @@ def attach(side: SideTests, document: Document, diagnostics: list[Diagnostic]) -
     exceptions = [exception.id for rule in document.rules for exception in rule.exceptions]
     if not found:
         check_tests(side.tests, rules, exceptions, found)
+        check_scores((*side.tests, *side.tables), asked_by(document.rules), found)
         for table in side.tables:
             for case in table.records("cases"):
                 check_expected(case, "rule", "rules", rules, found)

@@ -10,6 +10,11 @@ _CIRCUMSTANCES = (
     Field("facts", Data(of_mapping=True), "facts about the request"),
     Field("approvals", Many(Ref("approval")), "approvals of exactly this"),
     Field("decisions", Data(of_mapping=True), "what OPA would say: true or false, by the rule's full name"),
+    Field(
+        "scores",
+        Data(of_mapping=True),
+        "what classifiers would say: the probability of each label, by the model's name: `{toxicity: {toxic: 0.9}}`",
+    ),
     Field("profile", Text(), "the deployment profile"),
     Field("tenant", Text(), "the tenant"),
     Field("locale", Text(), "the locale"),

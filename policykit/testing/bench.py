@@ -1,23 +1,32 @@
 """One document with everything that its tests need: judges a test's text, and says what came out otherwise."""
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, time, timedelta
 from typing import TypeAlias
 
-from policykit.approvals import Approval
-from policykit.compile.resolve import reads_facts, resolve
+from policykit.compile.resolve import opaque, reads_facts, resolve
 from policykit.diagnostics import PolicyError
 from policykit.ir.decision import Decider
-from policykit.ir.document import Document, Expect, Given, Hash, Matcher, Mode, PolicySet, Target, TestCase, Truncate
+from policykit.ir.document import (
+    Document,
+    Expect,
+    Given,
+    Hash,
+    Matcher,
+    PolicySet,
+    StatedScore,
+    TestCase,
+    Truncate,
+)
 from policykit.ir.grammar import GrammarSpec
+from policykit.ir.opaque import Classifier
 from policykit.ir.plan import CompileContext, ResolvedRule
 from policykit.ir.verdict import Decision, Verdict, Violation
 from policykit.streaming import Streaming
 from policykit.testing.claims import claims_of
 from policykit.testing.contexts import context_of
-from policykit.testing.decisions import StatedDecisions
+from policykit.testing.decisions import StatedDecisions, stated_classifiers
+from policykit.testing.given import reads_json, subject_of, why_not_in_force
 from policykit.testing.golden import Golden, golden_path, read_golden
 from policykit.testing.nearest import why_missed
 from policykit.testing.report import Mismatch, Missed, Seen, Status, TestResult
@@ -28,7 +37,6 @@ from policykit.verify import (
     Opened,
     Resources,
     Searches,
-    Subject,
     Verifier,
     compile_check,
 )
@@ -39,7 +47,8 @@ _SHOWN_VARIANTS = 20
 NO_SPELLING = "PK510: nothing that was found has another spelling that its rule claims, so no variant was tried"
 
 
-_Stated: TypeAlias = tuple[tuple[str, bool], ...]
+_Stated: TypeAlias = tuple[tuple[tuple[str, bool], ...], tuple[StatedScore, ...]]
+"""What a test says that others would say: decisions of an Open Policy Agent, and scores of classifiers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +79,8 @@ class Bench:
         self._opa = opa
         self._deployment = deployment
         self._alone = PolicySet((document,))
+        opened = (leaf for rule in document.rules for leaf in opaque(rule.matcher))
+        self._classifiers = [leaf for leaf in opened if isinstance(leaf, Classifier)]
         self._grammar = grammar
         self._is_json = bool(grammar and grammar.is_json)
         self._searches = searches or CompiledSearches()
@@ -90,6 +101,7 @@ class Bench:
         mismatches = (
             *_missing_golden(test),
             *_contradicted(test.given.decisions, verdict),
+            *self._other_scores(test),
             *self.mismatches(expect, verdict),
         )
         if mismatches:
@@ -100,9 +112,9 @@ class Bench:
     def judge(self, test: TestCase, text: str) -> Judged:
         """The verdict on a text under the circumstances of a test. Raises PolicyError."""
         context = context_of(self._reference, test.given)
-        rules, verifier = self._verifier(context, test.given.decisions)
-        subject = _subject(replace(test.given, text=text), context, rules, verifier)
-        return Judged(verifier.verify(subject), rules)
+        rules, verifier = self._verifier(context, _stated(test.given))
+        given = subject_of(replace(test.given, text=text), context, rules, verifier)
+        return Judged(verifier.verify(given), rules)
 
     def passes(self, test: TestCase) -> bool:
         """Whether the test passes without its variants."""
@@ -124,7 +136,7 @@ class Bench:
 
     def readings(self, test: TestCase, text: str) -> Readings:
         """A text as the matchers read it under the circumstances of a test."""
-        return Readings(text, _reads_json(test.given, self._is_json), self._asked(test))
+        return Readings(text, reads_json(test.given, self._is_json), self._asked(test))
 
     def spelled_cases(self, test: TestCase) -> Iterator[TestCase]:
         """The test in every claimed spelling."""
@@ -163,8 +175,8 @@ class Bench:
     def _chunked(self, test: TestCase, expect: Expect) -> TestResult | None:
         """What comes out otherwise when the text arrives in pieces, or None."""
         context = context_of(self._reference, test.given)
-        rules, verifier = self._verifier(context, test.given.decisions)
-        subject = replace(_subject(test.given, context, rules, verifier), text="")
+        rules, verifier = self._verifier(context, _stated(test.given))
+        subject = replace(subject_of(test.given, context, rules, verifier), text="")
         streaming = Streaming(verifier, self._grammar, self._document.name)
         chunkings = _chunkings(test.given.text)
         wrong: list[str] = []
@@ -193,7 +205,7 @@ class Bench:
         text, output = test.given.text, judged.verdict.text
         fired = self._fired(judged.verdict)
         rules = [rule for rule in judged.rules if rule.rule_id in fired]
-        readings = Readings(text, _reads_json(test.given, self._is_json), self._asked(test))
+        readings = Readings(text, reads_json(test.given, self._is_json), self._asked(test))
         claims = claims_of(rules, readings, self._searches)
         measures = any(isinstance(rule.action, Hash | Truncate) for rule in rules)
         for claim in claims:
@@ -210,13 +222,32 @@ class Bench:
         known = self._known.get((context, stated))
         if known is None:
             rules = resolve(self._alone, context, json_output=self._is_json)
-            decider = self._opa or StatedDecisions(dict(stated))
-            resources = replace(self._deployment, preview=True, opa=decider)
+            decider = self._opa or StatedDecisions(dict(stated[0]))
+            resources = replace(self._with_scores(stated[1]), preview=True, opa=decider)
             verifier = Verifier(
                 rules, self._grammar, self._document.name, searches=self._searches, resources=resources, context=context
             )
             known = self._known[context, stated] = (rules, verifier)
         return known
+
+    def _with_scores(self, scores: tuple[StatedScore, ...]) -> Resources:
+        """The deployment, with what a test says about the classifiers that it does not have."""
+        if not self._classifiers:
+            return self._deployment
+        classifiers = stated_classifiers(self._classifiers, scores, self._deployment.classifiers)
+        return replace(self._deployment, classifiers=classifiers)
+
+    def _other_scores(self, test: TestCase) -> Iterable[Mismatch]:
+        """Where a classifier of the deployment reaches a rule's threshold and the score that the test states does not,
+        or the other way about."""
+        stated = {(score.model, score.label): score.score for score in test.given.scores}
+        for leaf in self._classifiers:
+            score = stated.get((leaf.model, leaf.label))
+            if score is None or leaf.model not in self._deployment.classifiers:
+                continue
+            wanted, got = score >= leaf.threshold, self.finds(leaf, test)
+            if wanted != got:
+                yield Mismatch(f"score of {leaf.model}: {leaf.label}", f"{score:g}", _reached(leaf.threshold, got))
 
     def mismatches(self, expect: Expect, verdict: Verdict) -> tuple[Mismatch, ...]:
         """What the verdict has otherwise. A golden output has been read into ``expect``."""
@@ -257,7 +288,7 @@ class Bench:
         if wanted is None:
             nothing_fired = not fired and test.expect.decision != "allow"
             wanted = tuple(rule.rule_id for rule in rules) if nothing_fired else ()
-        readings = Readings(test.given.text, _reads_json(test.given, self._is_json), self._asked(test))
+        readings = Readings(test.given.text, reads_json(test.given, self._is_json), self._asked(test))
         inapplicable = {self._id(row.rule): row.why for row in verdict.not_applicable}
         by_id = {rule.rule_id: rule for rule in rules}
         for rule_id in wanted:
@@ -266,7 +297,7 @@ class Bench:
             rule = by_id.get(rule_id)
             if rule is None:
                 yield Missed(
-                    rule_id, _why_not_in_force(self._document, rule_id, context_of(self._reference, test.given))
+                    rule_id, why_not_in_force(self._document, rule_id, context_of(self._reference, test.given))
                 )
             else:
                 yield Missed(rule_id, inapplicable.get(rule_id) or self._why(rule, readings))
@@ -274,7 +305,7 @@ class Bench:
     def _asked(self, test: TestCase) -> Ask:
         context = context_of(self._reference, test.given)
         facts = {name: value for name in CONTEXT if (value := getattr(context, name)) is not None}
-        return Opened(self._deployment, facts).ask
+        return Opened(self._with_scores(test.given.scores), facts).ask
 
     def _why(self, rule: ResolvedRule, readings: Readings) -> str:
         if rule.matcher and not compile_check(rule.matcher, self._searches, True)(readings).fired:
@@ -331,7 +362,7 @@ def _errors(verdict: Verdict) -> tuple[str, ...]:
     return tuple(f"{error.rule}: {error.message}" for error in verdict.errors)
 
 
-def _contradicted(stated: _Stated, verdict: Verdict) -> Iterable[Mismatch]:
+def _contradicted(stated: tuple[tuple[str, bool], ...], verdict: Verdict) -> Iterable[Mismatch]:
     """What OPA says otherwise than the test states."""
     for reference, value in stated:
         for said in dict.fromkeys(made.value for made in verdict.decisions if made.reference == reference):
@@ -339,32 +370,12 @@ def _contradicted(stated: _Stated, verdict: Verdict) -> Iterable[Mismatch]:
                 yield Mismatch(reference, str(value).lower(), str(said).lower())
 
 
-def _reads_json(given: Given, is_json: bool) -> bool:
-    return is_json if given.target is Target.OUTPUT else given.target is Target.TOOL_CALL
+def _stated(given: Given) -> _Stated:
+    return given.decisions, given.scores
 
 
-def _subject(given: Given, context: CompileContext, rules: Iterable[ResolvedRule], verifier: Verifier) -> Subject:
-    """What a test gives, at noon of its day. Its approvals are of exactly this, for every rule that asks for some."""
-    noon = datetime.combine(context.at, time(12), UTC)
-    subject = Subject(given.text, given.target, given.tool, json.loads(given.facts), at=noon)
-    bindings = [verifier.binding(rule, subject) for rule in rules if rule.approvals] if given.approvals else []
-    approvals = tuple(
-        Approval(a.user, a.role, binding, noon, noon + timedelta(minutes=1), f"{n}/{binding}", a.attributes)
-        for binding in bindings
-        for n, a in enumerate(given.approvals)
-    )
-    return replace(subject, approvals=approvals)
-
-
-def _why_not_in_force(document: Document, rule_id: str, context: CompileContext) -> str:
-    rule = next((rule for rule in document.rules if rule.id == rule_id), None)
-    if rule is None:
-        return "the document has no such rule"
-    if rule.mode is Mode.OFF:
-        return "its mode is `off`"
-    fields = ("profile", "tenant", "locale", "jurisdiction", "at")
-    given = ", ".join(f"{name} `{getattr(context, name)}`" for name in fields if getattr(context, name) is not None)
-    return f"it does not apply to {given}"
+def _reached(threshold: float, is_reached: bool) -> str:
+    return f"{'at least' if is_reached else 'below'} {threshold:g}"
 
 
 def _names(rules: Iterable[str]) -> str:

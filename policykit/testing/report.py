@@ -20,7 +20,7 @@ class Status(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Mismatch:
     """One expectation that did not hold. ``part`` is `decision`, `rules`, `exceptions`, `output`, `golden`, or the
-    name of a rule that OPA decides otherwise than the test states."""
+    name of what OPA decides, or a classifier scores, otherwise than the test states."""
 
     part: str
     want: str

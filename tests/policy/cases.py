@@ -184,6 +184,13 @@ CASES = (
         "{output: guaranteed returns, «decisions»: {data.x.y: true}}",
         "rules ask for: nothing",
     ),
+    Case(
+        "scores of nobody",
+        "PK177",
+        "{output: guaranteed returns}",
+        "{output: guaranteed returns, «scores»: {toxicity: {toxic: 0.9}}}",
+        "rules ask for: nothing",
+    ),
     Case("tokenise", "PK032", BLOCK, "{transform: {«tokenise»: {}}}", "known actions: mask"),
     Case("exceptions of a document", "PK040", "kind: Policy", "kind: Policy\n«except»: [{id: EX-1}]", "remove it"),
     # conditions

@@ -49,4 +49,11 @@ CODES: tuple[CodeEntry, ...] = (
         "The model's configuration (`id2label`) does not have the label, so that it could never be found.",
         "match: {classifier: {model: toxicity, digest: ..., label: toxc, threshold: 0.8}}",
     ),
+    CodeEntry(
+        "PK177",
+        "a score that is none",
+        "A test states the probability, from 0 to 1, that a classifier would give a label, and only of models and "
+        "labels that a rule asks for: any other would test nothing.",
+        "given: {output: x, scores: {toxicity: {toxic: high}}}",
+    ),
 )
