@@ -5,7 +5,7 @@ from typing import assert_never
 from policykit.compile.entities import unmaskable, widened
 from policykit.compile.resolve import asked_of_opa, combines, has_absence, leaves, opaque
 from policykit.ir.document import Block, Escalate, Expression, OnMatch, Target, WholeTransform, Within
-from policykit.ir.opaque import Language, Opaque, Predicate
+from policykit.ir.opaque import Classifier, Language, Opaque, Predicate
 from policykit.ir.plan import Enforcement, Level, ResolvedRule
 
 
@@ -91,10 +91,14 @@ def _needs(rule: ResolvedRule) -> str:
 def _judged_by(leaf: Opaque) -> str:
     if isinstance(leaf, Predicate):
         stated = f"version {leaf.version}" if leaf.version else "no version of which is stated"
-        return f"predicate `{leaf.name}`, {leaf.identity or f'a function of the deployment, {stated}'}"
+        return f"predicate `{leaf.name}`, {leaf.identity or f'a function of the deployment, {stated}'}{_given(leaf)}"
     if isinstance(leaf, Language):
         return f"{leaf.identity} tells {leaf.name}, from {leaf.letters} letters and a confidence of {leaf.confidence:g}"
-    return f"classifier `{leaf.model}` gives `{leaf.label}` at least {leaf.threshold:g}"
+    return f"classifier `{leaf.model}` gives `{leaf.label}` at least {leaf.threshold:g}{_given(leaf)}"
+
+
+def _given(leaf: Predicate | Classifier) -> str:
+    return "" if leaf.views == ("raw",) else f", of the text on {' and on '.join(leaf.views)}"
 
 
 def _why_late(rule: ResolvedRule) -> str:

@@ -10,25 +10,28 @@ from policykit.diagnostics import Place
 class Predicate:
     """What a named function finds in the text as a whole. ``args`` is a JSON object as text. ``version`` is what the
     author asks for; ``identity`` is the installed function that a plan was compiled with, by package, version and
-    object, or None where it is the deployment's."""
+    object, or None where it is the deployment's. ``views`` are what it is given to read, one at a time: any may match.
+    """
 
     name: str
     args: str
     version: str | None
     place: Place
     identity: str | None = None
+    views: tuple[str, ...] = ("raw",)
 
 
 @dataclass(frozen=True, slots=True)
 class Classifier:
     """Where a model gives a label at least the ``threshold``, in some part of the text. ``model`` is its name in the
-    configuration, ``digest`` the digest of its content."""
+    configuration, ``digest`` the digest of its content. ``views`` are what it is given to read, one at a time."""
 
     model: str
     digest: str
     label: str
     threshold: float
     place: Place
+    views: tuple[str, ...] = ("raw",)
 
 
 @dataclass(frozen=True, slots=True)

@@ -149,9 +149,11 @@ def _check_match(match: Entries, diagnostics: list[Diagnostic]) -> None:
     for item in (*match.records("all"), *match.records("any"), *((inner,) if inner else ())):
         _check_match(item, diagnostics)
     names = [leaf.value for leaf in match.leaves("views")]
-    if len(set(names)) < len(names):
-        place = match.fields["views"].place
-        diagnostics.append(Diagnostic("PK056", "a view is named twice", place, "name each view once"))
+    for holder in (match, match.entries("predicate"), match.entries("classifier")):
+        views = [leaf.value for leaf in holder.leaves("views")] if holder else []
+        if holder and len(set(views)) < len(views):
+            place = holder.fields["views"].place
+            diagnostics.append(Diagnostic("PK056", "a view is named twice", place, "name each view once"))
     kinds = [leaf.value for leaf in match.leaves("unescape")]
     if len(set(kinds)) < len(kinds):
         place = match.fields["unescape"].place

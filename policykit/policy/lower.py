@@ -198,7 +198,8 @@ def _matcher(match: Entries, key: Place) -> Matcher:
     scored = match.entries("classifier")
     if scored:
         model, digest, label = (need(scored.text(name)) for name in ("model", "digest", "label"))
-        return Classifier(model, digest, label, need(scored.number("threshold")), match.keys["classifier"])
+        threshold, views = need(scored.number("threshold")), _texts(scored.leaves("views")) or ("raw",)
+        return Classifier(model, digest, label, threshold, match.keys["classifier"], views)
     language = match.entries("language")
     if language:
         return _language(language, match.keys["language"])
@@ -244,7 +245,11 @@ def _predicate(match: Entries) -> Predicate:
     if record is None:
         return Predicate(need(match.text("predicate")), "{}", None, place)
     return Predicate(
-        need(record.text("name")), canonical_json(record.data("args") or {}), record.text("version"), place
+        name=need(record.text("name")),
+        args=canonical_json(record.data("args") or {}),
+        version=record.text("version"),
+        place=place,
+        views=_texts(record.leaves("views")) or ("raw",),
     )
 
 

@@ -44,6 +44,9 @@ _SCOPE = (
     Field("locales", Many(Text(TextKind.GLOB)), "locales, such as `en-GB`"),
     Field("jurisdictions", Many(Text(TextKind.GLOB)), "jurisdictions, such as `GB`"),
 )
+_OPAQUE_VIEWS = Field(
+    "views", Many(Choice(VIEWS)), "views of the text that it is given, each by itself; [raw] if not said"
+)
 _SEVERITY = Field("severity", Choice(SEVERITIES), "how bad a violation is; `medium` if not said")
 _COST = Field("cost", Number(0.0), "cost of one violation in rewards; 1.0 if not said")
 _MODE = Field("mode", Choice(MODES), "`enforce` (default), `shadow` (logged, changes nothing) or `off`")
@@ -265,6 +268,7 @@ RECORDS: dict[str, Record] = {
                 Field("name", Text(TextKind.ID), "the name of the function", required=True),
                 Field("args", Data(of_mapping=True), "what it is given beside the text"),
                 Field("version", Text(TextKind.VERSION), "the version that it must have"),
+                _OPAQUE_VIEWS,
             ),
         ),
         Record(
@@ -295,6 +299,7 @@ RECORDS: dict[str, Record] = {
                     "the least probability, above 0 and at most 1",
                     required=True,
                 ),
+                _OPAQUE_VIEWS,
             ),
         ),
         Record(

@@ -6,7 +6,20 @@ from typing import NamedTuple, TypeAlias, assert_never
 
 from policykit.compile.resolve import leaves, opaque
 from policykit.entities import fits_numbers, labels_of
-from policykit.ir.document import AllOf, AnyOf, Chains, Entities, Leaf, Matcher, Not, Phrases, Regexes, Searched, Within
+from policykit.ir.document import (
+    AllOf,
+    AnyOf,
+    Chains,
+    Entities,
+    Join,
+    Leaf,
+    Matcher,
+    Not,
+    Phrases,
+    Regexes,
+    Searched,
+    Within,
+)
 from policykit.ir.opaque import Classifier, Language, Predicate
 from policykit.predicates import PredicateError
 from policykit.predicates.language import library, told
@@ -169,14 +182,18 @@ def _leaf(leaf: Searched, searches: Searches, use_prefilter: bool) -> Check:
 def _opaque(leaf: Predicate | Classifier) -> Check:
     """What is asked of others. Raises their errors; none is asked where the text is read for explanations alone."""
     name = f"predicate {leaf.name}" if isinstance(leaf, Predicate) else f"classifier {leaf.model}: {leaf.label}"
+    views = [view(on) for on in leaf.views]
 
     def check(readings: Readings) -> Outcome:
-        spans, is_place = readings.ask(leaf)
-        n = len(readings.text)
-        findings = tuple(
-            Finding(((i, j),), readings.text[i:j], "raw", name, False, (i, j) == (0, n), is_place) for i, j in spans
-        )
-        return Outcome(bool(findings), findings)
+        findings: list[Finding] = []
+        for on in views:
+            (seen,) = readings.seen(Within.TEXT, Join.NONE, on).units
+            spans, is_place = readings.ask(leaf, seen.text)
+            for start, end in spans:
+                is_whole = (start, end) == (0, len(seen.text))
+                i, j = seen.in_unit(start, end)
+                findings.append(Finding(((i, j),), readings.text[i:j], on.name, name, False, is_whole, is_place))
+        return Outcome(bool(findings), tuple(findings))
 
     return check
 

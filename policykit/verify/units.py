@@ -131,20 +131,21 @@ class Readings:
     def __init__(self, text: str, is_json: bool, asked: Ask | None = None) -> None:
         self.text = text
         self._ask = asked
-        self._asked: dict[Predicate | Classifier, Asked] = {}
+        self._asked: dict[tuple[Predicate | Classifier, str], Asked] = {}
         self._is_json = is_json
         self._units: dict[tuple[Within, Join], tuple[Unit, ...]] = {}
         self._unescaped: dict[tuple[Within, Join, str], tuple[Unit, ...]] = {}
         self._seen: dict[tuple[Within, Join, str, str], Seen] = {}
 
-    def ask(self, leaf: Predicate | Classifier) -> Asked:
-        """What a predicate or classifier finds, asked once for a text. Raises what it raises."""
-        key = replace(leaf, place=_ANYWHERE)
+    def ask(self, leaf: Predicate | Classifier, text: str) -> Asked:
+        """What a predicate or classifier finds in the text as a view shows it, asked once for each. Raises what it
+        raises."""
+        key = replace(leaf, place=_ANYWHERE, views=()), text
         found = self._asked.get(key)
         if found is None:
             if self._ask is None:
                 raise LookupError("nobody is there to ask")
-            found = self._asked[key] = self._ask(leaf, self.text)
+            found = self._asked[key] = self._ask(leaf, text)
         return found
 
     @cached_property

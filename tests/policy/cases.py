@@ -132,6 +132,7 @@ CASES = (
     Case("grammar matcher", "PK040", PHRASES, "{«grammar»: x.lark}", "remove it"),
     Case("predicate of no name", "PK021", PHRASES, "{«predicate»: {args: {}}}", "the name of the function"),
     Case("predicate beside phrases", "PK030", PHRASES, "{phrases: [a b], «predicate»: x}", "an item of `all` or `any`"),
+    Case("a predicate's view twice", "PK056", PHRASES, "{predicate: {name: x, views: «[raw, raw]»}}", "once"),
     Case("predicate's version", "PK025", PHRASES, "{predicate: {name: x, version: «newest»}}", "semantic version"),
     Case(
         "classifier without a digest",
