@@ -11,6 +11,7 @@ from policykit.diagnostics import Diagnostic
 
 if TYPE_CHECKING:
     from policykit.constraint import Constraint
+    from policykit.engines.sampling import TransformersEngine
     from policykit.engines.transformers import Generation
 
 _EXTRA = ("torch", "transformers", "safetensors")
@@ -64,6 +65,12 @@ class LanguageModel:
     @property
     def n_parameters(self) -> int:
         return int(self.model.num_parameters())
+
+    def engine(self) -> "TransformersEngine":
+        """The model as decoding strategies draw from it."""
+        from policykit.engines.sampling import TransformersEngine
+
+        return TransformersEngine(self.model, self.tokenizer, self.vocabulary)
 
     def write(
         self,

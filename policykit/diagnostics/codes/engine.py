@@ -67,6 +67,25 @@ CODES: tuple[CodeEntry, ...] = (
         "policykit.engines.outlines.generator(outlines.from_openai(client, name), plan)",
     ),
     CodeEntry(
+        "PK470",
+        "an unknown decoding strategy",
+        "How a model is made to write what the plan admits has a name: mask, reject, exact, block, auto or weighted.",
+        "policykit sample --strategy exakt",
+    ),
+    CodeEntry(
+        "PK471",
+        "the engine cannot run the strategy",
+        "Weights are products of the legal mass at every place. An engine that shows chosen tokens only cannot give "
+        "them, and weights that are made up would be worse than none.",
+        "sample(a_server, prompt, plan, Weighted())",
+    ),
+    CodeEntry(
+        "PK472",
+        "masks and verdicts of two plans",
+        "What is drawn under one plan and judged by another is enforced by neither. The constraint must be the plan's.",
+        "sample(engine, prompt, plan, Mask(), constraint=another_plan.constraint(vocabulary))",
+    ),
+    CodeEntry(
         "PK740",
         "a request without a plan",
         "On vLLM every request is decoded under a plan: the one that the guard names, or the engine's default one. "

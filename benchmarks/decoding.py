@@ -1,0 +1,238 @@
+"""What each decoding strategy costs and keeps, on a small model that breaks a policy in two replies of five.
+
+    python benchmarks/decoding.py --out benchmarks/results/decoding.json
+
+First the task of `benchmarks/reply_task.py`: violations by a second search, replies that are well-formed from end to
+end, and tokens per accepted reply beside free sampling, under the policy alone and with a check of citations besides.
+Then models of which every text is listed: the total-variation distance to the exact conditional distribution.
+"""
+
+import argparse
+import json
+import os
+import platform
+import re
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from math import exp
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+import numpy as np
+import torch
+from reply_task import (
+    MAX_TOKENS,
+    POLICY,
+    Question,
+    breaks_policy,
+    cites_wrongly,
+    is_well_formed,
+    questions,
+    train,
+)
+from rich.console import Console
+from rich.progress import Progress
+
+from policykit.decoding import (
+    Auto,
+    Block,
+    Budget,
+    Ending,
+    Exact,
+    Finish,
+    Mask,
+    Reject,
+    Sampled,
+    Settings,
+    Strategy,
+    TableModel,
+    Weighted,
+    sample,
+)
+from policykit.engines.sampling import TransformersEngine
+from policykit.engines.transformers import load_model
+from policykit.ir.document import PolicySet
+from policykit.plan import Plan, compile as compile_plan
+from policykit.policy import parse_document
+
+HARMLESS = """\
+apiVersion: policykit/v1
+kind: Policy
+metadata: {name: bench/%s, version: 1.0.0, owner: team@example.org, why: what is measured}
+rules: [{id: banned, match: {regex: ['%s']}, action: {block: {message: no}}}]
+tests: [{name: t, given: {output: "-"}, expect: {decision: allow, rules: []}}]
+"""
+Row = dict[str, Any]
+
+
+class Results:
+    """The rows of a file, which is written anew with each of them."""
+
+    def __init__(self, path: Path, console: Console) -> None:
+        self.path, self.console = path, console
+        self.rows: dict[str, list[Row]] = {"task": [], "listed_models": []}
+        if path.is_file():
+            self.rows |= {name: rows for name, rows in json.loads(path.read_text("utf-8")).items() if name in self.rows}
+
+    def has(self, part: str, **named: object) -> bool:
+        return any(named.items() <= row.items() for row in self.rows[part])
+
+    def add(self, part: str, row: Row) -> None:
+        self.console.print(json.dumps(row))
+        self.rows[part].append(row)
+        base = self.rows["task"][0]  # the free model's
+        for one in self.rows["task"]:
+            one["tokens_beside_free"] = one["tokens_per_answer"] / base["tokens_per_answer"]
+            one["well_formed_beside_free"] = one["well_formed"] / base["well_formed"]
+        machine = {"python": platform.python_version(), "torch": torch.__version__, "cpus": os.cpu_count()}
+        command = "python benchmarks/decoding.py --out benchmarks/results/decoding.json"
+        whole = {"benchmark": "decoding", "command": command, "machine": machine, **self.rows}
+        self.path.write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
+
+
+def plan_of(text: str) -> Plan:
+    return compile_plan(PolicySet((parse_document(text, "bench.policy.yaml"),)))
+
+
+def run_row(
+    engine: TransformersEngine,
+    asked: Sequence[Question],
+    plan: Plan,
+    strategy: Strategy,
+    *,
+    name: str,
+    with_citations: bool,
+    tick: Any,
+) -> Row:
+    """One strategy over all questions."""
+    constraint = plan.constraint(engine.vocabulary)
+    results: list[Sampled] = []
+    started = perf_counter()
+    for i, one in enumerate(asked):
+
+        def check(text: str, sources: tuple[str, str] = one.sources) -> str | None:
+            return cites_wrongly(text, sources)
+
+        settings = Settings(max_new_tokens=MAX_TOKENS, seed=i, budget=Budget(n_tokens=64 * MAX_TOKENS))
+        checks = [check] if with_citations else []
+        results.append(
+            sample(engine, one.prompt, plan, strategy, settings=settings, constraint=constraint, checks=checks)
+        )
+        tick()
+    answered = [(q, r.answers[0]) for q, r in zip(asked, results, strict=True) if r.answers]
+    n = len(asked)
+    taxes = [answer.mask_tax for _, answer in answered if answer.mask_tax is not None]
+    attempts = sum(len(r.attempts) for r in results)
+    return {
+        "strategy": name,
+        "prompts": n,
+        "answered": len(answered),
+        "endings": dict(Counter(r.ending.value for r in results)),
+        "violations": sum(breaks_policy(a.raw) for _, a in answered),
+        "wrong_citations": sum(cites_wrongly(a.raw, q.sources) is not None for q, a in answered),
+        "well_formed": sum(is_well_formed(a.raw) and a.finish is Finish.END for _, a in answered) / n,
+        "tokens_per_answer": sum(r.n_tokens for r in results) / max(1, len(answered)),
+        "acceptance": len(answered) / attempts,
+        "mask_tax_nats": float(np.mean(taxes)) if taxes else None,
+        "seconds": round(perf_counter() - started, 1),
+    }
+
+
+# What is worth most comes first: a run that is broken off has the rows that it has written, and goes on behind them.
+JOBS: tuple[tuple[Strategy | None, bool], ...] = (
+    (None, False), (Mask(), False), (Block(), False), (Exact(), False), (Reject(), False),
+    (Block(), True), (Mask(), True), (Exact(), True), (Reject(), True),
+    (Auto(), False), (Weighted(n_particles=4), False),
+)  # fmt: skip
+
+
+def task_rows(folder: Path, n: int, seed: int, kept: Results) -> None:
+    """Every row of the task that is not kept yet. Without a strategy the model is free."""
+    model, tokenizer = load_model(folder)
+    engine = TransformersEngine.of(model, tokenizer, chat=False)
+    asked = questions(n, seed)
+    free, plan = plan_of(HARMLESS % ("free", "qqqqqqqq")), plan_of(POLICY)
+    with Progress(console=kept.console) as progress:
+        for strategy, cited in JOBS:
+            name = strategy.name.value if strategy else "free"
+            if kept.has("task", strategy=name, citations_checked=cited):
+                continue
+            bar = progress.add_task(name, total=n)
+            used = plan if strategy else free
+            row = run_row(
+                engine, asked, used, strategy or Reject(), name=name, with_citations=cited,
+                tick=lambda bar=bar: progress.advance(bar),
+            )  # fmt: skip
+            kept.add("task", row | {"citations_checked": cited})
+
+
+WORLDS = (
+    ("letters", "ab|ca|dd", TableModel(max_length=4, seed=3)),
+    ("sentences", "ba|ca", TableModel(("a", "b", "c", ". "), max_length=5, seed=20, sharpness=2.0)),
+)
+N_DRAWS = 2000
+
+
+def distances(kept: Results) -> None:
+    """Each strategy's distance to the listed distribution, and how far as many exact draws lie from it by chance."""
+    for name, banned, model in WORLDS:
+        plan = plan_of(HARMLESS % ("table", banned))
+        constraint = plan.constraint(model.vocabulary)
+        pieces = [*model.pieces, ""]
+        legal = {
+            text: exp(logp)
+            for text, logp in model.texts("p")
+            if not re.search(banned, "".join(pieces[i] for i in text))
+        }
+        mass = sum(legal.values())
+        p = np.array(list(legal.values())) / mass
+        rng = np.random.default_rng(1)
+        noise = np.array([np.abs(rng.multinomial(N_DRAWS, p) / N_DRAWS - p).sum() / 2 for _ in range(200)])
+        for strategy in (Mask(), Reject(), Exact(), Block(), Auto(1), Weighted(4, 1)):
+            if kept.has("listed_models", world=name, strategy=strategy.name.value):
+                continue
+            drawn: Counter[tuple[int, ...]] = Counter()
+            for seed in range(N_DRAWS):
+                settings = Settings(max_new_tokens=model.max_length, seed=seed)
+                found = sample(model, "p", plan, strategy, settings=settings, constraint=constraint)
+                assert found.ending is Ending.ACCEPTED
+                drawn[found.answers[0].token_ids] += 1
+            far = sum(abs(drawn[text] / N_DRAWS - q) for text, q in zip(legal, p, strict=True)) / 2
+            illegal = sum(count for text, count in drawn.items() if text not in legal)
+            bound = (1 - mass) ** 2 if isinstance(strategy, Auto) else 1 - mass
+            kept.add(
+                "listed_models",
+                {
+                    "world": name, "strategy": strategy.name.value, "legal_mass": mass, "illegal": illegal,
+                    "tv": float(far), "noise_mean": float(noise.mean()), "noise_max": float(noise.max()),
+                    "stated_bound": 0.0 if isinstance(strategy, Reject | Exact) else bound,
+                },
+            )  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="decoding strategies: what they cost and what they keep")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--model", type=Path, help="a folder that `reply_task.train` wrote (default: train one)")
+    parser.add_argument("--prompts", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=999)
+    args = parser.parse_args()
+    kept = Results(args.out, Console(file=sys.stderr))
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = args.model
+        if folder is None:
+            folder = Path(scratch) / "model"
+            kept.console.print("training the model: a minute or two")
+            train(folder)
+        task_rows(folder, args.prompts, args.seed, kept)
+    distances(kept)
+
+
+if __name__ == "__main__":
+    main()

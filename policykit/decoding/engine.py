@@ -1,0 +1,83 @@
+"""What a strategy needs of a model that writes: draw on from a kept prefix, freely or under the mask.
+
+A prefix is given by its token ids, never by its text. An engine keeps what it has computed for prefixes where it can
+(a key-value cache, a server's prefix cache), so that going back to a position costs nothing but what is drawn anew.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+import numpy as np
+
+from policykit.constraint import Constraint, Vocabulary
+
+
+class Stop(StrEnum):
+    """Why a draw ended: by an end of text, at its length, at a token that the constraint refuses, or because nothing
+    legal can follow (under a mask only)."""
+
+    END = "end"
+    LENGTH = "length"
+    REFUSED = "refused"
+    DEAD_END = "dead_end"
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Continue ``prefix`` until the text has ``max_length`` tokens (the prefix included) or ends.
+
+    Unmasked, tokens are drawn from the model's own distribution, so that a failure says something about it; the draw
+    stops at the first token that the constraint refuses. ``not_first`` may not come first (their mass has been
+    explored), and with ``first_is_legal`` neither may anything that the mask forbids there.
+    """
+
+    prefix: tuple[int, ...]
+    max_length: int
+    is_masked: bool = False
+    not_first: frozenset[int] = frozenset()
+    first_is_legal: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """The tokens that followed the prefix; a refused one is the last.
+
+    ``logps`` are natural logarithms of the model's own probabilities (at the sampling temperature, before any mask or
+    ban). ``log_legal`` are those of the mass that the mask leaves open at each place; None where the engine does not
+    see whole distributions.
+    """
+
+    token_ids: tuple[int, ...]
+    logps: tuple[float, ...]
+    log_legal: tuple[float, ...] | None
+    stop: Stop
+    refused_by: tuple[str, ...] = ()
+
+
+class Session(Protocol):
+    """One prompt under one constraint."""
+
+    def draw(self, asks: Sequence[Ask], rng: np.random.Generator) -> tuple[Draw, ...]:
+        """One draw per ask. The same asks with an equal generator give the same draws, on the same machine."""
+        ...
+
+    @property
+    def n_prefilled(self) -> int:
+        """Positions that had to be computed again, or for the first time, besides the drawn tokens."""
+        ...
+
+
+class Engine(Protocol):
+    """A model, ready to write."""
+
+    @property
+    def vocabulary(self) -> Vocabulary: ...
+
+    @property
+    def sees_distributions(self) -> bool:
+        """Whether draws carry ``log_legal``: weights and the mask tax need it."""
+        ...
+
+    def open(self, prompt: str, constraint: Constraint, temperature: float = 1.0) -> Session: ...

@@ -1,0 +1,118 @@
+"""Draws for engines that see the whole distribution of the next token: all but the forward pass is here."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from policykit.constraint import Constraint, Outcome, State
+from policykit.decoding.engine import Ask, Draw, Stop
+
+Logps = NDArray[np.float64]
+NO_MASS = 1e-12
+"""Less probability than this is none: what is left of it is the rounding of sums."""
+
+
+class Scorer(Protocol):
+    """The model itself, after one prompt."""
+
+    def logps(self, texts: Sequence[tuple[int, ...]]) -> Sequence[Logps]:
+        """For each text, which follows the prompt, the log-probabilities of its next token, float64 [V]."""
+        ...
+
+    @property
+    def n_prefilled(self) -> int: ...
+
+
+class StepSession:
+    """Draws token by token, the asks of a batch in lockstep."""
+
+    def __init__(self, scorer: Scorer, constraint: Constraint) -> None:
+        self._scorer = scorer
+        self._constraint = constraint
+
+    @property
+    def n_prefilled(self) -> int:
+        return self._scorer.n_prefilled
+
+    def draw(self, asks: Sequence[Ask], rng: np.random.Generator) -> tuple[Draw, ...]:
+        rows = [_Row(ask, _state_after(self._constraint, ask.prefix), self._constraint) for ask in asks]
+        while live := [row for row in rows if row.stop is None]:
+            for row, logps in zip(live, self._scorer.logps([row.text for row in live]), strict=True):
+                row.step(logps, rng)
+        return tuple(row.drawn() for row in rows)
+
+
+def _state_after(constraint: Constraint, prefix: tuple[int, ...]) -> State:
+    state = constraint.start()
+    for token in prefix:
+        if not state.accept(token):
+            raise ValueError("the prefix to go on from is not legal itself")
+    return state
+
+
+class _Row:
+    """One text being drawn."""
+
+    def __init__(self, ask: Ask, state: State, constraint: Constraint) -> None:
+        self._ask = ask
+        self._state = state
+        self._size = constraint.vocabulary.size
+        self._ends = constraint.vocabulary.eos_ids
+        self._tokens: list[int] = []
+        self._logps: list[float] = []
+        self._log_legal: list[float] = []
+        self._refused_by: tuple[str, ...] = ()
+        self._packed = np.zeros(-(-self._size // 32), np.int32)
+        self.stop: Stop | None = Stop.LENGTH if len(ask.prefix) >= ask.max_length else None
+
+    @property
+    def text(self) -> tuple[int, ...]:
+        return (*self._ask.prefix, *self._tokens)
+
+    def drawn(self) -> Draw:
+        stop = self.stop or Stop.LENGTH
+        return Draw(tuple(self._tokens), tuple(self._logps), tuple(self._log_legal), stop, self._refused_by)
+
+    def step(self, logps: Logps, rng: np.random.Generator) -> None:
+        p = np.exp(logps)
+        is_live = self._state.fill(self._packed)  # at a dead end the mask lets the text end: no legal mass
+        allowed = np.unpackbits(self._packed.view(np.uint8), count=self._size, bitorder="little").astype(bool)
+        legal = p * allowed if is_live else np.zeros_like(p)
+        mass = float(legal.sum())
+        ask = self._ask
+        is_first = not self._tokens
+        if (ask.is_masked or (is_first and ask.first_is_legal)) and mass <= NO_MASS:
+            self.stop = Stop.DEAD_END
+            return
+        weights = legal if ask.is_masked or (is_first and ask.first_is_legal) else p
+        if is_first and ask.not_first:
+            weights[list(ask.not_first)] = 0.0
+            if not weights.any():
+                self.stop = Stop.DEAD_END
+                return
+        token = pick(weights, rng)
+        self._tokens.append(token)
+        self._logps.append(float(logps[token]))
+        self._log_legal.append(float(np.log(min(mass, 1.0))) if mass > NO_MASS else float("-inf"))
+        self._take(token, is_live)
+
+    def _take(self, token: int, is_live: bool) -> None:
+        """Accept the token, or stop: the state's own leave to end at a dead end is no end."""
+        if not is_live or not self._state.accept(token):
+            self.stop = Stop.REFUSED
+            self._refused_by = self._state.blocked_by(token) if is_live else ("nothing legal follows",)
+        elif self._state.outcome is Outcome.FINISHED:
+            self.stop = Stop.END
+        elif len(self._ask.prefix) + len(self._tokens) >= self._ask.max_length:
+            self.stop = Stop.LENGTH
+
+
+def pick(weights: Logps, rng: np.random.Generator) -> int:
+    """An index, with probability in proportion to its weight; never one of weight 0."""
+    sums = np.cumsum(weights)
+    at = int(np.searchsorted(sums, rng.random() * float(sums[-1]), side="right"))
+    if at < len(weights) and weights[at] > 0:
+        return at
+    return max(i for i, weight in enumerate(weights) if weight > 0)  # rounding at the upper end
