@@ -105,7 +105,12 @@ class Plan:
     @cached_property
     def argument_verifier(self) -> Verifier:
         """The checks of outputs that hold for a call's arguments too (:mod:`policykit.plan.arguments`)."""
-        return argument_verifier(self.spec, self.resources)
+        return argument_verifier(self.spec, self.resources, change=True)
+
+    @cached_property
+    def argument_guard(self) -> Verifier:
+        """Those of them that stop a call and change nothing in it."""
+        return argument_verifier(self.spec, self.resources, change=False)
 
     def verify(self, text: str | Subject, facts: Mapping[str, object] | None = None) -> Verdict:
         """The verdict on an output, or on another subject, such as :func:`policykit.tool_call` makes.

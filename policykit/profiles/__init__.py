@@ -7,6 +7,7 @@ from policykit.profiles.plans import Plans, check_profiles, plan_for
 from policykit.profiles.profile import (
     Decoding,
     Limits,
+    OutputRules,
     Profile,
     ProfileSet,
     Reasoning,
@@ -24,6 +25,7 @@ __all__ = [
     "Grant",
     "Keyring",
     "Limits",
+    "OutputRules",
     "Plans",
     "Profile",
     "ProfileSet",

@@ -19,6 +19,7 @@ from policykit.profiles.documents import Naming, beside, checked, files_of, text
 from policykit.profiles.profile import (
     Decoding,
     Limits,
+    OutputRules,
     Profile,
     ProfileSet,
     Reasoning,
@@ -157,7 +158,7 @@ def _tool(entries: Entries, diagnostics: list[Diagnostic]) -> Tool | None:
     schema = canonical_json(entries.data("arguments"))
     place = entries.fields["arguments"].place
     grammar = _tried(lambda: json_schema(schema, Place(place.file, place.line, place.column)), diagnostics)
-    judged = entries.text("outputRules") != "ignore"
+    judged = OutputRules(entries.text("outputRules") or OutputRules.APPLY)
     return grammar and Tool(entries.text("name") or "", entries.text("description"), grammar, judged)
 
 

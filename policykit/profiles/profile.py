@@ -98,15 +98,23 @@ class Retrieval:
     sources: tuple[str, ...] = ()
 
 
+class OutputRules(StrEnum):
+    """What rules about outputs mean for what a tool is told."""
+
+    APPLY = "apply"  # as for an answer: they stop the call, or replace what stands in its strings
+    BLOCK = "block"  # they stop the call; a tool that acts is told nothing that the model did not write
+    IGNORE = "ignore"
+
+
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A tool that the model may call. ``grammar`` is the JSON Schema of its arguments, compiled; rules that block
-    outputs judge the arguments too where ``is_judged_as_output``."""
+    """A tool that the model may call. ``grammar`` is the JSON Schema of its arguments, compiled; ``output_rules`` says
+    what rules about outputs mean for the arguments."""
 
     name: str
     description: str | None
     grammar: GrammarSpec
-    is_judged_as_output: bool = True
+    output_rules: OutputRules = OutputRules.APPLY
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -207,7 +215,7 @@ def digest_of(profile: Profile) -> str:
 
 
 def _content(tool: Tool) -> list[str]:
-    said = [] if tool.is_judged_as_output else ["outputRules: ignore"]
+    said = [] if tool.output_rules is OutputRules.APPLY else [f"outputRules: {tool.output_rules}"]
     return [tool.name, tool.description or "", tool.grammar.source, *said]
 
 

@@ -135,8 +135,8 @@ PROFILE_RECORDS = _table(
             Field("arguments", Data(of_mapping=True), "the JSON Schema of its arguments", required=True),
             Field(
                 "outputRules",
-                Choice(("block", "ignore")),
-                "whether rules that block outputs judge its arguments too; `block` if not said",
+                Choice(("apply", "block", "ignore")),
+                "what rules about outputs do to its arguments: as to answers, if not said; stop them only; or nothing",
             ),
         ),
     ),

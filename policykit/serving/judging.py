@@ -10,11 +10,11 @@ from policykit.grammar import GrammarValidator
 from policykit.ir.document import Block, OnMatch, Target
 from policykit.ir.verdict import CheckError, Decision, Verdict, Violation
 from policykit.plan import Plan
-from policykit.profiles import Profile
+from policykit.profiles import OutputRules, Profile
 from policykit.serving.continued import Continued, verify
 from policykit.serving.hooks import Channel
 from policykit.streaming import Stream
-from policykit.verify import Subject
+from policykit.verify import Subject, Verifier
 from policykit.verify.gates import is_about
 from policykit.verify.judgement import ungrammatical
 
@@ -83,13 +83,15 @@ class Judge:
             return self._errored(name, f"{type(error).__name__}: {error}")
         if wrong:
             return self._blocked(ungrammatical(wrong))
-        if not tool.is_judged_as_output:
+        judge = self._judge_of(tool.output_rules)
+        if judge is None:
             return self._called(name, arguments)
-        said = self._said(name, arguments)  # first: a call that does not go out uses no approval up
+        said = self._said(judge, name, arguments)  # first: a call that does not go out uses no approval up
         if self.ruling(said) is not Ruling.PASSED:
             return said
         called = self._called(name, said.text)
-        if called.decision is Decision.TRANSFORM and self._said(name, called.text).decision is not Decision.ALLOW:
+        is_changed = called.decision is Decision.TRANSFORM
+        if is_changed and self._said(judge, name, called.text).decision is not Decision.ALLOW:
             return self._errored(name, "what rules about calls make of the arguments is what no output may say")
         return _both(called, said)
 
@@ -97,10 +99,18 @@ class Judge:
         """The rules about calls."""
         return self._fitting(name, self.side.verify(Subject(arguments, Target.TOOL_CALL, name, self.facts)))
 
-    def _said(self, name: str, arguments: str) -> Verdict:
+    def _judge_of(self, rules: OutputRules) -> Verifier | None:
+        match rules:
+            case OutputRules.APPLY:
+                return self.side.argument_verifier
+            case OutputRules.BLOCK:
+                return self.side.argument_guard
+            case OutputRules.IGNORE:
+                return None
+
+    def _said(self, judge: Verifier, name: str, arguments: str) -> Verdict:
         """The rules about outputs: what no output may say stands in no argument, and is no tool's name. What they
         replace in outputs is replaced in strings; a name cannot be."""
-        judge = self.side.argument_verifier
         named = judge.verify(Subject(json.dumps(name), facts=self.facts))
         if named.decision is Decision.TRANSFORM:
             return self._blocked(named.violations)
@@ -141,9 +151,9 @@ class Judge:
             channel: tuple(c.name for c in self.plan_of(channel).verifier.checks if is_about(c.rule, target))
             for channel, target in TARGETS.items()
         }
-        if any(tool.is_judged_as_output for tool in self.profile.tools if tool.name in self.tools):
-            said = tuple(check.name for check in self.side.argument_verifier.checks)
-            found[Channel.TOOL_CALL] = (*found[Channel.TOOL_CALL], *said)
+        judges = [self._judge_of(tool.output_rules) for tool in self.profile.tools if tool.name in self.tools]
+        said = (check.name for judge in judges if judge for check in judge.checks)
+        found[Channel.TOOL_CALL] = tuple(dict.fromkeys((*found[Channel.TOOL_CALL], *said)))
         return found
 
     def ruling(self, verdict: Verdict) -> Ruling:

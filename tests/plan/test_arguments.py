@@ -31,6 +31,7 @@ def test_rules_that_find_something_and_stop_it_are_asked(plan: pk.Plan) -> None:
     assert [check.rule.rule_id for check in plan.argument_verifier.checks] == [
         *("words", "shown", "asked", "silent", "changed")
     ]
+    assert [check.rule.rule_id for check in plan.argument_guard.checks] == ["words", "shown", "asked", "silent"]
     verdict = plan.argument_verifier.verify('{"x": "e g i and long"}')
     assert verdict.decision is pk.Decision.ALLOW
     assert [found.rule for found in verdict.shadow] == ["silent"]

@@ -129,6 +129,7 @@ tools:
   - {name: certain_profit, arguments: {type: object}}
   - {name: code_1234, arguments: {type: object}}
   - {name: note, outputRules: ignore, arguments: {type: object}}
+  - {name: pay, outputRules: block, arguments: {type: object}}
   - {name: pick, arguments: {enum: [code 1234, other]}}
 """,
     "other": """\

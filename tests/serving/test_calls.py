@@ -11,7 +11,7 @@ from tests.serving.peer import Say
 from tests.serving.running import World
 from tests.serving.test_chat import ask, says, streamed
 
-NAMES = ("order", "certain_profit", "code_1234", "note", "pick")
+NAMES = ("order", "certain_profit", "code_1234", "note", "pay", "pick")
 TOOLS: Any = [{"type": "function", "function": {"name": name, "parameters": {"type": "object"}}} for name in NAMES]
 TOOL = TOOLS[0]
 
@@ -71,6 +71,7 @@ def test_calls_that_are_not_allowed_do_not_go_out(
     [
         ("order", r'{"what": "use \u0063ode  1234"}', {"what": "use [CODE]"}),
         ("note", '{"what": "code 1234, guaranteed returns"}', {"what": "code 1234, guaranteed returns"}),
+        ("pay", '{"what": "code 1234"}', {"what": "code 1234"}),
     ],
 )
 def test_what_outputs_are_changed_to_is_so_in_arguments(
@@ -81,8 +82,14 @@ def test_what_outputs_are_changed_to_is_so_in_arguments(
     deltas = [c.choices[0].delta for c in answer if c.choices] if stream else [answer.choices[0].message]
     (call,) = (call for delta in deltas for call in delta.tool_calls or ())
     assert json.loads(call.function.arguments) == expected
-    assert house.last.outcome is (Outcome.SERVED if name == "note" else Outcome.TRANSFORMED)
-    assert house.last.rules == (() if name == "note" else ("mask-codes",))
+    assert house.last.outcome is (Outcome.SERVED if name in ("note", "pay") else Outcome.TRANSFORMED)
+    assert house.last.rules == (() if name in ("note", "pay") else ("mask-codes",))
+
+
+def test_a_tool_that_acts_is_still_not_told_what_no_output_may_say(house: World) -> None:
+    says(house, Say((None,), calls=(("pay", '{"what": "guaranteed returns, code 1234"}'),), finish="tool_calls"))
+    assert not ask(house, model="profile:agent", tools=TOOLS).choices[0].message.tool_calls
+    assert house.last.outcome is Outcome.FALLBACK
 
 
 def test_arguments_that_no_longer_fit_after_a_change_do_not_go_out(house: World) -> None:
