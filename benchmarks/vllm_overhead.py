@@ -252,7 +252,8 @@ def main() -> None:
         measured = measure(model, run, args.rounds)
     result = {
         "benchmark": "vllm_overhead",
-        "command": f"python benchmarks/vllm_overhead.py --tokenizer FILE --rounds {args.rounds}",
+        "command": f"python benchmarks/vllm_overhead.py --tokenizer {args.tokenizer.name} --rounds {args.rounds} "
+        f"--training-steps {args.training_steps}",
         "versions": {name: version(name) for name in ("vllm", "torch", "llguidance", "numpy")},
         "machine": {"python": platform.python_version(), "system": platform.machine(), "device": "cpu, 1 thread"},
         "vocabulary": vocabulary,
