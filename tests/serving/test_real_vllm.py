@@ -177,14 +177,18 @@ def test_prompts_that_end_inside_a_phrase(server: Server) -> None:
         assert not forbidden(prompt + found.choices[0].text + "x")
 
 
-def test_prefill_is_refused_by_name(server: Server) -> None:
+def test_an_answer_goes_on_with_the_clients_last_message(server: Server) -> None:
+    """Masked and judged as one text with it; without the option the message is over, and the answer another text."""
     messages: list[Any] = [
         {"role": "user", "content": "What returns can I expect?"},
         {"role": "assistant", "content": "We offer guaranteed ret"},
     ]
     asked = {"model": "profile:answer", "messages": messages, "max_tokens": 12}
-    with pytest.raises(openai.BadRequestError, match="continue_final_message"):
-        client(server).chat.completions.create(**asked, extra_body={"continue_final_message": True})
+    more = {"continue_final_message": True, "add_generation_prompt": False}
+    for seed in range(6):
+        found = client(server).chat.completions.create(**asked, seed=seed, extra_body=more)
+        if found.choices[0].finish_reason != "content_filter":
+            assert not forbidden(f"We offer guaranteed ret{found.choices[0].message.content}x")
     found = client(server).chat.completions.create(**asked)  # the text of another message, which is over
     assert not forbidden(str(found.choices[0].message.content) + "x")
 

@@ -90,6 +90,12 @@ def one(schema: dict[str, Any]) -> dict[str, Any]:
     return {"type": "object", "properties": {"a": schema}, "required": ["a"], "additionalProperties": False}
 
 
+TAG = {
+    "type": "tag",
+    "begin": "<a>",
+    "content": {"type": "json_schema", "json_schema": {"enum": ["a safe bet", "yes"]}},
+    "end": "</a>",
+}
 FORMS: dict[str, dict[str, Any]] = {
     "json": {"json": one({"enum": ["yes", "a safe bet", "no"]})},
     "free strings": {"json": one({"type": "string", "maxLength": 60})},
@@ -97,6 +103,8 @@ FORMS: dict[str, dict[str, Any]] = {
     "choice": {"choice": ["a safe bet", "perhaps"]},
     "regex": {"regex": "(It is risk-(free|less)|No)\\."},
     "lark": {"grammar": 'start: "It is a " ("safe bet" | "bet") "."'},
+    "gbnf": {"grammar": 'root ::= "It is a " ("safe bet" | "bet") "."'},
+    "structural tag": {"structural_tag": json.dumps({"type": "structural_tag", "format": TAG})},
 }
 
 
@@ -110,8 +118,10 @@ def test_output_grammars(vllm: SimpleNamespace, form: str) -> None:
         assert set(said) == {"perhaps"}
     if form == "regex":
         assert set(said) <= {"It is risk-less.", "No."}
-    if form == "lark":
+    if form in ("lark", "gbnf"):
         assert set(said) == {"It is a bet."}
+    if form == "structural tag":
+        assert set(said) == {'<a>"yes"</a>'}
 
 
 def test_a_plan_with_a_grammar_shapes_requests_without_one(vllm: SimpleNamespace, guard: Guard) -> None:
@@ -141,7 +151,7 @@ REFUSED: dict[str, dict[str, Any]] = {
     "bad_words": {"bad_words": ["yes"]},
     "allowed_token_ids": {"allowed_token_ids": [5]},
     "prompt_logprobs": {"prompt_logprobs": 0},
-    "PK743": {"structured_outputs": {"grammar": 'root ::= "yes"'}},
+    "PK210": {"structured_outputs": {"grammar": 'root ::= "yes'}},
     "PK30": {"structured_outputs": {"choice": ["guaranteed returns"]}},
     "PK2": {"structured_outputs": {"json": '{"type": "nothing"}'}},
     "PK746": {"extra_args": {attest.XARG: "{}"}},
