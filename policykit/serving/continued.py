@@ -17,10 +17,15 @@ MAX_PREFIX = 4096
 
 
 def prefix_of(plan: Plan, prompt: str, facts: Mapping[str, object]) -> str:
-    """The end of a prompt in which nothing is found yet: what is found in the prompt alone is not the text's."""
+    """The end of a prompt in which nothing is found yet: what is found in the prompt alone is not the text's.
+
+    It begins right behind the last start of what is found, not behind its end: inside of one match may begin another,
+    which the text completes.
+    """
     tail = prompt[-MAX_PREFIX:]
-    ends = [violation.end for violation in plan.verify(tail, facts).violations if violation.end is not None]
-    return tail[max(ends, default=0) :]
+    while starts := [v.start for v in plan.verify(tail, facts).violations if v.start is not None]:
+        tail = tail[max(starts) + 1 :]
+    return tail
 
 
 def across(verdict: Verdict, n: int) -> Verdict | None:

@@ -201,7 +201,7 @@ class Shadow:
         for told in self.told:
             try:
                 told(found)
-            except Exception:
+            except Exception:  # whoever watches must not end the thread that asks the candidate
                 _LOG.exception("an observer of the candidate bundle failed")
 
 

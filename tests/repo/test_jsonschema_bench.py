@@ -12,7 +12,7 @@ import pytest
 from policykit import embedded
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.append(str(ROOT / "benchmarks"))
+sys.path.append(str(ROOT / "benchmarks"))  # benchmarks are scripts beside each other, no package
 from jsonschema_data import end_of, end_of_first_fault, end_tokens  # noqa: E402
 
 CASES: list[dict[str, Any]] = [

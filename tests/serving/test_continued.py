@@ -1,7 +1,9 @@
 """A text behind a prompt: what is forbidden is so where they meet, under a grammar too, whole and streamed alike."""
 
+import re
+
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import example, given, strategies as st
 
 import policykit as pk
 from policykit.ir.document import PolicySet
@@ -74,3 +76,19 @@ def test_streamed_and_whole_agree(name: str, prompt: str, pieces: list[str]) -> 
     assert decision is whole.decision
     if decision in (Decision.ALLOW, Decision.TRANSFORM):
         assert shown == whole.text
+
+
+CHAINED = pk.compile(PolicySet((pk.parse_document(POLICY.replace("[ab ba]", "[ab ba, ba ab]"), "p.policy.yaml"),)))
+
+
+@given(st.lists(st.sampled_from(["ab", "ba", "a", " "]), max_size=7), st.lists(st.sampled_from(["ab", "ba", " "])))
+@example(["ab", " ", "ba"], [" ", "ab"])
+@example(["ab", " ", "ba", " ", "ab", " ", "b"], ["a"])
+def test_a_match_that_begins_inside_another_in_the_prompt_is_found(before: list[str], after: list[str]) -> None:
+    """The oracle is every occurrence, overlapping ones too, by `re`."""
+    prompt, text = "".join(before), "".join(after)
+    whole = prompt + text
+    found = [m for phrase in ("ab +ba", "ba +ab", "aa +bb") for m in re.finditer(rf"(?=(\b{phrase}\b))", whole)]
+    crossing = [m.span(1) for m in found if m.start(1) < len(prompt) < m.end(1)]
+    prefix = prefix_of(CHAINED, prompt, {})
+    assert not crossing or verify(CHAINED, CHAINED, prefix, text, {}).decision is Decision.BLOCK

@@ -179,7 +179,10 @@ def test_a_candidate_is_watched_and_a_bad_one_changes_nothing(place: Place) -> N
     put(place, "live", LIVE, 1)
     put(place, "new", LIVE, 2)
     with house(place, Listed(answer=lambda body: Say(("a new secret",)))) as url:
-        metrics = lambda: httpx.get(f"{url}/metrics", headers=OPERATOR).text  # noqa: E731
+
+        def metrics() -> str:
+            return httpx.get(f"{url}/metrics", headers=OPERATOR).text
+
         said(url)
         assert wait_for(place, 1).differences == ()
         put(place, "new", candidate_of(LIVE), 3, signed=False)
