@@ -75,3 +75,16 @@ def self_normalised_masses(log_z: torch.Tensor, group_size: int) -> torch.Tensor
     """Π Z over its mean in the group, [B], without gradient, from ``log_z`` [B, T]: masked rollouts, weighed as samples
     of the model given that it complies."""
     return (log_z.detach().sum(-1).view(-1, group_size).softmax(-1) * group_size).reshape(-1)
+
+
+def sequence_ratio_loss(
+    logp: torch.Tensor, old_logp: torch.Tensor, advantages: torch.Tensor, counts: torch.Tensor, *, clip: float = 0.2
+) -> torch.Tensor:
+    """−mean over rows of min(ρ·A, clip(ρ, 1 ± clip)·A), ρ = π(y)/π_old(y): RLOO's loss over several steps.
+
+    ``logp``, ``old_logp`` [B, T] of one kind, ``advantages`` [B], ``counts`` bool [B, T]. At π = π_old its gradient is
+    that of :func:`sequence_loss`.
+    """
+    ratio = torch.where(counts, logp - old_logp.detach(), 0.0).sum(-1).exp()
+    factor = advantages.detach()
+    return -torch.minimum(ratio * factor, ratio.clamp(1 - clip, 1 + clip) * factor).mean()

@@ -34,11 +34,7 @@ class ReplayedMasks:
 
         Ids from the vocabulary's size on are not allowed, except where a position is padding.
         """
-        words = np.ascontiguousarray(self.words[:, start:stop]).astype("<i4", copy=False)
-        bits = np.unpackbits(words.view(np.uint8), axis=-1, count=self.vocabulary_size, bitorder="little")
-        out = np.zeros((*bits.shape[:2], width), dtype=np.bool_)
-        size = min(width, self.vocabulary_size)
-        out[..., :size] = bits[..., :size].view(np.bool_)
+        out = unpacked_masks(self.words[:, start:stop], self.vocabulary_size, width)
         out |= ~self.is_real[:, start:stop, None]
         return torch.from_numpy(out)
 
@@ -49,6 +45,17 @@ class ReplayedMasks:
         for start in range(0, n_tokens, step):
             stop = min(start + step, n_tokens)
             yield start, stop, self.allowed(start, stop, width)
+
+
+def unpacked_masks(words: Words, size: int, width: int) -> NDArray[np.bool_]:
+    """bool [..., width] of packed rows, int32 [..., ceil(size/32)]; ids from ``size`` on are not allowed."""
+    packed = np.ascontiguousarray(words).astype("<i4", copy=False).view(np.uint8)
+    bits = np.unpackbits(packed, axis=-1, count=size, bitorder="little").view(np.bool_)
+    if width == size:
+        return bits
+    out = np.zeros((*bits.shape[:-1], width), dtype=np.bool_)
+    out[..., : min(size, width)] = bits[..., :width]
+    return out
 
 
 def replay_masks(

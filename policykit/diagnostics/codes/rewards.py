@@ -54,4 +54,17 @@ CODES: tuple[CodeEntry, ...] = (
         "Free, masked and rejected rollouts are samples of different distributions. A baseline over two of them is one "
         "of neither.",
     ),
+    CodeEntry(
+        "PK768",
+        "a run of rewards that cannot be exact",
+        "Masked rollouts need the constraint that masks them, rejected ones the plan that accepts them and one step a "
+        "sample, a baseline two completions; TRL's versions are those whose inner functions were read. What would "
+        "train on another distribution than it samples is refused before the first step.",
+    ),
+    CodeEntry(
+        "PK769",
+        "training that has diverged",
+        "The KL to the reference is above the run's limit, or a gradient is no number. What follows would be no better "
+        "for going on: the last checkpoint is from before.",
+    ),
 )

@@ -1,0 +1,174 @@
+"""RLOO with weights on costs, as a plain loop: every completion's baseline is the mean of its prompt's others.
+
+Ahmadian et al. 2024, with the composed reward; of masked rollouts the gradient goes through replayed log-probabilities.
+"""
+# torch leaves parts of its interface untyped.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from policykit.diagnostics import PolicyError
+from policykit.rewards import RolloutMode
+from policykit.training.estimators import group_advantages, sequence_ratio_loss
+from policykit.training.masked import MaskedLogProbs, check_replay
+from policykit.training.rl.price import Priced, Pricer
+from policykit.training.rl.processes import sum_gradients, summed
+from policykit.training.rl.rollouts import Prompt, Rollouts, Sampler
+from policykit.training.rl.score import Replayer, TokenBatch, as_reference, log_probs, logits_of, padded, token_batch
+
+
+@dataclass(frozen=True, slots=True)
+class RlooSettings:
+    """``group_size`` completions a prompt. ``kl_coef`` times the summed log-ratio to the reference is taken from each
+    reward; above ``max_kl`` nat a completion, on average, the run stops. ``mask_tax`` times −Σ log Z is added to the
+    loss of masked rollouts. ``batch_size`` completions at a time are in a forward pass."""
+
+    group_size: int = 8
+    kl_coef: float = 0.0
+    max_kl: float = 50.0
+    mask_tax: float = 0.0
+    clip: float = 0.2
+    n_epochs: int = 1
+    max_grad_norm: float = 1.0
+    batch_size: int = 64
+
+
+class Rloo:
+    """Trains ``model`` in place, a step at a time. ``reference`` is for the KL of a model without adapters."""
+
+    def __init__(
+        self,
+        model: Any,
+        optimizer: torch.optim.Optimizer,
+        sampler: Sampler,
+        pricer: Pricer,
+        settings: RlooSettings | None = None,
+        *,
+        reference: Any | None = None,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        self.model, self.optimizer, self.sampler, self.pricer = model, optimizer, sampler, pricer
+        self.settings = settings or RlooSettings()
+        self._reference, self._generator = reference, generator
+        self._replayer = (
+            Replayer(sampler.constraint) if sampler.mode is RolloutMode.MASKED and sampler.constraint else None
+        )
+        if self.settings.group_size < 2:
+            raise PolicyError.of("PK768", "a group of one has no baseline", help="sample 2 or more a prompt")
+        if sampler.mode is RolloutMode.REJECTED and self.settings.n_epochs > 1:
+            message = "rejected rollouts are used once: what the model would accept has moved after a step"
+            raise PolicyError.of("PK768", message, help="set `n_epochs` to 1")
+
+    def step(self, prompts: Sequence[Prompt]) -> dict[str, float]:
+        """Samples, prices and learns; what happened, by name. Raises PolicyError: PK766 for masks that are not the
+        sampler's, PK769 where the KL is above its limit or the loss is no number."""
+        settings = self.settings
+        rollouts = self.sampler.roll(self.model, prompts, settings.group_size, self._generator)
+        priced = self.pricer.price(rollouts)
+        kl = self._kl(rollouts) if settings.kl_coef > 0 else torch.zeros_like(priced.rewards)
+        rewards = priced.rewards - settings.kl_coef * kl
+        advantages = group_advantages(rewards, settings.group_size, priced.has)
+        n, total, total_kl = summed(
+            float(priced.has.sum()), float(priced.rewards.sum()), float((kl * priced.has).sum())
+        )
+        mean_kl = total_kl / max(1.0, n)
+        check_kl(mean_kl, settings.max_kl)
+        learned = [self._epoch(rollouts, advantages, n, first=i == 0) for i in range(settings.n_epochs)]
+        return {"reward": total / max(1.0, n), "kl": mean_kl, **learned[-1], **_logged(rollouts, priced)}
+
+    def _epoch(self, rollouts: Rollouts, advantages: torch.Tensor, n: float, *, first: bool) -> dict[str, float]:
+        # A row without an advantage has no gradient, unless its mask tax is a loss.
+        usable = torch.tensor(rollouts.is_usable)
+        taxed = usable if self.settings.mask_tax > 0 else torch.zeros_like(usable)
+        rows = ((advantages != 0) | taxed).nonzero()[:, 0].tolist()
+        self.optimizer.zero_grad()
+        sums = {"loss": 0.0, "mask_tax": 0.0, "difference": 0.0}
+        self.model.eval()  # no dropout: what is learned from is what was sampled
+        for start in range(0, len(rows), self.settings.batch_size):
+            chosen = rows[start : start + self.settings.batch_size]
+            loss, found = self._loss(rollouts, chosen, advantages[chosen], n, check=first)
+            loss.backward()
+            for name, value in found.items():
+                sums[name] += value
+        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+        sum_gradients(parameters)
+        norm = torch.nn.utils.clip_grad_norm_(parameters, self.settings.max_grad_norm)
+        check_finite(float(norm))
+        self.optimizer.step()
+        return {"loss": sums["loss"], "policy/mask_tax": sums["mask_tax"] / max(1, len(rows)), "grad_norm": float(norm)}
+
+    def _loss(
+        self, rollouts: Rollouts, chosen: Sequence[int], advantages: torch.Tensor, n: float, *, check: bool
+    ) -> tuple[torch.Tensor, dict[str, float]]:
+        batch = self._batch(rollouts, chosen)
+        logits, _ = logits_of(self.model, batch)
+        scored = self._scored(logits, batch, rollouts, chosen)
+        old = padded([rollouts.logps[i] for i in chosen], batch.n_tokens, logits.device)
+        difference = check_replay(scored.logp.detach(), old, batch.is_real) if check else 0.0
+        ratio = sequence_ratio_loss(
+            scored.logp, old, advantages.to(logits.device), scored.counts, clip=self.settings.clip
+        )
+        # Sums over rows, so that batches add up to the mean over all of them.
+        loss = ratio * len(chosen) / max(1.0, n)
+        if self.settings.mask_tax > 0:
+            loss = loss + self.settings.mask_tax * scored.mask_tax.sum() / max(1.0, n)
+        return loss, {
+            "loss": float(loss.detach()),
+            "mask_tax": float(scored.mask_tax.detach().sum()),
+            "difference": difference,
+        }
+
+    def _kl(self, rollouts: Rollouts) -> torch.Tensor:
+        """Σ log-ratio of the sampler to the reference, [N]."""
+        found: list[torch.Tensor] = []
+        for start in range(0, len(rollouts.texts), self.settings.batch_size):
+            chosen = range(start, min(start + self.settings.batch_size, len(rollouts.texts)))
+            batch = self._batch(rollouts, chosen)
+            with as_reference(self.model, self._reference) as reference:
+                scored = self._scored(logits_of(reference, batch)[0], batch, rollouts, chosen)
+            old = padded([rollouts.logps[i] for i in chosen], batch.n_tokens, scored.logp.device)
+            found.append(torch.where(scored.counts, old - scored.logp, 0.0).sum(-1).cpu())
+        return torch.cat(found)
+
+    def _batch(self, rollouts: Rollouts, chosen: Sequence[int]) -> TokenBatch:
+        device = next(self.model.parameters()).device
+        prompts = [rollouts.prompts[i].token_ids for i in chosen]
+        return token_batch(prompts, [rollouts.token_ids[i] for i in chosen], self.sampler.vocabulary.eos_ids[0], device)
+
+    def _scored(
+        self, logits: torch.Tensor, batch: TokenBatch, rollouts: Rollouts, chosen: Sequence[int]
+    ) -> MaskedLogProbs:
+        masks = None
+        if self._replayer is not None and rollouts.plan_digest is not None:
+            prefixes = [self.sampler.prefix_of(rollouts.prompts[i].token_ids) for i in chosen]
+            masks = self._replayer.masks(rollouts.plan_digest, [rollouts.token_ids[i] for i in chosen], prefixes)
+        written = None
+        if rollouts.transformed is not None:
+            written = padded([rollouts.transformed[i] for i in chosen], batch.n_tokens).bool()
+        return log_probs(logits, batch, masks, temperature=self.sampler.temperature, transformed=written)
+
+
+def check_kl(kl: float, limit: float) -> None:
+    """Raises PolicyError (PK769) for a KL, in nat a completion, that is above its limit or no number."""
+    if not kl <= limit:
+        message = f"the KL to the reference is {kl:.3g} nat a completion, above {limit:g}"
+        help = "lower the learning rate, raise the weight of the KL, or raise `max_kl`"
+        raise PolicyError.of("PK769", message, help=help)
+
+
+def check_finite(norm: float) -> None:
+    """Raises PolicyError (PK769) for a gradient that is no number."""
+    if not norm < float("inf"):
+        message = f"the norm of the gradient is {norm}"
+        raise PolicyError.of("PK769", message, help="lower the learning rate, and look at the rewards of the last step")
+
+
+def _logged(rollouts: Rollouts, priced: Priced) -> dict[str, float]:
+    lengths = [len(row) for row in rollouts.token_ids]
+    found = {"completion_length": sum(lengths) / len(lengths), "acceptance_rate": rollouts.acceptance_rate}
+    n = max(1, int(priced.has.sum()))
+    return {"task": float(priced.task.sum()) / n, **found, **priced.metrics}
