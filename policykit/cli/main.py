@@ -24,6 +24,7 @@ from policykit.cli.commands import (
     sample,
     serve,
     test,
+    train,
     verify,
 )
 from policykit.cli.engine import NotInstalled
@@ -47,6 +48,7 @@ COMMANDS: tuple[Command, ...] = (
     verify.COMMAND,
     generate.COMMAND,
     sample.COMMAND,
+    train.COMMAND,
     demo.COMMAND,
     serve.COMMAND,
     new.COMMAND,

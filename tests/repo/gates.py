@@ -31,6 +31,7 @@ CODE_RANGES = {
     "opa": range(160, 170),
     "opaque": range(170, 180),
     "rewards": range(760, 780),
+    "training": range(780, 800),
 }
 
 

@@ -19,6 +19,7 @@ from policykit.diagnostics.codes import (
     run,
     serving,
     testing,
+    training,
     vault,
 )
 from policykit.diagnostics.codes.entry import CodeEntry
@@ -43,6 +44,7 @@ _MODULES = (
     audit,
     bundle,
     rewards,
+    training,
 )
 CATALOGUE: dict[str, CodeEntry] = {
     entry.code: entry for entry in sorted((e for m in _MODULES for e in m.CODES), key=lambda entry: entry.code)
