@@ -19,12 +19,6 @@ CODES: tuple[CodeEntry, ...] = (
         '{"promt": "Is it safe?", "completion": "The value can fall."}',
     ),
     CodeEntry(
-        "PK782",
-        "a row that is too long",
-        "A prompt and its completion have more tokens than `data.maxTokens`. Cut in the middle, a completion would "
-        "teach to stop there. `tooLong: drop` leaves such rows out and counts them.",
-    ),
-    CodeEntry(
         "PK783",
         "a run that has diverged",
         "A loss or a gradient is no number any more, the loss is many times what it was, or the model is further from "
