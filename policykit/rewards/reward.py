@@ -45,6 +45,28 @@ def no_log(row: RewardRow) -> None:
     """Keeps nothing."""
 
 
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What moves a run, of one priced row: its costs, None where it has none, and why it has no reward, if so."""
+
+    costs: Mapping[str, float] | None
+    is_lost: bool
+    why: str
+
+
+Gather = Callable[[list[Observed]], list[Observed]]
+
+
+def alone(rows: list[Observed]) -> list[Observed]:
+    """One process has observed all there is."""
+    return rows
+
+
+def always() -> bool:
+    """Every row that is priced is trained on."""
+    return True
+
+
 class PolicyReward:
     """Prices completions by the plan that serves them; λ by group from ``controller`` (all 1 by default).
 
@@ -81,6 +103,15 @@ class PolicyReward:
         self._max_lost = max_lost * window
         self._lost = deque[bool](maxlen=window)
         self.n_lost = 0
+        self._gather: Gather = alone
+        self._is_training: Callable[[], bool] = always
+        self.is_attached = False
+
+    def attach(self, gather: Gather = alone, is_training: Callable[[], bool] = always) -> None:
+        """Make this reward one trainer's. ``gather`` gives every process the rows of all, in one order, so that λ and
+        the count of lost rows are the same in each; while ``is_training`` is False, as in an evaluation, rows are
+        priced and nothing moves."""
+        self._gather, self._is_training, self.is_attached = gather, is_training, True
 
     @property
     def weights(self) -> Mapping[str, float]:
@@ -109,10 +140,19 @@ class PolicyReward:
         rows = tuple(self._row(*terms, weights) for terms in zip(priced, rewards, shares, strict=True))
         for row in rows:
             self.log(row)
-        self._count(rows)
-        if self.mode is RolloutMode.FREE:
-            self.controller.observe([costs.by_group for costs in priced if not costs.errors])
+        if self._is_training():
+            self._move(rows, priced)
         return rows
+
+    def _move(self, rows: Sequence[RewardRow], priced: Sequence[Costs]) -> None:
+        of_costs = [None if costs.errors else dict(costs.by_group) for costs in priced]
+        why = [row.errors[0] if row.errors else "a reward is not finite" for row in rows]
+        observed = self._gather(
+            [Observed(c, row.reward is None, w) for c, row, w in zip(of_costs, rows, why, strict=True)]
+        )
+        self._count(observed)
+        if self.mode is RolloutMode.FREE:
+            self.controller.observe([row.costs for row in observed if row.costs is not None])
 
     def _row(
         self, costs: Costs, task: float | None, hallucination: float | None, weights: Mapping[str, float]
@@ -125,12 +165,12 @@ class PolicyReward:
         terms = reward, task, hallucination, costs.by_group, weights, costs.fired, errors
         return RewardRow(*digests, self.mode.value, *terms)
 
-    def _count(self, rows: Sequence[RewardRow]) -> None:
-        lost = [row.reward is None for row in rows]
+    def _count(self, rows: Sequence[Observed]) -> None:
+        lost = [row.is_lost for row in rows]
         self._lost.extend(lost)
         self.n_lost += sum(lost)
         if sum(self._lost) > self._max_lost:
-            why = next((row.errors[0] for row in rows if row.errors), "a reward is not finite")
+            why = next((row.why for row in rows if row.is_lost), "what was before")
             message = f"{sum(self._lost)} of the last {len(self._lost)} rows have no reward, the last because of {why}"
             raise PolicyError.of("PK763", message, help="repair the check, or raise `max_lost`")
 
@@ -186,8 +226,16 @@ def check_digests(digests: Sequence[object], plan: Plan, what: str = "row") -> N
             raise PolicyError.of("PK762", message, help="make the data under the policies that are trained")
 
 
-def check_scale(scale_rewards: object, reward: PolicyReward) -> None:
-    """Raises PolicyError (PK760) for a scale by groups under which a weight would cancel."""
-    if scale_rewards in ("group", True) and any(weight > 0 for weight in reward.weights.values()):
-        message = '`scale_rewards="group"` cancels the weights of costs'
-        raise PolicyError.of("PK760", message, help='use `scale_rewards="none"` or `"batch"`')
+def check_scale(scale_rewards: object, reward: PolicyReward, aggregation: object = None) -> None:
+    """Raises PolicyError (PK760) for a scale by groups under which a weight would cancel, whether as TRL's
+    ``scale_rewards`` or as its ``multi_objective_aggregation``."""
+    if not any(weight > 0 for weight in reward.weights.values()):
+        return
+    help = 'use `scale_rewards="none"` or `"batch"`'
+    if scale_rewards in ("group", True):
+        raise PolicyError.of("PK760", '`scale_rewards="group"` cancels the weights of costs', help=help)
+    if aggregation == "normalize_then_sum":
+        message = (
+            '`multi_objective_aggregation="normalize_then_sum"` cancels the weights of costs, which are in one reward'
+        )
+        raise PolicyError.of("PK760", message, help='use `"sum_then_normalize"`')

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, cast
 
 from policykit.diagnostics import PolicyError
+from policykit.rewards.controllers import Fixed
 from policykit.rewards.reward import PolicyReward, RewardRow, check_digests, check_scale, checked_rewards
 
 Rewards = list[float | None]
@@ -56,13 +57,14 @@ def check_run(
     columns: Mapping[str, Sequence[object]],
     task: Term | None = None,
     n_probed: int = 2,
+    aggregation: object = None,
 ) -> None:
     """Before the first step: refuse what would make the run worthless.
 
     Raises PolicyError: PK760 for rewards scaled by groups, PK762 for data of another bundle, PK761 for a ``task`` that
     gives the first ``n_probed`` prompts, with empty completions, another number of rewards.
     """
-    check_scale(scale_rewards, reward)
+    check_scale(scale_rewards, reward, aggregation)
     check_digests(columns.get(DIGEST_COLUMN, ()), reward.plan)
     if task is not None:
         sample = {name: list(values[:n_probed]) for name, values in columns.items() if name != "prompt"}
@@ -89,6 +91,10 @@ def _like(prompt: object) -> object:
 
 def _check(reward: PolicyReward, columns: Mapping[str, Any]) -> None:
     check_digests(columns.get(DIGEST_COLUMN, ()), reward.plan)
+    if "trainer_state" in columns and not reward.is_attached and not isinstance(reward.controller, Fixed):
+        message = "a weight moves, and no callback keeps it in checkpoints and still in evaluations"
+        help = "pass `callbacks=[PolicyCallback(reward)]` of `policykit.training.rl.callback`"
+        raise PolicyError.of("PK764", message, help=help)
 
 
 def _priced(

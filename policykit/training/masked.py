@@ -87,6 +87,24 @@ def _chunk(
     return logp, log_z
 
 
+def entropies(
+    logits: torch.Tensor, is_real: torch.Tensor, masks: ReplayedMasks | None, *, temperature: float = 1.0
+) -> torch.Tensor:
+    """Entropy in nat of what each token was sampled from, [B, T], of ``logits`` [B, T, V]; 0 at padding."""
+    found: list[torch.Tensor] = []
+    step = max(1, MAX_MASK_BYTES // max(1, logits.shape[0] * logits.shape[2]))
+    for start in range(0, logits.shape[1], step):
+        real = is_real[:, start : start + step]
+        scores = torch.where(real[..., None], logits[:, start : start + step], 0.0).float() / temperature
+        if masks is not None:
+            allowed = masks.allowed(start, min(start + step, logits.shape[1]), logits.shape[-1])
+            scores = scores.masked_fill(~allowed.to(scores.device), float("-inf"))
+        logp = scores.log_softmax(-1)
+        terms = torch.where(logp > float("-inf"), logp.exp() * torch.where(logp > float("-inf"), logp, 0.0), 0.0)
+        found.append(torch.where(real, -terms.sum(-1), 0.0))
+    return torch.cat(found, 1)
+
+
 def check_replay(
     replayed: torch.Tensor,
     engine: torch.Tensor,
@@ -99,7 +117,11 @@ def check_replay(
     """
     if not bool(is_real.any()):
         return 0.0
-    difference = float((replayed - engine)[is_real].abs().mean())
+    return check_difference(float((replayed - engine)[is_real].abs().mean()), limit)
+
+
+def check_difference(difference: float, limit: float = MAX_MEAN_DIFFERENCE) -> float:
+    """The mean absolute difference that it is given, in nat; raises as :func:`check_replay` does."""
     if not difference <= limit:
         message = f"replayed and engine log-probabilities differ by {difference:.3g} nat on average, not {limit:g}"
         help = "compare plan, tokenizer and temperature; sample with top-p 1 and no top-k"

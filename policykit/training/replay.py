@@ -29,6 +29,16 @@ class ReplayedMasks:
     n_allowed: NDArray[np.int64]
     vocabulary_size: int
 
+    def widened(self, n_tokens: int) -> "ReplayedMasks":
+        """The same masks with padding up to ``n_tokens`` positions."""
+        more = n_tokens - self.is_real.shape[1]
+        if more <= 0:
+            return self
+        right = ((0, 0), (0, more))
+        words = np.pad(self.words, (*right, (0, 0)), constant_values=-1)
+        n_allowed = np.pad(self.n_allowed, right, constant_values=self.vocabulary_size)
+        return ReplayedMasks(words, np.pad(self.is_real, right), n_allowed, self.vocabulary_size)
+
     def allowed(self, start: int, stop: int, width: int) -> torch.Tensor:
         """bool [B, stop - start, width]: the masks of some positions, for a model that scores ``width`` tokens.
 

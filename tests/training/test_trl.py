@@ -19,6 +19,7 @@ def test_grpo_trains_on_the_composed_reward(tmp_path: Path) -> None:
     trl = pytest.importorskip("trl", reason="the extra `train`")
     datasets = pytest.importorskip("datasets", reason="the extra `train`")
     from policykit.engines.transformers import load_model
+    from policykit.training.rl.callback import PolicyCallback
 
     model, tokenizer = load_model("embedded")
     tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
@@ -30,10 +31,10 @@ def test_grpo_trains_on_the_composed_reward(tmp_path: Path) -> None:
         scale_rewards="none", use_cpu=True, bf16=False, gradient_checkpointing=False, report_to="none",
         logging_steps=1, save_strategy="no", log_completions=True,
     )  # fmt: skip
-    rw.check_run(reward, scale_rewards=args.scale_rewards, columns=data, task=shorter)
     trainer = trl.GRPOTrainer(
         model=model, reward_funcs=rw.reward_function(reward, shorter), args=args,
         train_dataset=datasets.Dataset.from_dict(data), processing_class=tokenizer,
+        callbacks=[PolicyCallback(reward, shorter)],
     )  # fmt: skip
     trainer.train()
     assert len(log) == 8

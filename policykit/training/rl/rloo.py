@@ -15,8 +15,9 @@ from policykit.diagnostics import PolicyError
 from policykit.rewards import RolloutMode
 from policykit.training.estimators import group_advantages, sequence_ratio_loss
 from policykit.training.masked import MaskedLogProbs, check_replay
+from policykit.training.rl.limits import check_finite, check_kl
 from policykit.training.rl.price import Priced, Pricer
-from policykit.training.rl.processes import sum_gradients, summed
+from policykit.training.rl.processes import gathered, sum_gradients, summed
 from policykit.training.rl.rollouts import Prompt, Rollouts, Sampler
 from policykit.training.rl.score import Replayer, TokenBatch, as_reference, log_probs, logits_of, padded, token_batch
 
@@ -57,6 +58,7 @@ class Rloo:
         self._replayer = (
             Replayer(sampler.constraint) if sampler.mode is RolloutMode.MASKED and sampler.constraint else None
         )
+        pricer.reward.attach(gathered)
         if self.settings.group_size < 2:
             raise PolicyError.of("PK768", "a group of one has no baseline", help="sample 2 or more a prompt")
         if sampler.mode is RolloutMode.REJECTED and self.settings.n_epochs > 1:
@@ -97,7 +99,7 @@ class Rloo:
         parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         sum_gradients(parameters)
         norm = torch.nn.utils.clip_grad_norm_(parameters, self.settings.max_grad_norm)
-        check_finite(float(norm))
+        check_finite(float(norm), "the norm of the gradient")
         self.optimizer.step()
         return {"loss": sums["loss"], "policy/mask_tax": sums["mask_tax"] / max(1, len(rows)), "grad_norm": float(norm)}
 
@@ -150,21 +152,6 @@ class Rloo:
         if rollouts.transformed is not None:
             written = padded([rollouts.transformed[i] for i in chosen], batch.n_tokens).bool()
         return log_probs(logits, batch, masks, temperature=self.sampler.temperature, transformed=written)
-
-
-def check_kl(kl: float, limit: float) -> None:
-    """Raises PolicyError (PK769) for a KL, in nat a completion, that is above its limit or no number."""
-    if not kl <= limit:
-        message = f"the KL to the reference is {kl:.3g} nat a completion, above {limit:g}"
-        help = "lower the learning rate, raise the weight of the KL, or raise `max_kl`"
-        raise PolicyError.of("PK769", message, help=help)
-
-
-def check_finite(norm: float) -> None:
-    """Raises PolicyError (PK769) for a gradient that is no number."""
-    if not norm < float("inf"):
-        message = f"the norm of the gradient is {norm}"
-        raise PolicyError.of("PK769", message, help="lower the learning rate, and look at the rewards of the last step")
 
 
 def _logged(rollouts: Rollouts, priced: Priced) -> dict[str, float]:

@@ -60,11 +60,11 @@ def test_the_loss_has_the_gradient_of_what_is_sampled(mode: rw.RolloutMode) -> N
     exact = tiny.gradient((p * rewards).sum(), net)
     logps, rows = own_logps(net, mode), tiny.legal_rows()
     expected, planted = torch.zeros_like(exact), torch.zeros_like(exact)
-    for i, j in itertools.product(range(len(rows)), repeat=2):
+    for i, j in itertools.combinations(range(len(rows)), 2):  # two alike have no advantage
         advantages = group_advantages(rewards[[i, j]], 2)
         group = rolled([rows[i], rows[j]], [logps[i], logps[j]], mode)
         loss, _ = trainer._loss(group, [0, 1], advantages, 2.0, check=True)
-        weight = float((p[i] * p[j]).detach())
+        weight = 2 * float((p[i] * p[j]).detach())
         expected -= weight * tiny.gradient(loss, net)
         if mode is MASKED:  # the planted mistake: the model's own log-probabilities
             batch = token_batch([tiny.PROMPT] * 2, [rows[i], rows[j]], tiny.END)
