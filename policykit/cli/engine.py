@@ -3,17 +3,21 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Protocol
 
+from policykit import embedded
 from policykit.constraint import Vocabulary
 from policykit.diagnostics import Diagnostic
 
 if TYPE_CHECKING:
     from policykit.constraint import Constraint
+    from policykit.decoding import Engine
     from policykit.engines.sampling import TransformersEngine
     from policykit.engines.transformers import Generation
 
+ENGINES = ("transformers", "vllm")
 _EXTRA = ("torch", "transformers", "safetensors")
 
 
@@ -116,3 +120,16 @@ def load_language_model(name: str) -> LanguageModel:
     model, tokenizer = engine.load_model(name)
     any_tokenizer: Any = tokenizer  # its attributes are made at run time: no checker knows them
     return LanguageModel(name, model, tokenizer, Vocabulary.from_tokenizer(any_tokenizer))
+
+
+def load_engine(name: str, kind: str) -> "Engine":
+    """A model as decoding strategies draw from it, on one of ``ENGINES``. Raises NotInstalled, or PolicyError."""
+    if kind == ENGINES[0]:
+        return load_language_model(name).engine()
+    if find_spec("vllm") is None:
+        help = "pip install vllm, or use `--engine transformers`"
+        raise NotInstalled(Diagnostic("PK555", "vLLM is not installed here", help=help))
+    from policykit.engines.vllm.sampling import VllmEngine
+
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+    return VllmEngine.load(str(embedded.model_path()) if name == embedded.NAME else name)

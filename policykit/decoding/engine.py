@@ -12,6 +12,7 @@ from typing import Protocol
 import numpy as np
 
 from policykit.constraint import Constraint, Vocabulary
+from policykit.plan import Plan
 
 
 class Stop(StrEnum):
@@ -30,7 +31,7 @@ class Ask:
 
     Unmasked, tokens are drawn from the model's own distribution, so that a failure says something about it; the draw
     stops at the first token that the constraint refuses. ``not_first`` may not come first (their mass has been
-    explored), and with ``first_is_legal`` neither may anything that the mask forbids there.
+    explored: ``explored`` together), and with ``first_is_legal`` neither may anything that the mask forbids there.
     """
 
     prefix: tuple[int, ...]
@@ -38,6 +39,7 @@ class Ask:
     is_masked: bool = False
     not_first: frozenset[int] = frozenset()
     first_is_legal: bool = False
+    explored: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +47,12 @@ class Draw:
     """The tokens that followed the prefix; a refused one is the last.
 
     ``logps`` are natural logarithms of the model's own probabilities (at the sampling temperature, before any mask or
-    ban). ``log_legal`` are those of the mass that the mask leaves open at each place; None where the engine does not
-    see whole distributions.
+    ban); None where the engine cannot tell, which it can of every draw that is not masked. ``log_legal`` are those of
+    the mass that the mask leaves open at each place; None where the engine does not see whole distributions.
     """
 
     token_ids: tuple[int, ...]
-    logps: tuple[float, ...]
+    logps: tuple[float, ...] | None
     log_legal: tuple[float, ...] | None
     stop: Stop
     refused_by: tuple[str, ...] = ()
@@ -68,6 +70,11 @@ class Session(Protocol):
         """Positions that had to be computed again, or for the first time, besides the drawn tokens."""
         ...
 
+    @property
+    def n_requests(self) -> int:
+        """Requests that the engine was sent; of a model in this process, draws."""
+        ...
+
 
 class Engine(Protocol):
     """A model, ready to write."""
@@ -80,4 +87,4 @@ class Engine(Protocol):
         """Whether draws carry ``log_legal``: weights and the mask tax need it."""
         ...
 
-    def open(self, prompt: str, constraint: Constraint, temperature: float = 1.0) -> Session: ...
+    def open(self, prompt: str, plan: Plan, constraint: Constraint, temperature: float = 1.0) -> Session: ...

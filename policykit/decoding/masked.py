@@ -25,7 +25,7 @@ def masking(run: Run) -> Iterator[Answer]:
     """Masked texts without end, each verified; raises Exhausted. Where the verifier refuses one, another is drawn."""
     while True:
         (draw,), is_cut = run.draw(Ask((), run.max_length, is_masked=True))
-        end = learn(run.root, draw)
+        end = None if draw.logps is None else learn(run.root, draw)
         finish = Finish.CUT if is_cut else FINISHES[draw.stop]
         if finish in (Finish.CUT, Finish.DEAD_END):
             why = "the budget ended" if finish is Finish.CUT else "nothing legal follows"
@@ -34,9 +34,11 @@ def masking(run: Run) -> Iterator[Answer]:
             continue
         judged = run.judge.judge(run.text(draw.token_ids, finish))
         run.record(draw.token_ids, 0, finish, judged)
-        if judged.is_accepted:
+        if judged.is_accepted and end is None:
+            yield run.answer_of(draw.token_ids, finish, judged)
+        elif judged.is_accepted and end is not None:
             yield run.answer(end, finish, judged, None if draw.log_legal is None else sum(draw.log_legal))
-        elif not judged.is_errored:
+        elif end is not None and not judged.is_errored:
             condemn(end)
         _check_mass(run)
 

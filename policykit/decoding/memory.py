@@ -82,8 +82,11 @@ def walk(place: Place, rng: np.random.Generator) -> Place | None:
 def learn(place: Place, draw: Draw) -> Place:
     """Add what a draw from ``place`` wrote, and return the last place that the constraint let it reach.
 
-    A refused token is proven bad: by the mask's own mass where the engine tells it, else by itself.
+    A refused token is proven bad: by the mask's own mass where the engine tells it, else by itself. Raises ValueError
+    for a draw without probabilities, which teaches nothing.
     """
+    if draw.logps is None:
+        raise ValueError("the draw has no probabilities")
     at = place
     for i, token in enumerate(draw.token_ids):
         if draw.log_legal is not None and not at.knows_mask:

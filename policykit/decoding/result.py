@@ -58,13 +58,13 @@ class Answer:
     """A text that the plan's verifier passed. ``text`` is what may be shown (transforms applied), ``raw`` what the
     model wrote. ``logp`` is the model's own log-probability of the raw text, and ``log_weight`` the logarithm of the
     weight that makes averages over answers unbiased for the legal part of the model's distribution; None where the
-    strategy has none. ``mask_tax`` is -sum(log Z): what a mask takes of this text's places, in nats."""
+    engine or the strategy has none. ``mask_tax`` is -sum(log Z): what a mask takes of this text's places, in nats."""
 
     text: str
     raw: str
     token_ids: tuple[int, ...]
     finish: Finish
-    logp: float
+    logp: float | None
     log_weight: float | None
     mask_tax: float | None
     verdict: Verdict
@@ -88,6 +88,7 @@ class Sampled:
     legal_mass_bound: float
     digest: str
     seed: int
+    n_requests: int = 0
     log_z: tuple[float, ...] = ()
 
     @property

@@ -119,7 +119,8 @@ def _attempt(run: Run, start: Place, *, is_exact: bool, has_memory: bool) -> tup
     if start.is_whole:  # a text that was judged before, drawn again: nothing to compute
         end, whole, finish = start, prefix, _finish_of(run, start)
     else:
-        ask = Ask(prefix, run.max_length, not_first=frozenset(start.kids), first_is_legal=start.knows_mask)
+        explored = sum(kid.p for kid in start.kids.values())
+        ask = Ask(prefix, run.max_length, False, frozenset(start.kids), start.knows_mask, explored)
         (drawn,), is_cut = run.draw(ask)
         end = learn(start if has_memory else run.root, drawn)
         whole = (*prefix, *drawn.token_ids)

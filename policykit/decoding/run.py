@@ -1,7 +1,7 @@
 """One sampling under way: what has been drawn, judged, learnt and spent."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import log
 
 import numpy as np
@@ -91,8 +91,13 @@ class Run:
             judged.verdict,
         )
 
+    def answer_of(self, token_ids: tuple[int, ...], finish: Finish, judged: Judgement) -> Answer:
+        """An answer of which no probabilities are known."""
+        text = self.text(token_ids, finish)
+        return Answer(judged.verdict.text, text, token_ids, finish, None, None, None, judged.verdict)
+
 
 def _within(ask: Ask, n_tokens: int) -> Ask:
     """The ask with at most ``n_tokens`` new tokens."""
     length = min(ask.max_length, len(ask.prefix) + n_tokens)
-    return Ask(ask.prefix, length, ask.is_masked, ask.not_first, ask.first_is_legal)
+    return replace(ask, max_length=length)

@@ -74,7 +74,7 @@ def sample(
     if constraint.digest != plan.digest:
         raise PolicyError.of("PK472", "the constraint was made from another plan", help="make it with this plan")
     run = Run(
-        session=engine.open(prompt, constraint, settings.temperature),
+        session=engine.open(prompt, plan, constraint, settings.temperature),
         vocabulary=engine.vocabulary,
         judge=Judge(plan, facts, checks),
         rng=np.random.default_rng(settings.seed),
@@ -97,6 +97,7 @@ def sample(
         legal_mass_bound=min(1.0, run.root.legal),
         digest=plan.digest,
         seed=settings.seed,
+        n_requests=run.session.n_requests,
         log_z=tuple(run.log_z),
     )
 

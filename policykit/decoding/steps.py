@@ -31,25 +31,38 @@ class StepSession:
     def __init__(self, scorer: Scorer, constraint: Constraint) -> None:
         self._scorer = scorer
         self._constraint = constraint
+        self.n_requests = 0
 
     @property
     def n_prefilled(self) -> int:
         return self._scorer.n_prefilled
 
     def draw(self, asks: Sequence[Ask], rng: np.random.Generator) -> tuple[Draw, ...]:
-        rows = [_Row(ask, _state_after(self._constraint, ask.prefix), self._constraint) for ask in asks]
+        self.n_requests += len(asks)
+        rows = [_Row(ask, state_after(self._constraint, ask.prefix), self._constraint) for ask in asks]
         while live := [row for row in rows if row.stop is None]:
             for row, logps in zip(live, self._scorer.logps([row.text for row in live]), strict=True):
                 row.step(logps, rng)
         return tuple(row.drawn() for row in rows)
 
 
-def _state_after(constraint: Constraint, prefix: tuple[int, ...]) -> State:
+def state_after(constraint: Constraint, prefix: tuple[int, ...]) -> State:
+    """The state behind a text that is legal so far. Raises ValueError where it is not."""
     state = constraint.start()
     for token in prefix:
         if not state.accept(token):
             raise ValueError("the prefix to go on from is not legal itself")
     return state
+
+
+def take(state: State, token_id: int) -> bool:
+    """Accept the token, or leave the state as it is: the leave to end that it gives at a dead end is no end."""
+    if not state.accept(token_id):
+        return False
+    if state.finished and state.outcome is Outcome.DEAD_END:
+        state.rollback(1)
+        return False
+    return True
 
 
 class _Row:

@@ -12,6 +12,7 @@ import numpy as np
 
 from policykit.constraint import Constraint, Vocabulary
 from policykit.decoding.steps import Logps, StepSession
+from policykit.plan import Plan
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class TableModel:
         tokens = [piece.encode() for piece in self.pieces]
         return Vocabulary.from_tokens([*tokens, b""], [len(tokens)], allow_incomplete=True)
 
-    def open(self, prompt: str, constraint: Constraint, temperature: float = 1.0) -> StepSession:
+    def open(self, prompt: str, plan: Plan, constraint: Constraint, temperature: float = 1.0) -> StepSession:
         return StepSession(_TableScorer(self, prompt, temperature), constraint)
 
     def logps(self, prompt: str, text: tuple[int, ...], temperature: float = 1.0) -> Logps:

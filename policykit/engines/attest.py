@@ -21,6 +21,9 @@ RUN_DIRECTORY = "POLICYKIT_RUN"
 """Environment variable: the directory of plans (``plans/<hex digest>.plan.json``) and of the guards' sockets."""
 DEFAULT_PLAN = "POLICYKIT_DEFAULT_PLAN"
 """Environment variable: the plan file for requests that come without a :class:`MaskRequest`; without it they fail."""
+ATTEMPTS = "POLICYKIT_ATTEMPTS"
+"""Environment variable: with `1` the engine draws attempts of decoding strategies unmasked. Whoever sets it sees to it
+that nothing but a guard sends requests, and that the guard judges each text before any of it is shown."""
 XARG = "policykit"
 """The name under which a :class:`MaskRequest` stands in a request's extra arguments."""
 VERSION = 1
@@ -43,7 +46,9 @@ class MaskRequest:
     prompt. With ``in_grammar`` it is also the beginning of the grammar's text; else the output is all of that. With
     ``continues`` the engine's prompt has to end with it, as it does where a chat's template leaves the message alone.
     ``special`` names special tokens that the profile's structure has. With ``replay`` the engine also says which tokens
-    it wrote (:class:`policykit.engines.written.Written`).
+    it wrote (:class:`policykit.engines.written.Written`). The last ``begun`` tokens of the prompt are the text's own
+    first ones. An ``attempt`` is drawn without the mask, but for ``not_first``, which may not come first; it ends at
+    the first token that the plan refuses.
     """
 
     request: str
@@ -54,6 +59,9 @@ class MaskRequest:
     in_grammar: bool = False
     replay: bool = False
     continues: bool = False
+    begun: int = 0
+    attempt: bool = False
+    not_first: tuple[int, ...] = ()
 
     def render(self) -> str:
         return json.dumps({"v": VERSION, **asdict(self)}, ensure_ascii=False, separators=(",", ":"))
@@ -77,11 +85,18 @@ class MaskRequest:
         names = cast(list[object], special) if isinstance(special, list) else [None]
         if not all(isinstance(name, str) for name in names):
             raise Malformed("`special` is no list of names")
-        for name, value in (("in_grammar", in_grammar), ("replay", replay), ("continues", continues)):
+        attempt, begun, banned = data.get("attempt", False), data.get("begun", 0), data.get("not_first", [])
+        flags = {"in_grammar": in_grammar, "replay": replay, "continues": continues, "attempt": attempt}
+        for name, value in flags.items():
             if not isinstance(value, bool):
                 raise Malformed(f"`{name}` is neither true nor false")
+        if not _is_count(begun) or not isinstance(banned, list) or not all(map(_is_count, cast(list[object], banned))):
+            raise Malformed("`begun` or `not_first` are no numbers of tokens")
         named = tuple(str(name) for name in names)
-        return MaskRequest(request, plan, reply, prefix, named, in_grammar, replay, continues)
+        first = tuple(cast(list[int], banned))
+        return MaskRequest(
+            request, plan, reply, prefix, named, in_grammar, replay, continues, cast(int, begun), attempt, first
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +195,10 @@ def parse(data: bytes) -> Attestation:
         raise Malformed(f"malformed attestation: {error}") from error
 
 
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
 def _texts(data: Mapping[str, object]) -> dict[str, Any]:
     if not all(isinstance(value, str) for value in data.values()):
         raise Malformed("a field is no text")
@@ -254,6 +273,11 @@ def run_directory() -> Path | None:
     """The directory that the environment names, if it does."""
     found = os.environ.get(RUN_DIRECTORY)
     return Path(found) if found else None
+
+
+def draws_attempts() -> bool:
+    """Whether the environment lets the engine draw unmasked."""
+    return os.environ.get(ATTEMPTS) == "1"
 
 
 def default_plan() -> Path | None:

@@ -17,6 +17,8 @@ from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerFast
 
 from policykit.constraint import Constraint, Vocabulary
 from policykit.decoding.steps import Logps, StepSession
+from policykit.engines.prompts import prompt_ids
+from policykit.plan import Plan
 
 N_KEPT = 16
 """Texts of one prompt whose keys and values are kept; the one that was used longest ago goes first."""
@@ -39,17 +41,12 @@ class TransformersEngine:
         """Raises PolicyError (PK4xx) for a tokenizer that cannot be constrained."""
         return TransformersEngine(model, tokenizer, Vocabulary.from_tokenizer(cast(Any, tokenizer)), chat)
 
-    def open(self, prompt: str, constraint: Constraint, temperature: float = 1.0) -> StepSession:
+    def open(self, prompt: str, plan: Plan, constraint: Constraint, temperature: float = 1.0) -> StepSession:
         return StepSession(_CachedScorer(self, self.encoded(prompt), temperature), constraint)
 
     def encoded(self, prompt: str) -> tuple[int, ...]:
         """The prompt's token ids, in the chat template where there is one."""
-        call: Any = self.tokenizer
-        in_template = call.chat_template is not None if self.chat is None else self.chat
-        if in_template:
-            messages = [{"role": "user", "content": prompt}]
-            prompt = call.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-        ids = tuple(cast("list[int]", call(prompt, add_special_tokens=not in_template)["input_ids"]))
+        ids = prompt_ids(self.tokenizer, prompt, self.chat)
         return ids or self.vocabulary.eos_ids[:1]  # something has to stand before the first token
 
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 import policykit as pk
+from policykit import Plan
 from policykit.constraint import Constraint, Vocabulary
 from policykit.decoding import (
     Ask,
@@ -50,14 +51,15 @@ class BlindEngine:
     def vocabulary(self) -> Vocabulary:
         return self.model.vocabulary
 
-    def open(self, prompt: str, constraint: Constraint, temperature: float = 1.0) -> "BlindSession":
-        return BlindSession(self.model.open(prompt, constraint, temperature))
+    def open(self, prompt: str, plan: Plan, constraint: Constraint, temperature: float = 1.0) -> "BlindSession":
+        return BlindSession(self.model.open(prompt, plan, constraint, temperature))
 
 
 @dataclass(frozen=True)
 class BlindSession:
     inner: Session
     n_prefilled: int = 0
+    n_requests: int = 0
 
     def draw(self, asks: Sequence[Ask], rng: np.random.Generator) -> tuple[Draw, ...]:
         assert not any(ask.first_is_legal for ask in asks), "nobody can have told"

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from policykit.cli.command import Command, add_format
 from policykit.cli.commands.verify import facts_from
-from policykit.cli.engine import load_language_model
+from policykit.cli.engine import ENGINES, load_engine
 from policykit.cli.exits import Exit
 from policykit.cli.reports.plain import to_json
 from policykit.cli.sources import above_zero, add_plan_arguments, plan_from, positive
@@ -32,6 +32,9 @@ from policykit.decoding import (
 
 def _configure(parser: ArgumentParser) -> None:
     parser.add_argument("--model", default="embedded", help="a model folder, a hub id, or `embedded` (default)")
+    parser.add_argument(
+        "--engine", choices=ENGINES, default=ENGINES[0], help="what runs the model (default: %(default)s)"
+    )
     parser.add_argument("--prompt", required=True, action="append", help="what to answer; may be given several times")
     add_plan_arguments(parser)
     parser.add_argument("--facts", metavar="JSON", help="facts about the request: a JSON object, or `@FILE` with one")
@@ -59,9 +62,8 @@ def _run(args: Namespace, streams: Streams) -> Exit:
     chosen = strategy(args.strategy)
     plan = plan_from(args)
     facts = facts_from(args.facts)
-    model = load_language_model(args.model)
-    engine = model.engine()
-    constraint = plan.constraint(model.vocabulary)
+    engine = load_engine(args.model, args.engine)
+    constraint = plan.constraint(engine.vocabulary)
     budget = Budget(args.budget_tokens, args.budget_seconds, args.budget_attempts)
     best = Best(max(args.best_of, args.n), _least_cost) if args.best_of else None
     found: list[Sampled] = []
@@ -109,7 +111,8 @@ def _data(found: Iterable[Sampled]) -> list[dict[str, object]]:
                  "reasons": list(a.reasons)}
                 for a in one.attempts
             ],
-            "n_tokens": one.n_tokens, "n_prefilled": one.n_prefilled, "acceptance_rate": one.acceptance_rate,
+            "n_tokens": one.n_tokens, "n_prefilled": one.n_prefilled, "n_requests": one.n_requests,
+            "acceptance_rate": one.acceptance_rate,
             "tokens_per_answer": one.tokens_per_answer, "mask_tax": one.mask_tax, "reasons": one.reasons,
             "legal_mass_bound": one.legal_mass_bound, "log_z": list(one.log_z),
         }

@@ -141,4 +141,11 @@ CODES: tuple[CodeEntry, ...] = (
         "template has made does not end with it, so that mask and model would not stand at the same place.",
         'continue_final_message behind `"content": "Certainly! "`, with a template that trims white space',
     ),
+    CodeEntry(
+        "PK749",
+        "an attempt that the engine does not draw",
+        "Strategies that go back draw without the mask, and the guard judges what came before any of it is shown. An "
+        "engine does so only where it was started for it, because nothing else may send it requests then.",
+        "decoding: {strategy: block}, on a vLLM that was started without POLICYKIT_ATTEMPTS=1",
+    ),
 )

@@ -16,20 +16,21 @@ from vllm.v1.structured_output.backend_types import (
     StructuredOutputOptions,
 )
 
-from policykit.constraint import Vocabulary
+from policykit.constraint import State, Vocabulary
 from policykit.diagnostics import PolicyError
 from policykit.engines import attest
 from policykit.engines.prompts import check_continued, tail_of_prompt
+from policykit.engines.vllm.attempts import FreeText
 from policykit.engines.vllm.plans import Constraints, Plans
 from policykit.engines.vllm.requests import asked, dead_end_token
-from policykit.engines.vllm.text import MaskedText, tell_end
+from policykit.engines.vllm.text import ChoiceText, MaskedText, tell_end
 from policykit.engines.written import Written
 
 
 class PolicyGrammar(StructuredOutputGrammar):
     """vLLM's interface over a :class:`MaskedText`."""
 
-    def __init__(self, text: MaskedText) -> None:
+    def __init__(self, text: ChoiceText) -> None:
         self._text = text
         self.tell_end: Callable[[], object] | None = None  # tells the guard, once
 
@@ -80,7 +81,7 @@ class PolicyBackend(StructuredOutputBackend):
             plan = self.plans.plan(request, option, source)
             prefix, in_grammar = self._prefix(request, prompt_token_ids)
             state = self.constraints.of(plan).start(prefix, prefix_in_grammar=in_grammar)
-            text = MaskedText(state, self.dead_end_id)
+            text = self._text(request, state, prompt_token_ids)
         except Exception as error:
             code = error.diagnostics[0].code if isinstance(error, PolicyError) else "PK747"
             reply.send(attest.Failed(request.request if request else "", child, code, str(error)))
@@ -94,6 +95,16 @@ class PolicyBackend(StructuredOutputBackend):
             ended.atexit = False
             reply.send(attest.Started(request.request, child, request.plan, plan.digest))
         return grammar
+
+    def _text(self, request: attest.MaskRequest | None, state: State, prompt_token_ids: Sequence[int]) -> ChoiceText:
+        """The text that begins behind the prompt, or in it. Raises PolicyError for one that is refused there."""
+        begun = request.begun if request else 0
+        first = list(prompt_token_ids)[len(prompt_token_ids) - begun :] if begun else []
+        if len(first) < begun or not all(state.accept(token_id) for token_id in first):
+            raise PolicyError.of("PK746", "the text that the request begins with is not legal itself")
+        if request is not None and request.attempt:
+            return FreeText(state, frozenset(request.not_first), self.constraints.vocabulary.eos_ids)
+        return MaskedText(state, self.dead_end_id)
 
     def _prefix(self, request: attest.MaskRequest | None, prompt_token_ids: Sequence[int]) -> tuple[bytes, bool]:
         """What stands before the output, and whether it is the beginning of the grammar's text, too."""

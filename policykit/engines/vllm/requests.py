@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from policykit.diagnostics import PolicyError
-from policykit.engines.attest import XARG, Malformed, MaskRequest
+from policykit.engines.attest import ATTEMPTS, XARG, Malformed, MaskRequest, draws_attempts
 
 ALLOWED = frozenset(
     {
@@ -52,6 +52,9 @@ def asked(extra_args: Mapping[str, object] | None) -> MaskRequest | None:
     except Malformed as error:
         help = "it is written by the guard, and not for clients to set"
         raise PolicyError.of("PK746", f"`{XARG}` in the request's extra arguments: {error}", help=help) from error
+    if found.attempt and not draws_attempts():
+        message = "the engine draws nothing unmasked"
+        raise PolicyError.of("PK749", message, help=f"start it with {ATTEMPTS}=1, behind the guard and nothing else")
     if found.special:
         names = ", ".join(f"`{name}`" for name in found.special)
         raise PolicyError.of("PK746", f"special tokens have no place in a text: {names}", help="leave `special` empty")

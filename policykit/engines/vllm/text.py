@@ -1,6 +1,7 @@
 """One choice of a request while it is written: the state of its constraint, as vLLM's interface wants it."""
 
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,6 +9,20 @@ from numpy.typing import NDArray
 from policykit.constraint import State
 from policykit.engines.attest import Finished, MaskRequest, Reply
 from policykit.engines.written import Written
+
+
+class ChoiceText(Protocol):
+    """What the backend drives."""
+
+    @property
+    def token_ids(self) -> Sequence[int]: ...
+    @property
+    def n_tokens(self) -> int: ...
+    def fill(self, row: NDArray[np.int32]) -> None: ...
+    def accept(self, token_ids: Sequence[int]) -> bool: ...
+    def allowed_prefix(self, token_ids: Sequence[int]) -> list[int]: ...
+    def rollback(self, n: int) -> None: ...
+    def finished(self, request: str, child: str, digest: str, *, counts_rules: bool) -> Finished: ...
 
 
 class MaskedText:
@@ -88,7 +103,7 @@ class MaskedText:
 
 
 def tell_end(
-    text: MaskedText,
+    text: ChoiceText,
     asked: MaskRequest,
     child: str,
     digest: str,
