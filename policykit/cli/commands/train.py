@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import warnings
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
@@ -50,6 +51,7 @@ def _run(args: Namespace, streams: Streams) -> Exit:
     kind = _kind(args.kind)
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    warnings.simplefilter("ignore", FutureWarning)  # of libraries about each other: not about the user's input
     logging.getLogger("torch.distributed").setLevel(logging.ERROR)
     try:
         ready = prepare(kind, args.file, folder=args.out, seed=args.seed)

@@ -19,6 +19,12 @@ CODES: tuple[CodeEntry, ...] = (
         '{"promt": "Is it safe?", "completion": "The value can fall."}',
     ),
     CodeEntry(
+        "PK782",
+        "a row that is too long",
+        "A prompt and its completion have more tokens than `data.maxTokens`. Cut in the middle, a completion would "
+        "teach to stop there. `tooLong: drop` leaves such rows out and counts them.",
+    ),
+    CodeEntry(
         "PK783",
         "a run that has diverged",
         "A loss or a gradient is no number any more, the loss is many times what it was, or the model is further from "
@@ -32,5 +38,12 @@ CODES: tuple[CodeEntry, ...] = (
         "A run begins in a folder that is empty or not there, and goes on (`--resume`) only with the settings, data "
         "and plan that it began with. Otherwise its metrics would be of two runs.",
         "policykit train sft support.yaml && policykit train sft support.yaml",
+    ),
+    CodeEntry(
+        "PK785",
+        "an adapter that does not fit",
+        "The model has no linear layer of a name in `lora.modules`, or an adapter that is to be merged first is of "
+        "another model. What PEFT would leave out silently is refused.",
+        "lora: {modules: [q_proj, vproj]}",
     ),
 )

@@ -24,8 +24,9 @@ Randomness comes from ``config.steps.seed`` and the step alone, so that a run th
 stopped. Kinds that learn from rows alone share the loop of `policykit.training.offline`.
 """
 
+from policykit.training.kinds import sft
 from policykit.training.kinds.kind import Job, Kind, Start
 
-KINDS: tuple[Kind, ...] = ()
+KINDS: tuple[Kind, ...] = (sft.KIND,)
 
 __all__ = ["KINDS", "Job", "Kind", "Start"]

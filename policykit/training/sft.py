@@ -1,0 +1,209 @@
+"""Supervised fine-tuning on completions: weighted by what the grammar makes of their parts, and kept to its form."""
+# torch leaves parts of its interface untyped.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, cast
+
+import torch
+
+from policykit.constraint import Constraint
+from policykit.diagnostics import Diagnostic, PolicyError
+from policykit.policy.checked import Entries, Json
+from policykit.training.encoding import Encoded, Fitting, batch_of, completion_logits, encode, token_logps
+from policykit.training.kinds.kind import Job, Start
+from policykit.training.likelihood import token_nll, unlikelihood, weighted_sums
+from policykit.training.masked import masked_log_probs
+from policykit.training.models import Trained, load_trained
+from policykit.training.offline import Offline, Sums, Terms
+from policykit.training.replay import replay_masks
+from policykit.training.rows import Row, Rows
+from policykit.training.segments import Segment, character_weights, regex_spans, segments_from, token_means
+
+
+@dataclass(frozen=True, slots=True)
+class Citations:
+    """What is a citation, what a supported one weighs, and how hard one is unlearned that the row's sources lack."""
+
+    regex: str
+    weight: float = 1.0
+    unsupported: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The section `sft`. ``schema_penalty`` is in loss per nat of −log Z of a completion."""
+
+    label_smoothing: float = 0.0
+    schema_penalty: float = 0.0
+    citations: Citations | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A row: ``weights`` and ``against`` are of each token, the row's own weight in them; ``weight`` is that alone."""
+
+    encoded: Encoded
+    weights: tuple[float, ...]
+    against: tuple[float, ...]
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class Sft:
+    """The objective: two terms, the weighted likelihood of tokens and the mask tax −Σ log Z of completions."""
+
+    trained: Trained
+    settings: Settings
+    constraint: Constraint | None
+
+    def denominators(self, example: Example) -> tuple[float, float]:
+        return sum(example.weights) + sum(example.against), example.weight
+
+    def constants(self, model: Any, examples: Sequence[Example]) -> Sums:
+        return {}
+
+    def terms(self, model: Any, examples: Sequence[Example], constants: dict[str, float]) -> Terms:
+        device = next(self.trained.model.parameters()).device
+        batch = batch_of([example.encoded for example in examples], self.trained.pad_id, device)
+        logits = completion_logits(model, batch)
+        logps = token_logps(logits, batch)
+        nll = token_nll(logits, batch.token_ids, label_smoothing=self.settings.label_smoothing)
+        nll = torch.where(batch.is_real, nll, 0.0)
+        weights, against = (_padded(x, logps) for x in ([e.weights for e in examples], [e.against for e in examples]))
+        likelihood = weighted_sums(nll, torch.where(batch.is_real, unlikelihood(logps), 0.0), weights, against).sum()
+        n = float(batch.is_real.sum())
+        right = (logits.argmax(-1) == batch.token_ids) & batch.is_real
+        sums: Sums = {"nll": (float(-logps.detach().sum()), n), "accuracy": (float(right.sum()), n)}
+        tax = self._tax(logits, examples, batch.token_ids)
+        if self.constraint is not None:
+            sums["mask_tax"] = (float(tax.detach().sum()), float(len(examples)))
+        row_weights = torch.tensor([example.weight for example in examples], dtype=tax.dtype, device=tax.device)
+        return Terms(torch.stack([likelihood, self.settings.schema_penalty * (row_weights * tax).sum()]), sums)
+
+    def _tax(self, logits: torch.Tensor, examples: Sequence[Example], token_ids: torch.Tensor) -> torch.Tensor:
+        """−Σ log Z of each row, [B]: how much of its mass the model puts outside the plan's masks on the way."""
+        if self.constraint is None:
+            return logits.new_zeros(len(examples))
+        rows = [example.encoded.completion_ids for example in examples]
+        masks = replay_masks(self.constraint, self.constraint.digest, rows)
+        return masked_log_probs(logits, token_ids, masks).mask_tax
+
+
+def _padded(rows: Sequence[Sequence[float]], like: torch.Tensor) -> torch.Tensor:
+    width = like.shape[1]
+    return torch.tensor([[*row, *[0.0] * (width - len(row))] for row in rows], dtype=like.dtype, device=like.device)
+
+
+def prepare(start: Start) -> Job:
+    """Read the section, encode every row, and check that the plan admits it where the penalty needs its masks."""
+    section, config = start.config.section, start.config
+    found: list[Diagnostic] = []
+    settings = settings_from(section, found)
+    grammar = start.plan.spec.grammar if start.plan else None
+    segments = segments_from(section.records("segments") if section else (), grammar, found)
+    if settings.schema_penalty > 0 and start.plan is None:
+        message = "`schemaPenalty` has no effect without a plan"
+        found.append(
+            Diagnostic("PK780", message, config.place("sft", "schemaPenalty"), "name a `grammar` or `policies`")
+        )
+    if found:
+        raise PolicyError(found)
+    trained = load_trained(config)
+    penalised = start.plan is not None and settings.schema_penalty > 0
+    constraint = start.plan.constraint(trained.vocabulary()) if start.plan and penalised else None
+    fitting = Fitting(config)
+    train, held_out = (
+        _examples(rows, trained, settings, segments, constraint, fitting, found)
+        for rows in (start.train, start.held_out)
+    )
+    if found:
+        raise PolicyError(found[:20])
+    fitting.check(len(train))
+    objective = Sft(trained, settings, constraint)
+    facts: dict[str, Json] = {
+        "trainable parameters": trained.n_trainable,
+        "tokens": sum(len(example.weights) for example in train),
+        "rows that were dropped": fitting.n_dropped,
+    }
+    told = cast("dict[str, Json]", asdict(settings))
+    told["segments"] = _told(section)
+    return Job(Offline(objective, trained.model, train, held_out).run, told, facts)
+
+
+def _told(section: Entries | None) -> list[Json]:
+    if section is None:
+        return []
+    return [{name: e.text(name) or e.number(name) for name in e.fields} for e in section.records("segments")]
+
+
+def settings_from(section: Entries | None, found: list[Diagnostic]) -> Settings:
+    """The section's own settings."""
+    if section is None:
+        return Settings()
+    entries = section.entries("citations")
+    citations = None
+    if entries is not None:
+        weight, unsupported = entries.number("weight"), entries.number("unsupported")
+        citations = Citations(
+            entries.text("regex") or "", 1.0 if weight is None else weight, 1.0 if unsupported is None else unsupported
+        )
+        try:
+            regex_spans(citations.regex)
+        except ValueError as error:
+            found.append(Diagnostic("PK780", str(error), entries.keys["regex"], "write one of Python's `re`"))
+    return Settings(section.number("labelSmoothing") or 0.0, section.number("schemaPenalty") or 0.0, citations)
+
+
+def _examples(
+    rows: Rows,
+    trained: Trained,
+    settings: Settings,
+    segments: Sequence[Segment],
+    constraint: Constraint | None,
+    fitting: Fitting,
+    found: list[Diagnostic],
+) -> list[Example]:
+    out: list[Example] = []
+    for row in rows:
+        try:
+            encoded = encode(trained.tokenizer, row.values["prompt"], row.text("completion"))
+            if not fitting.fits(row.place, encoded):
+                continue
+            out.append(example_of(row, encoded, settings, segments))
+            if constraint is not None:
+                replay_masks(constraint, constraint.digest, [encoded.completion_ids])
+        except PolicyError as error:
+            for one in error.diagnostics:
+                is_placed = one.place is not None
+                message = one.message if is_placed else f"the plan does not admit the completion: {one.message}"
+                help = one.help if is_placed else "leave the row out, or train without `schemaPenalty`"
+                found.append(Diagnostic("PK781", message, one.place or row.place, help))
+    return out
+
+
+def example_of(row: Row, encoded: Encoded, settings: Settings, segments: Sequence[Segment]) -> Example:
+    """A row with the weight of each token. Raises PolicyError (PK781) for a row that has not what weights are made of.
+
+    A citation that is in the row's `sources` has the weight of citations; one that is not is to be unlearned.
+    """
+    text = row.text("completion")
+    weights = character_weights(text, segments, row.place)
+    against = [0.0] * len(text)
+    if settings.citations is not None:
+        sources = row.values.get("sources")
+        if sources is None:
+            help = "list what the completion may cite: `sources`"
+            raise PolicyError.of("PK781", "there is no column `sources`, which `citations` reads", row.place, help)
+        for start, end in regex_spans(settings.citations.regex)(text):
+            is_supported = text[start:end] in cast("list[str]", sources)
+            weights[start:end] = [settings.citations.weight if is_supported else 0.0] * (end - start)
+            against[start:end] = [0.0 if is_supported else settings.citations.unsupported] * (end - start)
+    own = row.number("weight", 1.0)
+    return Example(
+        encoded,
+        tuple(own * weight for weight in token_means(weights, encoded.spans, 1.0)),
+        tuple(own * weight for weight in token_means(against, encoded.spans, 0.0)),
+        own,
+    )
