@@ -3,6 +3,8 @@
 The policy's loss is :func:`policykit.training.estimators.token_ratio_loss` on the combined advantages.
 """
 
+from collections.abc import Callable, Sequence
+
 import torch
 
 
@@ -65,3 +67,26 @@ def value_loss(
     clipped = old_values + (values - old_values).clamp(-clip, clip)
     squares = torch.maximum((values - returns) ** 2, (clipped - returns) ** 2)
     return 0.5 * torch.where(is_real, squares, 0.0).sum() / is_real.sum().clamp(min=1)
+
+
+def combined_by_group(
+    reward_advantages: torch.Tensor, cost_advantages: Sequence[torch.Tensor], weights: torch.Tensor
+) -> torch.Tensor:
+    """(A_r − Σ λ_k·A_k) / (1 + Σ λ_k), with ``weights`` [K]: :func:`combined_advantages` for several costs."""
+    total = reward_advantages
+    for k, advantage in enumerate(cost_advantages):
+        total = total - weights[k].to(total) * advantage
+    return total / (1.0 + weights.sum().to(total))
+
+
+def whitened(
+    values: torch.Tensor, counts: torch.Tensor, add: Callable[..., tuple[float, ...]] | None = None
+) -> torch.Tensor:
+    """``values`` [B, T] with mean 0 and deviation 1 over what ``counts``, and 0 elsewhere. ``add`` sums numbers over
+    processes."""
+    kept = torch.where(counts, values, 0.0).double()
+    sums = float(counts.sum()), float(kept.sum()), float((kept**2).sum())
+    n, total, squares = add(*sums) if add else sums
+    mean = total / max(1.0, n)
+    deviation = max(0.0, squares / max(1.0, n) - mean**2) ** 0.5
+    return torch.where(counts, (values - mean) / (deviation + 1e-6), 0.0)

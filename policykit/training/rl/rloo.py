@@ -14,12 +14,12 @@ import torch
 from policykit.diagnostics import PolicyError
 from policykit.rewards import RolloutMode
 from policykit.training.estimators import group_advantages, sequence_ratio_loss
-from policykit.training.masked import MaskedLogProbs, check_replay
+from policykit.training.masked import check_replay
 from policykit.training.rl.limits import check_finite, check_kl
 from policykit.training.rl.price import Priced, Pricer
 from policykit.training.rl.processes import gathered, sum_gradients, summed
 from policykit.training.rl.rollouts import Prompt, Rollouts, Sampler
-from policykit.training.rl.score import Replayer, TokenBatch, as_reference, log_probs, logits_of, padded, token_batch
+from policykit.training.rl.scorer import Scorer
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +54,7 @@ class Rloo:
     ) -> None:
         self.model, self.optimizer, self.sampler, self.pricer = model, optimizer, sampler, pricer
         self.settings = settings or RlooSettings()
-        self._reference, self._generator = reference, generator
-        self._replayer = (
-            Replayer(sampler.constraint) if sampler.mode is RolloutMode.MASKED and sampler.constraint else None
-        )
+        self._scorer, self._generator = Scorer(model, sampler, reference), generator
         pricer.reward.attach(gathered)
         if self.settings.group_size < 2:
             raise PolicyError.of("PK768", "a group of one has no baseline", help="sample 2 or more a prompt")
@@ -80,7 +77,7 @@ class Rloo:
         mean_kl = total_kl / max(1.0, n)
         check_kl(mean_kl, settings.max_kl)
         learned = [self._epoch(rollouts, advantages, n, first=i == 0) for i in range(settings.n_epochs)]
-        return {"reward": total / max(1.0, n), "kl": mean_kl, **learned[-1], **_logged(rollouts, priced)}
+        return {"reward": total / max(1.0, n), "kl": mean_kl, **learned[-1], **logged(rollouts, priced)}
 
     def _epoch(self, rollouts: Rollouts, advantages: torch.Tensor, n: float, *, first: bool) -> dict[str, float]:
         # A row without an advantage has no gradient, unless its mask tax is a loss.
@@ -88,7 +85,7 @@ class Rloo:
         taxed = usable if self.settings.mask_tax > 0 else torch.zeros_like(usable)
         rows = ((advantages != 0) | taxed).nonzero()[:, 0].tolist()
         self.optimizer.zero_grad()
-        sums = {"loss": 0.0, "mask_tax": 0.0, "difference": 0.0}
+        sums = {"loss": 0.0, "mask_tax": 0.0}
         self.model.eval()  # no dropout: what is learned from is what was sampled
         for start in range(0, len(rows), self.settings.batch_size):
             chosen = rows[start : start + self.settings.batch_size]
@@ -106,55 +103,33 @@ class Rloo:
     def _loss(
         self, rollouts: Rollouts, chosen: Sequence[int], advantages: torch.Tensor, n: float, *, check: bool
     ) -> tuple[torch.Tensor, dict[str, float]]:
-        batch = self._batch(rollouts, chosen)
-        logits, _ = logits_of(self.model, batch)
-        scored = self._scored(logits, batch, rollouts, chosen)
-        old = padded([rollouts.logps[i] for i in chosen], batch.n_tokens, logits.device)
-        difference = check_replay(scored.logp.detach(), old, batch.is_real) if check else 0.0
-        ratio = sequence_ratio_loss(
-            scored.logp, old, advantages.to(logits.device), scored.counts, clip=self.settings.clip
-        )
+        batch = self._scorer.batch(rollouts, chosen)
+        scored, _ = self._scorer.scored(rollouts, chosen, batch)
+        old = self._scorer.sampled(rollouts, chosen, batch)
+        if check:
+            check_replay(scored.logp.detach(), old, batch.is_real)
+        weights = advantages.to(old.device)
+        ratio = sequence_ratio_loss(scored.logp, old, weights, scored.counts, clip=self.settings.clip)
         # Sums over rows, so that batches add up to the mean over all of them.
         loss = ratio * len(chosen) / max(1.0, n)
         if self.settings.mask_tax > 0:
             loss = loss + self.settings.mask_tax * scored.mask_tax.sum() / max(1.0, n)
-        return loss, {
-            "loss": float(loss.detach()),
-            "mask_tax": float(scored.mask_tax.detach().sum()),
-            "difference": difference,
-        }
+        return loss, {"loss": float(loss.detach()), "mask_tax": float(scored.mask_tax.detach().sum())}
 
     def _kl(self, rollouts: Rollouts) -> torch.Tensor:
         """Σ log-ratio of the sampler to the reference, [N]."""
         found: list[torch.Tensor] = []
         for start in range(0, len(rollouts.texts), self.settings.batch_size):
             chosen = range(start, min(start + self.settings.batch_size, len(rollouts.texts)))
-            batch = self._batch(rollouts, chosen)
-            with as_reference(self.model, self._reference) as reference:
-                scored = self._scored(logits_of(reference, batch)[0], batch, rollouts, chosen)
-            old = padded([rollouts.logps[i] for i in chosen], batch.n_tokens, scored.logp.device)
+            batch = self._scorer.batch(rollouts, chosen)
+            scored = self._scorer.by_reference(rollouts, chosen, batch)
+            old = self._scorer.sampled(rollouts, chosen, batch)
             found.append(torch.where(scored.counts, old - scored.logp, 0.0).sum(-1).cpu())
         return torch.cat(found)
 
-    def _batch(self, rollouts: Rollouts, chosen: Sequence[int]) -> TokenBatch:
-        device = next(self.model.parameters()).device
-        prompts = [rollouts.prompts[i].token_ids for i in chosen]
-        return token_batch(prompts, [rollouts.token_ids[i] for i in chosen], self.sampler.vocabulary.eos_ids[0], device)
 
-    def _scored(
-        self, logits: torch.Tensor, batch: TokenBatch, rollouts: Rollouts, chosen: Sequence[int]
-    ) -> MaskedLogProbs:
-        masks = None
-        if self._replayer is not None and rollouts.plan_digest is not None:
-            prefixes = [self.sampler.prefix_of(rollouts.prompts[i].token_ids) for i in chosen]
-            masks = self._replayer.masks(rollouts.plan_digest, [rollouts.token_ids[i] for i in chosen], prefixes)
-        written = None
-        if rollouts.transformed is not None:
-            written = padded([rollouts.transformed[i] for i in chosen], batch.n_tokens).bool()
-        return log_probs(logits, batch, masks, temperature=self.sampler.temperature, transformed=written)
-
-
-def _logged(rollouts: Rollouts, priced: Priced) -> dict[str, float]:
+def logged(rollouts: Rollouts, priced: Priced) -> dict[str, float]:
+    """What every loop logs of a batch of this process: the task, lengths, acceptance, and the plan's metrics."""
     lengths = [len(row) for row in rollouts.token_ids]
     found = {"completion_length": sum(lengths) / len(lengths), "acceptance_rate": rollouts.acceptance_rate}
     n = max(1, int(priced.has.sum()))

@@ -25,11 +25,13 @@ def priced_by(plan: Any, mode: rw.RolloutMode = FREE, **weights: float) -> Price
     return Pricer(rw.PolicyReward(plan, rw.Fixed(weights or {common.RULE: 1.0}), mode=mode), common.task)
 
 
-def loop(net: Any, mode: rw.RolloutMode, **settings: Any) -> Rloo:
+def loop(net: Any, mode: rw.RolloutMode, reference: Any = None, **settings: Any) -> Rloo:
     plan = pk.compile(None, pk.Grammar.from_choices(tiny.TEXTS))
     sampler = Sampler(tiny.vocabulary(), 4, mode, constraint=tiny.constraint(), plan=plan)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.0)
-    return Rloo(net, optimizer, sampler, priced_by(plan, grammar=1.0), RlooSettings(**settings), reference=net)
+    return Rloo(
+        net, optimizer, sampler, priced_by(plan, grammar=1.0), RlooSettings(**settings), reference=reference or net
+    )
 
 
 def rolled(rows: Sequence[tuple[int, ...]], logps: Sequence[tuple[float, ...]], mode: rw.RolloutMode) -> Rollouts:
@@ -194,8 +196,7 @@ def test_masks_of_another_plan_or_of_another_sampler_are_refused() -> None:
 
 def test_a_kl_that_explodes_and_a_gradient_that_is_none_stop_the_run() -> None:
     net, far = tiny.model(1), tiny.model(9)
-    trainer = loop(net, MASKED, kl_coef=0.1, max_kl=0.01)
-    trainer._reference = far
+    trainer = loop(net, MASKED, far, kl_coef=0.1, max_kl=0.01)
     with pytest.raises(pk.PolicyError, match="PK769: the KL to the reference"):
         trainer.step([Prompt("", tiny.PROMPT, {})] * 2)
     broken = loop(net, MASKED)
@@ -209,14 +210,14 @@ def test_violations_fall_and_the_task_is_kept() -> None:
     from policykit.engines.transformers import load_model
 
     model, _ = load_model("embedded")
-    before, task_before = held_out = common.held_out(model)
+    before, task_before = held_out = common.held_out(model, 150)
     reward = rw.PolicyReward(common.plan(), rw.Lagrangian({common.RULE: 0.02}, rate=0.5))
-    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-4, weight_decay=0.0)
-    trainer = Rloo(model, optimizer, common.sampler(), Pricer(reward, common.task))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=7e-4, weight_decay=0.0)
+    trainer = Rloo(model, optimizer, common.sampler(n=40), Pricer(reward, common.task))
     torch.manual_seed(0)
-    for step in range(14):
+    for step in range(9):
         trainer.step(common.prompts(8, 100 + step))
-    after, task_after = common.held_out(model)
+    after, task_after = common.held_out(model, 150)
     assert before > 0.2, held_out
     assert after < before / 3, (before, after)
     assert task_after > task_before - 0.02
