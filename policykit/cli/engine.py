@@ -1,7 +1,8 @@
 """The one door to a language model: loaded when a command needs it, refused by name where torch is not installed."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from time import perf_counter
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from policykit.engines.transformers import Generation
 
 ENGINES = ("transformers", "vllm")
-_EXTRA = ("torch", "transformers", "safetensors")
+_EXTRA = ("torch", "transformers", "safetensors", "peft", "trl", "accelerate", "datasets")
 
 
 class NotInstalled(Exception):
@@ -101,22 +102,24 @@ class LanguageModel:
         return Batch(tuple(generations), perf_counter() - started)
 
 
-def load_language_model(name: str) -> LanguageModel:
-    """The model of a folder, a hub id, or `embedded`. Raises NotInstalled, or PolicyError if there is none."""
+@contextmanager
+def needing(what: str, extra: str) -> Generator[None]:
+    """Turns a missing package of an extra into NotInstalled, for imports that stand inside."""
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # its notes on weights are not about the user's input
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     try:
-        from policykit.engines import transformers as engine
+        yield
     except ModuleNotFoundError as error:
         if error.name is None or error.name.split(".")[0] not in _EXTRA:
             raise
-        raise NotInstalled(
-            Diagnostic(
-                "PK555",
-                f"generating text needs `{error.name}`, which is not installed",
-                help="pip install 'policykit[transformers]'",
-            )
-        ) from error
+        message = f"{what} needs `{error.name}`, which is not installed"
+        raise NotInstalled(Diagnostic("PK555", message, help=f"pip install 'policykit[{extra}]'")) from error
+
+
+def load_language_model(name: str) -> LanguageModel:
+    """The model of a folder, a hub id, or `embedded`. Raises NotInstalled, or PolicyError if there is none."""
+    with needing("generating text", "transformers"):
+        from policykit.engines import transformers as engine
     model, tokenizer = engine.load_model(name)
     any_tokenizer: Any = tokenizer  # its attributes are made at run time: no checker knows them
     return LanguageModel(name, model, tokenizer, Vocabulary.from_tokenizer(any_tokenizer))

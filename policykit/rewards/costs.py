@@ -42,7 +42,7 @@ class CostModel:
     """
 
     def __init__(self, plan: Plan, groups: Iterable[Group] | None = None) -> None:
-        names = _names(plan)
+        names = rule_names(plan)
         self.plan_digest, self.bundle_digest = plan.digest, plan.bundle_digest
         enforced = tuple(name for name, is_shadow in names.items() if not is_shadow)
         self.groups = tuple(Group(name, (name,)) for name in enforced) if groups is None else tuple(groups)
@@ -69,7 +69,7 @@ class CostModel:
         return Costs({name: min(1.0, cost) for name, cost in sums.items()}, verdict.rules, ())
 
 
-def _names(plan: Plan) -> dict[str, bool]:
+def rule_names(plan: Plan) -> dict[str, bool]:
     """Rules on outputs as verdicts name them (by id where that is unique), and whether they are in shadow."""
     rules = plan.spec.rules
     counts = Counter([rule.rule_id for rule in rules] + [GRAMMAR, "input", "facts"])

@@ -32,6 +32,7 @@ CODE_RANGES = {
     "opaque": range(170, 180),
     "rewards": range(760, 780),
     "training": range(780, 800),
+    "evaluation": range(840, 860),
 }
 
 

@@ -9,6 +9,7 @@ from policykit.diagnostics.codes import (
     conditions,
     document,
     engine,
+    evaluation,
     grammar,
     opa,
     opaque,
@@ -45,6 +46,7 @@ _MODULES = (
     bundle,
     rewards,
     training,
+    evaluation,
 )
 CATALOGUE: dict[str, CodeEntry] = {
     entry.code: entry for entry in sorted((e for m in _MODULES for e in m.CODES), key=lambda entry: entry.code)

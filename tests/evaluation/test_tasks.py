@@ -1,0 +1,48 @@
+"""Task metrics by hand, in the cases that SQuAD's definition decides."""
+
+import pytest
+
+from policykit.diagnostics import PolicyError
+from policykit.evaluation import citations_by
+from policykit.evaluation.tasks import Cited, cited, exact_match, f1, normalised
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted", "em", "score"),
+    [
+        ("The Norman Conquest!", "norman conquest", 1.0, 1.0),
+        ("in 1066 or so", "1066", 0.0, 2 * 1 / (4 + 1)),
+        ("red red fox", "red fox fox", 0.0, 2 * 2 / 6),  # words count as often as they stand on both sides
+        ("", "", 1.0, 1.0),
+        ("", "something", 0.0, 0.0),
+        ("the", "a", 1.0, 1.0),  # nothing is left of either
+        ("an-answer", "ananswer", 1.0, 1.0),  # punctuation goes, and leaves no space
+        ("theory", "ory", 0.0, 0.0),  # articles are words
+    ],
+)
+def test_exact_match_and_f1(text: str, wanted: str, em: float, score: float) -> None:
+    assert exact_match(text, [wanted]) == em
+    assert f1(text, [wanted]) == pytest.approx(score)
+
+
+def test_the_best_reference_counts() -> None:
+    assert exact_match("b", ["x", "b"]) == 1.0
+    assert f1("b c", ["x", "b", "b c d"]) == pytest.approx(0.8)
+    assert f1("b", []) == 0.0
+
+
+def test_normalisation_is_that_of_squad() -> None:
+    assert normalised(" An  apple,\nthe pear & a U.S. state ") == "apple pear us state"
+
+
+def test_citations_are_found_by_their_first_group() -> None:
+    find = citations_by(r"\[(K[0-9]+)\]")
+    text = "It is so [K1], really [K1][K7]. See [L2]."
+    assert list(find(text)) == ["K1", "K1", "K7"]
+    assert cited(find(text), ["K1", "K2", "K3"]) == Cited(n_cited=2, n_right=1, n_wanted=3)
+    assert list(citations_by("K[0-9]+")("K1 K2")) == ["K1", "K2"]
+
+
+def test_a_pattern_that_cannot_run_in_linear_time_is_refused() -> None:
+    with pytest.raises(PolicyError, match="PK845"):
+        citations_by(r"(?<=K)\d+")
