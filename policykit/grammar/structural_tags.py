@@ -10,7 +10,8 @@ from typing import assert_never
 
 from policykit.diagnostics import Place, PolicyError
 from policykit.grammar.engine import json_rule, lark_program, refusal
-from policykit.grammar.tag_format import (
+from policykit.grammar.tag_format import tag_format
+from policykit.grammar.tag_forms import (
     Const,
     Either,
     Expression,
@@ -22,7 +23,6 @@ from policykit.grammar.tag_format import (
     Tag,
     Triggered,
     Value,
-    tag_format,
 )
 from policykit.grammar.text_grammars import lark_pattern, lark_string
 from policykit.ir.grammar import Cfg, GrammarKind, GrammarSpec

@@ -1,102 +1,37 @@
-"""Structural tags as values: text in which tags stand whose contents have grammars of their own.
+"""Structural tags, read into values: text in which tags stand whose contents have grammars of their own.
 
 Read from what vLLM and xgrammar take (`{"type": "structural_tag", "format": …}`, and the older form with `structures`
-and `triggers`). Refused, each by name: formats about tokens, styles of parameters other than JSON, and limits of free
-text, which are no property of the text alone.
+and `triggers`). Refused, each by name: formats about tokens, and limits of free text, which are no property of the text
+alone. Free text before a text that is known ends where that first stands.
 """
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeAlias, cast
+from typing import cast
 
 from policykit.diagnostics import Place, PolicyError
 from policykit.grammar.json_schema import json_schema
+from policykit.grammar.tag_forms import (
+    Const,
+    Either,
+    Expression,
+    Format,
+    Free,
+    Repeated,
+    Separated,
+    Sequence,
+    Tag,
+    Triggered,
+    Value,
+    check_free,
+    ended,
+)
+from policykit.grammar.tag_parameters import STYLES, Parameters, Unsupported
 from policykit.grammar.text_grammars import regex
-from policykit.ir.grammar import GrammarSpec
 
 MAX_DEPTH = 32
 MAX_FORMATS = 2_000
-
-
-@dataclass(frozen=True, slots=True)
-class Const:
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Value:
-    """A JSON value of a schema. ``path`` is where it stands in the document."""
-
-    path: str
-    spec: GrammarSpec
-
-
-@dataclass(frozen=True, slots=True)
-class Expression:
-    """As long a text as the expression matches."""
-
-    spec: GrammarSpec
-
-
-@dataclass(frozen=True, slots=True)
-class Free:
-    """Any text without these in it."""
-
-    excludes: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Sequence:
-    items: "tuple[Format, ...]"
-
-
-@dataclass(frozen=True, slots=True)
-class Either:
-    items: "tuple[Format, ...]"
-
-
-@dataclass(frozen=True, slots=True)
-class Repeated:
-    """``most`` None: any number of times."""
-
-    item: "Format"
-    least: int
-    most: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Tag:
-    """``ends`` are alternatives; content that is free ends at the first of them."""
-
-    begin: str
-    content: "Format"
-    ends: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Triggered:
-    """Free text in which one of the tags stands wherever one of the triggers does. With ``at_least_one`` it begins with
-    a tag; with ``stop_after_first`` nothing follows the first one."""
-
-    triggers: tuple[str, ...]
-    tags: tuple[Tag, ...]
-    at_least_one: bool
-    stop_after_first: bool
-    excludes: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Separated:
-    """Tags with a text between them, and nothing else."""
-
-    tags: tuple[Tag, ...]
-    separator: str
-    at_least_one: bool
-    stop_after_first: bool
-
-
-Format: TypeAlias = Const | Value | Expression | Free | Sequence | Either | Repeated | Tag | Triggered | Separated
 Json = Mapping[str, object]
 
 
@@ -136,7 +71,7 @@ class _Reader:
     def known(self, value: Json, path: str, *names: str) -> None:
         """Nothing else may be said, unless it says nothing (false, nothing in a list)."""
         for name, item in value.items():
-            if name not in ("type", *names) and item not in (False, [], "json"):
+            if name not in ("type", *names) and item not in (False, []):
                 raise self.refused(f"{path}.{name}".strip("."), "is not supported")
 
     def modern(self, document: Json) -> Format:
@@ -176,6 +111,19 @@ class _Reader:
     def value(self, schema: object, path: str) -> Value:
         return Value(path, json_schema(json.dumps(schema), self.place))
 
+    def schema(self, form: Json, path: str) -> Format:
+        """A JSON value, or an object as parameters in XML."""
+        style, schema = form.get("style", "json"), form.get("json_schema")
+        if style == "json":
+            return self.value(schema, f"{path}.json_schema")
+        if not isinstance(style, str) or style not in STYLES:
+            raise self.refused(f"{path}.style", "is not supported")
+        parameters = Parameters(STYLES[style], path, lambda pattern: regex(pattern, self.place), self.value)
+        try:
+            return parameters.of(schema)
+        except Unsupported as error:
+            raise self.refused(f"{path}.style", f"`{style}` takes no schema with {error}") from None
+
     def flag(self, form: Json, name: str, path: str) -> bool:
         value = form.get(name, False)
         if not isinstance(value, bool):
@@ -200,8 +148,8 @@ class _Reader:
                 self.known(form, path, "value")
                 return Const(self.text(form.get("value"), f"{path}.value"))
             case "json_schema":
-                self.known(form, path, "json_schema")
-                return self.value(form.get("json_schema"), f"{path}.json_schema")
+                self.known(form, path, "json_schema", "style")
+                return self.schema(form, path)
             case "regex":
                 self.known(form, path, "pattern")
                 return Expression(regex(self.text(form.get("pattern"), f"{path}.pattern"), self.place))
@@ -210,7 +158,7 @@ class _Reader:
                 return Free(self.texts(form.get("excludes"), f"{path}.excludes", may_be_empty=True))
             case "sequence":
                 self.known(form, path, "elements")
-                return Sequence(within("elements"))
+                return Sequence(ended(within("elements")))
             case "or":
                 self.known(form, path, "elements")
                 return Either(within("elements"))
@@ -257,29 +205,3 @@ class _Reader:
         if any(one in other for at, one in enumerate(words) for j, other in enumerate(words) if at != j):
             raise self.refused(path, "has triggers or excluded texts of which one is in another")
         return found
-
-
-def check_free(form: Format, place: Place, *, is_last: bool) -> None:
-    """Raises PolicyError (PK217) where free text is followed by something that does not end it."""
-    match form:
-        case Const() | Value() | Expression():
-            return
-        case Free() | Triggered():
-            if not is_last:
-                message = "free text has to come last, or last before the end of a tag"
-                raise PolicyError.of("PK217", message, place, "let a tag with an `end` hold it")
-            for tag in form.tags if isinstance(form, Triggered) else ():
-                check_free(tag, place, is_last=False)
-        case Sequence(items):
-            for at, item in enumerate(items):
-                check_free(item, place, is_last=is_last and at == len(items) - 1)
-        case Tag(_, content, ends):
-            check_free(content, place, is_last=all(ends))
-        case Either(items):
-            for item in items:
-                check_free(item, place, is_last=False)
-        case Repeated(item, _, _):
-            check_free(item, place, is_last=False)
-        case Separated(tags):
-            for tag in tags:
-                check_free(tag, place, is_last=False)

@@ -11,7 +11,7 @@ from typing import Any, assert_never
 import re2  # pyright: ignore[reportMissingTypeStubs]
 
 from policykit.automata import unparse
-from policykit.grammar.tag_format import (
+from policykit.grammar.tag_forms import (
     Const,
     Either,
     Expression,

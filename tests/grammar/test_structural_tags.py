@@ -9,6 +9,7 @@ from hypothesis import given, settings, strategies as st
 import policykit as pk
 from policykit import grammar
 from policykit.diagnostics import Place, PolicyError
+from policykit.grammar.tag_parameters import STYLES
 from policykit.ir.document import PolicySet
 from policykit.ir.grammar import GrammarSpec
 
@@ -18,6 +19,7 @@ ONE = {"type": "tag", "begin": "<t>a", "content": NUMBER, "end": "</t>"}
 TWO = {"type": "tag", "begin": "<t>b", "content": {"type": "any_text"}, "end": ["</t>", ";"]}
 OTHER = {"type": "tag", "begin": "[", "content": {"type": "const_string", "value": "x"}, "end": "]"}
 PAIR = {"type": "regex", "pattern": "[xa;]{2}"}
+CLOSE = {"type": "const_string", "value": ")"}
 MANY = {"type": "star", "content": OTHER}
 TRIGGERED: dict[str, Any] = {"type": "triggered_tags", "triggers": ["<t>", "["], "tags": [ONE, TWO, OTHER]}
 FORMATS: dict[str, Any] = {
@@ -42,6 +44,48 @@ def made(form: object) -> GrammarSpec:
 
 SPECS = {name: made(form) for name, form in FORMATS.items()}
 texts = st.lists(st.sampled_from(PIECES), max_size=7).map("".join)
+ORDER = {
+    "type": "object",
+    "properties": {
+        "what": {"type": "string"},
+        "n": {"type": "integer", "minimum": 0},
+        "how": {"enum": ["a b", 3]},
+        "rest": {},
+    },
+    "required": ["what"],
+    "additionalProperties": False,
+}
+XML = {
+    f"{style}, {name}": {"type": "json_schema", "json_schema": schema, "style": style}
+    for style in STYLES
+    for name, schema in (("any", True), ("listed", ORDER))
+}
+XML_SPECS = {name: made(OTHER | {"content": form}) for name, form in XML.items()}
+
+
+def pieces(style: str) -> list[str]:
+    """Parts of what may stand there, and of what may not."""
+    one = STYLES[style]
+    names = [f"{one.before}{name}{one.behind}" for name in ("what", "n", "how", "rest", "other")]
+    kinds = [one.text, one.value] if one.text else [""]
+    values = ["tea", "3", "a b", '{"a":1}', "&lt;", "", " ", "-1"]
+    whole = [f"{name}{kind}{value}{one.close}" for name in names[:4] for kind in kinds for value in values[:4]]
+    return [*names, *kinds, *values, one.close, "[", "]", "\n", *whole, *whole]
+
+
+def shown(schema: object) -> dict[str, Any]:
+    """A parameter of a schema, in XML."""
+    return {"type": "json_schema", "json_schema": {"properties": {"a": schema}}, "style": "qwen_xml"}
+
+
+xml_texts = st.sampled_from(sorted(XML)).flatmap(
+    lambda name: st.tuples(
+        st.just(name),
+        st.lists(st.sampled_from(pieces(name.partition(",")[0])), max_size=6).map(
+            lambda parts: "[" + "".join(parts) + "]"
+        ),
+    )
+)
 
 
 @settings(deadline=None, max_examples=600)
@@ -49,6 +93,31 @@ texts = st.lists(st.sampled_from(PIECES), max_size=7).map("".join)
 def test_the_mask_admits_what_the_reader_reads(name: str, text: str) -> None:
     reads = not grammar.GrammarValidator(SPECS[name]).check(text)
     assert grammar.matches(SPECS[name], text) == reads
+
+
+@settings(deadline=None, max_examples=600)
+@given(xml_texts)
+def test_of_parameters_in_xml_too(drawn: tuple[str, str]) -> None:
+    name, text = drawn
+    reads = not grammar.GrammarValidator(XML_SPECS[name]).check(text)
+    assert grammar.matches(XML_SPECS[name], text) == reads
+
+
+CALL = "[{0}what{1}{t}tea & <b>\n{2}{0}n{1}{v}3{2}\n{0}how{1}{t}a b{2}]"
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_a_call_in_xml(style: str) -> None:
+    one = STYLES[style]
+    text = CALL.format(one.before, one.behind, one.close, t=one.text, v=one.value)
+    assert grammar.matches(XML_SPECS[f"{style}, any"], text)
+    listed = XML_SPECS[f"{style}, listed"]
+    assert grammar.matches(listed, text)
+    wrong = (("3", "-1"), ("3", "x"), ("a b", "b"), ("what", "why"), (one.before, one.before + " "))
+    for old, new in wrong:
+        assert not grammar.matches(listed, text.replace(old, new, 1)), (old, new)
+    first = text.index(one.before, 1 + len(one.before))
+    assert not grammar.matches(listed, "[" + text[first:]), "what is required"
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -68,6 +137,28 @@ def test_xgrammar_admits_the_same(name: str, text: str) -> None:
 
     theirs = Grammar.from_structural_tag(json.dumps({"type": "structural_tag", "format": FORMATS[name]}))
     assert _is_grammar_accept_string(theirs, text) == grammar.matches(SPECS[name], text)
+
+
+@pytest.mark.vllm
+@settings(deadline=None, max_examples=1500)
+@given(xml_texts)
+def test_xgrammar_admits_what_is_admitted_of_parameters(drawn: tuple[str, str]) -> None:
+    """And more: white space in more places."""
+    from xgrammar import Grammar  # pyright: ignore[reportMissingImports]
+    from xgrammar.testing import _is_grammar_accept_string  # pyright: ignore[reportMissingImports]
+
+    name, text = drawn
+    form = OTHER | {"content": XML[name]}
+    theirs = Grammar.from_structural_tag(json.dumps({"type": "structural_tag", "format": form}))
+    assert not grammar.matches(XML_SPECS[name], text) or _is_grammar_accept_string(theirs, text)
+
+
+def test_free_text_before_a_known_one_ends_where_that_first_stands() -> None:
+    free: dict[str, Any] = {"type": "any_text"}
+    spec = made({"type": "sequence", "elements": [{"type": "const_string", "value": "("}, free, CLOSE, NUMBER]})
+    for text, expected in (("(a)1", True), ("()1", True), ("(a)", False), ("(a)b)1", False), ("(a", False)):
+        assert grammar.matches(spec, text) is expected
+        assert bool(grammar.GrammarValidator(spec).check(text)) is not expected
 
 
 def test_what_no_mask_carries_is_found_by_the_reader() -> None:
@@ -119,7 +210,14 @@ def test_policies_hold_in_all_of_the_text(tmp_path: Any) -> None:
         ({"format": NUMBER, "more": 1}, "`more` is not supported"),
         ({"format": {"type": "any_tokens"}}, "no format"),
         ({"format": {"type": "any_text", "max_tokens": 3}}, "`format.max_tokens`"),
-        ({"format": NUMBER | {"style": "qwen_xml"}}, "`format.style`"),
+        ({"format": NUMBER | {"style": "qwen_xml"}}, "`type` is not `object`"),
+        ({"format": NUMBER | {"style": "kimi_k3_xml"}}, "`format.style`"),
+        ({"format": shown({"type": "string", "pattern": "a"})}, "`pattern` of a text"),
+        ({"format": shown({"$ref": "#"})}, "`$ref` of a parameter"),
+        ({"format": shown({"type": ["string", "null"]})}, "`type` of a parameter"),
+        ({"format": shown({"const": "</parameter>"})}, "ends its own parameter"),
+        ({"format": XML["qwen_xml, listed"] | {"json_schema": ORDER | {"minProperties": 1}}}, "`minProperties`"),
+        ({"format": XML["qwen_xml, listed"] | {"json_schema": ORDER | {"required": ["x"]}}}, "`x` is required"),
         ({"format": ONE | {"begin": {"type": "token", "token": 1}}}, "`format.begin` is no text"),
         ({"format": ONE | {"end": []}}, "`format.end`"),
         ({"format": {"type": "sequence", "elements": [{"type": "any_text"}, NUMBER]}}, "free text"),
