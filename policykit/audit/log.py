@@ -31,6 +31,10 @@ class Log(Protocol):
         """The same, without holding up the event loop."""
         ...
 
+    async def check(self) -> None:
+        """Raises LogError where a record could not be written now, as far as that shows without writing one."""
+        ...
+
     def close(self) -> None:
         """Write what waits, and let go of the store."""
         ...
@@ -99,10 +103,15 @@ class Store(Protocol):
         """All of them, durably and in one transaction, or LogError and none of them acknowledged."""
         ...
 
+    def check(self) -> None:
+        """Reach what would be written to, and write nothing. Raises LogError."""
+        ...
+
     def close(self) -> None: ...
 
 
 _Waiting = tuple[Draft, "Future[Receipt]"]
+_Checked = Future[None]
 
 
 class GroupCommit:
@@ -112,7 +121,7 @@ class GroupCommit:
         self._store = store
         self._timeout_s = timeout_s
         self._max_batch = max_batch
-        self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[_Waiting | _Checked | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._closed = False
         self._pid = os.getpid()
@@ -134,6 +143,14 @@ class GroupCommit:
         except TimeoutError:
             raise self._late() from None
 
+    async def check(self) -> None:
+        checked: _Checked = Future()
+        self._put(checked)
+        try:
+            await asyncio.wait_for(asyncio.wrap_future(checked), self._timeout_s)
+        except TimeoutError:
+            raise self._late() from None
+
     def close(self) -> None:
         with self._lock:
             if self._closed:
@@ -148,11 +165,14 @@ class GroupCommit:
             raise LogClosed.because("the log was opened before this process forked", "open it in each process")
         draft = Draft.of(record)
         waiting: Future[Receipt] = Future()
+        self._put((draft, waiting))
+        return waiting
+
+    def _put(self, item: _Waiting | _Checked) -> None:
         with self._lock:
             if self._closed:
                 raise LogClosed.because("the log is closed", "open it again")
-            self._queue.put((draft, waiting))
-        return waiting
+            self._queue.put(item)
 
     def _late(self) -> LogError:
         message = f"the log did not take a record in {self._timeout_s:g} s"
@@ -164,7 +184,9 @@ class GroupCommit:
             batch: list[_Waiting] = []
             item = self._queue.get()
             while item is not None:
-                if item[1].set_running_or_notify_cancel():
+                if isinstance(item, Future):
+                    self._check(item)
+                elif item[1].set_running_or_notify_cancel():
                     batch.append(item)
                 if len(batch) == self._max_batch:
                     break
@@ -176,6 +198,15 @@ class GroupCommit:
             if batch:
                 self._write(batch)
         self._store.close()
+
+    def _check(self, checked: _Checked) -> None:
+        if not checked.set_running_or_notify_cancel():
+            return
+        try:
+            self._store.check()
+            checked.set_result(None)
+        except Exception as error:
+            checked.set_exception(error)
 
     def _write(self, batch: Sequence[_Waiting]) -> None:
         try:

@@ -126,6 +126,15 @@ class PostgresStore:
             keep_line(self._settings.checkpoint_file, signed)
         return receipts
 
+    def check(self) -> None:
+        """See :class:`policykit.audit.log.Store`."""
+        try:
+            if self.connected().execute("SELECT 1 FROM policykit_audit_head").fetchone() is None:
+                raise LogDamaged.because("the log has lost its head", "run `policykit audit verify`")
+        except psycopg.Error as error:
+            self.close()
+            raise translated_error(error) from error
+
     def connected(self) -> Connection[Any]:
         """The connection, made anew where it broke."""
         if self._connection is None:

@@ -85,6 +85,20 @@ class SqliteStore:
             self._drop()
             raise
 
+    def check(self) -> None:
+        """See :class:`policykit.audit.log.Store`."""
+        try:
+            active = self._opened()
+            with translated(active.path):
+                active.connection.execute("BEGIN IMMEDIATE")
+                self._checked_head(active)
+                if _identity(active.path) != active.inode:
+                    raise LogUnreachable.because(f"`{active.path}` was replaced", "restore it, and start again")
+                active.connection.rollback()
+        except BaseException:
+            self._drop()
+            raise
+
     def seal(self) -> None:
         """Go on in a new segment, if this one has entries."""
         try:

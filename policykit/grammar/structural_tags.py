@@ -130,7 +130,7 @@ class _Program:
         if not ends:
             return f"({self.lexeme(_without('(?s:.+)', (*triggers, *excludes)))})?"
         words = "|".join(map(_quoted, ends))
-        return self.lexeme(_without(f"(?s:.*)({words})", (*triggers, *excludes)), ends_early=True)
+        return self.lexeme(f"({_without('(?s:.*)', (*triggers, *excludes))}) /({words})/", ends_early=True)
 
     def triggered(self, form: Triggered, ends: tuple[str, ...]) -> str:
         reached: dict[str, str] = {}

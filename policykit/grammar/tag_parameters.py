@@ -1,8 +1,8 @@
 """Parameters in XML, as models write the arguments of calls: what a schema's style says, as formats of its own.
 
 A text stands there as it is, to the first end of its parameter; everything else is JSON. Read from what xgrammar calls
-`style`: Qwen, MiniMax, GLM and DeepSeek. White space is admitted before a parameter and nowhere else, names and values
-that xgrammar would take with more of it are not; parameters come in the schema's order.
+`style`: Qwen, MiniMax, GLM and DeepSeek. White space is admitted before a parameter, twice at most, so that no model
+writes nothing else; parameters come in the schema's order.
 """
 
 import json
@@ -86,7 +86,7 @@ class Parameters:
 
     def _parameter(self, name: str | None, schema: object) -> Format:
         """One parameter of a name, or of any."""
-        before = Expression(self.regex(r"[ \n\r\t]*" + _quoted(self.style.before)))
+        before = Expression(self.regex(r"[ \n]{0,2}" + _quoted(self.style.before)))
         named = Expression(self.regex(NAME)) if name is None else Const(name)
         return Sequence((before, named, self._value(name, schema)))
 

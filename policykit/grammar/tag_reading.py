@@ -136,13 +136,9 @@ class _Reading:
         return any(word and self._text.find(word, at, end) >= 0 for word in words)
 
     def _free(self, excludes: tuple[str, ...], at: int, ends: tuple[str, ...]) -> Iterator[int]:
-        if not ends:
-            end: int | None = len(self._text)
-        else:
-            first = self._first(ends, at)
-            end = None if first is None else first[1]
-        if end is not None and not self._holds(excludes, at, end):
-            yield end
+        over = (len(self._text), len(self._text)) if not ends else self._first(ends, at)
+        if over is not None and not self._holds(excludes, at, over[0]):
+            yield over[1]
 
     def _triggered(self, form: Triggered, at: int, ends: tuple[str, ...]) -> Iterator[int]:
         words = (*form.triggers, *form.excludes)

@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+from policykit.diagnostics import CATALOGUE
 from policykit.engines.attest import (
     XARG,
     Attestation,
@@ -34,6 +35,8 @@ EXPLAINED_S = 0.2
 """How long the word of why there is no mask may take behind the answer that there is none."""
 BUFFER_BYTES = 4 << 20
 MAX_DATAGRAM = 65_536
+GRAMMARS = ("PK2", "PK3", "PK743")
+"""Codes of what is wrong with a grammar, and of what it and the policies admit together."""
 
 
 class Waiting:
@@ -118,6 +121,10 @@ class Waiting:
 def _failed(said: Failed) -> UpstreamFault:
     if said.code == "PK748":
         return UpstreamFault("policykit_prefill_refused", said.message, 400)
+    if said.code in CATALOGUE and said.code.startswith(GRAMMARS):  # its message may quote what a rule forbids
+        why = f"{said.code}: {CATALOGUE[said.code].title}"
+        message = f"the grammar that the engine makes of the request's tools and output is refused: {why}"
+        return UpstreamFault("policykit_grammar_refused", message, 400)
     return UpstreamFault("policykit_mask_failed", f"the engine has no mask for the request: {said.message}", 500)
 
 

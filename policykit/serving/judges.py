@@ -26,4 +26,6 @@ def judge_for(deployment: Deployment, grant: Grant, profile: Profile, ask: Ask, 
         message = f"the grammar is refused: {found}"  # no more: it may quote what a rule forbids
         raise Refused(400, "policykit_grammar_refused", message, param=ask.grammar.param) from None
     tools = ask.tools if ask.tool_choice != "none" else ()
+    if ask.named_tool is not None:
+        tools = (ask.named_tool,)
     return Judge(plan, side, profile, facts, tools, deployment.validators(profile))

@@ -83,6 +83,17 @@ class Ask:
     """The answer goes on with the last message, an assistant's."""
 
     @property
+    def named_tool(self) -> str | None:
+        """The one tool that is to be called."""
+        choice = self.tool_choice or ""
+        return choice.removeprefix("name:") if choice.startswith("name:") else None
+
+    @property
+    def must_call(self) -> bool:
+        """Whether an answer without a call is none."""
+        return self.named_tool is not None or self.tool_choice == "required"
+
+    @property
     def begun(self) -> str:
         """The text that the answer goes on with: the prompt, or the message that it continues."""
         if self.continues:

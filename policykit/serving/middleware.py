@@ -18,7 +18,7 @@ from policykit.serving.environment import Environment
 from policykit.serving.incoming import Receive, Scope
 from policykit.serving.lifetime import Retirement
 from policykit.serving.responder import Send
-from policykit.serving.run import Model, around
+from policykit.serving.run import Model, around, check_grants
 from policykit.serving.shadow_source import Candidate
 from policykit.serving.switch import FileSwitch
 from policykit.serving.upstream import Kind
@@ -37,9 +37,11 @@ class Middleware:
         self._environment = Environment.read(os.environ)
         keys, model, bundle = load_keys(*self._environment.keys), self._environment.model, self._environment.bundle
         if bundle is None:
-            self._serving = Serving(Deployment(load_profiles(*self._environment.profiles), keys, model=model))
+            found = Deployment(load_profiles(*self._environment.profiles), keys, model=model)
         else:
-            self._serving = Serving(opened(bundle.source(), keys, model, self._environment.run))
+            found = opened(bundle.source(), keys, model, self._environment.run)
+        check_grants(keys, found)
+        self._serving = Serving(found)
         self._keeping = self._environment.keeping.load()
         shadow = self._environment.shadow
         self._candidate = shadow and Candidate.of(shadow, self._serving.deployment, self._keeping)

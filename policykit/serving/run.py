@@ -9,10 +9,10 @@ from pathlib import Path
 
 import uvicorn
 
-from policykit.audit import Keeping, Log
+from policykit.audit import Keeping, Log, LogError
 from policykit.diagnostics import PolicyError
 from policykit.engines.attest import RUN_DIRECTORY
-from policykit.profiles import check_keys, load_keys, load_profiles
+from policykit.profiles import Keyring, check_keys, load_keys, load_profiles
 from policykit.serving import environment
 from policykit.serving.app import App
 from policykit.serving.attestor import EngineAttestor
@@ -86,10 +86,15 @@ def deployment(files: Files, model: str | None) -> Deployment:
         found = opened(files.bundle.source(), keys, model, files.run)
     else:
         found = Deployment(load_profiles(*files.profiles), keys, model=model)
+    check_grants(keys, found)
+    return found
+
+
+def check_grants(keys: Keyring, found: Deployment) -> None:
+    """Raises PolicyError with every key that grants what there is not."""
     wrong = [diagnostic for diagnostic in check_keys(keys, found.profiles) if diagnostic.severity.value == "error"]
     if wrong:
         raise PolicyError(wrong)
-    return found
 
 
 def application(files: Files, model: Model) -> App:
@@ -136,6 +141,13 @@ def around(
     async def no_problem() -> str | None:
         return switch.problem
 
+    async def log_problem() -> str | None:
+        try:
+            await log.check()
+        except LogError as error:
+            return f"{error.diagnostics[0].code}: {error.diagnostics[0].message}"
+        return await retirement.check() if retirement else None
+
     async def close() -> None:
         for trace in traces:
             await asyncio.to_thread(trace.shutdown)
@@ -149,7 +161,7 @@ def around(
         "upstream": answers(model.upstream),
         "switch": no_problem,
         **watched.checks,
-        **({"log": retirement.check} if retirement else {}),
+        "log": log_problem,
     }
     beside = (candidate.watch if candidate else None, retirement)
     starting = (plans.prepare, *watched.starting, *(one.run for one in beside if one))

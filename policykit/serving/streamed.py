@@ -24,6 +24,7 @@ from policykit.serving.whole import (
     call_id,
     drop_reasoning,
     is_dead_end,
+    not_called,
     outcome_of,
     reason_of,
 )
@@ -151,14 +152,11 @@ class Streaming:
         await self._stopped(index, choice, channel, shown, verdict)
 
     def _is_held(self, channel: Channel) -> bool:
-        """Whether a text waits for its end: one with a grammar, where no mask sees to it that it will be of it. The
-        beginning of a text that is none is of no use, and bars another attempt."""
+        """Whether a text waits for its end: one with a grammar, where no mask sees to it that it will be of it, and one
+        beside a call that has to come. The beginning of a text that is none is of no use, and bars another attempt."""
         asking = self.asking
-        return (
-            channel is Channel.CONTENT
-            and asking.upstream.kind is not Kind.VLLM
-            and asking.judge.plan.spec.grammar is not None
-        )
+        is_unmasked = asking.upstream.kind is not Kind.VLLM and asking.judge.plan.spec.grammar is not None
+        return channel is Channel.CONTENT and (is_unmasked or asking.ask.must_call)
 
     def _note(self, index: int, channel: Channel, choice: Open, verdict: Verdict, is_ended: bool = True) -> None:
         assert self.attempt is not None
@@ -214,8 +212,8 @@ class Streaming:
                 await self._stopped(index, choice, Channel.CONTENT, call.text, call)
                 return
             calls.append(call)
-        if await self._is_dead_end(index):
-            failed = Failed(DEAD_END, None, final=False)
+        failed = Failed(DEAD_END, None, final=False) if await self._is_dead_end(index) else None
+        if failed := failed or not_called(self.asking.ask, len(calls)):
             self._again(failed)
             await self._replace(index, choice, failed)
             return

@@ -13,6 +13,7 @@ from policykit.serving.errors import Refused
 from policykit.serving.exchange import Judged, MaskSeen
 from policykit.serving.hooks import Channel, Outcome
 from policykit.serving.judging import Failed, Ruling, why
+from policykit.serving.messages import Ask
 from policykit.serving.routes.shape import Choice, ToolCall
 from policykit.serving.wire import Delta, Finish, FinishReason, Text, ToolPart, Usage
 
@@ -79,6 +80,8 @@ async def judged(asking: Asking, attempt: int, index: int, arrived: Arrived) -> 
         if failed := _failed(asking, verdict):
             return failed
         calls.append(ToolCall(call_id(asking, index, position), name, verdict.text))
+    if failed := not_called(asking.ask, len(calls)):
+        return failed
     assert arrived.finish is not None, "the reader wants an end of each choice"
     return Choice(index, texts, tuple(calls), reason_of(arrived.finish, bool(calls)))
 
@@ -113,6 +116,15 @@ def reason_of(finish: Finish, has_calls: bool) -> FinishReason:
     if finish.reason is FinishReason.TOOL_CALLS and not has_calls:
         return FinishReason.STOP
     return finish.reason
+
+
+def not_called(ask: Ask, n_calls: int) -> Failed | None:
+    """Why an answer is not one to its request's `tool_choice`, which an upstream may not have heeded."""
+    if ask.must_call and not n_calls:
+        return Failed("no tool was called", None, final=False)
+    if ask.parallel_tool_calls is False and n_calls > 1:
+        return Failed("several tools were called", None, final=False)
+    return None
 
 
 def call_id(asking: Asking, choice: int, position: int) -> str:

@@ -161,6 +161,19 @@ def test_free_text_before_a_known_one_ends_where_that_first_stands() -> None:
         assert bool(grammar.GrammarValidator(spec).check(text)) is not expected
 
 
+@pytest.mark.parametrize("excluded", [")>", ")", ">"])
+@pytest.mark.parametrize("in_tag", [False, True])
+def test_free_text_may_exclude_its_own_end_or_a_part_of_it(in_tag: bool, excluded: str) -> None:
+    free: dict[str, Any] = {"type": "any_text", "excludes": ["<b", excluded]}
+    ends = [{"type": "const_string", "value": "("}, free, {"type": "const_string", "value": ")>"}]
+    tag = {"type": "tag", "begin": "(", "content": free, "end": ")>"}
+    spec = made(tag if in_tag else {"type": "sequence", "elements": ends})
+    known = (("(a)>", True), ("()>", True), ("(a", False), ("(a)>)>", False), ("(<b)>", False), ("(a<)>", True))
+    for text, expected in (*known, ("(a))>", excluded != ")"), ("(a>)>", excluded != ">")):
+        assert grammar.matches(spec, text) is expected
+        assert bool(grammar.GrammarValidator(spec).check(text)) is not expected
+
+
 def test_what_no_mask_carries_is_found_by_the_reader() -> None:
     schema = {"type": "array", "items": {"enum": [1, 2]}, "uniqueItems": True, "maxItems": 3}
     spec = made({"type": "tag", "begin": "(", "content": {"type": "json_schema", "json_schema": schema}, "end": ")"})

@@ -105,3 +105,47 @@ def test_tools_outside_the_profile_are_refused(house: World) -> None:
         ask(house, model="profile:agent", tools=[tool])
     with pytest.raises(openai.BadRequestError):
         ask(house, tools=[TOOL])
+
+
+NAMED = {"type": "function", "function": {"name": "order"}}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("more", "calls", "content"),
+    [
+        ({"tool_choice": "required"}, (), "I cannot do that."),
+        ({"tool_choice": NAMED}, (), "I cannot do that."),
+        ({"tool_choice": NAMED}, (("pay", "{}"),), "I cannot do that."),
+        ({"parallel_tool_calls": False}, (("pay", "{}"), ("pay", "{}")), "I cannot do that."),
+        ({"tool_choice": "required"}, (("pay", "{}"),), None),
+        ({"tool_choice": NAMED}, (("order", '{"what": "tea"}'),), None),
+        ({"parallel_tool_calls": False}, (("pay", "{}"),), None),
+        ({"tool_choice": "auto"}, (), "Fine."),
+        ({"tool_choice": "none"}, (), "Fine."),
+    ],
+)
+def test_an_answer_without_the_call_that_was_asked_for_is_none(
+    house: World, stream: bool, more: dict[str, Any], calls: tuple[tuple[str, str], ...], content: str | None
+) -> None:
+    """Servers that read `required` like `auto` are not believed: another answer is asked for, then the fallback."""
+    says(house, Say((None if calls else "Fine.",), calls=calls, finish="tool_calls" if calls else "stop"))
+    answer = ask(house, model="profile:agent", tools=TOOLS, stream=stream, **more)
+    deltas = [c.choices[0].delta for c in answer if c.choices] if stream else [answer.choices[0].message]
+    said = "".join(delta.content or "" for delta in deltas)
+    made = [call.function.name for delta in deltas for call in delta.tool_calls or ()]
+    assert said == (content or "")
+    assert made == ([] if content else [name for name, _ in calls])
+    refused = content == "I cannot do that."
+    assert len(house.last.attempts) == (3 if refused else 1)
+    assert house.last.outcome is (Outcome.FALLBACK if refused else Outcome.SERVED)
+
+
+def test_the_answer_that_calls_in_the_end_goes_out_alone(house: World) -> None:
+    answers = iter([Say(("I shall order tea.",)), Say(("Now.",), calls=(("order", '{"what": "tea"}'),))])
+    house.peer.answer = lambda body: next(answers)
+    chunks = list(ask(house, model="profile:agent", tools=TOOLS, tool_choice="required", stream=True))
+    deltas = [c.choices[0].delta for c in chunks if c.choices]
+    assert "".join(delta.content or "" for delta in deltas) == "Now."
+    assert [call.function.name for delta in deltas for call in delta.tool_calls or ()] == ["order"]
+    assert [attempt.failed for attempt in house.last.attempts] == ["no tool was called", None]

@@ -102,3 +102,11 @@ def test_without_its_environment_it_does_not_start(environment: Path, monkeypatc
         Middleware(application(environment))
     assert "PK680" in str(raised.value)
     assert "POLICYKIT_KEYS, POLICYKIT_RUN" in str(raised.value)
+
+
+def test_keys_that_grant_what_there_is_not_are_told_before_it_starts(environment: Path) -> None:
+    wrong = (KEYS % digest_of_key("key-acme")).replace("[plain], default: plain", "[plain, nowhere], default: plain")
+    (environment / "acme.keys.yaml").write_text(wrong, "utf-8")
+    with pytest.raises(PolicyError, match="nowhere"):
+        Middleware(application(environment))
+    assert not (environment / "log").exists()

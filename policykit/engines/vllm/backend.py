@@ -20,10 +20,11 @@ from policykit.constraint import State, Vocabulary
 from policykit.diagnostics import PolicyError
 from policykit.engines import attest
 from policykit.engines.prompts import check_continued, tail_of_prompt
+from policykit.engines.vllm.alone import FailsAlone
 from policykit.engines.vllm.attempts import FreeText
 from policykit.engines.vllm.plans import Constraints, Plans
 from policykit.engines.vllm.requests import asked, dead_end_token
-from policykit.engines.vllm.text import ChoiceText, MaskedText, tell_end
+from policykit.engines.vllm.text import ChoiceText, MaskedText, tell_end, tell_failed
 from policykit.engines.written import Written
 
 
@@ -83,10 +84,9 @@ class PolicyBackend(StructuredOutputBackend):
             state = self.constraints.of(plan).start(prefix, prefix_in_grammar=in_grammar)
             text = self._text(request, state, prompt_token_ids)
         except Exception as error:
-            code = error.diagnostics[0].code if isinstance(error, PolicyError) else "PK747"
-            reply.send(attest.Failed(request.request if request else "", child, code, str(error)))
+            tell_failed(reply, request, child, error)
             raise
-        grammar = PolicyGrammar(text)
+        grammar = PolicyGrammar(FailsAlone(text, partial(tell_failed, reply, request, child)))
         if request is not None:
             before = prefix.decode("utf-8", "replace")
             written = partial(Written.of, plan.digest, self.constraints.vocabulary, before, in_grammar)

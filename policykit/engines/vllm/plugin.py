@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from policykit.diagnostics import PolicyError
+from policykit.engines.attest import Reply
 from policykit.engines.vllm import BACKEND
 from policykit.engines.vllm.contracts import check_source, check_version
 from policykit.engines.vllm.grammars import FREE
 from policykit.engines.vllm.plans import Plans
 from policykit.engines.vllm.requests import asked, refused
+from policykit.engines.vllm.text import tell_failed
 
 _MARK = "_policykit"
 _log = logging.getLogger("vllm.policykit")
@@ -104,6 +106,7 @@ def _check_requests() -> None:
         try:
             plans.plan(asked(self.extra_args), option, source)
         except PolicyError as error:
+            tell_refused(plans.run, self.extra_args, error)
             raise VLLMValidationError(str(error), parameter="structured_outputs") from error
         dead_end = dead_end_of(model_config, tokenizer)
         if dead_end is not None and dead_end not in (self.stop_token_ids or ()):
@@ -112,6 +115,16 @@ def _check_requests() -> None:
         return None
 
     SamplingParams._validate_structured_outputs = checked
+
+
+def tell_refused(run: Path | None, extra_args: Any, error: PolicyError) -> None:
+    """Tell the guard why, which hears no more of it than the status of vLLM's answer."""
+    try:
+        request = asked(extra_args)
+    except PolicyError:
+        return
+    if request is not None:
+        tell_failed(Reply.to(run, request.reply), request, "", error)
 
 
 def _key(params: Any) -> tuple[str, str]:

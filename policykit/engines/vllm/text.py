@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from policykit.constraint import State
-from policykit.engines.attest import Finished, MaskRequest, Reply
+from policykit.diagnostics import PolicyError
+from policykit.engines.attest import Failed, Finished, MaskRequest, Reply
 from policykit.engines.written import Written
 
 
@@ -115,3 +116,9 @@ def tell_end(
     for part in written(text.token_ids).parts(asked.request, child) if asked.replay else ():
         reply.send(part)
     reply.send(text.finished(asked.request, child, digest, counts_rules=bool(asked.reply)))
+
+
+def tell_failed(reply: Reply, asked: MaskRequest | None, child: str, error: Exception) -> None:
+    """Tell the guard that there is no mask, or none any more."""
+    code = error.diagnostics[0].code if isinstance(error, PolicyError) else "PK747"
+    reply.send(Failed(asked.request if asked else "", child, code, str(error)))

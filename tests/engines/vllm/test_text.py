@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 import policykit as pk
 from policykit.constraint import Constraint
+from policykit.engines.vllm.alone import FailsAlone
 from policykit.engines.vllm.text import MaskedText
 from tests.engines.vllm.plans import PHRASES, POLICIES, embedded_vocabulary, plan
 
@@ -20,7 +21,7 @@ ORDER = pk.compile(POLICIES, pk.Grammar.from_regex("(yes|no)!{0,3}")).constraint
 CONSTRAINTS = st.sampled_from([FREE, ORDER])
 
 
-def row_of(text: MaskedText, width: int = WIDTH) -> NDArray[np.int32]:
+def row_of(text: MaskedText | FailsAlone, width: int = WIDTH) -> NDArray[np.int32]:
     row = np.full(width, -1, np.int32)
     text.fill(row)
     return row
@@ -143,3 +144,33 @@ def test_random_texts_hold_no_phrase(seed: int) -> None:
     written = VOCABULARY.decode(taken).decode("utf-8", "ignore").casefold()
     assert not any(phrase in written for phrase in PHRASES)
     assert text.n_tokens == 25
+
+
+@pytest.mark.parametrize("failing", ["fill", "accept", "rollback"])
+def test_an_error_is_this_texts_alone(failing: str) -> None:
+    """vLLM would take the engine down. Its request ends as failed: nothing is accepted any more."""
+    told: list[str] = []
+    text = FailsAlone(MaskedText(_Broken(FREE.start(), failing), DEAD), lambda error: told.append(str(error)))  # type: ignore[arg-type]
+    letter = VOCABULARY.tokens.index(b"a")
+    n_open = len(allowed(row_of(text)))
+    assert text.accept([letter]) is (failing == "rollback")
+    text.rollback(1)
+    assert told == ["the grammar engine failed"]
+    assert len(allowed(row_of(text))) == 1, "a row without a token would be sampled from, too"
+    for token_id in (letter, VOCABULARY.eos_ids[0], DEAD):
+        assert not text.accept([token_id])
+    assert text.allowed_prefix([letter]) == []
+    assert (n_open == 1) is (failing == "fill")
+
+
+class _Broken:
+    """A state of which one method raises."""
+
+    def __init__(self, state: pk.State, failing: str) -> None:
+        self._state, self._failing = state, failing
+
+    def __getattr__(self, name: str) -> object:
+        return self._raises if name == self._failing else getattr(self._state, name)
+
+    def _raises(self, *_: object) -> bool:
+        raise pk.diagnostics.InternalError("the grammar engine failed")

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -18,16 +19,22 @@ AT_ONCE = 12
 GOOD = Case("good", "good", "/v1/chat/completions", "served", body={"messages": [{"role": "user", "content": "Hello"}]})
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    folder = tmp_path_factory.mktemp("attacked")
-    write(folder)
+def write_keys(folder: Path) -> None:
+    """The keys of the other tests of the guard, as a file; but for one that grants what no server would start with."""
     lines = [
         f"  - {{id: {grant.key_id}, sha256: {digest_of_key(key)}, tenant: {grant.tenant},"
         f" profiles: [{', '.join(grant.profiles)}], default: {grant.default}}}"
         for key, grant in KEYS.items()
+        if key != "key-foreign"
     ]
     (folder / "all.keys.yaml").write_text("\n".join(["apiVersion: policykit/v1", "kind: Keys", "keys:", *lines, ""]))
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("attacked")
+    write(folder)
+    write_keys(folder)
     calls = ("--enable-auto-tool-choice", "--tool-call-parser", "hermes")
     with vllm_served(folder, calls) as found:
         yield found
