@@ -20,7 +20,8 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Enforcement:
-    """One row of the plan. ``subject`` is `rule` or `grammar`; ``name``: `document#rule`, JSON pointer or terminal."""
+    """One row of the plan. ``subject`` is `rule`, `grammar` or `tool`; ``name``: `document#rule`, JSON pointer or
+    terminal, or the tool's."""
 
     subject: str
     name: str

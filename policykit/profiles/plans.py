@@ -1,16 +1,17 @@
 """Plans of profiles: compiled once for a request context, and again when a rule begins or ends."""
 
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from threading import Lock
 
 from policykit.diagnostics import Diagnostic, PolicyError
 from policykit.ir.grammar import GrammarSpec
+from policykit.ir.plan import Enforcement, Level
 from policykit.ir.verdict import Decision
 from policykit.plan import Plan, compile as compile_plan
 from policykit.plan.plan import today
-from policykit.profiles.profile import Profile, ProfileSet
+from policykit.profiles.profile import OutputRules, Profile, ProfileSet
 
 MAX_PLANS = 512
 """Plans that are kept; the least recently used go first."""
@@ -76,6 +77,7 @@ class Plans:
                     jurisdiction=jurisdiction,
                     at=day,
                 )
+                plan = replace(plan, spec=replace(plan.spec, enforcements=(*plan.enforcements, *tool_rows(profile))))
                 kept.plan, kept.at = plan, day
             return plan
 
@@ -86,6 +88,23 @@ class Plans:
             while len(self._kept) > self._size:
                 self._kept.popitem(last=False)
             return kept
+
+
+def tool_rows(profile: Profile) -> tuple[Enforcement, ...]:
+    """Where calls of the profile's tools are judged, which no mask does: it reads a call as the text that it is."""
+    decoded = "of the arguments as decoded text; the mask reads them as they are written, and escapes hide them from it"
+    says = {
+        OutputRules.APPLY: f"its schema, the rules about calls, and every rule about outputs {decoded}",
+        OutputRules.BLOCK: f"its schema, the rules about calls, and the rules that stop outputs {decoded}",
+        OutputRules.IGNORE: "its schema and the rules about calls; what no output may say may stand there",
+    }
+    return tuple(
+        Enforcement(
+            "tool", tool.name, Level.OUTPUT, f"verifier, when the call is complete: {says[tool.output_rules]}",
+            profile.place,
+        )
+        for tool in profile.tools
+    )  # fmt: skip
 
 
 _PLANS = Plans()

@@ -8,6 +8,8 @@ import pytest
 
 from policykit.diagnostics import Place, PolicyError
 from policykit.grammar import regex
+from policykit.ir.plan import Level
+from policykit.plan import load_plan
 from policykit.profiles import Plans, ProfileSet, check_profiles, load_profiles, plan_for
 from tests.profiles.case import PROFILE, write_profile
 
@@ -95,3 +97,24 @@ def test_the_fallback_must_pass_its_own_plan(tmp_path: Path) -> None:
 def test_what_does_not_compile_is_told(tmp_path: Path) -> None:
     profiles = loaded(tmp_path, effective="effective: {until: 2026-01-01}\n")
     assert [d.code for d in check_profiles(profiles, LATER)] == ["PK301"]
+
+
+def test_calls_of_tools_are_rows_of_the_plan(tmp_path: Path) -> None:
+    """No mask decodes them: the plan says who does, and of which tools nobody does."""
+    tools = """
+tools:
+  - {name: order, arguments: {type: object}}
+  - {name: pay, outputRules: block, arguments: {type: object}}
+  - {name: note, outputRules: ignore, arguments: {type: object}}
+"""
+    (profile,) = loaded(tmp_path, PROFILE.replace("task: answer", "task: agent").rstrip() + tools)
+    plan = plan_for(profile, tenant="acme-1")
+    rows = {row.name: row for row in plan.enforcements if row.subject == "tool"}
+    assert rows.keys() == {"order", "pay", "note"}
+    assert {row.level for row in rows.values()} == {Level.OUTPUT}
+    assert "every rule about outputs of the arguments as decoded text" in rows["order"].why
+    assert "the rules that stop outputs of the arguments as decoded text" in rows["pay"].why
+    assert "may stand there" in rows["note"].why
+    path = tmp_path / "plan.json"
+    plan.save(path)
+    assert load_plan(path).digest == plan.digest

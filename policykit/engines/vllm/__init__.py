@@ -5,7 +5,7 @@ point, changes six places (:mod:`policykit.engines.vllm.contracts` names them an
 its own name, so that an engine without the plugin does not start. Importing this package imports no vLLM and no torch.
 
 Departures: special tokens other than an end of text have no place in a text without a grammar; structural tags
-about tokens or with parameters in XML are refused; the CPU runs vLLM's first model runner only, the
+about tokens are refused; the CPU runs vLLM's first model runner only, the
 second one (the default on a GPU) was read and not run.
 """
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import policykit as pk
+from policykit.diagnostics import InternalError
 from policykit.engines import attest
 from tests.engines.vllm.conftest import PROMPT, Guard
 from tests.engines.vllm.plans import PHRASES, POLICIES, plan
@@ -210,3 +211,26 @@ def test_another_backend_is_left_alone() -> None:
     assert StructuredOutputsConfig(backend="guidance").backend == "guidance"
     with pytest.raises(Exception, match="backend"):
         StructuredOutputsConfig(backend="invented")
+
+
+def test_an_error_in_a_mask_fails_its_request_alone(
+    vllm: SimpleNamespace, guard: Guard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill, n = pk.State.fill, 0
+
+    def fails(self: pk.State, row: Any) -> bool:
+        nonlocal n
+        n += 1
+        if n == 10:
+            raise InternalError("the grammar engine failed")
+        return fill(self, row)
+
+    monkeypatch.setattr(pk.State, "fill", fails)
+    guard.heard()
+    asked = guard.asks(plan(), request="failing")
+    params = vllm.params(max_tokens=12, temperature=1.0, seed=1, extra_args=asked)
+    found = vllm.engine.generate([PROMPT] * 4, params, use_tqdm=False)
+    assert sorted(request.outputs[0].finish_reason == "error" for request in found) == [False, False, False, True]
+    (failed,) = (message for message in guard.heard() if isinstance(message, attest.Failed))
+    assert (failed.request, failed.code, failed.message) == ("failing", "PK747", "the grammar engine failed")
+    assert texts(vllm, [PROMPT], max_tokens=4)
