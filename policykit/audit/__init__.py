@@ -35,6 +35,7 @@ from policykit.audit.record import (
     Result,
     Retired,
     RuleVerdict,
+    SamplingReport,
     SpanForm,
 )
 from policykit.audit.replay import Rejudged, Replayed, Step, rejudge, replay_masks
@@ -81,6 +82,7 @@ __all__ = [
     "Retirement",
     "RetirementRefused",
     "RuleVerdict",
+    "SamplingReport",
     "Signer",
     "SpanForm",
     "SqliteSettings",

@@ -17,7 +17,7 @@ from policykit.diagnostics import PolicyError
 VERSION = 1
 _KINDS: dict[str, type[Body]] = {"decision": Record, "retired": Retired}
 _NAMES = {kind: name for name, kind in _KINDS.items()}
-_LATER: dict[type, set[str]] = {MaskReport: {"attempt"}}
+_LATER: dict[type, set[str]] = {MaskReport: {"attempt"}, Record: {"sampling"}}
 """Fields that the first records of this version do not have: they are read as their defaults."""
 _HELP = "this is a mistake of whoever made the record"
 

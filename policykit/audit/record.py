@@ -139,6 +139,22 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
+class SamplingReport:
+    """How a strategy that draws freely came to one choice, or to none: its ``ending``, draws and their tokens (those of
+    failures included), the proven bound on how much of what the model would say is legal, and by rule how many attempts
+    were refused."""
+
+    choice: int
+    strategy: str
+    ending: str
+    attempts: int
+    tokens: int
+    legal_mass_bound: float
+    refused: tuple[tuple[str, int], ...] = ()
+    shown_early: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ReplayData:
     """What a choice's masks can be computed from again, as the engine that made them says: the plan by its digest, the
     vocabulary by its own with the size and the ends that it had there, the text before the output, and the tokens, also
@@ -196,6 +212,7 @@ class Record:
     clamped: tuple[str, ...] = ()
     dropped: tuple[str, ...] = ()
     replay: tuple[ReplayData, ...] = ()
+    sampling: tuple[SamplingReport, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,10 @@
 """The judgement on a drawn text: the plan's own verifier, and checks of the caller's."""
 
 import codecs
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from policykit.ir.verdict import Decision, Verdict
-from policykit.plan import Plan
 
 Check = Callable[[str], str | None]
 """Looks at a whole text and says what is wrong with it, or None. One that raises refuses the text, unproven."""
@@ -29,9 +28,8 @@ class Judgement:
 class Judge:
     """Judges each text once: what a judge that wavers said first stands for the whole sampling. Errors do not stand."""
 
-    def __init__(self, plan: Plan, facts: Mapping[str, object] | None = None, checks: Sequence[Check] = ()) -> None:
-        self._plan = plan
-        self._facts = facts
+    def __init__(self, verify: Callable[[str], Verdict], checks: Sequence[Check] = ()) -> None:
+        self._verify = verify
         self._checks = tuple(checks)
         self._known: dict[str, Judgement] = {}
 
@@ -44,7 +42,7 @@ class Judge:
         return known
 
     def _judged(self, text: str) -> Judgement:
-        verdict = self._plan.verify(text, self._facts)
+        verdict = self._verify(text)
         if verdict.decision not in _PASSED:
             errored = tuple(error.rule for error in verdict.errors)
             named = verdict.rules or errored or tuple(e.rule for e in verdict.escalations) or ("default: block",)

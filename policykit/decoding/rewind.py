@@ -6,7 +6,7 @@ with or without memory: whatever has been removed by then is proven bad. Restart
 is at most the probability that the first attempt fails.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -49,11 +49,13 @@ class FromRoot:
 @dataclass(slots=True)
 class FromBlock:
     """From the start of the sentence that failed, and from the one before it after ``n_failures`` there, or where less
-    than ``min_legal`` of what may follow can be legal. A sentence that had only begun takes the one before along."""
+    than ``min_legal`` of what may follow can be legal. A sentence that had only begun takes the one before along. It
+    never goes back before the ``floor``."""
 
     tokens: tuple[bytes, ...]
     n_failures: int
     min_legal: float
+    floor: Callable[[], int] = lambda: 0
     failures: dict[Place, int] = field(default_factory=dict[Place, int])
 
     def begin(self) -> None:
@@ -65,12 +67,15 @@ class FromBlock:
         at = len(starts) - 1
         if at and failed.depth - starts[at] <= 1:
             at -= 1
+        floor = min(self.floor(), failed.depth)
         for start in starts[at:0:-1]:
+            if start <= floor:
+                break
             place = line[start]
             self.failures[place] = self.failures.get(place, 0) + 1
             if self.failures[place] <= self.n_failures and place.legal >= self.min_legal:
                 return place
-        return line[0]
+        return line[floor]
 
 
 @dataclass(slots=True)
@@ -94,12 +99,12 @@ def rewinding(run: Run, restart: Restart, *, has_memory: bool, is_exact: bool) -
     """Answers without end; raises Exhausted. Without memory every attempt is a whole new text."""
     place = run.root
     while True:
-        if run.root.legal < run.min_legal_mass:
+        if _shown(run, place).legal < run.min_legal_mass:
             raise Exhausted(Ending.NO_LEGAL_MASS)
         start = walk(place, run.rng) if has_memory else new_root()
         if start is None:
-            # Nothing good can follow: further back, and at the root there is nothing at all.
-            if place.parent is None:
+            # Nothing good can follow: further back, and behind what has been shown there is nothing at all.
+            if place.parent is None or place.depth <= run.floor():
                 raise Exhausted(Ending.NO_LEGAL_MASS)
             place = restart.after(place.parent)
             continue
@@ -138,6 +143,12 @@ def _attempt(run: Run, start: Place, *, is_exact: bool, has_memory: bool) -> tup
     if judged.is_accepted:
         return run.answer(end, finish, judged, weight), end
     return None, end.parent or end
+
+
+def _shown(run: Run, place: Place) -> Place:
+    """The last place that cannot be taken back: the root, where nothing has been shown."""
+    floor = run.floor()
+    return place.line()[min(floor, place.depth)] if floor else run.root
 
 
 def _finish_of(run: Run, place: Place) -> Finish:

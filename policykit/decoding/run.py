@@ -34,6 +34,8 @@ class Run:
     min_legal_mass: float
     clock: Callable[[], float]
     started: float
+    floor: Callable[[], int] = lambda: 0
+    """Tokens that have been shown: a text is never taken up again before their end."""
     root: Place = field(default_factory=new_root)
     attempts: list[Attempt] = field(default_factory=list[Attempt])
     n_tokens: int = 0

@@ -16,6 +16,7 @@ from policykit.decoding.rewind import FromBlock, FromRoot, RootThenBlock, rewind
 from policykit.decoding.run import Exhausted, Run
 from policykit.decoding.strategy import Auto, Block, Exact, Mask, Reject, Strategy, Weighted
 from policykit.diagnostics import PolicyError
+from policykit.ir.verdict import Verdict
 from policykit.plan import Plan
 
 Reward = Callable[[Answer], float]
@@ -54,13 +55,19 @@ def sample(
     checks: Sequence[Check] = (),
     best: Best | None = None,
     constraint: Constraint | None = None,
+    verify: Callable[[str], Verdict] | None = None,
+    floor: Callable[[], int] = lambda: 0,
     clock: Callable[[], float] = monotonic,
 ) -> Sampled:
     """``n`` answers to one prompt, each passed by the plan's verifier and by ``checks``, or fewer and why.
 
     Nothing is released before it has been judged whole, so nothing is ever taken back. The same engine, settings and
     strategy give the same answers; only a time limit can change how many. ``constraint`` is the plan's for the
-    engine's vocabulary, where it has been made already. Raises PolicyError: the plan has expired, its masks cannot be
+    engine's vocabulary, where it has been made already; ``verify`` is the plan's judgement, where more is known than
+    the text. ``floor`` says how many tokens of the text have been shown by now: `block` does not go back before their
+    end, and a text that cannot be ended well from there ends the sampling.
+
+    Raises PolicyError: the plan has expired, its masks cannot be
     had for the vocabulary, or the engine cannot run the strategy (PK471).
     """
     settings = settings or Settings()
@@ -76,7 +83,8 @@ def sample(
     run = Run(
         session=engine.open(prompt, plan, constraint, settings.temperature),
         vocabulary=engine.vocabulary,
-        judge=Judge(plan, facts, checks),
+        judge=Judge(verify or (lambda text: plan.verify(text, facts)), checks),
+        floor=floor,
         rng=np.random.default_rng(settings.seed),
         budget=settings.budget,
         max_length=settings.max_new_tokens,
@@ -112,7 +120,7 @@ def _answers(run: Run, strategy: Strategy) -> Iterator[Answer]:
         case Exact():
             return rewinding(run, FromRoot(), has_memory=True, is_exact=True)
         case Block(n_failures=k, min_legal=least):
-            return rewinding(run, FromBlock(tokens, k, least), has_memory=True, is_exact=False)
+            return rewinding(run, FromBlock(tokens, k, least, run.floor), has_memory=True, is_exact=False)
         case Auto(n_exact=n_exact, block=block):
             rule = RootThenBlock(FromBlock(tokens, block.n_failures, block.min_legal), n_exact)
             return rewinding(run, rule, has_memory=True, is_exact=False)

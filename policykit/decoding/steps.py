@@ -46,7 +46,13 @@ class StepSession:
         return tuple(row.drawn() for row in rows)
 
 
-def state_after(constraint: Constraint, prefix: tuple[int, ...]) -> State:
+class Starts(Protocol):
+    """What states of texts begin with: a constraint, or one behind text that stands before."""
+
+    def start(self) -> State: ...
+
+
+def state_after(constraint: Starts, prefix: tuple[int, ...]) -> State:
     """The state behind a text that is legal so far. Raises ValueError where it is not."""
     state = constraint.start()
     for token in prefix:

@@ -9,7 +9,7 @@ from policykit.diagnostics import Diagnostic, Place
 from policykit.ir.document import Document
 from policykit.ir.plan import CompileContext
 from policykit.policy.checked import Entries
-from policykit.profiles.profile import Profile, Task
+from policykit.profiles.profile import Profile, Reasoning, Strategy, Task
 
 
 def check_profile(profile: Profile, entries: Entries, diagnostics: list[Diagnostic]) -> None:
@@ -17,6 +17,7 @@ def check_profile(profile: Profile, entries: Entries, diagnostics: list[Diagnost
     _check_maxima(profile, entries.entries("decoding"), diagnostics)
     _check_task(profile, entries, diagnostics)
     _check_tools(profile, entries, diagnostics)
+    _check_strategy(profile, entries, diagnostics)
     _check_scopes(profile, entries, diagnostics)
 
 
@@ -46,6 +47,43 @@ def _check_maxima(profile: Profile, decoding: Entries | None, diagnostics: list[
         if leaf is not None and value > most:
             message = f"`{name}` is {value:g}, and a request may have {most:g} at most"
             diagnostics.append(Diagnostic("PK604", message, leaf.place, f"lower it, or raise `{of}`"))
+
+
+GOING_BACK = (Strategy.EXACT, Strategy.BLOCK, Strategy.AUTO)
+"""Strategies that take a text up again inside of it."""
+_SETTINGS = {
+    "failures": (Strategy.BLOCK, Strategy.AUTO),
+    "minLegal": (Strategy.BLOCK, Strategy.AUTO),
+    "exactFailures": (Strategy.AUTO,),
+}
+
+
+def _check_strategy(profile: Profile, entries: Entries, diagnostics: list[Diagnostic]) -> None:
+    """A strategy that goes back needs one text, drawn from all that the model would say; others have no settings."""
+    strategy, decoding = profile.decoding.strategy, entries.entries("decoding")
+    if decoding is None:
+        return
+    for name, strategies in _SETTINGS.items():
+        leaf = decoding.leaf(name)
+        if leaf is not None and strategy not in strategies:
+            message = f"`{name}` is no setting of the strategy `{strategy}`"
+            names = " or ".join(f"`{one}`" for one in strategies)
+            diagnostics.append(Diagnostic("PK617", message, leaf.place, f"remove it, or use {names}"))
+    if strategy not in GOING_BACK:
+        return
+    wrong = {
+        "tools": bool(profile.tools),
+        "reasoning": profile.reasoning is Reasoning.COVERED,
+    }
+    message = f"the strategy `{strategy}` draws one text, without calls and without reasoning beside it"
+    for name in (name for name, is_wrong in wrong.items() if is_wrong):
+        diagnostics.append(Diagnostic("PK617", message, entries.keys[name], "use `mask` here"))
+    for name, value in (("topP", profile.decoding.top_p < 1.0), ("temperature", profile.decoding.temperature == 0.0)):
+        leaf = decoding.leaf(name)
+        if value and leaf is not None:
+            message = f"the strategy `{strategy}` draws from all that the model would say"
+            help = "leave `topP` at 1 and `temperature` above 0, or use `mask`"
+            diagnostics.append(Diagnostic("PK617", message, leaf.place, help))
 
 
 def _check_task(profile: Profile, entries: Entries, diagnostics: list[Diagnostic]) -> None:

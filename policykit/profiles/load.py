@@ -247,6 +247,9 @@ def _decoding(entries: Entries | None, limits: Limits) -> Decoding:
         max_tokens=_whole(entries, "maxTokens") or min(none.max_tokens, limits.max_output_tokens),
         n_max=_whole(entries, "maxChoices") or none.n_max,
         seed=_whole(entries, "seed"),
+        n_failures=_whole(entries, "failures") or none.n_failures,
+        min_legal=_number(entries, "minLegal", none.min_legal),
+        n_exact=_whole(entries, "exactFailures") or none.n_exact,
     )
 
 

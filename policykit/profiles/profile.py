@@ -27,10 +27,13 @@ class Task(StrEnum):
 
 
 class Strategy(StrEnum):
-    """How what must not be written is kept out: by the mask, or by rejecting whole outputs."""
+    """How what must not be written is kept out: by the mask, by rejecting outputs, or by going back in them."""
 
     MASK = "mask"
     REJECT = "reject"
+    EXACT = "exact"
+    BLOCK = "block"
+    AUTO = "auto"
 
 
 class Reasoning(StrEnum):
@@ -43,7 +46,8 @@ class Reasoning(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Decoding:
     """Settings of a request that does not say, and the most that one may ask for. ``max_tokens`` is the default length
-    of an output; how long one may get at all is a limit."""
+    of an output; how long one may get at all is a limit. ``n_failures`` and ``min_legal`` are those of
+    :class:`policykit.decoding.Block`, ``n_exact`` that of :class:`policykit.decoding.Auto`."""
 
     strategy: Strategy = Strategy.MASK
     temperature: float = 1.0
@@ -53,6 +57,9 @@ class Decoding:
     max_tokens: int = 1024
     n_max: int = 1
     seed: int | None = None
+    n_failures: int = 2
+    min_legal: float = 0.1
+    n_exact: int = 3
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from policykit.policy.shapes import Choice, Data, Day, Field, Flag, Integer, Man
 API_VERSION = "policykit/v1"
 TASKS = ("answer", "summarize", "extract", "agent")
 REASONING = ("forbidden", "covered")
-STRATEGIES = ("mask", "reject")
-LATER_STRATEGIES = ("auto", "block", "exact", "weighted")
+STRATEGIES = ("mask", "reject", "exact", "block", "auto")
+LATER_STRATEGIES = ("weighted",)
 
 MAX_TEMPERATURE = 2.0
 MAX_TOKENS = 1 << 20
@@ -69,7 +69,10 @@ PROFILE_RECORDS = _table(
         "decoding",
         "How tokens are chosen. A request may say less than a maximum, and nothing beyond it.",
         (
-            Field("strategy", Choice(STRATEGIES, LATER_STRATEGIES), "`mask` (default) or `reject`"),
+            Field("strategy", Choice(STRATEGIES, LATER_STRATEGIES), "`mask` if not said"),
+            Field("failures", Integer(1, 64), "of a sentence, before `block` goes further back; 2 if not said"),
+            Field("minLegal", Number(0.0, 1.0), "`block` goes back from where less is legal; 0.1 if not said"),
+            Field("exactFailures", Integer(1, 64), "of a text, before `auto` goes on as `block`; 3 if not said"),
             Field("temperature", Number(0.0, MAX_TEMPERATURE), "if a request does not say; 1.0 if not said"),
             Field(
                 "maxTemperature", Number(0.0, MAX_TEMPERATURE), "the most that a request may ask for; 2.0 if not said"
@@ -80,7 +83,19 @@ PROFILE_RECORDS = _table(
             Field("maxChoices", Integer(1, MAX_CHOICES), "outputs that one request may ask for; 1 if not said"),
             Field("seed", Integer(0, (1 << 63) - 1), "if a request does not say; none if not said"),
         ),
-        any_of=("strategy", "temperature", "maxTemperature", "topP", "maxTopP", "maxTokens", "maxChoices", "seed"),
+        any_of=(
+            "strategy",
+            "failures",
+            "minLegal",
+            "exactFailures",
+            "temperature",
+            "maxTemperature",
+            "topP",
+            "maxTopP",
+            "maxTokens",
+            "maxChoices",
+            "seed",
+        ),
     ),
     Record(
         "systemPrompt",

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from typing import Protocol
 
 from policykit.plan import Plan
@@ -41,12 +42,27 @@ class Attested(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class FreeDraw:
+    """A draw without the mask, of a text whose first ``begun`` tokens end the prompt; ``not_first`` may not follow."""
+
+    begun: int = 0
+    not_first: tuple[int, ...] = ()
+
+
 class Attestor(Protocol):
     """Makes attestations. ``n`` choices are asked for; ``prefix`` is text that stands before them already, or None
     where the engine is to see for itself; with ``continues``, the engine is to see that its prompt ends with it."""
 
     def expect(
-        self, request_id: str, plan: Plan, n: int, prefix: str | None, *, continues: bool = False
+        self,
+        request_id: str,
+        plan: Plan,
+        n: int,
+        prefix: str | None,
+        *,
+        continues: bool = False,
+        attempt: FreeDraw | None = None,
     ) -> AbstractAsyncContextManager[Attested]: ...
 
     async def aclose(self) -> None: ...

@@ -7,6 +7,7 @@ import secrets
 import socket
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 from policykit.diagnostics import CATALOGUE
@@ -24,6 +25,7 @@ from policykit.engines.attest import (
 )
 from policykit.engines.written import Parts, Written
 from policykit.plan import Plan
+from policykit.serving.attestation import FreeDraw
 from policykit.serving.errors import UpstreamFault
 from policykit.serving.exchange import MaskSeen
 
@@ -151,13 +153,22 @@ class EngineAttestor:
 
     @asynccontextmanager
     async def expect(
-        self, request_id: str, plan: Plan, n: int, prefix: str | None, *, continues: bool = False
+        self,
+        request_id: str,
+        plan: Plan,
+        n: int,
+        prefix: str | None,
+        *,
+        continues: bool = False,
+        attempt: FreeDraw | None = None,
     ) -> AsyncGenerator[Waiting]:
         self._listen()
         await asyncio.to_thread(self._keep, plan)
         request = MaskRequest(
             request_id, plan.digest, self._name, prefix, self._special, replay=self._replay, continues=continues
         )
+        if attempt is not None:
+            request = replace(request, replay=False, attempt=True, begun=attempt.begun, not_first=attempt.not_first)
         waiting = self._waiting[request_id] = Waiting(request, n, self._started_s)
         try:
             yield waiting

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from policykit.audit import SamplingReport
 from policykit.engines.written import Written
 from policykit.ir.verdict import Decision, Verdict
 from policykit.serving.errors import Refused
@@ -62,6 +63,7 @@ class Account:
     judged: list[Judged] = field(default_factory=list[Judged])
     attempts: list[AttemptDone] = field(default_factory=list[AttemptDone])
     masks: list[MaskSeen] = field(default_factory=list[MaskSeen])
+    sampling: list[SamplingReport] = field(default_factory=list[SamplingReport])
     mask: str = "none"
     strategy: str = ""
     input_tokens: int = 0

@@ -11,6 +11,7 @@ from policykit.diagnostics import PolicyError
 from policykit.profiles import Grant, ProfileSet, Refused as ProfileRefused
 from policykit.serving.attestation import Attestor
 from policykit.serving.deployment import Serving
+from policykit.serving.drawing import Drawing
 from policykit.serving.errors import Refused, UpstreamFault
 from policykit.serving.exchange import Account, Book, Exchange
 from policykit.serving.fields import checker
@@ -59,6 +60,7 @@ class Guard:
         facts: FactsOf = no_facts,
         settings: GuardSettings | None = None,
         shadow: Shadow | None = None,
+        drawing: Drawing | None = None,
     ) -> None:
         self._services = Services(
             serving,
@@ -72,6 +74,7 @@ class Guard:
             settings or GuardSettings(),
             Admission(),
             shadow,
+            drawing,
         )
         self._shapes = {shape.path: shape for shape in SHAPES}
 

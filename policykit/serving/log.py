@@ -75,6 +75,7 @@ class AuditBook:
             clamped=account.clamped,
             dropped=account.dropped,
             replay=self._replay(account),
+            sampling=tuple(account.sampling),
         )
 
     def _replay(self, account: Account) -> tuple[ReplayData, ...]:

@@ -7,13 +7,17 @@ description of the server's own interface is closed: a guarded server has other 
 
 import asyncio
 import os
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from policykit.constraint import Vocabulary
+from policykit.engines.attest import draws_attempts
 from policykit.profiles import load_keys, load_profiles
 from policykit.serving.app import App
 from policykit.serving.bundled import opened
 from policykit.serving.deployment import Deployment, Serving
+from policykit.serving.drawing import Drawing
 from policykit.serving.environment import Environment
 from policykit.serving.incoming import Receive, Scope
 from policykit.serving.lifetime import Retirement
@@ -75,7 +79,9 @@ class Middleware:
         if self._app is None:
             inner: dict[str, Any] = {name: scope[name] for name in ("app", "state") if name in scope}
             upstream = AppUpstream(self._inner, kind=Kind.VLLM, extra=inner)
-            model = Model(upstream, self._environment.model, "vllm", attests=True, version=_vllm_version())
+            drawing = Drawing(partial(vocabulary_of, scope["app"])) if draws_attempts() else None
+            about_model = (upstream, self._environment.model, "vllm")
+            model = Model(*about_model, attests=True, version=_vllm_version(), drawing=drawing)
             switch = FileSwitch(self._environment.switch)
             run, bundle = self._environment.run, self._environment.bundle
             retirement = Retirement.of(self._environment.lifetime, self._environment.log)
@@ -94,6 +100,13 @@ class Middleware:
         await self._app.guard.aclose()
         for close in self._app.closing:
             await close()
+
+
+def vocabulary_of(app: Any) -> Vocabulary:
+    """The vocabulary that the engine of vLLM's own application masks and draws with."""
+    from policykit.engines.vllm.sampling import vocabulary_for
+
+    return vocabulary_for(app.state.engine_client.vllm_config)
 
 
 def _vllm_version() -> str | None:

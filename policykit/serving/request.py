@@ -23,6 +23,7 @@ from policykit.serving.rewrite import Sent, check_allowed, clamp
 from policykit.serving.routes.shape import Choice, Envelope, Shape
 from policykit.serving.services import Services
 from policykit.serving.shadow import Finished
+from policykit.serving.strategies import StreamingDrawn, answer_drawn, drawing_for
 from policykit.serving.streamed import Streaming
 from policykit.serving.whole import CheckFailed, answer, instead, outcome_of
 from policykit.serving.wire import Usage
@@ -182,7 +183,8 @@ class Request:
         await self.responder.end(written, ends, Usage(0, 0), self._extension(asking))
 
     async def _whole(self, asking: Asking) -> None:
-        answered = await answer(asking)
+        drawing = drawing_for(self.services.drawing, asking)
+        answered = await (answer(asking) if drawing is None else answer_drawn(asking, drawing))
         self.exchange.first_byte()
         await self.exchange.close(answered.outcome, 200)
         await self._send_whole(asking, answered.choices)
@@ -194,7 +196,10 @@ class Request:
 
     async def _stream(self, asking: Asking) -> None:
         written = self.shape.stream(asking.envelope)
-        answered, ends, usage = await Streaming(asking, self.responder, written, self.services.switch).run()
+        drawing = drawing_for(self.services.drawing, asking)
+        outlet = (self.responder, written, self.services.switch)
+        streaming = Streaming(asking, *outlet) if drawing is None else StreamingDrawn(asking, drawing, *outlet)
+        answered, ends, usage = await streaming.run()
         await self.exchange.close(answered.outcome, 200)
         await self.responder.end(written, ends, usage, self._extension(asking))
 

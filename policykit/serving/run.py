@@ -11,13 +11,14 @@ import uvicorn
 
 from policykit.audit import Keeping, Log, LogError
 from policykit.diagnostics import PolicyError
-from policykit.engines.attest import RUN_DIRECTORY
+from policykit.engines.attest import ATTEMPTS, RUN_DIRECTORY
 from policykit.profiles import Keyring, check_keys, load_keys, load_profiles
 from policykit.serving import environment
 from policykit.serving.app import App
 from policykit.serving.attestor import EngineAttestor
 from policykit.serving.bundled import BundleFiles, Watched, opened
 from policykit.serving.deployment import Deployment, Serving
+from policykit.serving.drawing import Drawing
 from policykit.serving.guard import Guard
 from policykit.serving.health import Health, PlansReady, answers
 from policykit.serving.keeping import KeepingFiles
@@ -26,6 +27,7 @@ from policykit.serving.log import AuditBook
 from policykit.serving.metrics import Metrics
 from policykit.serving.shadow_metrics import ShadowMetrics
 from policykit.serving.shadow_source import Candidate, ShadowFiles
+from policykit.serving.strategies import check_strategies, draws_freely
 from policykit.serving.switch import FileSwitch
 from policykit.serving.traces import Traces, provider_from
 from policykit.serving.upstream import Kind, Upstream
@@ -63,6 +65,7 @@ class Model:
     attests: bool
     version: str | None = None
     close: Callable[[], None] = lambda: None
+    drawing: Drawing | None = None
 
 
 def gateway(url: str, key: str | None, name: str | None) -> Model:
@@ -76,7 +79,8 @@ def on_transformers(name: str, run: Path) -> Model:
 
     engine = load_engine(name, run)
     upstream = AppUpstream(EngineApp(engine), kind=Kind.VLLM)
-    return Model(upstream, engine.name, "transformers", attests=True, close=engine.close)
+    drawing = Drawing(lambda: engine.vocabulary)
+    return Model(upstream, engine.name, "transformers", attests=True, close=engine.close, drawing=drawing)
 
 
 def deployment(files: Files, model: str | None) -> Deployment:
@@ -118,8 +122,10 @@ def around(
     candidate: Candidate | None = None,
     retirement: Retirement | None = None,
 ) -> App:
-    """The guard and its surroundings. ``keeping`` says what of texts the log keeps; a ``bundle`` is watched, and a
+    """The guard and its surroundings. Raises PolicyError (PK722) for a strategy that the model cannot be drawn from by.
+    ``keeping`` says what of texts the log keeps; a ``bundle`` is watched, and a
     ``candidate`` asked beside it."""
+    check_strategies(serving.deployment.profiles, model.drawing)
     keeping = keeping or Keeping()
     watched = Watched.of(bundle, serving, switch, run)
     metrics, plans = Metrics(serving, watched.switch), PlansReady(serving)
@@ -136,6 +142,7 @@ def around(
         switch=watched.switch,
         attestor=EngineAttestor(run, replay=keeping.replay) if model.attests else None,
         shadow=candidate.shadow if candidate else None,
+        drawing=model.drawing,
     )
 
     async def no_problem() -> str | None:
@@ -213,11 +220,13 @@ def on_vllm(files: Files, model: str, host: str, port: int, more: Sequence[str])
         **(files.shadow.variables() if files.shadow else {}),
         **files.keeping.variables(),
         **files.lifetime.variables(),
+        **({ATTEMPTS: "1"} if (draws := draws_freely(live.profiles)) else {}),
     }
     command = [
         *(sys.executable, "-m", "vllm.entrypoints.cli.main", "serve", model, "--host", host, "--port", str(port)),
         *("--structured-outputs-config.backend", "policykit"),
         *("--middleware", "policykit.serving.middleware.Middleware"),
+        *(("--logprobs-mode", "processed_logprobs") if draws else ()),
         *more,
     ]
     os.execvpe(command[0], command, {**os.environ, **variables})

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from policykit.serving import sse
 from policykit.serving.attestation import Attestor
 from policykit.serving.deployment import Serving
+from policykit.serving.drawing import Drawing
 from policykit.serving.errors import FieldRefusal
 from policykit.serving.exchange import Book
 from policykit.serving.hooks import About, Observer, Switch
@@ -49,3 +50,4 @@ class Services:
     settings: GuardSettings
     admission: Admission
     shadow: Shadow | None = None
+    drawing: Drawing | None = None

@@ -79,6 +79,14 @@ CODES: tuple[CodeEntry, ...] = (
         "sha256: my-secret-key",
     ),
     CodeEntry(
+        "PK617",
+        "a strategy that does not fit the profile",
+        "Strategies that go back draw one text from all that the model would say, and take it up again inside of it. "
+        "Calls of tools and reasoning come beside a text, a cut of the distribution takes its meaning from what has "
+        "failed, and settings of one strategy mean nothing to another.",
+        "decoding: {strategy: block, topP: 0.9}",
+    ),
+    CodeEntry(
         "PK616",
         "a grammar that the profile does not take",
         "A request brought a grammar of its own, and the profile does not say `clientGrammar: true`.",

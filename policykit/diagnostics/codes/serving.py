@@ -32,6 +32,13 @@ CODES: tuple[CodeEntry, ...] = (
         "policykit serve --engine transformers --profiles p --keys k --log-checkpoints points",
     ),
     CodeEntry(
+        "PK722",
+        "a strategy that the upstream cannot draw by",
+        "Strategies that go back send token ids again, and need the tokens that were drawn and how likely they were, "
+        "free of any mask. vLLM and transformers do that under the guard; a server of another kind is not known to.",
+        "decoding: {strategy: block} with `policykit serve --upstream …`",
+    ),
+    CodeEntry(
         "PK721",
         "not one model to serve",
         "`policykit serve` stands before one model: one that vLLM or transformers runs, or a server that runs already.",

@@ -15,7 +15,7 @@ from policykit.engines.prompts import check_continued
 from policykit.engines.server.asks import Ask, BadRequest, read
 from policykit.engines.server.batch import End, Row
 from policykit.engines.server.engine import Busy, Engine
-from policykit.engines.server.shapes import Shape, error_body, models_body
+from policykit.engines.server.shapes import Shape, Tokens, error_body, models_body
 from policykit.engines.server.texts import Texts
 from policykit.engines.written import Written
 
@@ -36,6 +36,7 @@ class Piece:
     stop: str | None = None
     n_tokens: int = 0
     error: Exception | None = None
+    tokens: Tokens | None = None
 
 
 class EngineApp:
@@ -90,6 +91,10 @@ class EngineApp:
 
     async def _prompt_ids(self, ask: Ask, mask: MaskRequest) -> list[int]:
         """The prompt, which ends with what the mask begins with, where it says so."""
+        if ask.prompt_ids is not None:
+            if max(ask.prompt_ids) >= self.engine.vocabulary.size or mask.begun > len(ask.prompt_ids):
+                raise BadRequest("the vocabulary has no such tokens", "prompt")
+            return list(ask.prompt_ids)
         try:
             ids = await asyncio.to_thread(self.engine.prompt_ids, ask.messages, ask.prompt, continues=ask.continues)
             if mask.continues:
@@ -132,13 +137,23 @@ class _Writing:
         ask, mask, texts = self._ask, self._mask, Texts(self._ask.stop)
         child = f"{choice}_{mask.request}"
         prefix = mask.prefix if mask.prefix is not None else ask.prompt or ""
+        told = 0
         prefix = prefix.encode("utf-8", "replace").decode("utf-8")
         vocabulary = self._constraint.vocabulary
 
+        def tokens() -> Tokens | None:
+            """Those that were not told before."""
+            nonlocal told
+            if not ask.tells_tokens:
+                return None
+            at, told = told, row.n_tokens
+            prompt = None if at else tuple(self._ids)
+            return Tokens(tuple(row.token_ids[at:]), tuple(row.logps[at:]), prompt)
+
         def on_token(token: int) -> bool:
             shown = texts.feed(vocabulary.decode([token]))
-            if shown:
-                self._put(Piece(choice, shown))
+            if shown or ask.tells_tokens:
+                self._put(Piece(choice, shown, tokens=tokens()))
             return texts.stopped is None and not self._is_cancelled
 
         def on_end(row: Row, end: End) -> None:
@@ -149,7 +164,7 @@ class _Writing:
                 for part in written.parts(mask.request, child):
                     self._reply.send(part)
             self._reply.send(Finished(mask.request, child, digest, row.steps, row.n_tokens, is_dead, row.closed))
-            self._put(Piece(choice, texts.close(), end, texts.stopped, row.n_tokens))
+            self._put(Piece(choice, texts.close(), end, texts.stopped, row.n_tokens, tokens=tokens()))
 
         def on_start() -> None:
             self._reply.send(Started(mask.request, child, mask.plan, self._constraint.digest))
@@ -159,7 +174,7 @@ class _Writing:
             self._reply.send(Failed(mask.request, child, "policykit_engine", type(error).__name__))
             self._put(Piece(choice, error=error))
 
-        return Row(
+        row = Row(
             prompt_ids=self._ids,
             constraint=self._constraint,
             prefix=prefix.encode(),
@@ -172,7 +187,11 @@ class _Writing:
             on_end=on_end,
             on_error=on_error,
             on_start=on_start,
+            begun=tuple(self._ids[len(self._ids) - mask.begun :]) if mask.begun else (),
+            is_attempt=mask.attempt,
+            not_first=frozenset(mask.not_first),
         )
+        return row
 
     def _put(self, piece: Piece) -> None:
         if not self._is_cancelled:
@@ -193,6 +212,7 @@ async def _whole(
     send: Send, writing: _Writing, shape: Shape, ask: Ask, n_prompt: int, gone: "asyncio.Task[None]"
 ) -> None:
     texts, ends = [""] * ask.n, dict[int, Piece]()
+    tokens: dict[int, list[Tokens]] = {}
     while len(ends) < ask.n:
         piece = await _next(writing, gone)
         if piece is None:
@@ -200,11 +220,19 @@ async def _whole(
         if piece.error is not None:
             raise BadRequest("the text could not be written", status=500)
         texts[piece.choice] += piece.text
+        if piece.tokens is not None:
+            tokens.setdefault(piece.choice, []).append(piece.tokens)
         if piece.end is not None:
             ends[piece.choice] = piece
     done = [(ends[i].end or End.STOP, ends[i].stop) for i in range(ask.n)]
     n_written = sum(piece.n_tokens for piece in ends.values())
-    await _json(send, 200, shape.whole(texts, done, n_prompt, n_written))
+    together = [_together(tokens[i]) for i in sorted(tokens)]
+    await _json(send, 200, shape.whole(texts, done, n_prompt, n_written, together))
+
+
+def _together(pieces: list[Tokens]) -> Tokens:
+    token_ids = tuple(token for piece in pieces for token in piece.token_ids)
+    return Tokens(token_ids, tuple(logp for piece in pieces for logp in piece.logps), pieces[0].prompt_ids)
 
 
 async def _stream(
@@ -221,11 +249,12 @@ async def _stream(
             await _event(send, error_body("the text could not be written", None, "server_error"))
             await send({"type": "http.response.body", "body": b"", "more_body": False})
             return
-        if piece.text:
-            await _event(send, shape.delta(piece.choice, piece.text))
+        tokens = piece.tokens
+        if piece.text or (tokens and piece.end is None):
+            await _event(send, shape.delta(piece.choice, piece.text, None if piece.end else tokens))
         if piece.end is not None:
             n_ended, n_written = n_ended + 1, n_written + piece.n_tokens
-            await _event(send, shape.end(piece.choice, piece.end, piece.stop))
+            await _event(send, shape.end(piece.choice, piece.end, piece.stop, tokens))
     if ask.include_usage:
         await _event(send, shape.usage_chunk(n_prompt, n_written))
     await send({"type": "http.response.body", "body": b"data: [DONE]\n\n", "more_body": False})

@@ -10,7 +10,7 @@ from policykit.engines.attest import XARG, Malformed, MaskRequest
 MAX_CHOICES = 16
 _COMMON = {
     "model", "stream", "stream_options", "n", "max_tokens", "temperature", "top_p", "seed", "stop", "cache_salt",
-    "vllm_xargs", "user",
+    "vllm_xargs", "user", "return_token_ids", "logprobs",
 }  # fmt: skip
 _CHAT = {
     "messages", "max_completion_tokens", "tools", "tool_choice", "parallel_tool_calls", "documents",
@@ -45,6 +45,10 @@ class Ask:
     include_usage: bool = False
     continues: bool = False
     """The text goes on with the last message."""
+    prompt_ids: tuple[int, ...] | None = None
+    """The prompt as token ids, where it is given so."""
+    tells_tokens: bool = False
+    """The answer says which tokens prompt and text have, and how likely those of the text were."""
 
 
 def read(body: bytes, *, chat: bool) -> Ask:
@@ -61,11 +65,12 @@ def read(body: bytes, *, chat: bool) -> Ask:
     if unknown is not None:
         raise BadRequest(f"`{unknown}` is not supported by this server", unknown)
     _check_tools(given)
+    prompt_ids = None if chat else _ids(given.get("prompt"))
     length = given.get("max_completion_tokens", given.get("max_tokens", 256))
     return Ask(
         model=_text(given.get("model"), "model"),
         messages=_messages(given.get("messages"), given.get("documents")) if chat else (),
-        prompt=None if chat else _text(given.get("prompt"), "prompt"),
+        prompt=None if chat or prompt_ids is not None else _text(given.get("prompt"), "prompt"),
         mask=_mask(given.get("vllm_xargs", {})),
         n=_whole(given.get("n", 1), "n", 1, MAX_CHOICES),
         max_tokens=_whole(length, "max_tokens", 1, 1 << 20),
@@ -76,6 +81,8 @@ def read(body: bytes, *, chat: bool) -> Ask:
         stream=given.get("stream") is True,
         include_usage=_usage(given.get("stream_options", {})),
         continues=_continues(given),
+        prompt_ids=prompt_ids,
+        tells_tokens=_tells_tokens(given),
     )
 
 
@@ -83,6 +90,23 @@ def _check_tools(given: Json) -> None:
     choice = given.get("tool_choice", "auto")
     if choice not in ("auto", "none"):
         raise BadRequest("this server calls no tools; use `auto` or `none`", "tool_choice")
+
+
+def _ids(value: object) -> tuple[int, ...] | None:
+    """A prompt of token ids; None for one that is none."""
+    if not isinstance(value, list) or not value:
+        return None
+    return tuple(_whole(one, "prompt", 0, 1 << 24) for one in cast(list[object], value))
+
+
+def _tells_tokens(given: Json) -> bool:
+    """Log-probabilities are told of chosen tokens, and only beside their ids."""
+    tells = given.get("return_token_ids") is True
+    if given.get("logprobs", 0) not in (0, False) or isinstance(given.get("logprobs"), bool):
+        raise BadRequest("this server tells those of chosen tokens; use 0", "logprobs")
+    if "logprobs" in given and not tells:
+        raise BadRequest("are told with `return_token_ids`", "logprobs")
+    return tells
 
 
 def _continues(given: Json) -> bool:

@@ -12,6 +12,7 @@ import torch
 from transformers import DynamicCache
 
 from policykit.constraint import Constraint, Outcome, State
+from policykit.decoding.steps import take
 from policykit.diagnostics import InternalError
 from policykit.engines.rows import unpacked
 
@@ -22,6 +23,7 @@ class End(StrEnum):
     STOP = "stop"
     LENGTH = "length"
     DEAD_END = "dead_end"
+    REFUSED = "refused"
     CANCELLED = "cancelled"
 
 
@@ -43,15 +45,25 @@ class Row:
     on_error: Callable[[Exception], None]
     on_start: Callable[[], None] = lambda: None
     in_grammar: bool = False
+    begun: tuple[int, ...] = ()
+    """The text's own first tokens, which stand at the end of the prompt."""
+    is_attempt: bool = False
+    """Drawn without the mask, up to a token that the constraint refuses. ``not_first`` may not come first."""
+    not_first: frozenset[int] = frozenset()
     steps: int = 0
     token_ids: list[int] = field(default_factory=list[int])
-    """What was written, the end of text included."""
+    """What was written, the end of text, or a refused token, included."""
+    logps: list[float] = field(default_factory=list[float])
+    """Of what was sampled from: at the temperature, after mask and bans."""
+    refused_by: tuple[str, ...] = ()
     _state: State | None = None
     _random: Any = None
 
     def start(self) -> None:
         """Put the mask in its place. Called once, before the first step."""
-        self._state = self.constraint.start(self.prefix, prefix_in_grammar=self.in_grammar)
+        state = self._state = self.constraint.start(self.prefix, prefix_in_grammar=self.in_grammar)
+        if not all(take(state, token_id) for token_id in self.begun):
+            raise ValueError("the text that the request begins with is not legal itself")
         self._random = torch.Generator()
         if self.seed is None:
             self._random.seed()
@@ -71,12 +83,14 @@ class Row:
 
     @property
     def closed(self) -> Mapping[str, int]:
-        """By rule, the places of the text where it closed some token."""
-        return self.state.closers()
+        """By rule, the places of the text where it closed some token; of an attempt, the rules that ended it."""
+        return dict.fromkeys(self.refused_by, 1) if self.is_attempt else self.state.closers()
 
     def choose(self, logits: torch.Tensor) -> int:
-        """The next token, from the masked scores [V] of this step."""
+        """The next token, from the scores [V] of this step, masked unless it is an attempt's."""
         size = self.constraint.vocabulary.size
+        if self.is_attempt:
+            return self._drawn(logits[:size].double())
         packed = np.zeros(-(-size // 32), dtype=np.int32)
         self.state.fill(packed)
         self.steps += 1
@@ -85,11 +99,28 @@ class Row:
             raise InternalError("nothing is allowed, not even the end of text")
         masked = logits.float().masked_fill(~allowed, float("-inf"))
         if self.temperature == 0.0:
+            self.logps.append(0.0)
             return int(masked.argmax())
-        probabilities = torch.softmax(masked / self.temperature, dim=-1)
+        return self._sampled(torch.softmax(masked / self.temperature, dim=-1))
+
+    def _drawn(self, logits: torch.Tensor) -> int:
+        self.steps += 1
+        probabilities = torch.softmax(logits / self.temperature, dim=-1)
         if self.top_p < 1.0:
             probabilities = _nucleus(probabilities, self.top_p)
-        return int(torch.multinomial(probabilities, 1, generator=self._random))
+        if not self.token_ids and self.not_first:
+            probabilities[list(self.not_first)] = 0.0
+            if not bool(probabilities.any()):  # an end of text that is known already says so
+                return self.constraint.vocabulary.eos_ids[0]
+            probabilities /= probabilities.sum()
+        return self._sampled(probabilities)
+
+    def _sampled(self, probabilities: torch.Tensor) -> int:
+        if not self.is_attempt and self.top_p < 1.0:
+            probabilities = _nucleus(probabilities, self.top_p)
+        token = int(torch.multinomial(probabilities, 1, generator=self._random))
+        self.logps.append(float(probabilities[token].double().log()))
+        return token
 
 
 def _nucleus(probabilities: torch.Tensor, mass: float) -> torch.Tensor:
@@ -145,7 +176,12 @@ def _step(row: Row, logits: torch.Tensor) -> int | None:
     """The row's next token; None where it has ended."""
     try:
         token = row.choose(logits)
-        if not row.state.accept(token):
+        if row.is_attempt and not take(row.state, token):
+            row.refused_by = row.state.blocked_by(token)
+            row.token_ids.append(token)
+            row.on_end(row, End.REFUSED)
+            return None
+        if not row.is_attempt and not row.state.accept(token):
             raise InternalError(f"the mask let token {token} through, and the constraint does not take it")
         end = _end(row, token)
     except Exception as error:

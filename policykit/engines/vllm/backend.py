@@ -24,6 +24,7 @@ from policykit.engines.vllm.alone import FailsAlone
 from policykit.engines.vllm.attempts import FreeText
 from policykit.engines.vllm.plans import Constraints, Plans
 from policykit.engines.vllm.requests import asked, dead_end_token
+from policykit.engines.vllm.sampling import check_mode
 from policykit.engines.vllm.text import ChoiceText, MaskedText, tell_end, tell_failed
 from policykit.engines.written import Written
 
@@ -59,6 +60,8 @@ class PolicyBackend(StructuredOutputBackend):
 
     def __init__(self, vllm_config: Any, tokenizer: Any, vocab_size: int) -> None:
         super().__init__(vllm_config, tokenizer=tokenizer, vocab_size=vocab_size)
+        if attest.draws_attempts():
+            check_mode(vllm_config.model_config)
         ends = ends_of(vllm_config.model_config, tokenizer)
         size = max(vocab_size, len(tokenizer))
         vocabulary = Vocabulary.from_tokenizer(tokenizer, size=size, eos_ids=ends)

@@ -21,7 +21,7 @@ import numpy as np
 
 from policykit.constraint import Constraint, Outcome, Vocabulary
 from policykit.decoding.engine import Ask, Draw, Stop
-from policykit.decoding.steps import NO_MASS, state_after, take
+from policykit.decoding.steps import NO_MASS, Starts, state_after, take
 from policykit.diagnostics import PolicyError
 from policykit.engines import attest
 from policykit.engines.prompts import prompt_ids
@@ -67,17 +67,12 @@ class VllmEngine:
     @staticmethod
     def of(llm: Any, *, chat: bool | None = None) -> "VllmEngine":
         """An engine that was started before. Raises PolicyError (PK471, PK749) for one that cannot draw attempts."""
-        from policykit.engines.vllm.backend import ends_of
-
         config, run = llm.llm_engine.vllm_config, attest.run_directory()
         if run is None or not attest.draws_attempts() or config.structured_outputs_config.backend != BACKEND:
             help = f"start it with the backend `{BACKEND}`, {attest.ATTEMPTS}=1 and {attest.RUN_DIRECTORY}"
             raise PolicyError.of("PK749", "the engine draws nothing unmasked", help=help)
         check_mode(config.model_config)
-        tokenizer = llm.get_tokenizer()
-        size = max(config.model_config.get_vocab_size(), len(tokenizer))
-        vocabulary = Vocabulary.from_tokenizer(tokenizer, size=size, eos_ids=ends_of(config.model_config, tokenizer))
-        return VllmEngine(llm, tokenizer, vocabulary, run, chat)
+        return VllmEngine(llm, llm.get_tokenizer(), vocabulary_for(config), run, chat)
 
     def open(self, prompt: str, plan: Plan, constraint: Constraint, temperature: float = 1.0) -> "VllmSession":
         ids = prompt_ids(self.tokenizer, prompt, self.chat) or self.vocabulary.eos_ids[:1]
@@ -86,6 +81,18 @@ class VllmEngine:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             plan.save(path)
         return VllmSession(self, ids, constraint, temperature)
+
+
+def vocabulary_for(vllm_config: Any) -> Vocabulary:
+    """The vocabulary of an engine's backend."""
+    from vllm.tokenizers import cached_tokenizer_from_config
+
+    from policykit.engines.vllm.backend import ends_of
+
+    config = vllm_config.model_config
+    tokenizer: Any = cached_tokenizer_from_config(model_config=config)
+    size = max(config.get_vocab_size(), len(tokenizer))
+    return Vocabulary.from_tokenizer(tokenizer, size=size, eos_ids=ends_of(config, tokenizer))
 
 
 def check_mode(model_config: Any) -> None:
@@ -139,7 +146,7 @@ class VllmSession:
         return draw
 
 
-def drawn(ask: Ask, token_ids: Sequence[int], shown: Sequence[float], constraint: Constraint) -> Draw:
+def drawn(ask: Ask, token_ids: Sequence[int], shown: Sequence[float], constraint: Starts) -> Draw:
     """What an engine has drawn, followed by the constraint: up to a refused token, with the model's own
     log-probabilities where the draw was free. ``shown`` are those after bans."""
     state = state_after(constraint, ask.prefix)
