@@ -1,4 +1,4 @@
-"""Strategies that go back on the real vLLM, through the guard inside its server: what holds on transformers holds here."""
+"""Strategies that go back on the real vLLM, through the guard inside its server: as on transformers."""
 
 from collections.abc import Iterator
 from pathlib import Path
