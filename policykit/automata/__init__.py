@@ -1,6 +1,7 @@
 """Search automata over symbol classes: what a matcher's leaf finds, decided one character class at a time."""
 
 from policykit.automata.alphabet import Alphabet, class_strings, common
+from policykit.automata.columns import NO_MATCHES, Matches, Places, Stretches
 from policykit.automata.finder import (
     Finder,
     Found,
@@ -21,17 +22,21 @@ from policykit.automata.whole import Dfa, NothingLeft, TooLarge, admitting
 
 __all__ = [
     "FOUND",
+    "NO_MATCHES",
     "Alphabet",
     "Automaton",
     "Dfa",
     "Finder",
     "Found",
+    "Matches",
     "NothingLeft",
     "Pattern",
     "PhraseAutomaton",
+    "Places",
     "RegexAutomaton",
     "Separated",
     "Squeezed",
+    "Stretches",
     "TooLarge",
     "Unescaped",
     "admitting",

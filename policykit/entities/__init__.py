@@ -17,7 +17,7 @@ from policykit.entities.patterns import (
     words_of,
 )
 from policykit.entities.registry import ENTITY_TYPES, entity_type, fingerprint, type_names
-from policykit.entities.search import EntityFinder, Read, Stretches
+from policykit.entities.search import EntityFinder, Read
 
 __all__ = [
     "ENTITY_TYPES",
@@ -26,7 +26,6 @@ __all__ = [
     "EntityType",
     "Guard",
     "Read",
-    "Stretches",
     "arriving_patterns",
     "body_of",
     "entity_patterns",

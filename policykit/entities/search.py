@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from policykit.automata import Found
+from policykit.automata import Found, Matches, Stretches
+from policykit.automata.columns import joined, not_contained, reached, stretches as columns
 from policykit.automata.nfa import Pattern, build
 from policykit.entities.compact import Compact, Places, compact
 from policykit.entities.entity import AFTER, BEFORE
@@ -37,8 +38,6 @@ FEW = 20_000
 """Places that are looked at one by one rather than all at once."""
 MANY = 500
 """Stretches that are worth being screened together."""
-Stretches = Sequence[tuple[int, int]] | None
-"""Every occurrence begins in one of them, or directly behind; None where that is not known."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,16 +76,17 @@ class EntityFinder:
 
         Raises whatever a validator raises: what could not be validated is not valid and not invalid.
         """
-        return self.find(_alone(view_text, lead), dict.fromkeys(range(len(self._types))))
+        return list(self.find(_alone(view_text, lead), dict.fromkeys(range(len(self._types)))).found())
 
-    def find(self, read: Read, may_be: Mapping[int, Stretches]) -> list[Found]:
-        """The same in the joined texts, for those of the leaf's entities that may occur. Raises as :meth:`findall`."""
-        found = [
-            Found(start, end, index)
-            for index, stretches in may_be.items()
-            for start, end in self._types[index].valid(read, stretches)
-        ]
-        return maximal(found)
+    def find(self, read: Read, may_be: Mapping[int, Stretches | None]) -> Matches:
+        """The same in the joined texts, for those of the leaf's entities that may occur. Every occurrence begins in one
+        of its stretches, or directly behind; None where that is not known. Raises as :meth:`findall`."""
+        parts: list[Matches] = []
+        for index, stretches in may_be.items():
+            starts, ends = self._types[index].valid(read, stretches)
+            if len(starts):
+                parts.append(Matches(starts, ends, np.full(len(starts), index)))
+        return not_contained(joined(parts))
 
     def arrived(self, index: int, view_text: str, first: int, *, lead: str = "", is_end: bool) -> list[tuple[int, int]]:
         """Valid occurrences of one entity from ``first`` on that none of the others contains, and that are so whatever
@@ -96,17 +96,6 @@ class EntityFinder:
 
 def _alone(text: str, lead: str) -> Read:
     return Read((text,), lambda _: lead, join([text]))
-
-
-def maximal(found: list[Found]) -> list[Found]:
-    """Those that no other contains; of equal stretches the first of the leaf."""
-    kept: list[Found] = []
-    reach = -1
-    for item in sorted(found, key=lambda f: (f.start, -f.end, f.index)):
-        if item.end > reach:
-            kept.append(item)
-            reach = item.end
-    return kept
 
 
 class _Candidates:
@@ -127,26 +116,25 @@ class _Candidates:
         self._like_words = words_like(kind, view) if needs_context(entity) else None
         self._longest_word = max((len(view.apply(word)) + 2 * word.count(" ") for word in kind.words), default=0)
 
-    def valid(self, read: Read, stretches: Stretches) -> Iterator[tuple[int, int]]:
+    def valid(self, read: Read, stretches: Stretches | None) -> tuple[Places, Places]:
         """For every start the longest valid occurrence, unless an earlier one contains it."""
         symbols = self._lanes.symbols(read.joined)
         if not self._is_near:
-            return self._one_by_one(read, symbols, range(len(symbols) - 1))
+            return columns(list(self._one_by_one(read, symbols, range(len(symbols) - 1))))
         if stretches is not None:
             starts = _within(stretches, len(symbols) - 1)
             if len(starts) < FEW:
-                return self._one_by_one(read, symbols, starts)
-            starts = np.array(starts, np.int64)
+                return columns(list(self._one_by_one(read, symbols, starts.tolist())))
             starts = starts[self._lanes.firsts(symbols[starts])]
         else:
             starts = np.flatnonzero(self._lanes.firsts(symbols[:-1]))
         starts = starts[read.beside.begins(self._guard, starts)]
         if not len(starts):
-            return iter(())
+            return starts, starts
         may_end = read.beside.may_end(self._guard)
         if self._is_exact:
             return _not_contained(*self._lanes.longest(symbols, starts, may_end))
-        return self._chosen(read, *self._screened(read, *self._lanes.every(symbols, starts, may_end)))
+        return columns(list(self._chosen(read, *self._screened(read, *self._lanes.every(symbols, starts, may_end)))))
 
     def arrived(self, read: Read, first: int, is_end: bool) -> Iterator[tuple[int, int]]:
         """The same in one text from a place on. Where the text may go on, what holds however it does."""
@@ -231,20 +219,18 @@ class _Candidates:
         return any(f.start() - end <= AFTER and f.end() <= n for f in self._words.finditer(window, end))
 
 
-def _within(stretches: Sequence[tuple[int, int]], n: int) -> list[int]:
+def _within(stretches: Stretches, n: int) -> Places:
     """The places in some ascending stretches and those directly behind them, each once."""
-    out: list[int] = []
-    reach = 0
-    for start, end in stretches:
-        out += range(max(start, reach), min(end + 1, n))
-        reach = max(reach, end + 1)
-    return out
+    starts, ends = stretches
+    behind = ends + 1
+    first = np.maximum(starts, reached(behind))
+    sizes = np.maximum(np.minimum(behind, n) - first, 0)
+    return np.repeat(first - (np.cumsum(sizes) - sizes), sizes) + np.arange(int(sizes.sum()))
 
 
-def _not_contained(starts: Places, ends: Places) -> Iterator[tuple[int, int]]:
+def _not_contained(starts: Places, ends: Places) -> tuple[Places, Places]:
     """Stretches with ascending starts without those that an earlier one contains."""
     if not len(starts):
-        return iter(())
-    before = np.maximum.accumulate(np.concatenate(([-1], ends[:-1])))
-    kept = ends > before
-    return zip(starts[kept].tolist(), ends[kept].tolist(), strict=True)
+        return starts, ends
+    kept = ends > reached(ends)
+    return starts[kept], ends[kept]

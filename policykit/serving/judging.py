@@ -8,7 +8,7 @@ from functools import cached_property
 
 from policykit.grammar import GrammarValidator
 from policykit.ir.document import Block, OnMatch, Target
-from policykit.ir.verdict import CheckError, Decision, Verdict, Violation
+from policykit.ir.verdict import CheckError, Decision, Verdict, Violation, Violations
 from policykit.plan import Plan
 from policykit.profiles import OutputRules, Profile
 from policykit.serving.continued import Continued, verify
@@ -124,7 +124,7 @@ class Judge:
             return self._errored(name, "the transformed arguments are not what the tool's schema admits")
         return verdict
 
-    def _blocked(self, found: tuple[Violation, ...], errors: tuple[CheckError, ...] = ()) -> Verdict:
+    def _blocked(self, found: tuple[Violation, ...] | Violations, errors: tuple[CheckError, ...] = ()) -> Verdict:
         cost = sum(violation.cost for violation in found)
         return Verdict(Decision.BLOCK, "", found, (), errors, (), (), cost, self.side.digest)
 

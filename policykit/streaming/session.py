@@ -13,8 +13,8 @@ from policykit.streaming.readings import ALL, TRANSFORMS, Reading, TextReading
 from policykit.streaming.settle import Chosen, Unions, confirmed, finding_of
 from policykit.streaming.tags import UNITS
 from policykit.streaming.window import Window
+from policykit.verify.findings import Finding
 from policykit.verify.judgement import RuleCheck
-from policykit.verify.matching import Finding
 from policykit.verify.transforms import TransformFailed, Transforms, wanted_by
 
 OPEN_END = 1 << 60

@@ -12,7 +12,7 @@ from policykit.streaming.joint import Match
 from policykit.streaming.program import Slot
 from policykit.streaming.readings import Reading
 from policykit.streaming.tags import UNITS
-from policykit.verify.matching import Finding
+from policykit.verify.findings import Finding
 from policykit.verify.transforms import Wanted
 from policykit.verify.units import Span
 

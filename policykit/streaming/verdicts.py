@@ -8,8 +8,8 @@ from policykit.ir.document import Within
 from policykit.ir.verdict import CheckError, Decision, ExceptionApplied, NotApplicable, Verdict, Violation
 from policykit.streaming.program import Program, holds
 from policykit.streaming.session import Ending, Found, Session
+from policykit.verify.findings import separate_findings
 from policykit.verify.judgement import RuleCheck, is_shadow
-from policykit.verify.matching import separate_findings
 
 _NOT_JSON = "reads JSON strings, and the text is not JSON"
 

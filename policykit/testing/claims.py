@@ -8,7 +8,7 @@ from policykit.ir.document import Phrases
 from policykit.ir.plan import ResolvedRule
 from policykit.testing.spellings import Claim
 from policykit.verify import Searches, compile_check
-from policykit.verify.matching import Finding
+from policykit.verify.findings import Finding
 from policykit.verify.units import Readings
 
 

@@ -5,7 +5,8 @@ What is said here is never too little: whatever is valid begins in a stretch tha
 
 from collections.abc import Mapping, Sequence
 
-from policykit.entities import Read, Stretches, guarded, needs_context, words_of
+from policykit.automata import Stretches
+from policykit.entities import Read, guarded, needs_context, words_of
 from policykit.ir.document import Entity
 from policykit.text import View
 from policykit.verify.groups import Group, Groups
@@ -24,7 +25,7 @@ class EntityScan:
         self._words = {number: self._n + i for i, number in enumerate(in_context)}
         self._groups = Groups(view, [*map(guarded, entities), *(words_of(entities[number]) for number in in_context)])
 
-    def find(self, seen: Seen) -> Mapping[int, Stretches]:
+    def find(self, seen: Seen) -> Mapping[int, Stretches | None]:
         """By entity that may occur in the joined units, the stretches in which it may begin."""
         groups = self._groups.of(seen)
         matching: dict[int, tuple[Group, int, bytes] | None] = dict.fromkeys(groups.rest)
@@ -34,7 +35,7 @@ class EntityScan:
                 matching |= dict.fromkeys(group.expressions.names)
             else:
                 matching |= {group.expressions.names[i]: (group, i, data) for i in group.expressions.matching(data)}
-        found: dict[int, Stretches] = {}
+        found: dict[int, Stretches | None] = {}
         for number in sorted(matching):
             lacks_words = number in self._words and self._words[number] not in matching
             if number >= self._n or (lacks_words and not any(unit.unit.lead for unit in seen.units)):
@@ -44,10 +45,10 @@ class EntityScan:
         return found
 
 
-def _some(group: Group, index: int, data: bytes) -> Stretches:
+def _some(group: Group, index: int, data: bytes) -> Stretches | None:
     """The matches and one character more, which another match may share with them; None where there are many."""
     spans = group.expressions.some_spans(index, data, _MOST)
-    return spans and [(start, end + 1) for start, end in spans]
+    return spans and (spans[0], spans[1] + 1)
 
 
 def read_of(seen: Seen) -> Read:

@@ -7,7 +7,9 @@ from typing import Any, Protocol, assert_never, cast
 
 import re2  # pyright: ignore[reportMissingTypeStubs]
 
+from policykit.automata import Stretches
 from policykit.automata.alphabet import image_ranges
+from policykit.automata.columns import places
 from policykit.automata.regex_normal import matches_empty
 from policykit.ir.regex import Alternation, Assertion, Chars, Concat, Empty, Look, Ranges, Regex, Repeat
 from policykit.text import View
@@ -147,14 +149,14 @@ class Expressions:
         # Without the sentinel the set has failed, and each is asked by itself.
         return [i - 1 for i in sorted(found) if i] if found else range(len(self.names))
 
-    def some_spans(self, index: int, data: bytes, most: int) -> list[Span] | None:
+    def some_spans(self, index: int, data: bytes, most: int) -> Stretches | None:
         """Successive matches of one of them, None where there are more or where that took more than linear time."""
         return _spans(self.compiled[index], data, most)
 
-    def spans(self, data: bytes) -> "dict[int, list[Span] | None]":
+    def spans(self, data: bytes) -> "dict[int, Stretches | None]":
         """Successive leftmost-longest matches by name; None where that took more than linear time."""
         found = {self.names[i]: _spans(self.compiled[i], data) for i in self.matching(data)}
-        return {name: spans for name, spans in found.items() if spans is None or spans}
+        return {name: spans for name, spans in found.items() if spans is None or len(spans[0])}
 
 
 class _Set(Protocol):
@@ -184,16 +186,18 @@ _SLOW_START_S, _PER_MATCH_S, _PER_BYTE_S = 0.02, 40e-6, 40e-9
 """Far more than matches and bytes take, unless RE2 reads on behind every match in vain."""
 
 
-def _spans(compiled: Compiled, data: bytes, most: int | None = None) -> list[Span] | None:
-    spans: list[Span] = []
+def _spans(compiled: Compiled, data: bytes, most: int | None = None) -> Stretches | None:
+    starts: list[int] = []
+    ends: list[int] = []
     begun = thread_time()
     for found in compiled.finditer(data):
-        span = found.span()
-        spans.append(span)
-        if len(spans) == most:
+        start, end = found.span()
+        starts.append(start)
+        ends.append(end)
+        if len(starts) == most:
             return None
-        if not len(spans) % _CHECK_EVERY:
-            allowed = _SLOW_START_S + _PER_MATCH_S * len(spans) + _PER_BYTE_S * span[1]
+        if not len(starts) % _CHECK_EVERY:
+            allowed = _SLOW_START_S + _PER_MATCH_S * len(starts) + _PER_BYTE_S * end
             if thread_time() - begun > allowed:
                 return None
-    return spans
+    return places(starts), places(ends)

@@ -1,35 +1,35 @@
 """Compiled leaves, kept for every plan and test run that needs them again."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Protocol
 
-from policykit.automata import Finder, Found, compile_finder
+from policykit.automata import NO_MATCHES, Finder, Found, Matches, Stretches, compile_finder
+from policykit.automata.columns import joined, matches
 from policykit.compile.resolve import leaves
-from policykit.entities import EntityFinder, Stretches
+from policykit.entities import EntityFinder
 from policykit.ir.document import Entities, Searched
 from policykit.ir.plan import ResolvedRule
 from policykit.text import View, view
 from policykit.verify.entity_scan import EntityScan, read_of
 from policykit.verify.prefilter import Prefilter, compile_prefilter
 from policykit.verify.scan import Scan, takes
-from policykit.verify.units import Seen, SeenUnit
+from policykit.verify.units import Seen
 
 Leaf = Searched
-Hit = tuple[SeenUnit, Found]
-"""A match in a unit. Those of one unit are leftmost-longest, do not overlap, and stand in order."""
 
 
 class Search(Protocol):
-    """A leaf on one view, for texts that are already on the view. Both ways find the same, and of entities all valid
-    occurrences that no other contains; these raise what a validator raises."""
+    """A leaf on one view, for texts that are already on the view: matches in the joined units, in order; those of one
+    unit are leftmost-longest and do not overlap. Both ways find the same, and of entities all valid occurrences that no
+    other contains; these raise what a validator raises."""
 
-    def find(self, seen: Seen) -> Iterable[Hit]:
+    def find(self, seen: Seen) -> Matches:
         """What the leaf finds in every unit, the fast way."""
         ...
 
-    def find_by_automata(self, seen: Seen) -> Iterable[Hit]:
+    def find_by_automata(self, seen: Seen) -> Matches:
         """What the leaf finds in every unit, by the automata that also make the masks, and by nothing else."""
         ...
 
@@ -50,12 +50,12 @@ class LeafSearch:
     prefilter: Prefilter
     lock: Lock = field(default_factory=Lock)
 
-    def find(self, seen: Seen) -> Iterable[Hit]:
-        return self.find_by_automata(seen) if self.prefilter.may_find(seen.whole) else ()
+    def find(self, seen: Seen) -> Matches:
+        return self.find_by_automata(seen) if self.prefilter.may_find(seen.whole) else NO_MATCHES
 
-    def find_by_automata(self, seen: Seen) -> Iterable[Hit]:
+    def find_by_automata(self, seen: Seen) -> Matches:
         with self.lock:
-            return [(unit, found) for unit in seen.units for found in self.finder.findall(unit.text)]
+            return unit_by_unit(seen, self.finder.findall)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,17 +67,17 @@ class EntityLeafSearch:
     numbers: tuple[int, ...]
     lock: Lock = field(default_factory=Lock)
 
-    def find(self, seen: Seen) -> Iterable[Hit]:
+    def find(self, seen: Seen) -> Matches:
         where = seen.once(self.scan.find)
         may_be = {index: where[number] for index, number in enumerate(self.numbers) if number in where}
-        return self._find(seen, may_be) if may_be else ()
+        return self._find(seen, may_be) if may_be else NO_MATCHES
 
-    def find_by_automata(self, seen: Seen) -> Iterable[Hit]:
+    def find_by_automata(self, seen: Seen) -> Matches:
         return self._find(seen, dict.fromkeys(range(len(self.numbers))))
 
-    def _find(self, seen: Seen, may_be: Mapping[int, Stretches]) -> Iterable[Hit]:
+    def _find(self, seen: Seen, may_be: Mapping[int, Stretches | None]) -> Matches:
         with self.lock:
-            return _by_unit(seen, self.finder.find(seen.once(read_of), may_be))
+            return self.finder.find(seen.once(read_of), may_be)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,26 +90,21 @@ class ScannedSearch:
     leaf: Leaf
     on: View
 
-    def find(self, seen: Seen) -> Iterable[Hit]:
-        found = seen.once(self.scan.find).get(self.number)
-        return _by_unit(seen, found) if found else ()
+    def find(self, seen: Seen) -> Matches:
+        return seen.once(self.scan.find).get(self.number, NO_MATCHES)
 
-    def find_by_automata(self, seen: Seen) -> Iterable[Hit]:
+    def find_by_automata(self, seen: Seen) -> Matches:
         return self.by_automata.by_automata(self.leaf, self.on).find_by_automata(seen)
 
 
-def _by_unit(seen: Seen, found: Iterable[Found]) -> Iterator[Hit]:
-    """The units of what was found in the joined units; no match lies across a joint."""
-    units, starts = seen.units, seen.joined.starts
-    if len(units) == 1:
-        for match in found:
-            yield units[0], match
-        return
-    at = 0
-    for match in found:
-        while at + 1 < len(units) and starts[at + 1] <= match.start:
-            at += 1
-        yield units[at], Found(match.start - starts[at], match.end - starts[at], match.index)
+def unit_by_unit(seen: Seen, find: Callable[[str], Iterable[Found]]) -> Matches:
+    """What is found in each unit by itself, as matches in the joined units."""
+    parts: list[Matches] = []
+    for unit, at in zip(seen.units, seen.joined.starts, strict=False):
+        found = matches(find(unit.text))
+        if len(found):
+            parts.append(Matches(found.starts + at, found.ends + at, found.which))
+    return joined(parts)
 
 
 class CompiledSearches:

@@ -5,10 +5,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from threading import Lock
 
+import numpy as np
+
+from policykit.automata import Stretches
 from policykit.ir.regex import Regex
 from policykit.text import View
 from policykit.verify.encoded import LINE_LOOKS, Encoding, encoding_for, looks_of
-from policykit.verify.expressions import Compiled, Expressions, Span, compile_expression, expressions
+from policykit.verify.expressions import Compiled, Expressions, compile_expression, expressions
 from policykit.verify.units import Seen
 
 _GROUP = 64
@@ -30,21 +33,25 @@ class Group:
         # Expressions that look at lines cannot have the line feed byte as the joint.
         return None if encoding.lines and joined.is_jointed else encoding.encode_joined(joined)
 
-    def spans(self, seen: Seen) -> Mapping[int, list[Span] | None]:
+    def spans(self, seen: Seen) -> Mapping[int, Stretches | None]:
         """By expression its spans in the joined units; None where it wants the automata."""
         data = self.encoded(seen)
         if data is not None:
             return self.expressions.spans(data)
         assert self.encoding is not None, "without an encoding nothing looks at lines"
-        found: dict[int, list[Span] | None] = {}
+        found: dict[int, list[Stretches | None]] = {}
         for unit, at in zip(seen.units, seen.joined.starts, strict=True):
             for number, spans in self.expressions.spans(self.encoding.encode(unit.text)).items():
-                so_far = found.setdefault(number, [])
-                if spans is None or so_far is None:
-                    found[number] = None
-                else:
-                    so_far += [(start + at, end + at) for start, end in spans]
-        return found
+                found.setdefault(number, []).append(spans and (spans[0] + at, spans[1] + at))
+        return {number: _joined(parts) for number, parts in found.items()}
+
+
+def _joined(parts: Sequence[Stretches | None]) -> Stretches | None:
+    """The parts one behind the other, None where one is not known."""
+    known = [part for part in parts if part is not None]
+    if len(known) < len(parts):
+        return None
+    return np.concatenate([starts for starts, _ in known]), np.concatenate([ends for _, ends in known])
 
 
 @dataclass(frozen=True, slots=True)

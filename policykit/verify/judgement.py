@@ -22,20 +22,13 @@ from policykit.ir.document import (
     WholeTransform,
 )
 from policykit.ir.plan import ResolvedRule
-from policykit.ir.verdict import CheckError, Escalation, ExceptionApplied, NotApplicable, Violation
+from policykit.ir.verdict import CheckError, Escalation, ExceptionApplied, NotApplicable, Violation, Violations
 from policykit.verify.decisions import Questions
 from policykit.verify.finders import Searches
+from policykit.verify.findings import Finding, Separate, separated
+from policykit.verify.fired import Fired, Located, in_order
 from policykit.verify.gates import Excused, Fires, Gate, Rests, Setting, Undecided, applies, binding_of, is_about
-from policykit.verify.matching import (
-    Check,
-    Finding,
-    Outcome,
-    absence,
-    compile_check,
-    data_of,
-    separate_findings,
-    whole_check,
-)
+from policykit.verify.matching import Check, Outcome, absence, compile_check, data_of, whole_check
 from policykit.verify.subject import Subject
 from policykit.verify.transforms import Transforms, Wanted, WantedWhole, wanted_by
 from policykit.verify.units import Readings
@@ -66,9 +59,11 @@ class RuleCheck:
 
     def violation(self, finding: Finding) -> Violation:
         """What a verdict says about something that the rule found."""
-        rule, data = self.rule, self.data.get(finding.matched, ())
-        place = finding.start, finding.end, finding.view, finding.matched
-        return Violation(self.name, *place, rule.severity, rule.cost, data)
+        return self.located(None).violation(finding.start, finding.end, finding.view, finding.matched)
+
+    def located(self, separate: Separate | None) -> Located:
+        """What the rule found and where, with all that its violations say."""
+        return Located(self.name, self.rule.severity, self.rule.cost, self.data, separate)
 
 
 @dataclass(slots=True)
@@ -77,8 +72,8 @@ class Judgement:
     ``used`` are approvals that a rule rests on.
     ``whole`` are the changes of the whole output that are wanted, also where it is as they want it by now."""
 
-    violations: list[Violation] = field(default_factory=list[Violation])
-    shadow: list[Violation] = field(default_factory=list[Violation])
+    violations: tuple[Violation, ...] | Violations = ()
+    shadow: tuple[Violation, ...] | Violations = ()
     errors: list[CheckError] = field(default_factory=list[CheckError])
     not_applicable: list[NotApplicable] = field(default_factory=list[NotApplicable])
     wanted: list[Wanted] = field(default_factory=list[Wanted])
@@ -125,9 +120,9 @@ def judge(
     No exception is swallowed: one that is no exit (`KeyboardInterrupt`) becomes a :class:`CheckError`.
     """
     judgement = Judgement()
-    if grammar:
-        _judge_grammar(judgement, readings.text, grammar)
-    violations: list[Violation] = []
+    wrong = _judge_grammar(judgement, readings.text, grammar) if grammar else ()
+    violations: list[Fired] = []
+    shadow: list[Fired] = []
     for check in sorted(checks, key=lambda check: check.order):
         if not is_about(check.rule, subject.target):
             continue
@@ -136,14 +131,10 @@ def judge(
         except Exception as error:
             _failed(judgement, check, f"{type(error).__name__}: {error}")
             continue
-        if is_shadow(check.rule):
-            judgement.shadow += found
-        else:
-            violations += found
-    # By place, those without one last; then, since sorting is stable, in the order of the plan.
-    judgement.shadow.sort(key=_place)
-    violations.sort(key=_place)
-    judgement.violations += violations
+        if found is not None:
+            (shadow if is_shadow(check.rule) else violations).append(found)
+    judgement.shadow = in_order((), shadow)
+    judgement.violations = in_order(wrong, violations)
     return judgement
 
 
@@ -155,33 +146,33 @@ def _judge_rule(
     transforms: Transforms,
     setting: Setting,
     questions: Questions,
-) -> list[Violation]:
+) -> Fired | None:
     """One rule: what it finds, and whether anything stands between that and its action."""
     why_not = applies(check.rule, subject)
     if why_not:
         judgement.not_applicable.append(NotApplicable(check.name, why_not))
-        return []
+        return None
     found_by_match = (
         _admitted(check, readings, subject, questions) if check.admits is not None else check.check(readings)
     )
     if found_by_match.fired is None:
         judgement.not_applicable.append(NotApplicable(check.name, found_by_match.why))
-        return []
+        return None
     if not found_by_match.fired:
-        return []
-    separate = separate_findings(found_by_match.findings)
+        return None
+    separate = separated(found_by_match.findings)
     passage = check.gate.passage(subject, len(separate), questions)
     match passage:
         case Undecided(why):
             _failed(judgement, check, why)
-            return []
+            return None
         case Rests(used):
             judgement.used += used
-            return []
+            return None
         case Excused(exception):
             if not is_shadow(check.rule):
                 judgement.exceptions.append(exception)
-            return []
+            return None
         case Fires():
             pass
         case _:
@@ -192,9 +183,9 @@ def _judge_rule(
     if outcome.fired is None:
         judgement.not_applicable.append(NotApplicable(check.name, outcome.why))
     if not outcome.fired:
-        return []
+        return None
     if outcome is not found_by_match:
-        separate = separate_findings(outcome.findings)
+        separate = separated(outcome.findings)
     return _fire(judgement, check, outcome, separate, subject, setting)
 
 
@@ -223,15 +214,15 @@ def is_shadow(rule: ResolvedRule) -> bool:
     return rule.mode is Mode.SHADOW
 
 
-def _judge_grammar(judgement: Judgement, text: str, grammar: CheckGrammar) -> None:
+def _judge_grammar(judgement: Judgement, text: str, grammar: CheckGrammar) -> tuple[Violation, ...]:
     try:
         wrong = grammar(text)
     except Exception as error:
         judgement.errors.append(CheckError(GRAMMAR, f"{type(error).__name__}: {error}"))
         judgement.fails_closed = True
-        return
-    judgement.violations += ungrammatical(wrong)
+        return ()
     judgement.fails_closed = bool(wrong)
+    return ungrammatical(wrong)
 
 
 def ungrammatical(wrong: Sequence[GrammarViolation]) -> tuple[Violation, ...]:
@@ -254,10 +245,10 @@ def _fire(
     judgement: Judgement,
     check: RuleCheck,
     outcome: Outcome,
-    separate: Sequence[Finding],
+    separate: Separate,
     subject: Subject,
     setting: Setting,
-) -> list[Violation]:
+) -> Fired:
     """The violations of a rule that fired; an enforced one is noted as a block, an escalation or wanted transforms."""
     rule = check.rule
     if not is_shadow(rule):
@@ -271,7 +262,7 @@ def _fire(
                 raise AssertionError("an allow rule is part of its document's default")
             case Mask() | Replace() | Hash():
                 judgement.wanted += wanted_by(rule, rule.action, check.name, check.order, outcome.findings)
-                if not all(finding.is_place for finding in outcome.findings):
+                if not outcome.findings.are_places:
                     _failed(judgement, check, "was found to be so as a whole, which is no place to transform")
                 if not outcome.findings:
                     _failed(judgement, check, "fired on an absence, which has no place to transform")
@@ -279,15 +270,7 @@ def _fire(
                 pass  # noted already, since another transform can bring about what it corrects
             case _:
                 assert_never(rule.action)
-    located = [check.violation(finding) for finding in separate]
+    if len(separate):
+        return check.located(separate)
     missing = "no allow rule admits it" if check.admits is not None else absence(rule.matcher)
-    return located or [Violation(check.name, None, None, None, missing, rule.severity, rule.cost)]
-
-
-_NOWHERE = 1 << 64
-
-
-def _place(violation: Violation) -> int:
-    """Start, then end, as one number: no object is made and compared for each of very many violations."""
-    start, end = violation.start, violation.end
-    return _NOWHERE if start is None else (start << 32) + (end or 0)
+    return Violation(check.name, None, None, None, missing, rule.severity, rule.cost)

@@ -4,16 +4,17 @@ The text becomes one symbol per class of characters, and a run of separators one
 symbols; what is left to check of a hit are its boundaries.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 import ahocorasick_rs
 import numpy as np
 from numpy.typing import NDArray
 
-from policykit.automata import separate
+from policykit.automata import Matches, Places, separate
 from policykit.automata.alphabet import PHRASE_WORD, SEPARATOR_RANGES, partition
 from policykit.ir.document import Phrases
 from policykit.text import View
@@ -106,20 +107,23 @@ class LiteralScan:
         table = bytes([_JOINT]) + self._ascii[1:] if joined.is_jointed else self._ascii
         return np.frombuffer(joined.ascii.translate(table), np.uint8)
 
-    def find(self, joined: Joined) -> dict[int, list[tuple[int, int, int]]]:
-        """All matches by leaf: (start, -end, phrase), unordered."""
+    def find(self, joined: Joined) -> Iterable[tuple[int, Matches]]:
+        """All matches by leaf, unordered; of one leaf perhaps in several parts."""
         if not self._literals:
-            return {}
+            return ()
         symbols, kept = self._symbols(joined), None
         if self._separator is not None:
             symbols, kept = _runs_as_one(symbols, self._separator)
         hits = self._search.find_matches_as_indexes(symbols.tobytes(), overlapping=True)
-        return self._checked(symbols, kept, np.array(hits, np.int64)) if hits else {}
+        if not hits:
+            return ()
+        flat = np.fromiter(chain.from_iterable(hits), np.int64, 3 * len(hits))
+        return self._of_leaves(*self._checked(symbols, kept, flat.reshape(-1, 3)))
 
     def _checked(
         self, symbols: Symbols, kept: NDArray[np.bool_] | None, hits: NDArray[np.int64]
-    ) -> dict[int, list[tuple[int, int, int]]]:
-        """The hits with boundaries where they need them, at their places in the text."""
+    ) -> tuple[Places, Places, Places]:
+        """The hits with boundaries where they need them, at their places in the text: literals, starts, ends."""
         which, start, end = hits.T
         if self._is_wide:
             aligned = start % 2 == 0
@@ -130,12 +134,23 @@ class LiteralScan:
         if kept is not None:
             places = np.flatnonzero(kept)
             start, end = places[start], places[end - 1] + 1
-        found: dict[int, list[tuple[int, int, int]]] = {}
-        literals: list[int] = which.tolist()
-        for literal, at, to in zip(literals, start.tolist(), end.tolist(), strict=True):
-            for leaf, index in self._literals[literal].owners:
-                found.setdefault(leaf, []).append((at, -to, index))
-        return found
+        return which, start, end
+
+    @cached_property
+    def _owners(self) -> list[tuple[Places, Places]]:
+        """The leaf and the phrase of every literal, -1 for none; then those of the literals that have a second one."""
+        out: list[tuple[Places, Places]] = []
+        for nth in range(max(len(one.owners) for one in self._literals)):
+            nths = [one.owners[nth] if nth < len(one.owners) else (-1, -1) for one in self._literals]
+            out.append((np.array([leaf for leaf, _ in nths]), np.array([index for _, index in nths])))
+        return out
+
+    def _of_leaves(self, which: Places, starts: Places, ends: Places) -> Iterator[tuple[int, Matches]]:
+        for leaves, phrases in self._owners:
+            of = leaves[which]
+            for leaf in np.flatnonzero(np.bincount(of + 1)[1:]).tolist():
+                own = of == leaf
+                yield leaf, Matches(starts[own], ends[own], phrases[which[own]])
 
 
 def _is_small(found: Sequence[Literal]) -> bool:

@@ -1,8 +1,8 @@
 """What a rule's matcher finds in a text: its leaves on their views, combined over the whole text."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias, assert_never
+from typing import TypeAlias, assert_never
 
 from policykit.compile.resolve import leaves, opaque
 from policykit.entities import fits_numbers, labels_of
@@ -24,34 +24,9 @@ from policykit.ir.opaque import Classifier, Language, Predicate
 from policykit.predicates import PredicateError
 from policykit.predicates.language import library, told
 from policykit.text import View, view
-from policykit.verify.finders import Hit, Searches
-from policykit.verify.units import Readings, Span
-
-
-class Finding(NamedTuple):
-    """A match; a tuple, since a text may be full of them. ``pieces`` are its spans in the original text, one per JSON
-    string that it runs through; ``content`` is the matched text as read (escapes decoded), ``in_json`` whether it was
-    read inside JSON strings, ``is_whole`` whether it is all that the view shows of the text, ``is_place`` whether it
-    says where something stands and not only that it does, ``is_number`` whether it is a JSON number. ``label`` is an
-    entity's name in masks."""
-
-    pieces: tuple[Span, ...]
-    content: str
-    view: str
-    matched: str
-    in_json: bool
-    is_whole: bool = False
-    is_place: bool = True
-    is_number: bool = False
-    label: str | None = None
-
-    @property
-    def start(self) -> int:
-        return self.pieces[0][0]
-
-    @property
-    def end(self) -> int:
-        return self.pieces[-1][1]
+from policykit.verify.finders import Search, Searches
+from policykit.verify.findings import NO_FINDINGS, Finding, Findings, Listed, Part, part_of
+from policykit.verify.units import Readings
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +35,7 @@ class Outcome:
     without a finding found an absence."""
 
     fired: bool | None
-    findings: tuple[Finding, ...] = ()
+    findings: Findings = NO_FINDINGS
     why: str = ""
 
 
@@ -73,7 +48,7 @@ def whole_check(matcher: Matcher | None, searches: Searches, use_prefilter: bool
 
     def check(readings: Readings) -> Outcome:
         outcome = inner(readings)
-        return Outcome(matcher is None or any(finding.is_whole for finding in outcome.findings))
+        return Outcome(matcher is None or outcome.findings.has_whole)
 
     return check
 
@@ -109,10 +84,14 @@ def _any(checks: Sequence[Check]) -> Check:
         outcomes = [check(readings) for check in checks]
         fired = [outcome for outcome in outcomes if outcome.fired]
         if fired:
-            return Outcome(True, tuple(finding for outcome in fired for finding in outcome.findings))
+            return Outcome(True, _all_of(fired))
         return next((outcome for outcome in outcomes if outcome.fired is None), Outcome(False))
 
     return check
+
+
+def _all_of(outcomes: Sequence[Outcome]) -> Findings:
+    return Findings(part for outcome in outcomes for part in outcome.findings.parts)
 
 
 def _all(checks: Sequence[Check]) -> Check:
@@ -121,7 +100,7 @@ def _all(checks: Sequence[Check]) -> Check:
         if any(outcome.fired is False for outcome in outcomes):
             return Outcome(False)
         inapplicable = next((outcome for outcome in outcomes if outcome.fired is None), None)
-        return inapplicable or Outcome(True, tuple(finding for outcome in outcomes for finding in outcome.findings))
+        return inapplicable or Outcome(True, _all_of(outcomes))
 
     return check
 
@@ -139,42 +118,38 @@ _NOT_JSON = Outcome(None, why="reads JSON strings, and the text is not JSON")
 
 def _entities(leaf: Entities, searches: Searches, use_prefilter: bool) -> Check:
     compiled = [(on, searches.entities(leaf, on), kind) for on, kind in _ways(leaf)]
-    names, labels = leaf_names(leaf), labels_of(leaf)
     in_json = Within.JSON_SCALARS if any(map(fits_numbers, leaf.entities)) else Within.JSON_STRINGS
+    return _on_views(leaf, compiled, labels_of(leaf), in_json, use_prefilter)
+
+
+def _leaf(leaf: Searched, searches: Searches, use_prefilter: bool) -> Check:
+    compiled = [(on, searches.get(leaf, on), kind) for on, kind in _ways(leaf)]
+    return _on_views(leaf, compiled, (None,) * len(leaf_names(leaf)), Within.JSON_STRINGS, use_prefilter)
+
+
+def _on_views(
+    leaf: Leaf,
+    compiled: Sequence[tuple[View, Search, str]],
+    labels: Sequence[str | None],
+    in_json: Within,
+    use_prefilter: bool,
+) -> Check:
+    """What a leaf finds in all its ways to read; ``in_json`` is how it reads texts that are JSON."""
+    names = leaf_names(leaf)
 
     def check(readings: Readings) -> Outcome:
         within = readings.resolve(leaf.reading.within, in_json)
         if within.is_json and not readings.has_strings:
             return _NOT_JSON
-        findings: list[Finding] = []
+        parts: list[Part] = []
         for on, search, kind in compiled:
             seen = readings.seen(within, leaf.reading.join, on, kind)
             if not seen.units:
                 continue
-            hits = search.find(seen) if use_prefilter else search.find_by_automata(seen)
-            findings += _findings(hits, _name(on, kind), names, labels, within.is_json)
-        return Outcome(bool(findings), tuple(findings))
-
-    return check
-
-
-def _leaf(leaf: Searched, searches: Searches, use_prefilter: bool) -> Check:
-    compiled = [(on, searches.get(leaf, on), kind) for on, kind in _ways(leaf)]
-    names = leaf_names(leaf)
-    labels = (None,) * len(names)
-
-    def check(readings: Readings) -> Outcome:
-        within = readings.resolve(leaf.reading.within)
-        if within.is_json and not readings.has_strings:
-            return _NOT_JSON
-        findings: list[Finding] = []
-        for on, search, kind in compiled:
-            seen = readings.seen(within, leaf.reading.join, on, kind)
-            if not seen.units:
-                continue
-            hits = search.find(seen) if use_prefilter else search.find_by_automata(seen)
-            findings += _findings(hits, _name(on, kind), names, labels, within.is_json)
-        return Outcome(bool(findings), tuple(findings))
+            found = search.find(seen) if use_prefilter else search.find_by_automata(seen)
+            if len(found):
+                parts.append(part_of(seen, found, _name(on, kind), names, labels, within.is_json))
+        return Outcome(True, Findings(parts)) if parts else Outcome(False)
 
     return check
 
@@ -193,7 +168,7 @@ def _opaque(leaf: Predicate | Classifier) -> Check:
                 is_whole = (start, end) == (0, len(seen.text))
                 i, j = seen.in_unit(start, end)
                 findings.append(Finding(((i, j),), readings.text[i:j], on.name, name, False, is_whole, is_place))
-        return Outcome(bool(findings), tuple(findings))
+        return Outcome(bool(findings), Findings([Listed(tuple(findings))]))
 
     return check
 
@@ -210,7 +185,8 @@ def _language(leaf: Language) -> Check:
         if (language in leaf.languages) == leaf.others:
             return Outcome(False)
         whole = (0, len(readings.text))
-        return Outcome(True, (Finding((whole,), readings.text, "raw", f"{leaf.name}: {why}", False, True, False),))
+        found = Finding((whole,), readings.text, "raw", f"{leaf.name}: {why}", False, True, False)
+        return Outcome(True, Findings([Listed((found,))]))
 
     return check
 
@@ -223,21 +199,6 @@ def _ways(leaf: Leaf) -> list[tuple[View, str]]:
 def _name(on: View, kind: str) -> str:
     """A view as findings name it."""
     return f"{kind}, {on.name}" if kind else on.name
-
-
-def _findings(
-    hits: Iterable[Hit], on: str, names: Sequence[str], labels: Sequence[str | None], in_json: bool
-) -> Iterator[Finding]:
-    """What was found on one view; ``labels`` are the names of entities in masks, by the leaf's index."""
-    for seen, found in hits:
-        start, end = found.start, found.end
-        i, j = seen.in_unit(start, end)
-        unit = seen.unit
-        is_whole = not in_json and start == 0 and end == len(seen.text)
-        content = unit.text if unit.is_number else unit.text[i:j]
-        pieces = ((i, j),) if unit.starts is None else unit.pieces(i, j)
-        index = found.index
-        yield Finding(pieces, content, on, names[index], in_json, is_whole, True, unit.is_number, labels[index])
 
 
 def leaf_names(leaf: Leaf) -> tuple[str, ...]:
@@ -273,27 +234,3 @@ def absence(matcher: Matcher | None) -> str:
     names += [leaf.label if isinstance(leaf, Classifier) else leaf.name for leaf in opaque(matcher)]
     shown = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
     return f"absent: {shown}"
-
-
-def separate_findings(findings: Iterable[Finding]) -> list[Finding]:
-    """The findings without overlaps: earliest start, then longest, then the first view and leaf. One stretch of text
-    is one violation, however many views and alternatives see it."""
-    ordered = list(findings)
-    if len(ordered) < 2:
-        return ordered
-    ordered.sort(key=_longest_first)
-    chosen: list[Finding] = []
-    free_from = -1
-    for finding in ordered:
-        pieces = finding.pieces
-        start = pieces[0][0]
-        if start >= free_from:
-            chosen.append(finding)
-            free_from = max(pieces[-1][1], start + 1)
-    return chosen
-
-
-def _longest_first(finding: Finding) -> int:
-    """By start, then the longest: as one number, which is made and compared faster than two."""
-    pieces = finding.pieces
-    return (pieces[0][0] << 32) - pieces[-1][1]

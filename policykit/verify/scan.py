@@ -4,23 +4,22 @@ Phrases come from Aho–Corasick, expressions from RE2, both exact and both comp
 these do not take (context around a match, expressions too large for RE2) is not for here: see :func:`takes`.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from threading import Lock
 
-from policykit.automata import Finder, Found, compile_finder
+import numpy as np
+
+from policykit.automata import Finder, Matches, Stretches, compile_finder
+from policykit.automata.columns import joined, leftmost_longest_of, stretches
 from policykit.ir.document import Chains, Phrases, Regexes, Searched
 from policykit.ir.regex import Regex
 from policykit.text import View
 from policykit.text.joined import Joined
-from policykit.verify.expressions import Span
 from policykit.verify.groups import Groups
 from policykit.verify.literals import LiteralScan, literals
-from policykit.verify.units import Seen
-
-_Match = tuple[int, int, int]
-"""(start, -end, pattern): the order of leftmost-longest selection."""
+from policykit.verify.units import Seen, Span
 
 
 def takes(leaf: Searched) -> bool:
@@ -50,27 +49,15 @@ class Scan:
         self._phrases = [_PhraseScan(view, phrases, exact) for exact in (False, True)]
         self._expressions = _ExpressionScan(view, _expressions(view, leaves))
 
-    def find(self, seen: Seen) -> Mapping[int, list[Found]]:
+    def find(self, seen: Seen) -> Mapping[int, Matches]:
         """By leaf, what it finds in the joined units: leftmost-longest as :meth:`Finder.findall` selects."""
-        matches: dict[int, list[_Match]] = {}
-        joined = seen.joined
+        found: dict[int, list[Matches]] = {}
         for scan in self._phrases:
-            for leaf, found in scan.find(joined).items():
-                matches.setdefault(leaf, []).extend(found)
-        for leaf, found in self._expressions.find(seen).items():
-            matches.setdefault(leaf, []).extend(found)
-        return {leaf: _chosen(found) for leaf, found in matches.items()}
-
-
-def _chosen(matches: list[_Match]) -> list[Found]:
-    matches.sort()
-    chosen: list[Found] = []
-    end = -1
-    for start, minus_end, index in matches:
-        if start >= end:
-            chosen.append(Found(start, -minus_end, index))
-            end = max(-minus_end, start + 1)
-    return chosen
+            for leaf, some in scan.find(seen.joined):
+                found.setdefault(leaf, []).append(some)
+        for leaf, some in self._expressions.find(seen):
+            found.setdefault(leaf, []).append(some)
+        return {leaf: leftmost_longest_of(joined(parts)) for leaf, parts in found.items()}
 
 
 def _expressions(view: View, leaves: Sequence[Searched]) -> list[_Expression]:
@@ -106,9 +93,9 @@ class _PhraseScan:
         self._literals = literals(view, [(n, leaf) for n, leaf in leaves if leaf.exact == exact])
         self._lock = Lock()
 
-    def find(self, joined: Joined) -> Mapping[int, list[_Match]]:
+    def find(self, joined: Joined) -> Iterable[tuple[int, Matches]]:
         if not self._literals:
-            return {}
+            return ()
         with self._lock:
             scan = self._wide if joined.points is not None else self._ascii
         return scan.find(joined)
@@ -127,21 +114,19 @@ class _ExpressionScan:
         self._found = found
         self._groups = Groups(view, [one.regex for one in found])
 
-    def find(self, seen: Seen) -> dict[int, list[_Match]]:
+    def find(self, seen: Seen) -> Iterator[tuple[int, Matches]]:
         if not self._found:
-            return {}
+            return
         groups = self._groups.of(seen)
-        spans: dict[int, list[Span]] = {number: self._automata(number, seen) for number in groups.rest}
+        spans = {number: self._automata(number, seen) for number in groups.rest}
         for group in groups.groups:
             for number, found in group.spans(seen).items():
                 spans[number] = self._automata(number, seen) if found is None else found
-        out: dict[int, list[_Match]] = {}
-        for number, found in spans.items():
-            for leaf, index in self._found[number].owners:
-                out.setdefault(leaf, []).extend((start, -end, index) for start, end in found)
-        return out
+        for number, (starts, ends) in spans.items():
+            for leaf, index in self._found[number].owners if len(starts) else ():
+                yield leaf, Matches(starts, ends, np.full(len(starts), index))
 
-    def _automata(self, number: int, seen: Seen) -> list[Span]:
+    def _automata(self, number: int, seen: Seen) -> Stretches:
         find = self._found[number].by_automata
         pairs = zip(seen.units, seen.joined.starts, strict=False)
-        return [(start + at, end + at) for unit, at in pairs for start, end in find(unit.text)]
+        return stretches([(start + at, end + at) for unit, at in pairs for start, end in find(unit.text)])

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import assert_never
 
+from policykit.automata.columns import inside
 from policykit.compile.resolve import leaves
 from policykit.diagnostics import PolicyError
 from policykit.entities import labels_of
@@ -33,9 +34,10 @@ from policykit.ir.document import (
 from policykit.ir.plan import ResolvedRule
 from policykit.ir.verdict import TransformApplied
 from policykit.verify.around import around, cut, gap, is_too_long
+from policykit.verify.findings import Finding, Findings
 from policykit.verify.hashes import hash_marks, hashed
 from policykit.verify.json_fields import redactions
-from policykit.verify.matching import Finding, Outcome
+from policykit.verify.matching import Outcome
 from policykit.verify.resources import NONE, Resources
 from policykit.verify.units import Readings, Span, parses_as_json
 
@@ -196,8 +198,8 @@ class Transforms:
     def _unmarked(self, outcome: Outcome, text: str) -> Outcome:
         if not outcome.findings or not (self._hashes or self._vaults):
             return outcome
-        marks = _merged(self._marks(text))
-        left = tuple(found for found in outcome.findings if not _inside(marks, found.start, found.end))
+        marks = list(self._marks(text))
+        left = Findings(part.only(~inside(marks, part.starts, part.ends)) for part in outcome.findings.parts)
         return replace(outcome, fired=bool(left), findings=left)
 
     def _marks(self, text: str) -> Iterator[Span]:
@@ -325,21 +327,6 @@ class _Edited:
         """Where in the original ``at`` is, which is not inside a replaced stretch."""
         here, there = max((piece for piece in self.pieces if piece[0] <= at), default=self.pieces[0])
         return there + at - here
-
-
-def _merged(spans: Iterable[Span]) -> list[Span]:
-    """The same characters as disjoint spans in order."""
-    out: list[Span] = []
-    for start, end in sorted(spans):
-        if out and start <= out[-1][1]:
-            start, end = out[-1][0], max(out.pop()[1], end)
-        out.append((start, end))
-    return out
-
-
-def _inside(spans: Sequence[Span], start: int, end: int) -> bool:
-    at = bisect_right(spans, start, key=lambda span: span[0]) - 1
-    return at >= 0 and end <= spans[at][1]
 
 
 def _redacted(text: str, whole: Sequence[WantedWhole]) -> list[TransformApplied]:

@@ -14,6 +14,9 @@ from functools import cached_property
 from itertools import groupby
 from typing import TypeAlias, TypeVar, cast
 
+import numpy as np
+
+from policykit.automata import Places, Stretches
 from policykit.diagnostics import Place
 from policykit.ir.document import (
     Join,
@@ -84,21 +87,25 @@ class SeenUnit:
         return self._view.apply(self.unit.lead)
 
     @cached_property
-    def _offsets(self) -> Sequence[int]:
-        if not self._view.images:
-            return range(len(self.text))
+    def _offsets(self) -> Places:
+        """Where each character of the view comes from, and where the text ends."""
         seen, offsets = self._view.apply_with_offsets(self.unit.text)
         assert seen == self.text, "a view is one map"
-        found: list[int] = offsets.tolist()
-        return found
+        return np.append(offsets, len(self.unit.text))
 
     def in_unit(self, start: int, end: int) -> Span:
         """The unit's characters that ``[start, end)`` of the view was read from, from the first to the last."""
-        offsets = self._offsets
-        if start >= end:
-            at = offsets[start] if start < len(self.text) else len(self.unit.text)
-            return at, at
-        return offsets[start], offsets[end - 1] + 1
+        if not self._view.images:
+            return start, max(start, end)
+        at = int(self._offsets[start])
+        return at, at if start >= end else int(self._offsets[end - 1]) + 1
+
+    def all_in_unit(self, starts: Places, ends: Places) -> Stretches:
+        """:meth:`in_unit` of many."""
+        if not self._view.images:
+            return starts, np.maximum(starts, ends)
+        at = self._offsets[starts]
+        return at, np.where(starts < ends, self._offsets[ends - 1] + 1, at)
 
 
 class Seen:

@@ -9,7 +9,7 @@ from policykit.grammar import GrammarValidator
 from policykit.ir.document import Target
 from policykit.ir.grammar import GrammarSpec
 from policykit.ir.plan import CompileContext, ResolvedRule
-from policykit.ir.verdict import CheckError, Decision, TransformApplied, Verdict, Violation
+from policykit.ir.verdict import CheckError, Decision, TransformApplied, Verdict, Violation, Violations
 from policykit.verify.decisions import Questions
 from policykit.verify.finders import Searches, joint_searches
 from policykit.verify.gates import Setting, binding_of
@@ -85,7 +85,7 @@ class Verifier:
             again = self._judge(replace(subject, text=changed, approved=subject.text), questions)
             if again.fails_closed or again.violations:
                 judged.errors += again.errors
-                judged.violations += _residual(again.violations)
+                judged.violations = (*judged.violations, *_residual(again.violations))
                 return self._verdict(judged, Decision.BLOCK, _message(again))
         if not self._use(judged, subject):
             return self._verdict(judged, Decision.BLOCK, "")
@@ -158,12 +158,12 @@ class Verifier:
         return Verdict(
             decision=decision,
             text=text,
-            violations=tuple(judged.violations),
+            violations=judged.violations,
             transforms=edits,
             errors=tuple(judged.errors),
-            shadow=tuple(judged.shadow),
+            shadow=judged.shadow,
             not_applicable=tuple(judged.not_applicable),
-            cost=sum(violation.cost for violation in judged.violations),
+            cost=sum(_costs(judged.violations)),
             digest=self._digest,
             escalations=tuple(escalation for escalation, _ in judged.escalations),
             exceptions=tuple(judged.exceptions),
@@ -189,6 +189,10 @@ def unreadable(text: str, max_bytes: int) -> str | None:
 def _message(judged: Judgement) -> str:
     """What is shown instead of a blocked text: the message of the first block in the order of the plan, or nothing."""
     return (judged.blockers[0].message or "") if judged.blockers else ""
+
+
+def _costs(violations: tuple[Violation, ...] | Violations) -> Iterable[float]:
+    return violations.costs if isinstance(violations, Violations) else (one.cost for one in violations)
 
 
 def _residual(violations: Sequence[Violation]) -> list[Violation]:

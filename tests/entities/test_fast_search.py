@@ -64,9 +64,9 @@ def check(names: tuple[str, ...], on: str, units: list[tuple[str, str]], pattern
     leaf = entities(*names, views=(on,), pattern=pattern)
     seen = Seen(tuple(SeenUnit(Unit(text, lead=lead), view(on)) for text, lead in units))
     expected = [
-        (id(unit), *found)
-        for unit in seen.units
-        for found in without_contained(
+        (at + start, at + end, index)
+        for unit, at in zip(seen.units, seen.joined.starts, strict=True)
+        for start, end, index in without_contained(
             [
                 (start, end, index)
                 for index, entity in enumerate(leaf.entities)
@@ -76,7 +76,7 @@ def check(names: tuple[str, ...], on: str, units: list[tuple[str, str]], pattern
     ]
     compiled = CompiledSearches().entities(leaf, view(on))
     for hits in (compiled.find(seen), compiled.find_by_automata(seen)):
-        assert [(id(unit), f.start, f.end, f.index) for unit, f in hits] == expected
+        assert [(found.start, found.end, found.index) for found in hits.found()] == expected
 
 
 leads = st.sampled_from(["", "", "ssn", "patient Ssn", "x" * 90 + " passport", "born on the"])

@@ -2,11 +2,12 @@
 
 import pytest
 
-from policykit.automata import Found
+from policykit.automata import Found, Matches
 from policykit.ir.document import Mode, Not, Phrases, Regexes, Within
 from policykit.text import View
 from policykit.verify import Verifier
-from policykit.verify.units import Seen, SeenUnit, parses_as_json
+from policykit.verify.finders import unit_by_unit
+from policykit.verify.units import Seen, parses_as_json
 from tests.verify.build import mask, phrases, reading, rule
 
 
@@ -19,10 +20,10 @@ class Crashing:
     def get(self, leaf: Phrases | Regexes, view: View) -> "Crashing":
         return self
 
-    def find(self, seen: Seen) -> list[tuple[SeenUnit, Found]]:
+    def find(self, seen: Seen) -> Matches:
         raise self._error
 
-    def find_by_automata(self, seen: Seen) -> list[tuple[SeenUnit, Found]]:
+    def find_by_automata(self, seen: Seen) -> Matches:
         raise self._error
 
 
@@ -54,10 +55,10 @@ def test_a_crash_hides_no_other_rule() -> None:
             return Crashing(RuntimeError("boom")) if is_a else Finds()
 
     class Finds:
-        def find(self, seen: Seen) -> list[tuple[SeenUnit, Found]]:
-            return [(unit, Found(0, 1, 0)) for unit in seen.units]
+        def find(self, seen: Seen) -> Matches:
+            return unit_by_unit(seen, lambda text: [Found(0, 1, 0)])
 
-        def find_by_automata(self, seen: Seen) -> list[tuple[SeenUnit, Found]]:
+        def find_by_automata(self, seen: Seen) -> Matches:
             return self.find(seen)
 
     rules = (rule("a", phrases("aa")), rule("b", phrases("bb")))
