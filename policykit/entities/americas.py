@@ -1,5 +1,6 @@
 """Identity, tax and health numbers of the Americas."""
 
+from policykit.entities import numbers
 from policykit.entities.checks import luhn, plain, stdnum
 from policykit.entities.entity import MARKED, NUMBER, WORD, EntityType, digits
 
@@ -11,7 +12,7 @@ TYPES = (
         about="US social security number, near a word for it",
         body=digits(3, 2, 4),
         guard=NUMBER,
-        check=stdnum("us.ssn"),
+        check=stdnum("us.ssn", decide=numbers.us_ssn),
         words=("ssn", "social security", "social security number", "soc sec", "ss#", "ssn#"),
         needs_context=True,
         regions=("US",),

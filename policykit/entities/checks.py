@@ -11,7 +11,7 @@ from importlib import import_module
 import numpy as np
 from numpy.typing import NDArray
 
-from policykit.entities import phones
+from policykit.entities import numbers, phones
 from policykit.entities.compact import Compact, Places
 from policykit.entities.entity import Check
 from policykit.ir.document import Entity
@@ -24,15 +24,16 @@ def is_valid(path: str) -> Callable[..., bool]:
 
 
 Screen = Callable[[Compact, Places, Places], NDArray[np.bool_]]
+Decide = Callable[[Compact, Places, Places], numbers.Decided]
 
 
-def stdnum(*paths: str) -> Check:
+def stdnum(*paths: str, decide: Decide | None = None) -> Check:
     """Valid in one of these modules of python-stdnum (https://arthurdejong.org/python-stdnum/)."""
 
     def run(text: str, entity: Entity) -> bool:
         return any(is_valid(path)(text) for path in paths)
 
-    return Check(f"stdnum {'|'.join(paths)}", run, "python-stdnum")
+    return Check(f"stdnum {'|'.join(paths)}", run, "python-stdnum", decide=decide)
 
 
 def iban(screen: Screen) -> Check:
@@ -45,12 +46,15 @@ def iban(screen: Screen) -> Check:
     def run(text: str, entity: Entity) -> bool:
         return is_valid("iban")(text, check_country=False)
 
-    return Check("stdnum iban, international part", run, "python-stdnum", screen)
+    def decide(text: Compact, starts: Places, ends: Places) -> numbers.Decided:
+        return numbers.iban(text, starts, ends, screen(text, *text.places(starts, ends)))
+
+    return Check("stdnum iban, international part", run, "python-stdnum", screen, decide)
 
 
-def plain(name: str, holds: Callable[[str], bool], screen: Screen | None = None) -> Check:
+def plain(name: str, holds: Callable[[str], bool], screen: Screen | None = None, decide: Decide | None = None) -> Check:
     """A validator of our own; the name changes with what it says."""
-    return Check(name, lambda text, entity: holds(text), screen=screen)
+    return Check(name, lambda text, entity: holds(text), screen=screen, decide=decide)
 
 
 def luhn_screen(text: Compact, starts: Places, ends: Places) -> NDArray[np.bool_]:
@@ -94,7 +98,7 @@ def phone_number(text: str, entity: Entity) -> bool:
         return False
 
 
-PHONE = Check("phonenumbers is_valid_number", phone_number, "phonenumbers", phones.screen)
+PHONE = Check("phonenumbers is_valid_number", phone_number, "phonenumbers", phones.screen, phones.decide)
 
 
 def phone_regions() -> frozenset[str]:

@@ -28,6 +28,7 @@ class Compact:
 
     def __init__(self, joined: Joined) -> None:
         codes = joined.codes if joined.points is None else np.minimum(joined.codes, 128)
+        self._codes = codes
         kept = _KEPT[codes]
         self.chars: NDArray[np.uint8] = _CAPITAL[codes[kept]]
         self._before: Places = np.zeros(len(codes) + 1, np.int64)
@@ -41,6 +42,25 @@ class Compact:
     def text(self, start: int, end: int) -> str:
         """What is kept of a stretch of the text."""
         return self._text[self._before[start] : self._before[end]]
+
+    def rows(self, starts: Places, length: int) -> NDArray[np.uint8]:
+        """Stretches of one length of ``chars``, ``[n, length]``."""
+        return self.chars[starts[:, None] + np.arange(length)]
+
+    def numbers(self, starts: Places, length: int) -> Places:
+        """Stretches of one length of ``chars``, all digits, as numbers."""
+        return (self.rows(starts, length) - np.uint8(ord("0"))) @ (10 ** np.arange(length - 1, -1, -1, dtype=np.int64))
+
+    def consist(self, of: bytes, starts: Places, ends: Places) -> NDArray[np.bool_]:
+        """Which stretches of the text consist of some characters of ASCII alone."""
+        is_other = np.ones(129, np.bool_)
+        is_other[list(of)] = False
+        others = np.concatenate((np.zeros(1, np.int64), np.cumsum(is_other[self._codes])))
+        return others[starts] == others[ends]
+
+    def at(self, places: Places) -> NDArray[np.uint8]:
+        """What stands at places of the text, 128 for anything beyond ASCII."""
+        return self._codes[places]
 
     @cached_property
     def _values(self) -> Places:

@@ -17,6 +17,9 @@ from policykit.ir.document import Entity
 BEFORE, AFTER = 48, 24
 """How many characters may stand between a context word and the match, on either side."""
 
+YES, NO, ASK = 1, 0, -1
+"""What is known of one of many stretches; ASK: it has to be looked at by itself."""
+
 SPACE = r" \x{A0}\x{2007}\x{2009}\x{202F}"
 DASH = r"\-\x{2010}-\x{2015}\x{2212}"
 GAP = rf"(?:[{SPACE}]?[{DASH}][{SPACE}]?|[{SPACE}])"
@@ -64,12 +67,14 @@ class Check:
 
     ``name`` is in the digest: it changes when what is valid changes. ``package`` is the distribution whose version is.
     ``screen`` says for many stretches at once which of them may be valid; it lets pass at least those that are.
+    ``decide`` says of many, as they stand in the text, what ``run`` says where no region is named: YES, NO, or ASK.
     """
 
     name: str
     run: Callable[[str, Entity], bool]
     package: str | None = None
     screen: Callable[[Compact, Places, Places], NDArray[np.bool_]] | None = None
+    decide: Callable[[Compact, Places, Places], NDArray[np.int8]] | None = None
 
 
 @dataclass(frozen=True)

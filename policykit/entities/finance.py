@@ -2,8 +2,12 @@
 
 import re
 
+import numpy as np
+
 from policykit.entities.checks import iban, iban_screen, luhn, luhn_screen, plain, stdnum
+from policykit.entities.compact import Compact, Places
 from policykit.entities.entity import DIGITS, GAP, MARKED, EntityType
+from policykit.entities.numbers import Decided, in_language
 
 # Issuer ranges of ISO/IEC 7812-1 with the lengths that their networks use.
 _ISSUED = re.compile(
@@ -20,10 +24,24 @@ _ISSUED = re.compile(
 )
 
 
+_RUPAY_DIGITS = 16
+
+
 def _is_card(number: str) -> bool:
-    if not _ISSUED.fullmatch(number) or (number[:2] in ("60", "81", "82") and len(number) not in (16, 17, 18, 19)):
+    if not _ISSUED.fullmatch(number) or (number[:2] in ("60", "81", "82") and len(number) < _RUPAY_DIGITS):
         return False
     return luhn(number)
+
+
+def _are_cards(text: Compact, starts: Places, ends: Places) -> Decided:
+    """:func:`_is_card` of many."""
+    first, last = text.places(starts, ends)
+    out = text.luhn(first, last)
+    left = np.flatnonzero(out)
+    first, last = first[left], last[left]
+    is_rupay = np.isin(text.rows(first, 2) @ np.array([10, 1]) - 11 * ord("0"), (60, 81, 82))
+    out[left] = in_language(_ISSUED.pattern, text, first, last) & (~is_rupay | (last - first >= _RUPAY_DIGITS))
+    return out.astype(np.int8)
 
 
 _FOUR = "[0-9]{4}"
@@ -38,7 +56,7 @@ TYPES = (
             rf"|{_FOUR}{MARKED}[0-9]{{6}}{MARKED}[0-9]{{4,5}}|[0-9](?: [0-9]){{11,18}}"
         ),
         guard=DIGITS,
-        check=plain("issuer range, length, Luhn; 1", _is_card, luhn_screen),
+        check=plain("issuer range, length, Luhn; 1", _is_card, luhn_screen, _are_cards),
         words=("card", "pan", "credit", "debit", "visa", "mastercard", "amex", "karte", "carte", "tarjeta"),
         label="CARD",
     ),

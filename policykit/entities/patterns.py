@@ -141,12 +141,6 @@ def words_near(kind: EntityType, on: View) -> re.Pattern[str]:
     return re.compile("|".join(map(_bounded, longest_first)), re.IGNORECASE)
 
 
-def words_like(kind: EntityType, on: View) -> re.Pattern[str]:
-    """Where at least all of a type's context words begin on a view, whatever stands beside them."""
-    words = "|".join(BETWEEN_WORDS.join(map(re.escape, on.apply(word).split(" "))) for word in kind.words)
-    return re.compile(f"(?={words})", re.IGNORECASE)
-
-
 def _bounded(word: str) -> str:
     left = "(?<![A-Za-z])" if word[0].isascii() and word[0].isalpha() else ""
     right = "(?![A-Za-z])" if _ends_in_letter(word) else ""

@@ -13,12 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from policykit.entities.compact import Compact, Places
+from policykit.entities.entity import ASK
+from policykit.entities.language import Rows, language
+from policykit.entities.numbers import Decided, by_length, unknown
 
 _TYPES = ("premium_rate", "toll_free", "shared_cost", "voip", "personal_number", "pager", "uan", "voicemail",
           "fixed_line", "mobile")  # fmt: skip
 """The kinds of numbers of which a valid one is one, as `is_valid_number` asks for them."""
 _LONGEST = 17
 """Digits of a national number (`_MAX_LENGTH_FOR_NSN`)."""
+_WORTH = 1_000
+"""Numbers with one beginning for which it pays to read the country's plan as an automaton."""
 _NEVER = re.compile(r"(?!)")
 _PLAIN = re.compile(r"\+[0-9 ()./\-]*[0-9]")
 _NOT_DIGITS = re.compile(r"[^0-9]+")
@@ -131,6 +136,59 @@ def screen(text: Compact, starts: Places, ends: Places) -> NDArray[np.bool_]:
     known, which = np.unique(key, return_inverse=True)
     lengths = np.array([_lengths(f"{beginning:04d}") for beginning in known.tolist()], np.int64)
     return (lengths[which] >> np.minimum(ends - starts, 62)) & 1 == 1
+
+
+def decide(text: Compact, starts: Places, ends: Places) -> Decided:
+    """:func:`decided` for stretches that are `+` or `00` and at least seven digits, without a region."""
+    first, last = text.places(starts, ends)
+    first = first + 2 * (text.at(starts) == ord("0"))
+    out = unknown(starts)
+    plain = np.flatnonzero(text.consist(b"+0123456789 ()./-", starts, ends))
+    for length, own in by_length(first[plain], last[plain]):
+        rows = text.rows(first[plain[own]], length)
+        keys = rows[:, :3].astype(np.int64) @ np.array([1 << 16, 1 << 8, 1])
+        beginnings, counts = np.unique(keys, return_counts=True)
+        for key in beginnings[counts >= _WORTH].tolist():
+            of_key = np.flatnonzero(keys == key)
+            out[plain[own[of_key]]] = _decide_plan(chr(key >> 16) + chr(key >> 8 & 255) + chr(key & 255), rows[of_key])
+    return out
+
+
+def _decide_plan(beginning: str, rows: Rows) -> Decided:
+    """The same for numbers of one length whose first three digits are known."""
+    width = next((width for width in (1, 2, 3) if beginning[:width] in _country_codes()), None)
+    out = np.zeros(len(rows), np.int8)
+    if width is None:
+        return out
+    code, numbers = int(beginning[:width]), rows[:, width:]
+    is_open = np.isin(numbers[:, 0], np.array(sorted(map(ord, _prefix_digits(code))), np.uint8))
+    out[is_open] = ASK
+    out[~is_open] = _are_valid(code, numbers[~is_open])
+    return out
+
+
+def _are_valid(code: int, rows: Rows) -> NDArray[np.bool_]:
+    """:func:`_is_valid` for many national numbers of one length."""
+    out = np.zeros(len(rows), np.bool_)
+    if not 2 <= rows.shape[1] <= _LONGEST:
+        return out
+    regions = _by_region(code, rows.shape[1])
+    left = np.arange(len(rows))
+    for leading, general, some in regions:
+        if leading and len(regions) > 1:
+            own = language(leading.pattern).begins(rows[left])
+            out[left[own]] = _all_hold(general, some, rows[left[own]])
+        else:
+            own = _all_hold(general, some, rows[left])
+            out[left[own]] = True
+        left = left[~own]
+    return out
+
+
+def _all_hold(general: re.Pattern[str], some: re.Pattern[str], rows: Rows) -> NDArray[np.bool_]:
+    if not len(rows) or _NEVER in (general, some):
+        return np.zeros(len(rows), np.bool_)
+    return language(some.pattern).has(rows) & language(general.pattern).has(rows)
 
 
 _ALL = (1 << 62) - 1

@@ -19,21 +19,18 @@ from policykit.automata import Found, Matches, Stretches
 from policykit.automata.columns import joined, not_contained, reached, stretches as columns
 from policykit.automata.nfa import Pattern, build
 from policykit.entities.compact import Compact, Places, compact
-from policykit.entities.entity import AFTER, BEFORE
+from policykit.entities.context import Words
+from policykit.entities.entity import ASK, NO, YES
 from policykit.entities.guards import Beside, is_near
 from policykit.entities.lanes import Lanes
-from policykit.entities.patterns import body_of, needs_context, words_like, words_near
+from policykit.entities.patterns import body_of, needs_context
 from policykit.entities.registry import entity_type
 from policykit.ir.document import Entities, Entity
 from policykit.text import View
 from policykit.text.joined import Joined, join
 
-SEAM = "\x1f"
-"""Stands between a JSON key and its value where the key is read as context. No body of a type can read it."""
 _BESIDE_NOTHING = "0"
 """Stands for a continuation: no guard lets a digit stand behind the point or colon that is beside a match."""
-_GOES_ON = "a"
-"""Stands for a continuation of a context word."""
 FEW = 20_000
 """Places that are looked at one by one rather than all at once."""
 MANY = 500
@@ -112,9 +109,8 @@ class _Candidates:
         self._is_exact = kind.check is None and not needs_context(entity)
         self._lanes = Lanes(build(view, Pattern(body_of(entity))))
         self._behind, self._ahead = re.compile(kind.guard.behind), re.compile(kind.guard.ahead)
-        self._words = words_near(kind, view) if needs_context(entity) else None
-        self._like_words = words_like(kind, view) if needs_context(entity) else None
-        self._longest_word = max((len(view.apply(word)) + 2 * word.count(" ") for word in kind.words), default=0)
+        self._decide = kind.check.decide if kind.check and entity.region is None else None
+        self._words = Words(kind, view) if needs_context(entity) else None
 
     def valid(self, read: Read, stretches: Stretches | None) -> tuple[Places, Places]:
         """For every start the longest valid occurrence, unless an earlier one contains it."""
@@ -134,7 +130,7 @@ class _Candidates:
         may_end = read.beside.may_end(self._guard)
         if self._is_exact:
             return _not_contained(*self._lanes.longest(symbols, starts, may_end))
-        return columns(list(self._chosen(read, *self._screened(read, *self._lanes.every(symbols, starts, may_end)))))
+        return self._longest_valid(read, *self._screened(read, *self._lanes.every(symbols, starts, may_end)))
 
     def arrived(self, read: Read, first: int, is_end: bool) -> Iterator[tuple[int, int]]:
         """The same in one text from a place on. Where the text may go on, what holds however it does."""
@@ -168,24 +164,37 @@ class _Candidates:
                     yield start, end
                     break
 
-    def _screened(self, read: Read, starts: Places, ends: Places) -> tuple[Places, Places]:
-        """The stretches without those of which many at once can say that they are not valid."""
+    def _screened(self, read: Read, starts: Places, ends: Places) -> tuple[Places, Places, NDArray[np.int8]]:
+        """The stretches without those that are not valid as far as many at once can tell, and what is known of each."""
         if len(starts) < MANY:
-            return starts, ends
+            return starts, ends, np.full(len(starts), ASK, np.int8)
         if self._screen:
             passes = self._screen(read.compact, *read.compact.places(starts, ends))
             starts, ends = starts[passes], ends[passes]
-        if self._like_words and not read.joined.is_jointed and not read.leads(0):
-            words = np.array([found.start() for found in self._like_words.finditer(read.texts[0])], np.int64)
-            low = np.searchsorted(words, starts - BEFORE - self._longest_word)
-            passes = low < np.searchsorted(words, ends + AFTER, "right")
-            starts, ends = starts[passes], ends[passes]
-        return starts, ends
+        known = np.full(len(starts), ASK if self._check else YES, np.int8)
+        if self._decide:
+            known = self._decide(read.compact, starts, ends)
+        if self._words:
+            near = np.full(len(starts), ASK, np.int8)
+            if not read.joined.is_jointed and not read.leads(0):
+                near = self._words.near_many(read.texts[0], read.joined.codes, starts, ends)
+            known = np.where((known == NO) | (near == NO), NO, np.minimum(known, near))
+        kept = known != NO
+        return starts[kept], ends[kept], known[kept]
 
-    def _chosen(self, read: Read, starts: Places, ends: Places) -> Iterator[tuple[int, int]]:
+    def _longest_valid(
+        self, read: Read, starts: Places, ends: Places, known: NDArray[np.int8]
+    ) -> tuple[Places, Places]:
+        """Of stretches by start, the longest first, the first valid one of every start that no earlier one contains."""
+        if (known == YES).all():
+            first = np.append(True, starts[1:] != starts[:-1])[: len(starts)]
+            return _not_contained(starts[first], ends[first])
+        return columns(list(self._chosen(read, starts, ends, known)))
+
+    def _chosen(self, read: Read, starts: Places, ends: Places, known: NDArray[np.int8]) -> Iterator[tuple[int, int]]:
         reach, done = -1, -1
-        for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
-            if start == done or end <= reach or not self._is_valid(read, start, end):
+        for start, end, is_known in zip(starts.tolist(), ends.tolist(), known.tolist(), strict=True):
+            if start == done or end <= reach or (is_known == ASK and not self._is_valid(read, start, end)):
                 continue
             reach, done = end, start
             yield start, end
@@ -198,25 +207,7 @@ class _Candidates:
             stretch = text[start:end]
             if not self._check.run(stretch if self._as_seen else compact(stretch), self._entity):
                 return False
-        return self._words is None or self._has_context(text, start, end, read.leads(number), is_end)
-
-    def _has_context(self, text: str, start: int, end: int, lead: str, is_end: bool) -> bool:
-        assert self._words is not None
-        low = start - BEFORE - self._longest_word
-        high = end + AFTER + self._longest_word + 1  # a word ends where the character behind it says so
-        # Only as much as is looked at, and a character before it.
-        cut = max(0, low - 1)
-        window, moved = text[cut:high], -cut
-        if lead and not cut:
-            lead = lead[-BEFORE - self._longest_word - 1 :]
-            window, moved = f"{lead}{SEAM}{window}", len(lead) + 1
-        n = len(window)
-        if not is_end and high > len(text):
-            window += _GOES_ON
-        start, end = start + moved, end + moved
-        if any(start - found.end() <= BEFORE for found in self._words.finditer(window, max(0, low + moved), start)):
-            return True
-        return any(f.start() - end <= AFTER and f.end() <= n for f in self._words.finditer(window, end))
+        return self._words is None or self._words.near(text, start, end, read.leads(number), is_end)
 
 
 def _within(stretches: Stretches, n: int) -> Places:

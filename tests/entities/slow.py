@@ -8,9 +8,9 @@ import re
 from policykit.automata.anchored import AnchoredAutomaton
 from policykit.automata.nfa import Pattern, build
 from policykit.entities import body_of, entity_type, needs_context
+from policykit.entities.context import SEAM
 from policykit.entities.entity import AFTER, BEFORE
 from policykit.entities.patterns import words_near
-from policykit.entities.search import SEAM
 from policykit.ir.document import Entity
 from policykit.text import View
 

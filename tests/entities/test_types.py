@@ -12,8 +12,8 @@ from policykit.automata.anchored import AnchoredAutomaton
 from policykit.automata.nfa import Pattern, build
 from policykit.diagnostics import Place, PolicyError
 from policykit.entities import ENTITY_TYPES, EntityType, Guard, body_of, entity_type, registry, type_names
+from policykit.entities.context import SEAM
 from policykit.entities.entity import DIGITS, FREE, NUMBER, TOKEN, WORD
-from policykit.entities.search import SEAM
 from policykit.ir.document import Entity, Mask
 from policykit.ir.regex import Empty, Regex
 from policykit.text import view

@@ -1,0 +1,103 @@
+"""Validators over many stretches at once. Each says what the one for a single stretch says, or that it does not know.
+
+Where the rules are a package's, they are read from the package, or a few numbers at their edges are tried first: if
+the package says otherwise about one of them, it is asked about all.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from functools import cache
+from importlib import import_module
+
+import numpy as np
+from numpy.typing import NDArray
+
+from policykit.entities.compact import Compact, Places
+from policykit.entities.entity import ASK, NO
+from policykit.entities.language import language
+
+Decided = NDArray[np.int8]
+_SSN_DIGITS = 9
+
+
+def by_length(starts: Places, ends: Places) -> Iterator[tuple[int, Places]]:
+    """The lengths of stretches, and which have each."""
+    lengths = ends - starts
+    for length in np.flatnonzero(np.bincount(lengths)).tolist() if len(lengths) else ():
+        yield length, np.flatnonzero(lengths == length)
+
+
+def in_language(source: str, text: Compact, starts: Places, ends: Places) -> NDArray[np.bool_]:
+    """Which stretches of ``text.chars`` are in a language."""
+    out = np.zeros(len(starts), np.bool_)
+    for length, own in by_length(starts, ends):
+        out[own] = language(source).has(text.rows(starts[own], length))
+    return out
+
+
+def unknown(starts: Places) -> Decided:
+    return np.full(len(starts), ASK, np.int8)
+
+
+def us_ssn(text: Compact, starts: Places, ends: Places) -> Decided:
+    """Areas, groups and serials that are never given out, and numbers that everybody has used."""
+    first, last = text.places(starts, ends)
+    out = unknown(starts)
+    if ssn_is_known():
+        for own in (which for length, which in by_length(first, last) if length == _SSN_DIGITS):
+            out[own] = are_ssns(text.numbers(first[own], _SSN_DIGITS))
+    return out
+
+
+def are_ssns(numbers: Places) -> NDArray[np.bool_]:
+    area, group, serial = numbers // 10**6, numbers // 10**4 % 100, numbers % 10**4
+    is_given = (area != 0) & (area != 666) & (area < 900) & (group != 0) & (serial != 0)
+    return is_given & ~np.isin(numbers, used_by_all())
+
+
+@cache
+def used_by_all() -> Places:
+    listed: set[str] = getattr(import_module("stdnum.us.ssn"), "_ssn_blacklist", set[str]())
+    return np.array(sorted(int(number.replace("-", "")) for number in listed), np.int64)
+
+
+@cache
+def ssn_is_known() -> bool:
+    """Whether python-stdnum says about numbers at the edges what is said here."""
+    is_valid: Callable[[str], bool] = import_module("stdnum.us.ssn").is_valid
+    areas = [f"{area:03d}{rest}" for area in (0, 1, 665, 666, 667, 899, 900, 999) for rest in ("121234", "010001")]
+    used = [f"{number:09d}" for number in used_by_all().tolist()]
+    probes = [*areas, "123000001", "123010000", "123450000", *used]
+    return [is_valid(number) for number in probes] == are_ssns(np.array(list(map(int, probes)))).tolist()
+
+
+def iban(text: Compact, starts: Places, ends: Places, checksum: NDArray[np.bool_]) -> Decided:
+    """The form of the country's account numbers, of those whose check digits hold."""
+    first, last = text.places(starts, ends)
+    out = np.zeros(len(starts), np.int8)
+    countries = text.rows(first, 2).astype(np.int64) @ np.array([256, 1])
+    for country in np.unique(countries[checksum]).tolist():
+        own = np.flatnonzero(checksum & (countries == country))
+        form = _account_form(chr(country >> 8) + chr(country & 0xFF))
+        out[own] = in_language(form, text, first[own] + 4, last[own]) if form else ASK if form is None else NO
+    return out
+
+
+_FIELD = re.compile("([1-9][0-9]*)!([nac])")
+_OF_FIELD = {"n": "[0-9]", "a": "[A-Z]", "c": "[0-9A-Z]"}
+
+
+@cache
+def _account_form(country: str) -> str | None:
+    """The account numbers of a country as RE2 source, empty where there is no such country; None where python-stdnum
+    says it in another way than it used to."""
+    known = import_module("stdnum.iban")
+    found = getattr(known, "_ibandb").info(country)  # noqa: B009
+    if not found or any(length != 2 for length, *_ in getattr(known, "_ibandb").prefixes):  # noqa: B009
+        return None
+    if not found[0][1]:
+        return ""
+    form: str = found[0][1].get("bban", "")
+    if not form or _FIELD.sub("", form):
+        return None
+    return "".join(f"{_OF_FIELD[kind]}{{{count}}}" for count, kind in _FIELD.findall(form))
