@@ -18,7 +18,8 @@ import torch
 from peft.utils.other import get_pattern_key  # pyright: ignore[reportMissingTypeStubs]
 from safetensors.torch import load_file, save_file
 
-from policykit.adapters.pins import WEIGHTS, Pins, read_pins, write_pins
+from policykit.adapters.card import write_card
+from policykit.adapters.pins import WEIGHTS, Pins, Weight, read_pins, write_pins
 from policykit.diagnostics import Diagnostic, Place, PolicyError, did_you_mean
 
 CONFIG = "adapter_config.json"
@@ -69,11 +70,17 @@ class _Adapter:
 
 
 def compose(
-    folders: Sequence[Path], output: Path, *, weights: Sequence[float] | None = None, method: str = EXACT
+    folders: Sequence[Path],
+    output: Path,
+    *,
+    weights: Sequence[float] | None = None,
+    method: str = EXACT,
+    names: Sequence[str] | None = None,
 ) -> Composed:
     """Write the weighted sum of the adapters in ``folders`` to ``output``, as one adapter that PEFT and vLLM load.
 
-    Weights are 1 if not given, and may be negative. The pins of the parts become one where all have the same bundle.
+    Weights are 1 if not given, and may be negative. The pins of the parts become one where all have the same bundle;
+    ``names`` are what they call the parts, by default their folders' names.
     Raises PolicyError: PK843 for another ``method`` and for adapters that cannot be summed, each with its reason.
     """
     if method != EXACT:
@@ -83,6 +90,8 @@ def compose(
         raise PolicyError.of("PK843", f"{len(factors)} weights for {len(folders)} adapters", help="give one for each")
     adapters = [_read(folder) for folder in folders]
     _check_together(adapters)
+    # Before anything is written: adapters of several bundles are refused.
+    pins = _pins(adapters, tuple(names) if names is not None else tuple(folder.name for folder in folders))
     rank = sum(adapter.rank for adapter in adapters)
     tensors: dict[str, torch.Tensor] = {}
     for layer in dict.fromkeys(layer for adapter in adapters for layer in adapter.factors):
@@ -99,9 +108,9 @@ def compose(
     output.mkdir(parents=True, exist_ok=True)
     save_file(tensors, output / WEIGHTS, metadata={"format": "pt"})
     (output / CONFIG).write_text(json.dumps(_config(adapters, rank), indent=2, sort_keys=True) + "\n")
-    pins = _pins(adapters)
     if pins is not None:
         write_pins(output, pins)
+        write_card(output, pins)
     return Composed(output, rank, max_lora_rank(rank), pins)
 
 
@@ -223,22 +232,26 @@ def _config(adapters: Sequence[_Adapter], rank: int) -> dict[str, Any]:
     return {**adapters[0].config, **plain, **untold, "r": rank, "lora_alpha": rank, "target_modules": targets}
 
 
-def _pins(adapters: Sequence[_Adapter]) -> Pins | None:
-    known = [adapter.pins for adapter in adapters if adapter.pins is not None]
+def _pins(adapters: Sequence[_Adapter], names: Sequence[str]) -> Pins | None:
+    known = [(name, adapter.pins) for name, adapter in zip(names, adapters, strict=True) if adapter.pins is not None]
     if len(known) < len(adapters):
         return None
-    digests = sorted({pins.bundle_digest for pins in known})
+    digests = sorted({pins.bundle_digest for _, pins in known})
     if len(digests) > 1:
-        wrong = ", ".join(f"{a.folder.name} {p.bundle_digest}" for a, p in zip(adapters, known, strict=True))
+        wrong = ", ".join(f"{name} {pins.bundle_digest}" for name, pins in known)
         message = f"the adapters were trained under several bundles: {wrong}"
-        raise PolicyError.of(
-            "PK842", message, help="train them under one bundle, or drop the pins of those that differ"
-        )
+        raise PolicyError.of("PK842", message, help="train them under one bundle")
+    moved = sum(bool(pins.weights) for _, pins in known)
     return Pins(
         digests[0],
-        known[0].plan_digest,
-        tuple(sorted({name for pins in known for name in pins.policies})),
-        tuple(dict.fromkeys(one for pins in known for one in pins.data)),
-        (f"compose {' + '.join(adapter.folder.name for adapter in adapters)}",),
-        parents=tuple((adapter.folder.name, adapter.pins.bundle_digest) for adapter in adapters if adapter.pins),
+        known[0][1].plan_digest,
+        tuple(sorted({policy for _, pins in known for policy in pins.policies})),
+        tuple(dict.fromkeys(one for _, pins in known for one in pins.data)),
+        (*(stage for _, pins in known for stage in pins.stages), f"sum: {' + '.join(names)}"),
+        tuple(
+            Weight(w.step, f"{name}/{w.group}" if moved > 1 else w.group, w.value)
+            for name, pins in known
+            for w in pins.weights
+        ),
+        parents=tuple((name, pins.bundle_digest) for name, pins in known),
     )

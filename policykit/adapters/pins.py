@@ -60,8 +60,15 @@ def pins_of(plan: Plan, data: Sequence[DataPin] = (), stages: Sequence[str] = ()
 
 def write_pins(folder: Path, pins: Pins) -> None:
     """Write the pins to an adapter's folder, and their bundle digest into the header of its weights."""
-    (folder / FILE).write_text(json.dumps({"format": FORMAT, **asdict(pins)}, indent=2, ensure_ascii=False) + "\n")
+    write_whole(folder / FILE, json.dumps({"format": FORMAT, **asdict(pins)}, indent=2, ensure_ascii=False) + "\n")
     _stamp(folder / WEIGHTS, pins.bundle_digest)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file that is never half there."""
+    beside = path.with_name(path.name + ".new")
+    beside.write_text(text, "utf-8")
+    beside.replace(path)
 
 
 def read_pins(folder: Path) -> Pins | None:

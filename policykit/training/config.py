@@ -122,7 +122,13 @@ def load_config(path: Path, kind: str, settings: tuple[Record, ...]) -> Config:
     entries = None if text is None else checked(text, str(path), "training", records, diagnostics)
     if entries is None or text is None:
         raise PolicyError(diagnostics)
-    config = _lowered(entries, path.parent, kind, settings[0].name, text)
+    return config_of(entries, path.parent, kind, settings[0].name, text)
+
+
+def config_of(entries: Entries, folder: Path, kind: str, section: str, text: str) -> Config:
+    """The configuration of fields that have passed the table; paths are from ``folder``. Raises PolicyError."""
+    diagnostics: list[Diagnostic] = []
+    config = _lowered(entries, folder, kind, section, text)
     _check(config, diagnostics)
     if diagnostics:
         raise PolicyError(diagnostics)

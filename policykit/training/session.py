@@ -15,6 +15,7 @@ from policykit.training.kinds.kind import Job, Kind, Start
 from policykit.training.rows import Rows, load_rows
 from policykit.training.runs.folder import RunFolder
 from policykit.training.runs.guards import Diverged
+from policykit.training.runs.pinning import pin
 from policykit.training.runs.record import record_of
 from policykit.training.runs.run import Run, Show, show_nothing
 from policykit.training.runs.summary import Summary, plots_of, summary_of, write_summary
@@ -42,11 +43,16 @@ def prepare(kind: Kind, path: Path, *, folder: Path | None = None, seed: int | N
         config = replace(config, folder=folder)
     if seed is not None:
         config = replace(config, steps=replace(config.steps, seed=seed))
-    start = _start(kind, config)
+    return prepared(kind, start_of(kind, config))
+
+
+def prepared(kind: Kind, start: Start) -> Ready:
+    """What the kind itself checks. Raises PolicyError."""
     return Ready(kind, start, kind.prepare(start))
 
 
-def _start(kind: Kind, config: Config) -> Start:
+def start_of(kind: Kind, config: Config) -> Start:
+    """The plan and the rows that a training file names. Raises PolicyError with everything that is wrong with them."""
     found: list[Diagnostic] = []
     if kind.needs_plan and not config.plan.is_named:
         message = f"`{kind.name}` needs a plan"
@@ -124,4 +130,6 @@ def _close(ready: Ready, run: Run, status: str) -> Summary:
     summary = summary_of(ready.start.config.name, ready.kind.name, status, lines)
     if run.is_main:
         write_summary(run.folder, summary, plots_of(lines, ready.kind.plots))
+    if run.is_main and status == FINISHED:
+        pin(run.folder.adapter, ready.start, lines)
     return summary

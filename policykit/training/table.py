@@ -74,6 +74,9 @@ _CONTEXT = Record(
     any_of=("profile", "tenant", "locale", "jurisdiction"),
 )
 
+SHARED_CONTEXT = _CONTEXT
+"""The record `context`, for other kinds of files."""
+
 _SHARED = (_RUN, _DATA, _OPTIMIZER, _LORA, _GUARDS, _CONTEXT)
 _FIELDS = (
     Field("apiVersion", Choice((API_VERSION,)), "the version of the language", required=True),
@@ -100,8 +103,25 @@ def records_for(name: str, settings: tuple[Record, ...]) -> dict[str, Record]:
     return {record.name: record for record in (root, *_SHARED, *settings)}
 
 
+def stage_records(kind: str, settings: tuple[Record, ...]) -> dict[str, Record]:
+    """The table of one stage of a pipeline that trains: the fields that are the stage's own, and its kind's section.
+
+    The pipeline says for all stages what the model is, what the plan is, and where folders are.
+    """
+    own = tuple(field for field in _FIELDS if field.name in ("data", "run", "optimizer", "lora", "guards"))
+    named = (
+        Field("name", Text(TextKind.ID), "the stage's name, such as `taught`", required=True),
+        Field("train", Choice((kind,)), "the kind of training", required=True),
+    )
+    section = Field(kind, Ref(settings[0].name), settings[0].about)
+    root = Record("stage", f"One training of the kind `{kind}`.", (*named, *own, section))
+    run = Record("run", _RUN.about, tuple(field for field in _RUN.fields if field.name != "folder"))
+    return {record.name: record for record in (root, run, *_SHARED[1:], *settings)}
+
+
 __all__ = [
     "API_VERSION",
+    "SHARED_CONTEXT",
     "Choice",
     "Field",
     "Flag",
@@ -112,4 +132,5 @@ __all__ = [
     "Ref",
     "Text",
     "records_for",
+    "stage_records",
 ]

@@ -1,11 +1,11 @@
 """`policykit eval`: how often a model breaks a plan, how well it does its task, and what training changed."""
 
-import time
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from policykit.adapters.card import update_evaluation
 from policykit.cli.command import Command, add_format
 from policykit.cli.engine import needing
 from policykit.cli.eval_view import compared_view, results_view
@@ -28,20 +28,15 @@ from policykit.evaluation import (
     Job,
     Settings,
     citations_by,
-    limits_exceeded,
-    measure,
     read,
     read_answers,
     read_pairs,
     read_prompts,
-    save,
     share_of,
 )
 from policykit.evaluation.compare import compare, comparison_page
-from policykit.evaluation.machine import folder_digest, machine
+from policykit.evaluation.making import evaluate
 from policykit.evaluation.pages import save_page
-from policykit.evaluation.report import page_of
-from policykit.evaluation.results import Made
 from policykit.grammar import load_grammar
 from policykit.plan import Plan, compile as compile_plan
 from policykit.policy import load_policies
@@ -50,6 +45,7 @@ if TYPE_CHECKING:
     from policykit.adapters.loading import LoadedModel
 
 _OF_A_MODEL = ("adapter", "base", "pairs")
+_OF_AN_ADAPTER = "`--pin` writes into an adapter that was trained under this bundle"
 
 
 def _share(text: str) -> float:
@@ -105,6 +101,7 @@ def _configure(parser: ArgumentParser) -> None:
     judge.add_argument(
         "--max-violations", type=_share, metavar="SHARE", help="exit with 1 if an upper bound is above it, such as 1%%"
     )
+    parser.add_argument("--pin", action="store_true", help="write the numbers into the adapter's pins and model card")
     parser.add_argument("-o", "--output", type=Path, metavar="FOLDER", help="write results, answers and reports here")
     add_format(parser, "json")
 
@@ -119,31 +116,28 @@ def _run(args: Namespace, streams: Streams) -> Exit:
     pairs = read_pairs(args.pairs) if args.pairs else ()
     schema = load_grammar(args.schema) if args.schema else plan.spec.grammar
     find = citations_by(args.citations) if args.citations else None
-    started = time.perf_counter()
-    found_on = machine()
     model = load_with_adapter(args.model, args.adapter, plan) if args.model else None
     base = load_with_adapter(args.base, None, None) if args.base else None
     if model is not None:
         print_diagnostics(streams.err, model.warnings)
+    if args.pin and (args.adapter is None or model is None or model.warnings):
+        raise PolicyError.of("PK550", _OF_AN_ADAPTER, help="name it with `--adapter`, and its policies")
     settings = Settings(args.decoding, args.temperature, args.max_new_tokens, args.seed, args.batch_size, args.masked)
     job = Job(
         plan, data, model, settings, second, base, schema, find, pairs, args.pairs.name if args.pairs else "",
         args.beta, args.confidence,
     )  # fmt: skip
     with stages(streams) as progress:
-        measured = measure(job, progress)
-    made = made_of(job, args.model, args.adapter, found_on, time.perf_counter() - started)
-    results = measured.results(made)
-    exceeded = limits_exceeded(results, args.max_violations) if args.max_violations is not None else ()
-    if args.output:
-        save(args.output, results, measured.rows)
-        page = page_of(results, measured.rows, measured.taxes, measured.margins, exceeded, args.max_violations)
-        save_page(args.output, page)
+        found = evaluate(
+            job, args.output, model=args.model, adapter=args.adapter, limit=args.max_violations, progress=progress
+        )
+    if args.pin:
+        update_evaluation(args.adapter, found.numbers())
     if args.format == "json":
-        streams.write(to_json(results))
+        streams.write(to_json(found.results))
     else:
-        results_view(streams, results, exceeded, args.max_violations, args.output)
-    return Exit.FAILED if exceeded else Exit.FINE
+        results_view(streams, found.results, found.exceeded, args.max_violations, args.output)
+    return Exit.FAILED if found.exceeded else Exit.FINE
 
 
 def _check_flags(args: Namespace) -> None:
@@ -174,30 +168,6 @@ def load_with_adapter(name: str, adapter: Path | None, plan: Plan | None) -> "Lo
         from policykit.adapters.loading import load
 
         return load(name, adapter, plan)
-
-
-def made_of(job: Job, model: str | None, adapter: Path | None, found_on: dict[str, object], seconds: float) -> Made:
-    """What the results were made of, for whoever makes them again."""
-    loaded, settings = job.model, job.settings
-    folder = Path(str(loaded.model.name_or_path)) if loaded is not None else None
-    of_adapter = adapter or (Path(model) if model and (Path(model) / "adapter_config.json").is_file() else None)
-    device = {"device": str(loaded.model.device)} if loaded is not None else {}
-    drawn = {
-        "decoding": settings.decoding, "temperature": settings.temperature, "max_new_tokens": settings.max_new_tokens,
-        "seed": settings.seed, "batch_size": settings.batch_size, "masked": settings.n_masked,
-    }  # fmt: skip
-    return Made(
-        model=model,
-        model_digest=folder_digest(folder) if folder is not None else None,
-        adapter=of_adapter.name if of_adapter else None,
-        adapter_bundle_digest=loaded.pins.bundle_digest if loaded is not None and loaded.pins else None,
-        data=job.data.name,
-        data_digest=job.data.digest,
-        n_prompts=len(job.data.examples),
-        settings={**(drawn if loaded is not None else {}), "confidence": job.confidence},
-        machine={**found_on, **device},
-        seconds=round(seconds, 2),
-    )
 
 
 def _compare(args: Namespace, streams: Streams) -> Exit:

@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from policykit.cli import pipeline
 from policykit.cli.command import Command, add_format
 from policykit.cli.engine import NotInstalled
 from policykit.cli.exits import Exit
@@ -28,7 +29,7 @@ _EXTRA = ("torch", "transformers", "peft", "accelerate", "tensorboard", "trl", "
 
 
 def _configure(parser: ArgumentParser) -> None:
-    kinds = "; ".join(f"{kind.name}: {kind.about}" for kind in KINDS)
+    kinds = "; ".join([*(f"{kind.name}: {kind.about}" for kind in KINDS), f"{pipeline.NAME}: {pipeline.ABOUT}"])
     parser.add_argument("kind", metavar="KIND", help=kinds)
     parser.add_argument("file", type=Path, metavar="FILE", help="the training file")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="the run folder, in place of the file's")
@@ -42,18 +43,20 @@ def _kind(name: str) -> Kind:
     for kind in KINDS:
         if kind.name == name:
             return kind
-    names = [kind.name for kind in KINDS]
+    names = [*(kind.name for kind in KINDS), pipeline.NAME]
     help = did_you_mean(name, names) or f"the kinds are {', '.join(names)}"
     raise PolicyError.of("PK550", f"there is no kind of training `{name}`", help=help)
 
 
 def _run(args: Namespace, streams: Streams) -> Exit:
-    kind = _kind(args.kind)
+    kind = None if args.kind == pipeline.NAME else _kind(args.kind)
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     warnings.simplefilter("ignore", FutureWarning)  # of libraries about each other: not about the user's input
     logging.getLogger("torch.distributed").setLevel(logging.ERROR)
     try:
+        if kind is None:
+            return pipeline.run(args, streams)
         ready = prepare(kind, args.file, folder=args.out, seed=args.seed)
         if args.dry_run:
             return _told(ready, args.format, streams)

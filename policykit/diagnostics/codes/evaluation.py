@@ -52,4 +52,17 @@ CODES: tuple[CodeEntry, ...] = (
         "judged by another plan, would differ by that and not by the model. Outputs can be judged anew: they are data.",
         "policykit eval --compare yesterday/ today/",
     ),
+    CodeEntry(
+        "PK847",
+        "a pipeline that does not fit together",
+        "A pipeline names its stages' kinds of training, each stage by a name of its own, and one plan for all: what "
+        "is trained, composed and evaluated is held against the same policies.",
+        "stages: [{name: taught, train: sfft}]",
+    ),
+    CodeEntry(
+        "PK848",
+        "a finished stage that was changed",
+        "A stage's folder is named after everything that its result depends on, and a finished one is used again. Its "
+        "adapter has other bytes now than when it was finished: what follows from it would not be what its name says.",
+    ),
 )

@@ -1,0 +1,1 @@
+"""Pipelines: several trainings and an evaluation as one resumable run, from one file."""

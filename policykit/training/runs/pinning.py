@@ -1,0 +1,45 @@
+"""The pins and the card of an adapter that a run has trained: what it was trained under, on what, and with which λ."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
+
+from policykit.adapters.card import write_card
+from policykit.adapters.pins import DataPin, Weight, pins_of, write_pins
+from policykit.policy.checked import Json
+from policykit.training.kinds.kind import Start
+from policykit.training.runs.run import HELD_OUT, TRAIN
+
+LAMBDA = "policy/lambda/"
+
+
+def pin(folder: Path, start: Start, lines: Sequence[Mapping[str, Json]]) -> None:
+    """Pin the adapter in ``folder`` to the plan of its run; nothing where the run had no plan, or left no adapter."""
+    if start.plan is None or not (folder / "adapter_config.json").is_file():
+        return
+    data = start.config.data
+    used = [DataPin(data.train.name, start.train.digest, len(start.train))]
+    if data.held_out is not None:
+        used.append(DataPin(data.held_out.name, start.held_out.digest, len(start.held_out)))
+    pins = pins_of(start.plan, used, [f"{start.config.kind}: {start.config.name}"])
+    pins = replace(pins, weights=_weights(lines), evaluation=_held_out(lines))
+    write_pins(folder, pins)
+    write_card(folder, pins)
+
+
+def _weights(lines: Sequence[Mapping[str, Json]]) -> tuple[Weight, ...]:
+    return tuple(
+        Weight(cast("int", line["step"]), name.removeprefix(LAMBDA), float(value))
+        for line in lines
+        if line["phase"] == TRAIN
+        for name, value in line.items()
+        if name.startswith(LAMBDA) and isinstance(value, int | float)
+    )
+
+
+def _held_out(lines: Sequence[Mapping[str, Json]]) -> dict[str, float]:
+    """The last metrics of held-out rows."""
+    last = [line for line in lines if line["phase"] == HELD_OUT][-1:]
+    found = [item for line in last for item in line.items() if item[0] not in ("step", "phase", "seconds")]
+    return {f"heldOut/{name}": float(value) for name, value in found if isinstance(value, int | float)}
