@@ -1,6 +1,7 @@
 """The one door to a language model: loaded when a command needs it, refused by name where torch is not installed."""
 
 import os
+import sys
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -102,11 +103,19 @@ class LanguageModel:
         return Batch(tuple(generations), perf_counter() - started)
 
 
+def quieten() -> None:
+    """Keep transformers from saying things about weights that are not about the user's input."""
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    loaded: Any = sys.modules.get("transformers")
+    if loaded is not None:  # it has read the environment already
+        loaded.utils.logging.disable_progress_bar()
+
+
 @contextmanager
 def needing(what: str, extra: str) -> Generator[None]:
     """Turns a missing package of an extra into NotInstalled, for imports that stand inside."""
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # its notes on weights are not about the user's input
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    quieten()
     try:
         yield
     except ModuleNotFoundError as error:

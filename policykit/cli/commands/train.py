@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 import warnings
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
@@ -12,7 +11,7 @@ from rich.text import Text
 
 from policykit.cli import pipeline
 from policykit.cli.command import Command, add_format
-from policykit.cli.engine import NotInstalled
+from policykit.cli.engine import NotInstalled, quieten
 from policykit.cli.exits import Exit
 from policykit.cli.render import print_diagnostics
 from policykit.cli.reports.plain import to_json
@@ -50,8 +49,7 @@ def _kind(name: str) -> Kind:
 
 def _run(args: Namespace, streams: Streams) -> Exit:
     kind = None if args.kind == pipeline.NAME else _kind(args.kind)
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    quieten()
     warnings.simplefilter("ignore", FutureWarning)  # of libraries about each other: not about the user's input
     logging.getLogger("torch.distributed").setLevel(logging.ERROR)
     try:
