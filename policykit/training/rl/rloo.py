@@ -13,7 +13,7 @@ import torch
 
 from policykit.diagnostics import PolicyError
 from policykit.rewards import RolloutMode
-from policykit.training.estimators import group_advantages, sequence_ratio_loss
+from policykit.training.estimators import group_advantages, sequence_ratio_loss, token_ratio_loss
 from policykit.training.masked import check_replay
 from policykit.training.rl.limits import check_finite, check_kl
 from policykit.training.rl.price import Priced, Pricer
@@ -25,12 +25,16 @@ from policykit.training.rl.scorer import Scorer
 @dataclass(frozen=True, slots=True)
 class RlooSettings:
     """``group_size`` completions a prompt. ``kl_coef`` times the summed log-ratio to the reference is taken from each
-    reward; above ``max_kl`` nat a completion, on average, the run stops. ``mask_tax`` times −Σ log Z is added to the
-    loss of masked rollouts. ``batch_size`` completions at a time are in a forward pass."""
+    reward; above ``max_kl`` nat a completion, on average, the run stops (None: the KL is measured for ``kl_coef``
+    alone). ``mask_tax`` times −Σ log Z is added to the loss of masked rollouts. ``batch_size`` completions at a time
+    are in a forward pass. With ``by_token`` ratios are of tokens, baselines are means over whole groups, and sums over
+    tokens are divided by the longest a completion may be: GRPO without the bias of its scales (Liu et al. 2025).
+    """
 
     group_size: int = 8
     kl_coef: float = 0.0
-    max_kl: float = 50.0
+    max_kl: float | None = None
+    by_token: bool = False
     mask_tax: float = 0.0
     clip: float = 0.2
     n_epochs: int = 1
@@ -68,14 +72,16 @@ class Rloo:
         settings = self.settings
         rollouts = self.sampler.roll(self.model, prompts, settings.group_size, self._generator)
         priced = self.pricer.price(rollouts)
-        kl = self._kl(rollouts) if settings.kl_coef > 0 else torch.zeros_like(priced.rewards)
+        measures_kl = settings.kl_coef > 0 or settings.max_kl is not None
+        kl = self._kl(rollouts) if measures_kl else torch.zeros_like(priced.rewards)
         rewards = priced.rewards - settings.kl_coef * kl
-        advantages = group_advantages(rewards, settings.group_size, priced.has)
+        is_left_out = not settings.by_token
+        advantages = group_advantages(rewards, settings.group_size, priced.has, leave_one_out=is_left_out)
         n, total, total_kl = summed(
             float(priced.has.sum()), float(priced.rewards.sum()), float((kl * priced.has).sum())
         )
         mean_kl = total_kl / max(1.0, n)
-        check_kl(mean_kl, settings.max_kl)
+        check_kl(mean_kl, float("inf") if settings.max_kl is None else settings.max_kl)
         learned = [self._epoch(rollouts, advantages, n, first=i == 0) for i in range(settings.n_epochs)]
         return {"reward": total / max(1.0, n), "kl": mean_kl, **learned[-1], **logged(rollouts, priced)}
 
@@ -109,12 +115,24 @@ class Rloo:
         if check:
             check_replay(scored.logp.detach(), old, batch.is_real)
         weights = advantages.to(old.device)
-        ratio = sequence_ratio_loss(scored.logp, old, weights, scored.counts, clip=self.settings.clip)
+        terms, clip = (scored.logp, old, weights, scored.counts), self.settings.clip
+        if self.settings.by_token:
+            ratio = token_ratio_loss(*terms, clip=clip, max_tokens=self.sampler.max_new_tokens)
+        else:
+            ratio = sequence_ratio_loss(*terms, clip=clip)
         # Sums over rows, so that batches add up to the mean over all of them.
         loss = ratio * len(chosen) / max(1.0, n)
         if self.settings.mask_tax > 0:
             loss = loss + self.settings.mask_tax * scored.mask_tax.sum() / max(1.0, n)
         return loss, {"loss": float(loss.detach()), "mask_tax": float(scored.mask_tax.detach().sum())}
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint needs besides the model."""
+        return {"optimizer": self.optimizer.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from :meth:`state_dict`."""
+        self.optimizer.load_state_dict(state["optimizer"])
 
     def _kl(self, rollouts: Rollouts) -> torch.Tensor:
         """Σ log-ratio of the sampler to the reference, [N]."""

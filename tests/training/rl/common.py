@@ -56,13 +56,3 @@ def sampler(mode: rw.RolloutMode = rw.RolloutMode.FREE, n: int = 48) -> Sampler:
 def task(prompts: Any, completions: Any, **columns: Any) -> list[float | None]:
     """A reply of some length that ends as a sentence does."""
     return [1.0 if len(text) > 20 and text.strip()[-1] in ".!?" else 0.0 for text in completions]
-
-
-def held_out(model: Any, n: int = 200) -> tuple[float, float]:
-    """The share of free replies to unseen prompts that break the plan, and the mean of the task."""
-    import torch
-
-    generator = torch.Generator().manual_seed(5)
-    rolled = sampler(n=60).roll(model, prompts(n, 1), 1, generator)
-    broken = sum(plan().verify(text).decision != "allow" for text in rolled.texts)
-    return broken / n, sum(v or 0.0 for v in task(None, rolled.texts)) / n
