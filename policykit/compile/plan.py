@@ -44,6 +44,8 @@ MAX_WITNESSES = 500
 """Texts tried for one that a requirement asks for and no rule forbids."""
 SITE_BUDGET = 50_000
 """Transitions tried per restricted string of a schema."""
+SITES_BUDGET = 30 * SITE_BUDGET
+"""Transitions tried for all of them: a schema may come with a request."""
 
 _JSON = frozenset({Within.JSON_STRINGS, Within.JSON_SCALARS})
 
@@ -355,8 +357,10 @@ def _string_liveness(
     forbidden = _forbidden(program, automata, decode, _JSON)
     policy = PolicyProduct([f.automaton for f in forbidden])
     open_sites: list[str] = []
+    left = SITES_BUDGET
     for site in sites.strings:
-        result = check_site(site, policy, SITE_BUDGET)
+        result = check_site(site, policy, min(SITE_BUDGET, left))
+        left -= max(result.n_tried, SITE_BUDGET // 10)
         if not result.can_close_at_all:
             blockers = tuple((rule.place, "forbidden by this rule, alone or with others") for rule in decode)
             raise PolicyError(

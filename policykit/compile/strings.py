@@ -19,6 +19,8 @@ from policykit.ir.grammar import FixedText, JsonSites, StringSite
 from policykit.ir.regex import MAX_CODE_POINT, Chars, Regex, Repeat
 from policykit.text import view
 
+MAX_PAIRS = 4_000_000
+
 
 @dataclass(frozen=True, slots=True)
 class Clash:
@@ -59,11 +61,13 @@ def _clash(fixed: FixedText, forbidden: Sequence[Forbidden]) -> Clash | None:
 
 @dataclass(frozen=True, slots=True)
 class SiteResult:
-    """Whether every string of a site that the rules let begin can also be closed; None: not decided in the budget."""
+    """Whether every string of a site that the rules let begin can also be closed; None: not decided in the budget.
+    ``n_tried`` transitions were tried."""
 
     can_always_close: bool | None
     can_close_at_all: bool
     why: str
+    n_tried: int = 0
 
 
 def check_site(site: StringSite, policy: "PolicyProduct", budget: int) -> SiteResult:
@@ -76,7 +80,9 @@ def check_site(site: StringSite, policy: "PolicyProduct", budget: int) -> SiteRe
     language = Anchored(site.regex)
     if language.has_assertions:
         return SiteResult(None, True, f"`{site.pointer}`: its pattern uses assertions")
-    symbols = policy.symbols(language.class_of)
+    if budget <= 0:
+        return SiteResult(None, True, f"`{site.pointer}`: too many restricted strings before it")
+    symbols, n_tried = policy.symbols(language.class_of), 0
     start = (language.start, policy.start)
     seen = {start: 0}
     before: list[list[int]] = [[]]
@@ -87,9 +93,9 @@ def check_site(site: StringSite, policy: "PolicyProduct", budget: int) -> SiteRe
         here = seen[at]
         if language.accepts(at[0]) and policy.may_end(at[1]):
             ends.append(here)
-        budget -= len(symbols)
-        if budget < 0:
-            return SiteResult(None, True, f"`{site.pointer}`: more than {len(seen)} states")
+        n_tried += len(symbols)
+        if n_tried > budget:
+            return SiteResult(None, True, f"`{site.pointer}`: more than {len(seen)} states", n_tried)
         for own, other in symbols:
             to = (language.step(at[0], own), policy.step(at[1], other))
             if not to[0] or not to[1]:
@@ -106,7 +112,7 @@ def check_site(site: StringSite, policy: "PolicyProduct", budget: int) -> SiteRe
             if p not in alive:
                 alive.add(p)
                 back.append(p)
-    return SiteResult(len(alive) == len(seen), 0 in alive, f"`{site.pointer}`: {len(seen)} states")
+    return SiteResult(len(alive) == len(seen), 0 in alive, f"`{site.pointer}`: {len(seen)} states", n_tried)
 
 
 def is_length_only(regex: Regex) -> bool:
@@ -238,10 +244,18 @@ def _view_key(alphabet: Alphabet) -> NDArray[np.int64]:
 
 
 def _combined(one: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.int64]:
-    return np.unique(one * (int(other.max()) + 1) + other, return_inverse=True)[1].reshape(-1).astype(np.int64)
+    pairs = one * (int(other.max()) + 1) + other
+    n = int(pairs.max()) + 1
+    if n > MAX_PAIRS:
+        return np.unique(pairs, return_inverse=True)[1].reshape(-1).astype(np.int64)
+    is_there = np.zeros(n, np.bool_)  # the same numbers, without sorting a million
+    is_there[pairs] = True
+    return (np.cumsum(is_there) - 1)[pairs]
 
 
 def representatives(key: NDArray[np.int64]) -> list[int]:
-    """One code point for every number; surrogates are no text."""
+    """The first code point of every number, by number; surrogates are no text."""
     points = np.delete(np.arange(len(key)), np.s_[0xD800:0xE000])
-    return points[np.unique(key[points], return_index=True)[1]].tolist()
+    first = np.full(int(key.max()) + 1, -1)
+    first[key[points][::-1]] = points[::-1]
+    return first[first >= 0].tolist()

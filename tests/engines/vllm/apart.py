@@ -28,23 +28,10 @@ def drafts(_: Path) -> None:
 
 def adapters(folder: Path) -> None:
     """A request's LoRA adapter: it changes what is written, and not what may be."""
-    import torch
-    from safetensors.torch import save_file
     from vllm import SamplingParams
     from vllm.lora.request import LoRARequest
 
-    config = json.loads((model_path() / "config.json").read_text())
-    width, rank = config["hidden_size"], 4
-    out = config["num_attention_heads"] * (config.get("head_dim") or width // config["num_attention_heads"])
-    torch.manual_seed(0)
-    weights: dict[str, Any] = {}
-    for layer in range(config["num_hidden_layers"]):
-        name = f"base_model.model.model.layers.{layer}.self_attn.q_proj"
-        weights[f"{name}.lora_A.weight"] = torch.randn(rank, width) * 0.1
-        weights[f"{name}.lora_B.weight"] = torch.randn(out, rank) * 0.1
-    save_file(weights, str(folder / "adapter_model.safetensors"))
-    described = {"peft_type": "LORA", "r": rank, "lora_alpha": 8, "target_modules": ["q_proj"], "bias": "none"}
-    (folder / "adapter_config.json").write_text(json.dumps({**described, "task_type": "CAUSAL_LM"}))
+    write_adapter(folder, 0)
     engine, adapter = started(enable_lora=True, max_lora_rank=8), LoRARequest("tenant", 1, str(folder))
     prompts = [PROMPT + opening for opening in OPENINGS] * 8
 
@@ -56,6 +43,25 @@ def adapters(folder: Path) -> None:
     assert [text for text in written(32, max_tokens=50, temperature=1.0, lora=adapter) if forbidden(text)] == []
     plain = written(4, max_tokens=20, temperature=0.0)
     assert plain != written(4, max_tokens=20, temperature=0.0, lora=adapter), "or the adapter does nothing"
+
+
+def write_adapter(folder: Path, seed: int) -> None:
+    """A LoRA adapter of the embedded model with random weights."""
+    import torch
+    from safetensors.torch import save_file
+
+    config = json.loads((model_path() / "config.json").read_text())
+    width, rank = config["hidden_size"], 4
+    out = config["num_attention_heads"] * (config.get("head_dim") or width // config["num_attention_heads"])
+    torch.manual_seed(seed)
+    weights: dict[str, Any] = {}
+    for layer in range(config["num_hidden_layers"]):
+        name = f"base_model.model.model.layers.{layer}.self_attn.q_proj"
+        weights[f"{name}.lora_A.weight"] = torch.randn(rank, width) * 0.1
+        weights[f"{name}.lora_B.weight"] = torch.randn(out, rank) * 0.1
+    save_file(weights, str(folder / "adapter_model.safetensors"))
+    described = {"peft_type": "LORA", "r": rank, "lora_alpha": 8, "target_modules": ["q_proj"], "bias": "none"}
+    (folder / "adapter_config.json").write_text(json.dumps({**described, "task_type": "CAUSAL_LM"}))
 
 
 if __name__ == "__main__":
