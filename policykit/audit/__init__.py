@@ -20,7 +20,7 @@ from policykit.audit.errors import (
 )
 from policykit.audit.log import Log, Reader
 from policykit.audit.opening import open_log, open_reader
-from policykit.audit.query import Query, query_log
+from policykit.audit.query import Query, query_log, query_retired
 from policykit.audit.record import (
     Asked,
     Attempt,
@@ -94,6 +94,7 @@ __all__ = [
     "open_reader",
     "parse",
     "query_log",
+    "query_retired",
     "read_checkpoints",
     "rejudge",
     "render",

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from policykit.audit.coding import parse
 from policykit.audit.log import Filter, Reader
-from policykit.audit.record import Record, Result
+from policykit.audit.record import Record, Result, Retired
 from policykit.ir.verdict import Decision
 
 
@@ -51,6 +51,15 @@ def query_log(reader: Reader, wanted: Query) -> Iterator[tuple[int, Record]]:
     for row in reader.find(narrowed):
         body = parse(row.record)
         if isinstance(body, Record) and wanted.admits(body):
+            yield row.sequence, body
+
+
+def query_retired(reader: Reader, since: datetime | None, until: datetime | None) -> Iterator[tuple[int, Retired]]:
+    """What the log says was removed from it, with the numbers of the entries that say so, in order. Raises LogError."""
+    narrowed = Filter(since_us=_us(since), until_us=_us(until), holding='"kind":"retired"')
+    for row in reader.find(narrowed):
+        body = parse(row.record)
+        if isinstance(body, Retired):
             yield row.sequence, body
 
 

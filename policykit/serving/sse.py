@@ -1,5 +1,6 @@
 """Server-sent events (WHATWG HTML, section 9.2): the part of it that completions are streamed in."""
 
+from codecs import BOM_UTF8
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
 
@@ -32,6 +33,7 @@ async def events_of(pieces: AsyncIterator[bytes], limits: Limits) -> AsyncGenera
     lines: list[bytes] = []
     n_total = n_event = 0
     pending_cr = False
+    pieces = _without_mark(pieces)
     async for piece in pieces:
         found: list[bytes] = []
         n_total += len(piece)
@@ -58,6 +60,21 @@ async def events_of(pieces: AsyncIterator[bytes], limits: Limits) -> AsyncGenera
             raise too_large(limits.event_bytes)
         if found:
             yield found
+
+
+async def _without_mark(pieces: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
+    """A byte order mark before the stream is none of its text, as the specification says."""
+    start: bytes | None = b""
+    async for piece in pieces:
+        if start is None:
+            yield piece
+            continue
+        start += piece
+        if len(start) >= len(BOM_UTF8) or not BOM_UTF8.startswith(start):
+            yield start.removeprefix(BOM_UTF8)
+            start = None
+    if start:
+        yield start
 
 
 def _line_end(buffer: bytearray) -> tuple[int, int] | None:

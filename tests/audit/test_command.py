@@ -3,14 +3,15 @@
 import json
 import sqlite3
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from policykit.audit import open_log, render
+from policykit.audit import SqliteSettings, open_log, render, retire_log
 from policykit.cli.main import main
 from policykit.ir.verdict import Decision
-from tests.audit.records import only_segment, plain
+from tests.audit.records import BEGAN, only_segment, plain
 
 
 @pytest.fixture
@@ -100,3 +101,27 @@ def test_checkpoints_need_a_key(log: str, tmp_path: Path, capsys: pytest.Capture
 def test_where_there_is_no_log_it_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     status, _, err = run(capsys, "verify", str(tmp_path))
     assert (status, "PK666" in err) == (3, True)
+
+
+def test_what_was_retired_is_queried(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "log"
+    made = open_log(folder, SqliteSettings(segment_bytes=1))
+    for i in range(4):
+        made.append(plain(i))
+    made.close()
+    assert run(capsys, "query", str(folder), "--retired") == (0, "", "")
+    done = retire_log(folder, BEGAN + timedelta(days=999), datetime(2027, 1, 2, tzinfo=UTC))
+    assert done.last is not None
+    status, out, _ = run(capsys, "query", str(folder), "--retired")
+    assert status == 0
+    lines = out.splitlines()
+    gone = f"records up to {done.last.sequence} (sha256:{done.last.hash.hex()}) were retired"
+    assert lines[-1].endswith(gone)
+    assert "2027-01-02" in lines[-1]
+    _, out, _ = run(capsys, "query", str(folder), "--retired", "--format", "json", "--since", "2027-01-01")
+    found = json.loads(out)
+    assert [one["record"]["last"] for one in found] == [int(line.split("up to ")[1].split()[0]) for line in lines]
+    assert run(capsys, "query", str(folder), "--retired", "--until", "2027-01-01")[1] == ""
+    status, _, err = run(capsys, "query", str(folder), "--retired", "--tenant", "acme")
+    assert status == 3
+    assert "--since" in err

@@ -18,9 +18,11 @@ from policykit.audit import (
     Rejudged,
     Replayed,
     ReplayRefused,
+    Retired,
     Verification,
     open_reader,
     query_log,
+    query_retired,
     read_checkpoints,
     rejudge,
     render,
@@ -66,6 +68,9 @@ def _configure(parser: ArgumentParser) -> None:
     for name in ("tenant", "profile", "rule", "request"):
         query.add_argument(f"--{name}", metavar="NAME", help=f"of this {name}")
     query.add_argument("--decision", choices=[decision.value for decision in Decision], help="with this decision")
+    query.add_argument(
+        "--retired", action="store_true", help="what was removed from the log, and when, in place of records"
+    )
     query.add_argument("--limit", type=int, metavar="N", help="no more than this many (default: all)")
     query.add_argument(
         "--format", choices=("table", "json", "jsonl"), default="table", help="what to print (default: table)"
@@ -166,10 +171,27 @@ def _query(args: Namespace, streams: Streams) -> Exit:
         decision=Decision(args.decision) if args.decision else None,
         request=args.request,
     )
+    if args.retired:
+        return _query_retired(args, wanted, streams)
     with closing(open_reader(args.log)) as reader:
         found = islice(query_log(reader, wanted), args.limit)
         if args.format == "table":
             _print_table(streams, found)
+        else:
+            _print_json(streams, found, lines=args.format == "jsonl")
+    return Exit.FINE
+
+
+def _query_retired(args: Namespace, wanted: Query, streams: Streams) -> Exit:
+    if wanted != Query(since=wanted.since, until=wanted.until):
+        help = "leave everything but `--since`, `--until` and `--limit` out"
+        raise PolicyError.of("PK550", "a retirement is of no tenant, profile, rule, request or decision", help=help)
+    with closing(open_reader(args.log)) as reader:
+        found = islice(query_retired(reader, wanted.since, wanted.until), args.limit)
+        if args.format == "table":
+            for sequence, said in found:
+                gone = f"records up to {said.last} (sha256:{said.hash})"
+                streams.out.print(f"record {sequence}, {_stated(said.at)}: {gone} were retired", soft_wrap=True)
         else:
             _print_json(streams, found, lines=args.format == "jsonl")
     return Exit.FINE
@@ -236,7 +258,9 @@ def _print_table(streams: Streams, found: Iterator[tuple[int, Record]]) -> None:
     streams.out.print(table)
 
 
-def _print_json(streams: Streams, found: Iterator[tuple[int, Record]], *, lines: bool) -> None:
+def _print_json(
+    streams: Streams, found: Iterator[tuple[int, Record]] | Iterator[tuple[int, Retired]], *, lines: bool
+) -> None:
     """Each record as it is chained, with its number beside it; written as they are read."""
     before = "" if lines else "["
     for sequence, record in found:
