@@ -7,7 +7,7 @@ TRL, OpenRLHF and verl. No tensors, and nothing to install.
 from policykit.rewards.compose import HALLUCINATION, compose
 from policykit.rewards.controllers import Controller, Fixed, Lagrangian, Pid
 from policykit.rewards.costs import GRAMMAR, CostModel, Costs, Group, rule_names
-from policykit.rewards.frameworks import openrlhf_reward, verl_compute_score
+from policykit.rewards.frameworks import openrlhf_reward, verl_compute_score, verl_compute_scores
 from policykit.rewards.reward import PolicyReward, RewardRow, RolloutMode, check_digests, check_scale
 from policykit.rewards.trl import async_reward_function, check_run, metrics, reward_function
 
@@ -34,4 +34,5 @@ __all__ = [
     "reward_function",
     "rule_names",
     "verl_compute_score",
+    "verl_compute_scores",
 ]

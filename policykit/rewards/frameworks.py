@@ -1,8 +1,13 @@
 """OpenRLHF's and verl's contracts for reward functions, which need not be installed.
 
-Departures: neither knows a row without a reward, so a check that fails raises (PK763) instead of giving a number.
-OpenRLHF logs an exception of a reward function and goes on without a reward; look at its log where a run breaks.
-Both run reward functions in several processes, in each of which a moving λ would go its own way: weights are fixed.
+A file that they load has a function at its top, made here:
+
+    compute_score = verl_compute_score(PolicyReward(load_plan("plan.json"), Fixed({"promises": 1.0})), task)
+
+Both call it from several threads. Departures: neither knows a row without a reward, so a check that fails raises
+(PK763) instead of giving a number. OpenRLHF logs an exception of a reward function and goes on without a reward; look
+at its log where a run breaks. Both run reward functions in several processes, in each of which a moving λ would go its
+own way: weights are fixed.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,13 +23,14 @@ Score = Callable[[str, str, Any], float | None]
 
 
 def openrlhf_reward(
-    reward: PolicyReward, task: Score, tensor: Callable[[list[float]], Any] = list, ends: Sequence[str] = ()
+    reward: PolicyReward, task: Score, tensor: Callable[[list[float]], Any], ends: Sequence[str] = ()
 ) -> Callable[..., dict[str, Any]]:
     """`reward_func(queries, prompts, labels)` for ``--remote_rm_url FILE.py``.
 
-    ``queries`` are prompts and completions, decoded with special tokens: ``ends`` are taken off the end. ``tensor``
-    makes what the framework wants of a list (`torch.tensor`). ``scores`` are the task's. PK761 for a query that does
-    not begin with its prompt.
+    ``queries`` are prompts and completions, decoded with special tokens: ``ends`` are taken off the end. ``tensor`` is
+    `torch.tensor`: of one number it is a number to the framework, where a list would be a row. ``scores`` are the
+    task's; where one is 0, the framework takes the reward for it. PK761 for a query that does not begin with its
+    prompt.
     """
     _check_fixed(reward)
 
@@ -45,24 +51,53 @@ def openrlhf_reward(
 def verl_compute_score(reward: PolicyReward, task: Score) -> Callable[..., dict[str, Any]]:
     """`compute_score(data_source, solution_str, ground_truth, extra_info)` for ``custom_reward_function``.
 
-    The dict's ``score`` is the reward, and every other entry is logged, the same ones for every completion. The prompt
-    is ``extra_info["prompt"]``, else empty; its ``bundle_digest`` and ``facts`` are read where there are any.
+    For the reward managers that score one completion at a time (`naive`, `dapo`, `prime`, the reward loop). The dict's
+    ``score`` is the reward, and every other entry is logged, the same ones for every completion; none is called
+    ``reward``, which validation keeps for its own. The prompt is ``extra_info["prompt"]``, else empty; its
+    ``bundle_digest`` and ``facts`` are read where there are any.
     """
-    _check_fixed(reward)
+    compute_scores = verl_compute_scores(reward, task)
 
     def compute_score(
         data_source: str, solution_str: str, ground_truth: Any, extra_info: Mapping[str, Any] | None = None, **_: Any
     ) -> dict[str, Any]:
-        extra = extra_info or {}
-        if DIGEST_COLUMN in extra:
-            check_digests([extra[DIGEST_COLUMN]], reward.plan, f"a row of `{data_source}`")
-        task_reward = task(str(extra.get("prompt", "")), solution_str, ground_truth)
-        (row,) = reward.price([solution_str], [task_reward], facts=[extra.get("facts", {})])
-        costs = {f"cost/{name}": cost for name, cost in row.costs.items()}
-        digest = {"bundle_digest": row.bundle_digest, "rules": " ".join(row.fired)}
-        return {"score": _number(row), "task": row.task, **costs, **digest}
+        (found,) = compute_scores([data_source], [solution_str], [ground_truth], [extra_info])
+        return found
 
     return compute_score
+
+
+def verl_compute_scores(reward: PolicyReward, task: Score) -> Callable[..., list[dict[str, Any]]]:
+    """`compute_score(data_sources, solution_strs, ground_truths, extra_infos)` for the reward manager `batch`: a dict
+    for each completion, as :func:`verl_compute_score` gives it. PK761 for lists of different lengths."""
+    _check_fixed(reward)
+
+    def compute_scores(
+        data_sources: Sequence[str],
+        solution_strs: Sequence[str],
+        ground_truths: Sequence[Any],
+        extra_infos: Sequence[Mapping[str, Any] | None],
+        **_: Any,
+    ) -> list[dict[str, Any]]:
+        if not len(data_sources) == len(solution_strs) == len(ground_truths) == len(extra_infos):
+            message = f"{len(solution_strs)} completions, {len(ground_truths)} answers, {len(extra_infos)} rows"
+            raise PolicyError.of("PK761", message, help="give one of each for each completion")
+        extras = [extra or {} for extra in extra_infos]
+        for source, extra in zip(data_sources, extras, strict=True):
+            if DIGEST_COLUMN in extra:
+                check_digests([extra[DIGEST_COLUMN]], reward.plan, f"a row of `{source}`")
+        prompts = [str(extra.get("prompt", "")) for extra in extras]
+        scores = [task(*terms) for terms in zip(prompts, solution_strs, ground_truths, strict=True)]
+        rows = reward.price(list(solution_strs), scores, facts=[extra.get("facts") or {} for extra in extras])
+        return [_entries(row) for row in rows]
+
+    return compute_scores
+
+
+def _entries(row: RewardRow) -> dict[str, Any]:
+    costs = {f"cost/{name}": cost for name, cost in row.costs.items()}
+    named = {"bundle_digest": row.bundle_digest, "rules": " ".join(row.fired)}
+    return {"score": _number(row), "task": row.task, **costs, **named}
 
 
 def _check_fixed(reward: PolicyReward) -> None:

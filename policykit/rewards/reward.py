@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from threading import Lock
 from typing import cast
 
 from policykit.diagnostics import PolicyError
@@ -106,6 +107,7 @@ class PolicyReward:
         self._gather: Gather = alone
         self._is_training: Callable[[], bool] = always
         self.is_attached = False
+        self._lock = Lock()
 
     def attach(self, gather: Gather = alone, is_training: Callable[[], bool] = always) -> None:
         """Make this reward one trainer's. ``gather`` gives every process the rows of all, in one order, so that λ and
@@ -150,9 +152,10 @@ class PolicyReward:
         observed = self._gather(
             [Observed(c, row.reward is None, w) for c, row, w in zip(of_costs, rows, why, strict=True)]
         )
-        self._count(observed)
-        if self.mode is RolloutMode.FREE:
-            self.controller.observe([row.costs for row in observed if row.costs is not None])
+        with self._lock:  # frameworks price from several threads
+            self._count(observed)
+            if self.mode is RolloutMode.FREE:
+                self.controller.observe([row.costs for row in observed if row.costs is not None])
 
     def _row(
         self, costs: Costs, task: float | None, hallucination: float | None, weights: Mapping[str, float]

@@ -121,4 +121,4 @@ def test_frameworks_without_empty_rows_get_an_error_and_no_moving_lambda() -> No
         rw.verl_compute_score(fixed(), lambda *_: None)("d", GOOD, "It")
     moving = rw.PolicyReward(PLAN, rw.Lagrangian({"guarantees": 0.1, "risk": 0.1}))
     with refused("PK764"):
-        rw.openrlhf_reward(moving, lambda *_: 1.0)
+        rw.openrlhf_reward(moving, lambda *_: 1.0, list)
