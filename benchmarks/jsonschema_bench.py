@@ -7,7 +7,8 @@
 ``--data`` holds a JSON object a line: ``name``, ``schema``, ``tests: [{valid, data}]`` (the form of MaskBench). Each
 engine runs in a process of its own that is killed and started again where a schema takes longer than ``--timeout-s``;
 for each schema the engines take turns, so that ratios hold on a noisy machine. A schema passes where it compiles, every
-valid instance can be written to its end and no invalid one can.
+valid instance can be written to its end (as it stands, or in canonical form: names in the order in which they are
+defined) and no invalid one can, or where it is shown to be unsatisfiable and has invalid instances only.
 
 TTFM is the time from a schema to its first mask; TBM from one mask to the next: accept a token, fill the row.
 """
@@ -28,7 +29,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from jsonschema_data import end_of_first_fault, end_tokens, read_data, read_suite
+from jsonschema_data import canonical, end_of_first_fault, end_tokens, read_data, read_suite, written
 from jsonschema_engines import ENGINES, Compiled, Refused, Tokens, Unsatisfiable, engine_version
 from jsonschema_report import report
 from numpy.typing import NDArray
@@ -74,8 +75,11 @@ def run_schema(engine: Any, tokenizer: Tokenizer, tokens: Tokens, case: Row) -> 
         compiled.walk().fill()
     except Refused as error:
         kind = "unsat" if isinstance(error, Unsatisfiable) else "refused"
-        return {"outcome": kind, "why": str(error)[:300], "compile_s": time.perf_counter() - begun, "tests": []}
+        counts = {"n_tests": len(case["tests"]), "n_valid": sum(test["valid"] for test in case["tests"])}
+        spent = time.perf_counter() - begun
+        return {"outcome": kind, "why": str(error)[:300], "compile_s": spent, **counts, "tests": []}
     row: Row = {"outcome": "compiled", "ttfm_s": time.perf_counter() - begun, "residue": list(compiled.residue)}
+    row["n_tests"] = len(case["tests"])
     between: list[float] = []
     row["tests"] = [run_test(compiled, tokenizer, tokens, case["schema"], test, between) for test in case["tests"]]
     return {**row, "tbm_s": between}
@@ -84,12 +88,20 @@ def run_schema(engine: Any, tokenizer: Tokenizer, tokens: Tokens, case: Row) -> 
 def run_test(
     compiled: Compiled, tokenizer: Tokenizer, tokens: Tokens, schema: Any, test: Row, between: list[float]
 ) -> Row:
-    text = json.dumps(test["data"], ensure_ascii=False, separators=(",", ":"))
+    """One instance as it is written, and a valid one that is refused once more in canonical form: an engine that writes
+    names in the order of their definition, and each number in one way, does not refuse a value by that."""
+    text = written(test["data"])
     encoded = tokenizer.encode(text, add_special_tokens=False)
     ids = encoded.ids[:MAX_STEPS]
     closed = walk_instance(compiled, ids, tokens.eos, between)
     found = compiled.judge(text) if compiled.judge else None
+    as_written = closed is None
+    if test["valid"] and not as_written:
+        reordered = written(canonical(schema, test["data"]))
+        ids = tokenizer.encode(reordered, add_special_tokens=False).ids[:MAX_STEPS]
+        closed = walk_instance(compiled, ids, tokens.eos, [])
     row: Row = {"valid": test["valid"], "tokens": len(ids), "closed_at": closed, "found": found}
+    row["as_written"] = as_written
     if not test["valid"]:
         fault = end_of_first_fault(schema, test["data"])
         row["fault"], end = (None, len(ids)) if fault is None else (fault[0], end_tokens(encoded.offsets, fault[1]))

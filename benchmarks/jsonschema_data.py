@@ -4,9 +4,10 @@ import gzip
 import io
 import json
 import tarfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import jsonschema_rs
 
@@ -85,3 +86,88 @@ def end_of(value: Any, path: Sequence[str | int]) -> int:
 def end_tokens(offsets: Sequence[tuple[int, int]], end: int) -> int:
     """How many tokens are written when the text's first ``end`` characters are."""
     return sum(begin < end for begin, _ in offsets)
+
+
+def canonical(root: Any, value: Any) -> Any:
+    """The same instance in canonical form: names in the order in which the schema defines them, 75 for 75.0."""
+    return _Canonical(root).of([root], value)
+
+
+class _Canonical:
+    def __init__(self, root: Any) -> None:
+        self._root = root
+        dialect = str(root.get("$schema", "")) if isinstance(root, dict) else ""
+        self._ref_stands_alone = any(f"draft-0{n}" in dialect for n in (4, 6, 7))
+
+    def of(self, schemas: Sequence[Any], value: Any) -> Any:
+        if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+            return int(value)
+        if not isinstance(value, dict | list):
+            return value
+        atoms: list[Case] = []
+        for schema in schemas:
+            self._collect(schema, value, atoms, 0)
+        if isinstance(value, list):
+            return [self.of(list(_items(atoms, i)), item) for i, item in enumerate(value)]
+        names = [name for atom in atoms for name in atom.get("properties", ())]
+        place = {name: i for i, name in reversed(list(enumerate(names)))}
+        ordered = sorted(value, key=lambda name: place.get(name, len(names)))
+        return {name: self.of(list(_under(atoms, name)), value[name]) for name in ordered}
+
+    def _collect(self, schema: Any, value: Any, atoms: list[Case], depth: int) -> None:
+        """The subschemas that judge the value, in the order of the schema's keywords."""
+        if not isinstance(schema, dict) or depth > 32:
+            return
+        if "$ref" in schema and self._ref_stands_alone:
+            schema = {"$ref": schema["$ref"]}
+        atoms.append(schema)
+        for keyword, inside in schema.items():
+            if keyword == "$ref" and isinstance(inside, str):
+                self._collect(self._target(inside), value, atoms, depth + 1)
+            elif keyword == "allOf":
+                for branch in inside:
+                    self._collect(branch, value, atoms, depth + 1)
+            elif keyword in ("anyOf", "oneOf", "then", "else"):
+                for branch in inside if isinstance(inside, list) else [inside]:
+                    if self._admits(branch, value):
+                        self._collect(branch, value, atoms, depth + 1)
+
+    def _target(self, reference: str) -> Any:
+        found = self._root
+        for step in unquote(reference).removeprefix("#").split("/")[1:]:
+            step = step.replace("~1", "/").replace("~0", "~")
+            try:
+                found = found[int(step)] if isinstance(found, list) else found[step]
+            except (KeyError, IndexError, ValueError, TypeError):
+                return None
+        return found if reference.startswith("#") else None
+
+    def _admits(self, branch: Any, value: Any) -> bool:
+        kept = {word: self._root[word] for word in ("$schema", "$defs", "definitions") if word in self._root}
+        try:
+            return jsonschema_rs.validator_for({**kept, "allOf": [branch]}).is_valid(value)
+        except (ValueError, jsonschema_rs.ReferencingError):
+            return True
+
+
+def _under(atoms: Sequence[Case], name: str) -> Iterator[Any]:
+    for atom in atoms:
+        if name in atom.get("properties", ()):
+            yield atom["properties"][name]
+        else:
+            yield atom.get("additionalProperties")
+        yield from (inside for pattern, inside in atom.get("patternProperties", {}).items() if _found(pattern, name))
+
+
+def _found(pattern: str, name: str) -> bool:
+    try:
+        return jsonschema_rs.validator_for({"pattern": pattern}).is_valid(name)
+    except ValueError:
+        return False
+
+
+def _items(atoms: Sequence[Case], index: int) -> Iterator[Any]:
+    for atom in atoms:
+        listed = atom.get("items") if isinstance(atom.get("items"), list) else atom.get("prefixItems", [])
+        rest = atom.get("additionalItems") if isinstance(atom.get("items"), list) else atom.get("items")
+        yield listed[index] if index < len(listed) else rest

@@ -26,12 +26,14 @@ def is_admitted(test: Row, with_judge: bool) -> bool:
 
 
 def passes(row: Row, with_judge: bool) -> bool:
+    if row["outcome"] == "unsat":
+        return not row["n_valid"]
     return row["outcome"] == "compiled" and all(is_admitted(t, with_judge) == t["valid"] for t in row["tests"])
 
 
 def of_engine(rows: Sequence[Row]) -> dict[str, Any]:
     outcomes = Counter(row["outcome"] for row in rows)
-    tested = [row for row in rows if row["outcome"] != "compiled" or row["tests"]]
+    tested = [row for row in rows if row.get("n_tests", 1)]
     compiled = [row for row in rows if row["outcome"] == "compiled"]
     tests = [test for row in compiled for test in row["tests"]]
     valid, invalid = [t for t in tests if t["valid"]], [t for t in tests if not t["valid"]]
@@ -42,6 +44,7 @@ def of_engine(rows: Sequence[Row]) -> dict[str, Any]:
         "passing end to end": sum(passes(row, True) for row in tested),
         "valid": len(valid),
         "valid rejected": sum(not is_admitted(t, False) for t in valid),
+        "valid rejected as written": sum(not t["as_written"] for t in valid),
         "valid rejected end to end": sum(not is_admitted(t, True) for t in valid),
         "invalid": len(invalid),
         "invalid accepted by the mask": sum(is_admitted(t, False) for t in invalid),

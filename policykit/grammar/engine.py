@@ -166,6 +166,16 @@ def masks_format(name: str) -> bool:
 
 
 @cache
+def leaks_excluded_bounds() -> bool:
+    """Whether the engine lets an excluded whole number through where the other bound is less than 1 away.
+
+    llguidance 1.7 does: `{"exclusiveMinimum": 0, "maximum": 0.5}` admits 0.
+    """
+    schema: dict[str, Json] = {"type": "number", "exclusiveMinimum": 0, "maximum": 0.5}
+    return matcher(byte_vocabulary(), json_program(schema, False)).validate_tokens([ord("0")]) == 1
+
+
+@cache
 def masks_keyword(keyword: str) -> bool:
     """Whether the engine knows a keyword at all (with a harmless value)."""
     value = PROBES.get(keyword, True)

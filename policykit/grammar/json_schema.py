@@ -2,39 +2,22 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import cast
 
 import jsonschema_rs
 
 from policykit.diagnostics import Place, PolicyError
 from policykit.grammar.engine import json_program, refusal, spells_names_freely
 from policykit.grammar.judge import judge
+from policykit.grammar.keywords import ASSERTIONS, EXACT_FORMATS, SILENT
 from policykit.grammar.productive import Unsatisfiable
 from policykit.grammar.relax import UNKNOWN_FORMAT, Relaxed, is_vacuous, keyword_pointers, relax
 from policykit.grammar.schema_check import checked_document
 from policykit.grammar.schema_document import SchemaDocument
 from policykit.grammar.sites import json_sites
-from policykit.grammar.values import Json, join
-from policykit.ir.grammar import GrammarKind, GrammarShape, GrammarSpec, JsonSites
+from policykit.grammar.values import Json, join, strings_in
+from policykit.ir.grammar import GrammarKind, GrammarShape, GrammarSpec, JsonSites, StringSite
 from policykit.ir.plan import Enforcement, Level, Residue
-
-EXACT_FORMATS: Final = frozenset({"ipv4", "ipv6", "uuid", "duration"})
-"""Formats whose mask is the format. Of the others the mask carries a shape (29 February, host lengths are not in
-it), and the verifier judges the value."""
-
-ASSERTIONS: Final = frozenset({
-    "type", "enum", "const", "multipleOf", "maximum", "exclusiveMaximum", "minimum", "exclusiveMinimum", "maxLength",
-    "minLength", "pattern", "format", "items", "prefixItems", "additionalItems", "maxItems", "minItems", "uniqueItems",
-    "contains", "maxContains", "minContains", "maxProperties", "minProperties", "required", "properties",
-    "patternProperties", "additionalProperties", "propertyNames", "dependencies", "dependentRequired",
-    "dependentSchemas", "if", "then", "else", "allOf", "anyOf", "oneOf", "not", "unevaluatedItems",
-    "unevaluatedProperties", "$ref", "$dynamicRef", "$recursiveRef",
-})  # fmt: skip
-SILENT: Final = frozenset({
-    "$schema", "$id", "id", "$anchor", "$dynamicAnchor", "$recursiveAnchor", "$vocabulary", "$comment", "$defs",
-    "definitions", "title", "description", "default", "examples", "deprecated", "readOnly", "writeOnly",
-})  # fmt: skip
-"""Keywords that never bear on validity."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +27,8 @@ class Lowered:
     program: str
     enforcements: tuple[Enforcement, ...]
     residue: tuple[Residue, ...]
+    implied: tuple[str, ...] = ()
+    """Keywords from which restrictions of strings or names follow that no subschema shows."""
 
 
 def json_schema(schema: dict[str, Json] | bool | str, place: Place) -> GrammarSpec:
@@ -66,7 +51,9 @@ def json_schema(schema: dict[str, Json] | bool | str, place: Place) -> GrammarSp
     except Unsatisfiable as error:
         message = f"no value satisfies the schema: {error.args[0]}"
         raise PolicyError.of("PK208", message, place) from error
-    return specification(source, lowered, sites, place)
+    # What a policy forbids of such strings is not looked at when compiling, so that liveness is not called proved.
+    opaque = tuple(StringSite(at, None, f"what follows from `{at.rpartition('/')[2]}`") for at in lowered.implied)
+    return specification(source, lowered, JsonSites(sites.fixed, (*sites.strings, *opaque)), place)
 
 
 def specification(source: str, lowered: Lowered, shape: GrammarShape, place: Place) -> GrammarSpec:
@@ -87,9 +74,8 @@ def lower(document: SchemaDocument, sites: JsonSites, place: Place) -> Lowered:
     residue = [Residue(row.name, row.name.rpartition("/")[2], row.why) for row in rows if row.level is Level.OUTPUT]
     why = _reader_disagreement(document, escapes or spells_names_freely())
     if why:
-        rows.append(Enforcement("grammar", "", Level.OUTPUT, why, place))
-        residue.append(Residue("", "I-JSON", why))
-    return Lowered(json_program(relaxed.schema, escapes), tuple(rows), tuple(residue))
+        rows.append(Enforcement("grammar", "I-JSON", Level.STREAM, why, place))
+    return Lowered(json_program(relaxed.schema, escapes), tuple(rows), tuple(residue), relaxed.implied_strings)
 
 
 def _rows(document: SchemaDocument, relaxed: Relaxed, place: Place) -> Iterable[Enforcement]:
@@ -110,8 +96,11 @@ def _rows(document: SchemaDocument, relaxed: Relaxed, place: Place) -> Iterable[
                 yield Enforcement("grammar", at, Level.OBSERVE, "not a keyword that is asserted: an annotation", place)
             elif weakened.get(at) == UNKNOWN_FORMAT or is_vacuous(schema, keyword):
                 yield Enforcement("grammar", at, Level.OBSERVE, weakened.get(at, "constrains nothing here"), place)
+            elif at in relaxed.carried:
+                yield Enforcement("grammar", at, Level.DECODE, "masked, in other keywords", place)
             elif at in weakened:
-                yield Enforcement("grammar", at, Level.OUTPUT, weakened[at], place)
+                why = weakened[at] + ("; the mask carries what follows from it" if at in relaxed.implied else "")
+                yield Enforcement("grammar", at, Level.OUTPUT, why, place)
             elif keyword == "format" and schema["format"] not in EXACT_FORMATS:
                 yield Enforcement("grammar", at, Level.OUTPUT, "the mask carries the format's shape only", place)
             else:
@@ -121,18 +110,23 @@ def _rows(document: SchemaDocument, relaxed: Relaxed, place: Place) -> Iterable[
 def _needs_control_characters(document: SchemaDocument, sites: JsonSites) -> bool:
     """Whether the schema itself speaks of characters that JSON can only write as ``\\u00xx``."""
     texts = [fixed.text for fixed in sites.fixed]
-    for schema in document.reachable().values():
+    for pointer, schema in document.reachable(keywords=None).items():
         if isinstance(schema, dict):
             patterns = schema.get("patternProperties")
             sources = [schema.get("pattern"), *(patterns if isinstance(patterns, dict) else ())]
             texts += [
                 s.replace("\\x", "\0").replace("\\u", "\0").replace("\\c", "\0") for s in sources if isinstance(s, str)
             ]
+            fixed = [schema.get("const"), schema.get("enum")]
+            texts += [text for value in fixed for _, text in strings_in(value, pointer)]
     return any((ord(c) < 0x20 and c not in "\b\t\n\f\r") or c == "\x7f" for text in texts for c in text)
 
 
 def _reader_disagreement(document: SchemaDocument, escapes: bool) -> str:
-    """What a mask cannot rule out and I-JSON (RFC 7493) does, or nothing."""
+    """What a mask cannot rule out and the reader does (I-JSON, RFC 7493), as soon as it is written; or nothing.
+
+    No keyword of the schema is weakened by it, so it is a row of the plan and no residue.
+    """
     nodes = document.reachable()
     found: list[str] = []
     if any(_is_open_object(schema) for schema in nodes.values()):
@@ -143,7 +137,7 @@ def _reader_disagreement(document: SchemaDocument, escapes: bool) -> str:
         found.append("numbers beyond a double")
     if any(_is_unbounded_nesting(schema) for schema in nodes.values()):
         found.append("nesting beyond 256 levels")
-    return f"only the whole value shows: {', '.join(found)}" if found else ""
+    return f"read as every reader reads it (RFC 7493): no {', no '.join(found)}" if found else ""
 
 
 def _types(schema: dict[str, Json]) -> frozenset[str]:

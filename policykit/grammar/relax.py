@@ -8,14 +8,16 @@ stronger than the schema: `oneOf` survives only where the engine proves its bran
 
 import copy
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeGuard, cast
 
 from policykit.diagnostics import InternalError
-from policykit.grammar.engine import PROBES, is_unsatisfiable, masks_format, masks_keyword
+from policykit.grammar.engine import PROBES, is_unsatisfiable, leaks_excluded_bounds, masks_format, masks_keyword
+from policykit.grammar.keywords import EXACT_FORMATS
 from policykit.grammar.productive import Unsatisfiable, without_dead_ends
-from policykit.grammar.schema_document import SchemaDocument
+from policykit.grammar.schema_document import Dialect, SchemaDocument
+from policykit.grammar.strengthen import Addition, Strengthened, strengthen
 from policykit.grammar.values import Json, join, lookup
 
 MAX_TRIALS: Final = 96
@@ -50,14 +52,20 @@ VACUOUS_WITHOUT: Final = {"then": "if", "else": "if", "minContains": "contains",
 
 @dataclass(frozen=True, slots=True)
 class Weakening:
-    """Keywords of one subschema that the mask gives up. ``pointer`` is the subschema's."""
+    """Keywords of one subschema that the mask gives up, or carries in part where they are ``kept``.
+
+    ``pointer`` is the subschema's.
+    """
 
     pointer: str
     keywords: tuple[str, ...]
     why: str
+    kept: bool = False
 
     def apply(self, root: dict[str, Json]) -> None:
         """Weaken in place."""
+        if self.kept:
+            return
         schema = lookup(root, self.pointer)
         if not isinstance(schema, dict):
             raise InternalError(f"no subschema stands at `{self.pointer}`")
@@ -73,11 +81,20 @@ class Weakening:
 
 @dataclass(frozen=True, slots=True)
 class Relaxed:
+    """``carried`` are the pointers of keywords that the mask carries in another form; ``implied`` are those of keywords
+    of which it carries something."""
+
     schema: dict[str, Json]
     weakenings: tuple[Weakening, ...]
+    carried: frozenset[str]
+    implied: frozenset[str]
+    implied_strings: tuple[str, ...]
 
 
-def relax(document: SchemaDocument, refusal: Callable[[dict[str, Json]], str | None]) -> Relaxed:
+Refusal = Callable[[dict[str, Json]], str | None]
+
+
+def relax(document: SchemaDocument, refusal: Refusal) -> Relaxed:
     """The schema that ``refusal`` no longer refuses, and what was given up for it.
 
     Raises:
@@ -86,8 +103,11 @@ def relax(document: SchemaDocument, refusal: Callable[[dict[str, Json]], str | N
     """
     plain = SchemaDocument.of(plain_keywords(document), document.dialect)
     closed = SchemaDocument.of(without_dead_ends(plain), document.dialect)
-    certain = unknown_to_the_engine(closed)
-    base = _weakened(closed.root, certain)
+    strong = strengthen(closed)
+    kept = _accepted(strong, closed.dialect, refusal)
+    root = strong.only(kept)
+    certain = _certain(strong, root, closed.dialect)
+    base = _weakened(root, certain)
     chosen: list[Weakening] = []
     stages = iter(STAGES)
     refused = refusal(base)
@@ -102,7 +122,98 @@ def relax(document: SchemaDocument, refusal: Callable[[dict[str, Json]], str | N
             chosen += found
             refused = refusal(_weakened(base, chosen))
     needed = _shrink(base, chosen, refusal)
-    return Relaxed(_weakened(base, needed), (*certain, *needed))
+    return _told(strong, kept, [*certain, *needed], _weakened(base, needed))
+
+
+def _accepted(strong: Strengthened, dialect: Dialect, refusal: Refusal) -> tuple[Addition, ...]:
+    """The additions that the engine takes: all of them, or else those that it takes one after the other."""
+
+    def refuses(kept: Sequence[Addition]) -> bool:
+        root = strong.only(kept)
+        refused = refusal(_weakened(root, _certain(strong, root, dialect)))
+        return refused is not None and not is_unsatisfiable(refused)
+
+    if not strong.additions or not refuses(strong.additions):
+        return strong.additions
+    kept: tuple[Addition, ...] = ()
+    if refuses(kept):
+        return kept
+    for addition in strong.additions[:MAX_TRIED_ADDITIONS]:
+        if not refuses((*kept, addition)):
+            kept = (*kept, addition)
+    return kept
+
+
+MAX_TRIED_ADDITIONS: Final = 12
+
+
+def _certain(strong: Strengthened, root: dict[str, Json], dialect: Dialect) -> list[Weakening]:
+    """What is given up, whatever else is: keywords that the engine has not, and `oneOf` where `anyOf` says the same."""
+    document = SchemaDocument.of(root, dialect)
+    there = [pointer for pointer in document.reachable() if pointer in strong.disjoint]
+    same = [Weakening(pointer, ("oneOf",), "no two alternatives overlap") for pointer in there]
+    return [*same, *unknown_to_the_engine(document)]
+
+
+def _told(
+    strong: Strengthened, kept: Sequence[Addition], weakenings: Sequence[Weakening], schema: dict[str, Json]
+) -> Relaxed:
+    """What was given up, in terms of the author's schema. Innermost additions first: one that holds a keyword which
+    another carries loses nothing by it."""
+    carried = {join(pointer, "oneOf") for pointer in strong.disjoint}
+    held: dict[Addition | None, list[str]] = {}
+    for weakening in weakenings:
+        lost = [pointer for pointer, _ in keyword_pointers(weakening)]
+        held.setdefault(_innermost(strong.additions, weakening.pointer), []).extend(lost)
+    for addition in sorted(kept, key=lambda a: -a.pointer.count("/")):
+        is_whole = all(lost in carried for lost in held.get(addition, ()))
+        if addition.is_exact and is_whole and not _has_loose_format(lookup(strong.root, addition.pointer)):
+            carried |= set(addition.keywords)
+    own = tuple(w for w in weakenings if _innermost(strong.additions, w.pointer) is None)
+    implied = frozenset(keyword for addition in kept for keyword in addition.keywords)
+    strings = {
+        keyword: None
+        for addition in kept
+        if _innermost([a for a in kept if a is not addition], addition.pointer) is None
+        and _speaks_of_strings(lookup(strong.root, addition.pointer))
+        for keyword in addition.keywords
+    }
+    return Relaxed(schema, own, frozenset(carried), implied, tuple(strings))
+
+
+def _innermost(additions: Sequence[Addition], pointer: str) -> Addition | None:
+    around = [a for a in additions if f"{pointer}/".startswith(f"{a.pointer}/")]
+    return max(around, key=lambda a: a.pointer.count("/"), default=None)
+
+
+_OF_STRINGS: Final = frozenset({
+    "pattern", "const", "enum", "format", "minLength", "maxLength", "required", "properties", "patternProperties",
+    "$ref",
+})  # fmt: skip
+
+
+def _speaks_of_strings(value: Json) -> bool:
+    """Whether an addition may restrict strings or names."""
+    match value:
+        case dict():
+            return not _OF_STRINGS.isdisjoint(value) or any(map(_speaks_of_strings, value.values()))
+        case list():
+            return any(map(_speaks_of_strings, value))
+        case _:
+            return False
+
+
+def _has_loose_format(value: Json) -> bool:
+    """Whether a format is named somewhere of which the mask carries the shape only."""
+    match value:
+        case dict():
+            name = value.get("format")
+            loose = isinstance(name, str) and name not in EXACT_FORMATS
+            return loose or any(map(_has_loose_format, value.values()))
+        case list():
+            return any(map(_has_loose_format, value))
+        case _:
+            return False
 
 
 def plain_keywords(document: SchemaDocument) -> dict[str, Json]:
@@ -142,7 +253,32 @@ def unknown_to_the_engine(document: SchemaDocument) -> list[Weakening]:
             why = None if is_vacuous(schema, keyword) else _certain_reason(keyword, value)
             if why is not None:
                 found.append(Weakening(pointer, (keyword,), why))
+    return found + (_leaking_bounds(document) if leaks_excluded_bounds() else [])
+
+
+def _leaking_bounds(document: SchemaDocument) -> list[Weakening]:
+    """Excluded whole numbers less than 1 away from a bound of the other side, wherever that stands."""
+    nodes = {p: s for p, s in document.reachable().items() if isinstance(s, dict) and not document.ignores_siblings(s)}
+    bounds = {word: [s[word] for s in nodes.values() if _is_number(s.get(word))] for word in _BOUNDS}
+    found: list[Weakening] = []
+    for pointer, schema in nodes.items():
+        for word, plain, others in _EXCLUSIVE:
+            excluded = schema.get(plain) if schema.get(word) is True else schema.get(word)
+            near = (abs(cast(float, other) - excluded) for o in others for other in bounds[o] if _is_number(excluded))
+            if _is_number(excluded) and excluded % 1 == 0 and any(0 < distance < 1 for distance in near):
+                found.append(Weakening(pointer, (word,), "the masking engine admits the excluded bound itself", True))
     return found
+
+
+_EXCLUSIVE: Final = (
+    ("exclusiveMinimum", "minimum", ("maximum", "exclusiveMaximum")),
+    ("exclusiveMaximum", "maximum", ("minimum", "exclusiveMinimum")),
+)
+_BOUNDS: Final = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
+
+
+def _is_number(value: Json) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _certain_reason(keyword: str, value: Json) -> str | None:

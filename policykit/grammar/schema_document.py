@@ -169,6 +169,15 @@ class SchemaDocument:
             pending.extend(reversed(below))
         return found
 
+    def at(self, pointer: str) -> Json:
+        """What stands at a pointer. Raises KeyError where nothing does."""
+        return lookup(self.root, pointer)
+
+    @property
+    def has_one_base(self) -> bool:
+        """Whether a reference means the same wherever it is written."""
+        return len(set(self.bases.values())) <= 1
+
     def ignores_siblings(self, schema: dict[str, Json]) -> bool:
         """Whether only the ``$ref`` of this subschema counts."""
         return self.dialect.ref_stands_alone and "$ref" in schema

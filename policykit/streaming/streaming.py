@@ -62,11 +62,7 @@ class Streaming:
             Beginning(self._grammar)
         except InternalError as error:
             return [Waits("grammar", str(error))]
-        late = [
-            f"`{r.keyword}`" + (f" at `{r.pointer}`" if r.pointer else "")
-            for r in self._grammar.residue
-            if r.keyword != "I-JSON"
-        ]
+        late = [f"`{r.keyword}` at `{r.pointer}`" for r in self._grammar.residue]
         return [Waits("grammar", f"{', '.join(late)}: judged on the complete value")] if late else []
 
     def _mixed(self) -> tuple[Waits, ...]:

@@ -100,7 +100,7 @@ def test_mask_and_validator_agree_with_the_oracle(schema: dict[str, Any]) -> Non
     oracle = jsonschema.validators.validator_for(schema)(schema)
     judge = GrammarValidator(spec)
     compiled = CompiledGrammar(spec, BYTES)
-    keywords = {r.keyword for r in spec.residue} - {"I-JSON"}
+    keywords = {r.keyword for r in spec.residue}
     admitted = 0
     for value in VALUES:
         text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -22,7 +22,7 @@ TICKET: dict[str, Any] = {
     "properties": {
         "queue": {"enum": ["billing", "guaranteed returns", "card number"]},
         "note": {"type": "string", "maxLength": 12},
-        "hint": {"type": "string", "not": {"const": "x"}},
+        "hint": {"type": "string", "not": {"pattern": "^x$"}},
     },
     "required": ["queue", "note"],
     "additionalProperties": False,

@@ -1,0 +1,255 @@
+"""What follows from keywords that the masking engine does not know, said in keywords that it knows.
+
+`not`, `if`, dependencies, names and overlapping alternatives become alternatives; what they imply is added to the
+subschema as one more member of `allOf`, behind everything else, so that the order of properties stays. An addition is
+implied by the schema, so the mask never refuses a valid value for it; where it says all that the keyword says, the
+keyword is masked.
+"""
+
+import copy
+import json
+import math
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final, cast
+
+from policykit.grammar.complement import Complement, complement, resolved, words_as_pattern
+from policykit.grammar.emptiness import are_disjoint
+from policykit.grammar.keywords import ASSERTIONS, is_asserted
+from policykit.grammar.schema_document import SchemaDocument
+from policykit.grammar.values import Json, join, lookup, type_name
+
+MAX_CHARACTERS: Final = 8_000
+"""Of one addition, and a quarter of what all of them may have."""
+MAX_ROUNDS: Final = 3
+MAX_BRANCHES: Final = 24
+MAX_WIDTH: Final = 24
+"""Alternatives of one subschema, multiplied out: what the engine does when it compiles them grows with them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Addition:
+    """What is added at ``pointer``; ``keywords`` are the pointers of those that it stands for."""
+
+    pointer: str
+    keywords: tuple[str, ...]
+    is_exact: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Strengthened:
+    """``disjoint`` holds the pointers of subschemas whose `oneOf` is an `anyOf`, since no two branches overlap."""
+
+    root: dict[str, Json]
+    additions: tuple[Addition, ...]
+    disjoint: frozenset[str]
+
+    def only(self, kept: Sequence[Addition]) -> dict[str, Json]:
+        """The schema with only these additions; what stands inside one that is dropped goes with it."""
+        root: dict[str, Json] = copy.deepcopy(self.root)
+        for addition in self.additions:
+            if addition in kept:
+                continue
+            path, _, index = addition.pointer.rpartition("/")
+            try:
+                members = lookup(root, path)
+            except KeyError:
+                continue  # inside another one that is gone
+            cast("list[Json]", members)[int(index)] = True
+        return root
+
+
+def strengthen(document: SchemaDocument) -> Strengthened:
+    """The same schema with what its keywords imply. A document with several bases stays as it is."""
+    root: dict[str, Json] = copy.deepcopy(document.root)
+    additions: list[Addition] = []
+    disjoint: set[str] = set()
+    done: set[str] = set()
+    left = 4 * MAX_CHARACTERS
+    targets = {document.reference(pointer) or "" for pointer in document.reachable(keywords=None)}
+    for _ in range(MAX_ROUNDS if document.has_one_base else 0):
+        current = SchemaDocument.of(root, document.dialect)
+        pending = [pointer for pointer in current.reachable() if pointer not in done]
+        done.update(pending)
+        for pointer in pending:
+            schema = lookup(root, pointer)
+            if not isinstance(schema, dict) or document.ignores_siblings(schema):
+                continue
+            is_entered = any(target.startswith(join(pointer, "oneOf") + "/") for target in targets)
+            if not is_entered and _branches_are_disjoint(document, schema):
+                disjoint.add(pointer)
+            for keywords, found in _implied(document, schema):
+                if keywords == ("oneOf",) and pointer in disjoint:
+                    continue
+                size = len(json.dumps(found.schema))
+                is_wide = _width(lookup(root, _in_place(pointer))) * _width(found.schema) > MAX_WIDTH
+                if found.schema is True or is_wide or size > min(MAX_CHARACTERS, left):
+                    continue
+                left -= size
+                additions.append(_add(schema, pointer, keywords, found))
+    return Strengthened(root, tuple(additions), frozenset(disjoint))
+
+
+def _in_place(pointer: str) -> str:
+    """The outermost subschema that judges the same value."""
+    while (found := re.fullmatch(r"(.*)/(?:allOf|anyOf|oneOf)/\d+", pointer)) is not None:
+        pointer = found[1]
+    return pointer
+
+
+def _width(schema: Json) -> int:
+    """How many alternatives the engine multiplies out for one subschema (references are not followed)."""
+    if not isinstance(schema, dict):
+        return 1
+    found = 1
+    for keyword in ("anyOf", "oneOf", "allOf"):
+        members = schema.get(keyword)
+        if isinstance(members, list) and members:
+            widths = [_width(member) for member in members]
+            found *= math.prod(widths) if keyword == "allOf" else sum(widths)
+    return found
+
+
+def _branches_are_disjoint(document: SchemaDocument, schema: dict[str, Json]) -> bool:
+    branches = schema.get("oneOf")
+    if not isinstance(branches, list) or len(branches) > MAX_BRANCHES:
+        return False
+    pairs = ((a, b) for i, a in enumerate(branches) for b in branches[:i])
+    return all(are_disjoint(document, a, b) for a, b in pairs)
+
+
+def _add(schema: dict[str, Json], pointer: str, keywords: Sequence[str], found: Complement) -> Addition:
+    # In a keyword of its own, behind all others, so that the properties before it keep their order.
+    keyword = next((word for word in ("allOf", "anyOf") if word not in schema), "allOf")
+    members = schema.setdefault(keyword, [])
+    assert isinstance(members, list)
+    members.append(copy.deepcopy(found.schema))
+    at = join(pointer, keyword, len(members) - 1)
+    return Addition(at, tuple(join(pointer, keyword) for keyword in keywords), found.is_exact)
+
+
+def _implied(document: SchemaDocument, schema: dict[str, Json]) -> Iterator[tuple[tuple[str, ...], Complement]]:
+    """Keywords of a subschema with what they imply together."""
+    for keyword, value in list(schema.items()):
+        match keyword if is_asserted(keyword, document.dialect) else "", value:
+            case "not", _:
+                yield ("not",), complement(document, value)
+            case "if", _ if "then" in schema or "else" in schema:
+                keywords = tuple(k for k in ("if", "then", "else") if k in schema)
+                yield keywords, _condition(document, schema)
+            case "dependentRequired" | "dependentSchemas" | "dependencies", dict():
+                yield (keyword,), _every(_dependency(name, needs) for name, needs in value.items())
+            case "oneOf", list() if 1 < len(value) <= MAX_BRANCHES:
+                yield ("oneOf",), _exclusive(document, value)
+            case "contains", _:
+                keywords = tuple(
+                    k
+                    for k in ("contains", "minContains", "maxContains")
+                    if k in schema and is_asserted(k, document.dialect)
+                )
+                yield keywords, _containing({k: v for k, v in schema.items() if k in (*keywords, "maxItems")})
+            case "uniqueItems", True:
+                yield ("uniqueItems",), _distinct(document, schema)
+            case "propertyNames", _:
+                yield ("propertyNames",), _named(schema, value)
+            case _:
+                pass
+
+
+def _condition(document: SchemaDocument, schema: dict[str, Json]) -> Complement:
+    condition = schema["if"]
+    unmet = complement(document, condition)
+    held: Json = {"allOf": [condition, schema["then"]]} if "then" in schema else condition
+    missed: Json = {"allOf": [unmet.schema, schema["else"]]} if "else" in schema else unmet.schema
+    if unmet.schema is True and "else" not in schema:
+        return Complement(True, False)
+    return Complement({"anyOf": [held, missed]}, unmet.is_exact)
+
+
+def _every(parts: Iterator[Complement]) -> Complement:
+    found = list(parts)
+    return Complement({"allOf": [part.schema for part in found]}, all(part.is_exact for part in found))
+
+
+def _dependency(name: str, needs: Json) -> Complement:
+    """Names that a name demands, or a schema."""
+    absent: Json = {"properties": {name: False}}
+    if isinstance(needs, list):
+        return Complement({"anyOf": [absent, {"required": [name, *needs]}]} if needs else True, True)
+    demanded: Json = {"allOf": [{"required": [name]}, needs]}
+    return Complement({"anyOf": [absent, demanded]} if needs is not True else True, True)
+
+
+def _exclusive(document: SchemaDocument, branches: Sequence[Json]) -> Complement:
+    """Each branch without those that overlap with it."""
+    found: list[Json] = []
+    is_exact = True
+    refused = [complement(document, branch) for branch in branches]
+    for i, branch in enumerate(branches):
+        members: list[Json] = [branch]
+        for k, other in enumerate(branches):
+            if k == i or are_disjoint(document, branch, other):
+                continue
+            is_exact = is_exact and refused[k].is_exact
+            if refused[k].schema is not True:
+                members.append(refused[k].schema)
+        found.append({"allOf": members} if len(members) > 1 else branch)
+    if found == list(branches):
+        return Complement(True, False)
+    return Complement({"anyOf": found}, is_exact)
+
+
+def _containing(schema: dict[str, Json]) -> Complement:
+    """That the items are enough; where one item is all there may be, that it is the one."""
+    least = schema.get("minContains", 1)
+    if not isinstance(least, int | float) or least < 1:
+        return Complement(True, False)
+    needed = -int(-least // 1)
+    if schema.get("maxItems") == 1 and needed == 1:
+        return Complement({"minItems": 1, "items": schema["contains"]}, schema.get("maxContains", 1) == 1)
+    return Complement({"minItems": needed}, False)
+
+
+def _distinct(document: SchemaDocument, schema: dict[str, Json]) -> Complement:
+    """No more items than there are different values."""
+    items = schema.get("items")
+    if not isinstance(items, dict) or "prefixItems" in schema:
+        return Complement(True, False)
+    target = resolved(document, items.get("$ref"))
+    items = items if target is None else target
+    members = items.get("enum") if isinstance(items, dict) else None
+    if not isinstance(members, list):
+        is_flag = isinstance(items, dict) and items.get("type") == "boolean"
+        return Complement({"maxItems": 2}, False) if is_flag else Complement(True, False)
+    number = len({(type_name(member), json.dumps(member, sort_keys=True)) for member in members})
+    return Complement({"maxItems": number}, number <= 1)
+
+
+def _named(schema: dict[str, Json], names: Json) -> Complement:
+    """Names as patterns of properties, which sets no order among them."""
+    if names is False:
+        return Complement({"maxProperties": 0}, True)
+    if not isinstance(names, dict) or schema.keys() & {"patternProperties", "additionalProperties"}:
+        return Complement(True, False)
+    pattern = _name_pattern({k: v for k, v in names.items() if k in ASSERTIONS and (k, v) != ("type", "string")})
+    if pattern is None:
+        return Complement(True, False)
+    return Complement({"patternProperties": {pattern: True}, "additionalProperties": False}, True)
+
+
+def _name_pattern(names: dict[str, Json]) -> str | None:
+    """The one restriction of names as a pattern."""
+    match names:
+        case {"pattern": str() as pattern, **rest} if not rest:
+            return pattern
+        case {"const": str() as name, **rest} if not rest:
+            return f"^{words_as_pattern([name])}$"
+        case {"enum": list() as members, **rest} if not rest:
+            return f"^{words_as_pattern([name for name in members if isinstance(name, str)])}$"
+        case {"minLength": int() as least, **rest} if not rest:
+            return f"^[\\s\\S]{{{least},}}$"
+        case {"maxLength": int() as most, **rest} if not rest:
+            return f"^[\\s\\S]{{0,{most}}}$"
+        case _:
+            return None
