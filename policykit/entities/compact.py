@@ -15,6 +15,7 @@ _KEPT[list(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")] =
 _CAPITAL = np.array([ord(chr(c).upper()) if c < 128 else 0 for c in range(129)], np.uint8)
 
 
+_LARGE = 1 << 31
 _NOT_COMPACT = re.compile(r"[^0-9A-Za-z]+")
 
 
@@ -31,13 +32,13 @@ class Compact:
         self._codes = codes
         kept = _KEPT[codes]
         self.chars: NDArray[np.uint8] = _CAPITAL[codes[kept]]
-        self._before: Places = np.zeros(len(codes) + 1, np.int64)
+        self._before = np.zeros(len(codes) + 1, np.int32 if len(codes) < _LARGE else np.int64)
         np.cumsum(kept, out=self._before[1:])
         self._text = self.chars.tobytes().decode("ascii")
 
     def places(self, starts: Places, ends: Places) -> tuple[Places, Places]:
         """Where stretches of the text stand in ``chars``."""
-        return self._before[starts], self._before[ends]
+        return self._before[starts].astype(np.int64), self._before[ends].astype(np.int64)
 
     def text(self, start: int, end: int) -> str:
         """What is kept of a stretch of the text."""
@@ -72,7 +73,7 @@ class Compact:
     def _luhn(self) -> Places:
         """Sums of digits up to each place, those at even places doubled (0), those at odd ones (1)."""
         digits = np.minimum(self._values, 9)
-        doubled = np.array([0, 2, 4, 6, 8, 1, 3, 5, 7, 9])[digits]
+        doubled = _DOUBLED[digits]
         even = np.arange(len(digits)) % 2 == 0
         sums = np.zeros((2, len(digits) + 1), np.int64)
         np.cumsum(np.where(even, doubled, digits), out=sums[0, 1:])
@@ -81,8 +82,34 @@ class Compact:
 
     def luhn(self, starts: Places, ends: Places, more: int = 0) -> NDArray[np.bool_]:
         """Which stretches of ``chars``, all digits, have a Luhn sum that is with ``more`` divisible by ten."""
+        if self._are_few(starts, ends):
+            return self._luhn_each(starts, ends, more)
         which = ends % 2  # the last digit is not doubled, so the places of its parity are not
         return (self._luhn[which, ends] - self._luhn[which, starts] + more) % 10 == 0
+
+    def _are_few(self, starts: Places, ends: Places) -> bool:
+        """Whether stretches are read sooner than the whole text."""
+        return int((ends - starts).sum()) < len(self.chars)
+
+    def _luhn_each(self, starts: Places, ends: Places, more: int) -> NDArray[np.bool_]:
+        out = np.zeros(len(starts), np.bool_)
+        for length in np.unique(ends - starts).tolist():
+            own = np.flatnonzero(ends - starts == length)
+            digits = self.rows(starts[own], length) - np.uint8(ord("0"))
+            digits[:, -2::-2] = _DOUBLED[np.minimum(digits[:, -2::-2], 9)]
+            out[own] = (digits.sum(1, dtype=np.int32) + more) % 10 == 0
+        return out
+
+    def _mod_97_each(self, starts: Places, ends: Places) -> Places:
+        out = np.zeros(len(starts), np.int64)
+        for length in np.unique(ends - starts).tolist():
+            own = np.flatnonzero(ends - starts == length)
+            rest = np.zeros(len(own), np.int64)
+            for column in self.rows(starts[own], length).T:
+                value = np.where(column > 64, column - np.uint8(55), column - np.uint8(48))
+                rest = (rest * np.where(value > 9, 100, 10) + value) % 97
+            out[own] = rest
+        return out
 
     @cached_property
     def _mod_97(self) -> tuple[Places, Places]:
@@ -95,9 +122,12 @@ class Compact:
 
     def mod_97(self, starts: Places, ends: Places) -> Places:
         """Stretches of ``chars`` as numbers, letters counting from 10, modulo 97."""
+        if self._are_few(starts, ends):
+            return self._mod_97_each(starts, ends)
         n_digits, sums = self._mod_97
         return (sums[ends] - sums[starts]) * _TENS[n_digits[ends] % 96] % 97
 
 
+_DOUBLED = np.array([0, 2, 4, 6, 8, 1, 3, 5, 7, 9], np.uint8)
 _TENS = np.array([pow(10, k, 97) for k in range(96)], np.int64)
 _TENTHS = np.array([pow(10, -k, 97) for k in range(96)], np.int64)

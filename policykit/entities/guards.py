@@ -1,7 +1,7 @@
 """Guards of types at all places of a text at once."""
 
 import re
-from functools import cache
+from functools import cache, cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,9 +41,14 @@ class Beside:
         found = self._ends.get(guard.ahead)
         if found is None:
             found = np.zeros(len(self._kinds) - _REACH, np.bool_)
-            found[:-1] = _ahead(guard.ahead)[self._kinds[_REACH:-1], self._kinds[_REACH + 1 :]]
+            _ahead(guard.ahead).ravel().take(self._pairs, out=found[:-1], mode="clip")
             self._ends[guard.ahead] = found
         return found
+
+    @cached_property
+    def _pairs(self) -> NDArray[np.intp]:
+        """The kinds of two characters as one number, from the first of the text on."""
+        return self._kinds[_REACH:-1].astype(np.intp) * _KINDS + self._kinds[_REACH + 1 :]
 
 
 @cache

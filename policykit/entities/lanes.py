@@ -61,6 +61,10 @@ class Lanes:
         """Which of some symbols a match may begin with."""
         is_first = np.zeros(self._width, np.bool_)
         is_first[list(self._automaton.first)] = True
+        if symbols.dtype == np.uint8:
+            table = np.zeros(256, np.bool_)
+            table[: len(is_first)] = is_first[:256]
+            return np.frombuffer(symbols.tobytes().translate(table.tobytes()), np.bool_)
         return is_first[symbols]
 
     def _reserve(self, states: int) -> None:
@@ -132,13 +136,14 @@ class Lanes:
             lanes, at, states = _alive(lanes, at, states)
         one_by_one = symbols.data
         for lane, place, state in zip(lanes.tolist(), at.tolist(), states.tolist(), strict=True):
-            ends_here = np.array(self._ends(one_by_one, place, state, may_end.item), np.int64)
-            begins.append(np.full(len(ends_here), starts[lane], np.int64))
-            stops.append(ends_here)
+            ends_here = self._ends(one_by_one, place, state, may_end.item)
+            begins += [np.full(1, starts[lane])] * len(ends_here)
+            stops += [np.full(1, end) for end in ends_here]
         if not begins:
             return starts[:0], starts[:0]
-        begin, stop = np.concatenate(begins), np.concatenate(stops)
-        order = np.lexsort((-stop, begin))
+        # What ends later was found later: the order by start alone, which is soon found, leaves the longest first.
+        begin, stop = np.concatenate(begins[::-1]), np.concatenate(stops[::-1])
+        order = np.argsort(begin, kind="stable")
         return begin[order], stop[order]
 
     def longest_from(self, symbols: Symbols, start: int, may_end: MayEnd, known: dict[int, int]) -> int:

@@ -31,8 +31,8 @@ from policykit.text.joined import Joined, join
 
 _BESIDE_NOTHING = "0"
 """Stands for a continuation: no guard lets a digit stand behind the point or colon that is beside a match."""
-FEW = 20_000
-"""Places that are looked at one by one rather than all at once."""
+FEW, FOR_ONE = 64, 500
+"""Places that are looked at one by one rather than all at once, and characters of the text for one more of them."""
 MANY = 500
 """Stretches that are worth being screened together."""
 
@@ -119,7 +119,7 @@ class _Candidates:
             return columns(list(self._one_by_one(read, symbols, range(len(symbols) - 1))))
         if stretches is not None:
             starts = _within(stretches, len(symbols) - 1)
-            if len(starts) < FEW:
+            if len(starts) < FEW + len(symbols) // FOR_ONE:
                 return columns(list(self._one_by_one(read, symbols, starts.tolist())))
             starts = starts[self._lanes.firsts(symbols[starts])]
         else:

@@ -31,6 +31,8 @@ that look alike fall together (UTS 39, closed under case): i, I, l, 1 and |; 0 a
 
 _SHORT = 400
 """Characters up to which a dictionary is faster than arrays."""
+_OFTEN = 4
+"""One character in so many that becomes longer or nothing, for a dictionary to be faster than arrays too."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +57,8 @@ class View:
             return text.translate(self._dictionary)
         single = self._arrays.single[_points(text)]
         longer = np.flatnonzero(single < 0)
+        if len(longer) * _OFTEN > len(text):
+            return text.translate(self._dictionary)
         return _text(self._splice(single, longer).points if len(longer) else single)
 
     def apply_with_offsets(self, text: str) -> tuple[str, NDArray[np.int64]]:

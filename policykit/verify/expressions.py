@@ -16,6 +16,8 @@ from policykit.text import View
 from policykit.verify.encoded import Encoding
 
 Span = tuple[int, int]
+Dense = Callable[[int], Stretches | None]
+"""All matches of an expression by its number, None where they are better looked for one by one."""
 
 _ONE_MEMORY, _SET_MEMORY = 16 << 20, 64 << 20
 """Bytes that RE2 may use for the automata of one expression, and of a set."""
@@ -41,8 +43,7 @@ class _Match(Protocol):
 class Compiled(Protocol):
     """A compiled expression of google-re2, which ships no types."""
 
-    def finditer(self, text: bytes) -> "Sequence[_Match]": ...
-    def search(self, text: bytes) -> object | None: ...
+    def search(self, text: bytes, pos: int = 0) -> "_Match | None": ...
 
 
 def source(regex: Regex, view: View, encoding: Encoding | None) -> bytes:
@@ -153,10 +154,15 @@ class Expressions:
         """Successive matches of one of them, None where there are more or where that took more than linear time."""
         return _spans(self.compiled[index], data, most)
 
-    def spans(self, data: bytes) -> "dict[int, Stretches | None]":
-        """Successive leftmost-longest matches by name; None where that took more than linear time."""
-        found = {self.names[i]: _spans(self.compiled[i], data) for i in self.matching(data)}
-        return {name: spans for name, spans in found.items() if spans is None or len(spans[0])}
+    def spans(self, data: bytes, dense: Dense = lambda name: None) -> "dict[int, Stretches | None]":
+        """Successive leftmost-longest matches by name; None where that took more than linear time. ``dense`` is asked
+        for those of which the text is full, and answers None where that is no gain."""
+        found: dict[int, Stretches | None] = {}
+        for i in self.matching(data):
+            own = _spans(self.compiled[i], data, full=lambda i=i: dense(self.names[i]))
+            if own is None or len(own[0]):
+                found[self.names[i]] = own
+        return found
 
 
 class _Set(Protocol):
@@ -181,23 +187,45 @@ def _set_of(sources: Sequence[bytes]) -> "_Set | None":
     return together
 
 
+_NONE = (-1, -1)
 _CHECK_EVERY = 256
+_DENSE = 125
+"""Characters for each match, below which a text is full of them."""
 _SLOW_START_S, _PER_MATCH_S, _PER_BYTE_S = 0.02, 40e-6, 40e-9
 """Far more than matches and bytes take, unless RE2 reads on behind every match in vain."""
 
 
-def _spans(compiled: Compiled, data: bytes, most: int | None = None) -> Stretches | None:
+def _spans(
+    compiled: Compiled, data: bytes, most: int | None = None, full: Callable[[], Stretches | None] | None = None
+) -> Stretches | None:
     starts: list[int] = []
     ends: list[int] = []
     begun = thread_time()
-    for found in compiled.finditer(data):
-        start, end = found.span()
+    matched, end, n = _matcher(compiled, data), 0, len(data)
+    while end < n:
+        start, end = matched(end)
+        if start < 0:
+            break
         starts.append(start)
         ends.append(end)
         if len(starts) == most:
             return None
+        if full and len(starts) == _CHECK_EVERY and end < _DENSE * _CHECK_EVERY:
+            found = full()
+            if found is not None:
+                return found
         if not len(starts) % _CHECK_EVERY:
             allowed = _SLOW_START_S + _PER_MATCH_S * len(starts) + _PER_BYTE_S * end
             if thread_time() - begun > allowed:
                 return None
     return places(starts), places(ends)
+
+
+def _matcher(compiled: Compiled, data: bytes) -> Callable[[int], Span]:
+    """The next match from a place on, (-1, -1) for none. The package makes three objects for each; where it can be had,
+    what is beneath it is called."""
+    beneath, anchor, n = getattr(compiled, "_regexp", None), cast(Any, re2)._re2.RE2.Anchor.UNANCHORED, len(data)
+    if beneath is not None:
+        match = beneath.Match
+        return lambda at: match(anchor, data, at, n)[0]
+    return lambda at: found.span() if (found := compiled.search(data, at)) else _NONE

@@ -4,12 +4,15 @@ import random
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+import pytest
 from hypothesis import example, given, settings, strategies as st
 
-from policykit.automata import Found
+from policykit.automata import Found, Pattern
+from policykit.automata.nfa import build
 from policykit.ir.document import Phrases, Regexes
 from policykit.text import VIEW_NAMES, view
-from policykit.verify import expressions
+from policykit.text.joined import join
+from policykit.verify import dense, expressions
 from policykit.verify.finders import CompiledSearches, Searches, joint_searches
 from policykit.verify.units import Seen, SeenUnit, Unit
 from tests.verify.build import phrases, regexes, rule
@@ -53,22 +56,28 @@ def on(name: str, leaf: Leaf) -> Leaf:
     return replace(leaf, reading=replace(leaf.reading, views=(name,)))
 
 
+@pytest.mark.parametrize("is_full", [False, True])
 @settings(max_examples=200, deadline=None)
-@given(LEAVES, st.sampled_from(VIEW_NAMES), st.lists(TEXTS, min_size=1, max_size=4))
-@example([regexes(r"\Aa|b\z")], "raw", ["ab", "ab"])
-@example([regexes(r"(?m:^)b", r"a\nb")], "raw", ["a\nb", "b"])
-@example([phrases("a b"), phrases("a  b", exact=True)], "raw", ["a  b", "\0a", "b"])
-@example([regexes(r"a\x00b"), regexes("a.b")], "raw", ["a\0b"])
-@example([regexes(r"\bé", "[^é]é")], "raw", ["é é", "aé"])
-def test_a_scan_finds_what_the_automata_find(leaves: list[Leaf], name: str, texts: list[str]) -> None:
+@given(leaves=LEAVES, name=st.sampled_from(VIEW_NAMES), texts=st.lists(TEXTS, min_size=1, max_size=4))
+@example(leaves=[regexes(r"\Aa|b\z")], name="raw", texts=["ab", "ab"])
+@example(leaves=[regexes(r"(?m:^)b", r"a\nb")], name="raw", texts=["a\nb", "b"])
+@example(leaves=[phrases("a b"), phrases("a  b", exact=True)], name="raw", texts=["a  b", "\0a", "b"])
+@example(leaves=[regexes(r"a\x00b"), regexes("a.b")], name="raw", texts=["a\0b"])
+@example(leaves=[regexes(r"\bé", "[^é]é")], name="raw", texts=["é é", "aé"])
+def test_a_scan_finds_what_the_automata_find(is_full: bool, leaves: list[Leaf], name: str, texts: list[str]) -> None:
+    """``is_full``: as in a text that is full of matches, where all are looked for at once."""
     leaves = [on(name, leaf) for leaf in leaves]
     together = joint_searches([rule(f"r{i}", leaf) for i, leaf in enumerate(leaves)])
     seen = seen_as(name, texts)
-    for leaf in leaves:
-        search = together.get(leaf, view(name))
-        expected = list(search.find_by_automata(seen).found())
-        assert list(search.find(seen).found()) == expected, "together"
-        assert list(CompiledSearches().get(leaf, view(name)).find(seen).found()) == expected, "alone"
+    with pytest.MonkeyPatch.context() as patch:
+        if is_full:
+            patch.setattr(expressions, "_CHECK_EVERY", 1)
+            patch.setattr(dense, "READ", 1_000)
+        for leaf in leaves:
+            search = together.get(leaf, view(name))
+            expected = list(search.find_by_automata(seen).found())
+            assert list(search.find(seen).found()) == expected, "together"
+            assert list(CompiledSearches().get(leaf, view(name)).find(seen).found()) == expected, "alone"
 
 
 def test_more_letters_than_bytes_are_found_too() -> None:
@@ -114,6 +123,18 @@ def test_expressions_that_read_on_in_vain_stay_linear() -> None:
     leaf = on("raw", regexes("x[^y]*y|x"))
     search = joint_searches([rule("r", leaf)]).get(leaf, view("raw"))
     assert len(search.find(seen_as("raw", ["x" * 100_000]))) == 100_000
+
+
+def test_all_matches_at_once_or_none() -> None:
+    """Where an expression reads far, or the same text many times, RE2 does it."""
+    (leaf,) = regexes("a[^b]*b|a").regexes
+    full = dense.Dense(build(view("raw"), Pattern(leaf.regex)))
+    found = full.find(join(["ab" * 50 + "aab a", "a"]))
+    assert found is not None
+    assert len(found[0]) == 53
+    assert full.find(join(["a" * 600])) is None
+    assert full.find(join(["a" * 100])) is None
+    assert full.find(join(["x" * 600])) is not None
 
 
 def test_threads_share_a_scan() -> None:
