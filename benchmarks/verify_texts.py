@@ -111,6 +111,11 @@ def hostile_texts(phrases: Sequence[str], matching: Sequence[str], size: int) ->
         "social security numbers": lambda: "123-45-6789 ",
         "social security numbers with a word": lambda: "ssn 123-45-6789 ",
         "social security numbers with nearly a word": lambda: "xssnx 123-45-6789 ",
+        "account numbers": lambda: _account(rng) + " ",
+        "payment cards": lambda: _card(rng) + " ",
+        "keys and tokens": lambda: (
+            "AKIA" + "".join(rng.choices("ABCDEFGHIJ234567", k=16)) + " eyJhbGciOiJI.eyJzdWIiOiIx. "
+        ),
         "account numbers of no country": lambda: "ab12 ",
         "beginnings of web tokens": lambda: "-eyJaaaaaaaa",
         "beginnings of other tokens": lambda: "ghp_",
@@ -119,6 +124,19 @@ def hostile_texts(phrases: Sequence[str], matching: Sequence[str], size: int) ->
     }
     made = {name: filled(maker, size) for name, maker in makers.items()}
     return {**made, **_json_texts(rng, phrases, size)}
+
+
+def _account(rng: random.Random) -> str:
+    """A valid German one."""
+    account = f"{rng.randrange(10**18):018d}"
+    return f"DE{98 - int(account + '131400') % 97:02d}{account}"
+
+
+def _card(rng: random.Random) -> str:
+    """A valid one of Visa's."""
+    digits = f"4{rng.randrange(10**14):014d}"
+    total = sum(int(d) if i % 2 else sum(divmod(2 * int(d), 10)) for i, d in enumerate(digits))
+    return digits + str(-total % 10)
 
 
 def _json_texts(rng: random.Random, phrases: Sequence[str], size: int) -> dict[str, str]:

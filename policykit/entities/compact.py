@@ -105,8 +105,8 @@ class Compact:
         for length in np.unique(ends - starts).tolist():
             own = np.flatnonzero(ends - starts == length)
             rest = np.zeros(len(own), np.int64)
-            for column in self.rows(starts[own], length).T:
-                value = np.where(column > 64, column - np.uint8(55), column - np.uint8(48))
+            for column in range(length):
+                value = _VALUES[self.chars[starts[own] + column]]
                 rest = (rest * np.where(value > 9, 100, 10) + value) % 97
             out[own] = rest
         return out
@@ -129,5 +129,6 @@ class Compact:
 
 
 _DOUBLED = np.array([0, 2, 4, 6, 8, 1, 3, 5, 7, 9], np.uint8)
+_VALUES = np.array([c - 55 if c > 64 else c - 48 for c in range(128)], np.int64)
 _TENS = np.array([pow(10, k, 97) for k in range(96)], np.int64)
 _TENTHS = np.array([pow(10, -k, 97) for k in range(96)], np.int64)

@@ -93,20 +93,35 @@ def _shown(kind: int) -> str:
     return "" if kind == _EDGE else "\u0100" if kind == _OTHER else chr(kind)
 
 
+_ATOM = re.compile(r"\[\^?\]?(?:\\.|[^\]\\])*\]|\\.|[^\\]")
+
+
+def _classes(source: str) -> tuple[NDArray[np.intp], list[int]]:
+    """Kinds that an assertion does not tell apart, as numbers, and one kind of each."""
+    atoms = [re.compile(atom if len(atom) > 1 else re.escape(atom)) for atom in set(_ATOM.findall(source))]
+    known: dict[tuple[bool, ...], int] = {}
+    shown = [_shown(kind) for kind in range(_KINDS)]
+    keys: list[tuple[bool, ...]] = [
+        (kind == _EDGE, *(bool(atom.fullmatch(char)) for atom in atoms)) for kind, char in enumerate(shown)
+    ]
+    numbers = np.array([known.setdefault(key, len(known)) for key in keys], np.intp)
+    return numbers, [keys.index(key) for key in known]
+
+
 @cache
 def _behind(source: str) -> NDArray[np.bool_]:
     """By the kinds of the two characters before a place."""
-    holds, kinds = re.compile(source).match, range(_KINDS)
-    return np.array(
-        [
-            [bool(holds(text, len(text))) for text in (f"{'' if b == _EDGE else _shown(a)}{_shown(b)}" for b in kinds)]
-            for a in kinds
-        ]
-    )
+    holds, (number, kinds) = re.compile(source).match, _classes(source)
+    found = [
+        [bool(holds(text, len(text))) for text in (f"{'' if b == _EDGE else _shown(a)}{_shown(b)}" for b in kinds)]
+        for a in kinds
+    ]
+    return np.array(found)[number[:, None], number]
 
 
 @cache
 def _ahead(source: str) -> NDArray[np.bool_]:
     """By the kinds of the two characters behind a place."""
-    holds, kinds = re.compile(source).match, range(_KINDS)
-    return np.array([[bool(holds(f"{_shown(a)}{'' if a == _EDGE else _shown(b)}")) for b in kinds] for a in kinds])
+    holds, (number, kinds) = re.compile(source).match, _classes(source)
+    found = [[bool(holds(f"{_shown(a)}{'' if a == _EDGE else _shown(b)}")) for b in kinds] for a in kinds]
+    return np.array(found)[number[:, None], number]

@@ -61,11 +61,7 @@ class Lanes:
         """Which of some symbols a match may begin with."""
         is_first = np.zeros(self._width, np.bool_)
         is_first[list(self._automaton.first)] = True
-        if symbols.dtype == np.uint8:
-            table = np.zeros(256, np.bool_)
-            table[: len(is_first)] = is_first[:256]
-            return np.frombuffer(symbols.tobytes().translate(table.tobytes()), np.bool_)
-        return is_first[symbols]
+        return _of(is_first, symbols)
 
     def _reserve(self, states: int) -> None:
         table = np.full(states * self._width, -1, np.int32)
@@ -174,7 +170,7 @@ class Lanes:
         """Move every lane to the end of the run of characters that keep its state."""
         for state in set(states.tolist()) - {DEAD}:
             row = self._step(np.full(self._width, state, np.int32), np.arange(self._width))
-            breaks = np.flatnonzero((row != state)[symbols])  # the end of the text is one
+            breaks = np.flatnonzero(_of(row != state, symbols))  # the end of the text is one
             here = np.flatnonzero(states == state)
             to = breaks[np.searchsorted(breaks, at[here])]
             if self._accepts[state] and len(enders):
@@ -210,6 +206,15 @@ class Lanes:
             if state and automaton.accepts(state) and may_end(at):
                 out.append(at)
         return out
+
+
+def _of(by_symbol: NDArray[np.bool_], symbols: NDArray[Any]) -> NDArray[np.bool_]:
+    """What holds of each symbol."""
+    if symbols.dtype != np.uint8:
+        return by_symbol[symbols]
+    table = np.zeros(256, np.bool_)
+    table[: len(by_symbol)] = by_symbol[:256]
+    return np.frombuffer(symbols.tobytes().translate(table.tobytes()), np.bool_)
 
 
 def _alive(lanes: Places, at: Places, states: NDArray[np.int32]) -> tuple[Places, Places, NDArray[np.int32]]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from policykit.entities.compact import Compact, Places
 from policykit.entities.entity import ASK
-from policykit.entities.language import Rows, language
+from policykit.entities.language import Language, Rows, language
 from policykit.entities.numbers import Decided, by_length, unknown
 
 _TYPES = ("premium_rate", "toll_free", "shared_cost", "voip", "personal_number", "pager", "uan", "voicemail",
@@ -24,7 +24,6 @@ _LONGEST = 17
 """Digits of a national number (`_MAX_LENGTH_FOR_NSN`)."""
 _WORTH = 1_000
 """Numbers with one beginning for which it pays to read the country's plan as an automaton."""
-_NEVER = re.compile(r"(?!)")
 _PLAIN = re.compile(r"\+[0-9 ()./\-]*[0-9]")
 _NOT_DIGITS = re.compile(r"[^0-9]+")
 
@@ -91,18 +90,25 @@ def _is_valid(code: int, number: str) -> bool:
         return False
     for region in regions:
         leading = region[0]
-        if leading.match(number) if leading else _holds(region, number):
+        if _compiled(leading).match(number) if leading else _holds(region, number):
             return _holds(region, number)
     return False
 
 
-_Region: TypeAlias = tuple[re.Pattern[str] | None, re.Pattern[str], re.Pattern[str]]
-"""What its numbers begin with where that tells it, what all of them look like, and what those of some kind do."""
+_Region: TypeAlias = tuple[str | None, tuple[str, ...], tuple[str, ...]]
+"""What its numbers begin with where that tells it, what all of them look like, and what those of each kind do."""
 
 
 def _holds(region: _Region, number: str) -> bool:
-    _, general, some = region
-    return bool(some.fullmatch(number) and general.fullmatch(number))
+    _, general, kinds = region
+    return _fits(general, number) and _fits(kinds, number)
+
+
+def _fits(patterns: tuple[str, ...], number: str) -> bool:
+    return any(_compiled(pattern).fullmatch(number) for pattern in patterns)
+
+
+_compiled = cache(re.compile)
 
 
 @cache
@@ -110,21 +116,20 @@ def _by_region(code: int, length: int) -> tuple[_Region, ...]:
     """For numbers of one length."""
     return tuple(
         (
-            re.compile(plan.leading_digits) if plan.leading_digits else None,
-            _any_of([plan.general_desc], length),
-            _any_of((getattr(plan, name) for name in _TYPES), length),
+            plan.leading_digits or None,
+            _patterns([plan.general_desc], length),
+            _patterns((getattr(plan, name) for name in _TYPES), length),
         )
         for plan in _plans(code)
     )
 
 
-def _any_of(descriptions: Iterable[Any], length: int) -> re.Pattern[str]:
-    patterns = [
+def _patterns(descriptions: Iterable[Any], length: int) -> tuple[str, ...]:
+    return tuple(
         one.national_number_pattern
         for one in descriptions
         if one and one.national_number_pattern and (not one.possible_length or length in one.possible_length)
-    ]
-    return re.compile("|".join(f"(?:{pattern})" for pattern in patterns)) if patterns else _NEVER
+    )
 
 
 def screen(text: Compact, starts: Places, ends: Places) -> NDArray[np.bool_]:
@@ -176,7 +181,7 @@ def _are_valid(code: int, rows: Rows) -> NDArray[np.bool_]:
     left = np.arange(len(rows))
     for leading, general, some in regions:
         if leading and len(regions) > 1:
-            own = language(leading.pattern).begins(rows[left])
+            own = language(leading).begins(rows[left])
             out[left[own]] = _all_hold(general, some, rows[left[own]])
         else:
             own = _all_hold(general, some, rows[left])
@@ -185,10 +190,14 @@ def _are_valid(code: int, rows: Rows) -> NDArray[np.bool_]:
     return out
 
 
-def _all_hold(general: re.Pattern[str], some: re.Pattern[str], rows: Rows) -> NDArray[np.bool_]:
-    if not len(rows) or _NEVER in (general, some):
+def _all_hold(general: tuple[str, ...], kinds: tuple[str, ...], rows: Rows) -> NDArray[np.bool_]:
+    if not len(rows) or not general or not kinds:
         return np.zeros(len(rows), np.bool_)
-    return language(some.pattern).has(rows) & language(general.pattern).has(rows)
+    return _language(general).has(rows) & _language(kinds).has(rows)
+
+
+def _language(patterns: tuple[str, ...]) -> Language:
+    return language("|".join(f"(?:{pattern})" for pattern in patterns))
 
 
 _ALL = (1 << 62) - 1

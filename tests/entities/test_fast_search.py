@@ -13,7 +13,7 @@ from policykit.automata.nfa import build
 from policykit.entities import ENTITY_TYPES, EntityType, Guard, entity_patterns, lanes, registry, search
 from policykit.entities.checks import iban_screen, luhn, luhn_screen
 from policykit.entities.compact import Compact, compact
-from policykit.entities.guards import is_near
+from policykit.entities.guards import Beside, is_near
 from policykit.entities.patterns import letter_of_word
 from policykit.ir.document import Entity, RegexSource
 from policykit.ir.regex import Chars, Ranges
@@ -127,6 +127,17 @@ def test_types_of_others_may_read_far_beside_a_match(monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(vars(registry)["_OURS"], "far", kind)
     assert not is_near(far)
     check(("far",), "raw", [("xxx12 xx3 xxx4", ""), ("5", "")])
+
+
+@pytest.mark.parametrize("guard", sorted({kind.guard for kind in ENTITY_TYPES}, key=repr), ids=repr)
+def test_guards_of_all_places_are_those_of_each(guard: Guard) -> None:
+    chars = "aZ09 .,:-_+/=<>%@[]^\\\0\n"
+    text = "".join(a + b for a in chars for b in chars) + chars + "é私"
+    places = np.arange(len(text) + 1)
+    beside = Beside(join([text]))
+    begins, may_end = beside.begins(guard, places[:-1]).tolist(), beside.may_end(guard).tolist()
+    assert begins == [bool(re.compile(guard.behind).match(text, at)) for at in places[:-1].tolist()]
+    assert may_end[: len(places)] == [bool(re.compile(guard.ahead).match(text, at)) for at in places.tolist()]
 
 
 def test_all_guards_of_ours_are_near() -> None:
