@@ -10,6 +10,7 @@ happen when it writes freely. It is trained from a fixed seed in a minute or two
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -132,7 +133,8 @@ def cites_wrongly(text: str, sources: tuple[str, str]) -> str | None:
     return next((f"cites {name}, which was not given" for name in cited if name not in sources), None)
 
 
-def train_tokenizer(seed: int = 0) -> PreTrainedTokenizerFast:
+def train_tokenizer(draw: Callable[[Random], Question], seed: int = 0) -> PreTrainedTokenizerFast:
+    rng = Random(seed)
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -142,16 +144,27 @@ def train_tokenizer(seed: int = 0) -> PreTrainedTokenizerFast:
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
-    tokenizer.train_from_iterator((f"{q.prompt}{q.reply}" for q in questions(4000, seed)), trainer)
+    tokenizer.train_from_iterator((f"{q.prompt}{q.reply}" for q in (draw(rng) for _ in range(4000))), trainer)
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, pad_token=PAD, eos_token=END, additional_special_tokens=[USER, ASSISTANT],
         padding_side="left", clean_up_tokenization_spaces=False,
     )  # fmt: skip
 
 
-def train(folder: Path, *, seed: int = 0, n_steps: int = 900, batch: int = 32) -> None:
-    """Write the model and its tokenizer to ``folder``. The loss is on replies only: prompts are never to be written."""
-    tokenizer: Any = train_tokenizer(seed)
+def train(
+    folder: Path,
+    draw: Callable[[Random], Question] = question,
+    *,
+    seed: int = 0,
+    n_steps: int = 900,
+    batch: int = 32,
+    tick: Callable[[], None] = lambda: None,
+) -> None:
+    """Write a model of what ``draw`` asks and replies, and its tokenizer, to ``folder``.
+
+    The loss is on replies only: prompts are never to be written.
+    """
+    tokenizer: Any = train_tokenizer(draw, seed)
     torch.manual_seed(seed)
     config = LlamaConfig(
         vocab_size=len(tokenizer), hidden_size=96, intermediate_size=288, num_hidden_layers=3, num_attention_heads=4,
@@ -165,7 +178,7 @@ def train(folder: Path, *, seed: int = 0, n_steps: int = 900, batch: int = 32) -
     for _ in range(n_steps):
         rows: list[tuple[list[int], int]] = []
         for _ in range(batch):
-            one = question(rng)
+            one = draw(rng)
             prompt = tokenizer.encode(one.prompt, add_special_tokens=False)
             rows.append((prompt + tokenizer.encode(one.reply + END, add_special_tokens=False), len(prompt)))
         width = max(len(ids) for ids, _ in rows)
@@ -178,6 +191,7 @@ def train(folder: Path, *, seed: int = 0, n_steps: int = 900, batch: int = 32) -
         optimizer.step()
         schedule.step()
         optimizer.zero_grad()
+        tick()
     model.eval()
     model.generation_config = GenerationConfig(eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id)
     model.save_pretrained(folder)
