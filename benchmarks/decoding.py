@@ -16,6 +16,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from math import exp
 from pathlib import Path
 from time import perf_counter
@@ -43,6 +44,7 @@ from policykit.decoding import (
     Block,
     Budget,
     Ending,
+    Engine,
     Exact,
     Finish,
     Mask,
@@ -73,9 +75,9 @@ Row = dict[str, Any]
 class Results:
     """The rows of a file, which is written anew with each of them."""
 
-    def __init__(self, path: Path, console: Console) -> None:
-        self.path, self.console = path, console
-        self.rows: dict[str, list[Row]] = {"task": [], "listed_models": []}
+    def __init__(self, path: Path, console: Console, benchmark: str = "decoding", **machine: str) -> None:
+        self.path, self.console, self.benchmark, self.machine = path, console, benchmark, machine
+        self.rows: dict[str, list[Row]] = {"task": [], "almost_no_legal_mass": [], "listed_models": []}
         if path.is_file():
             self.rows |= {name: rows for name, rows in json.loads(path.read_text("utf-8")).items() if name in self.rows}
 
@@ -90,8 +92,9 @@ class Results:
             one["tokens_beside_free"] = one["tokens_per_answer"] / base["tokens_per_answer"]
             one["well_formed_beside_free"] = one["well_formed"] / base["well_formed"]
         machine = {"python": platform.python_version(), "torch": torch.__version__, "cpus": os.cpu_count()}
-        command = "python benchmarks/decoding.py --out benchmarks/results/decoding.json"
-        whole = {"benchmark": "decoding", "command": command, "machine": machine, **self.rows}
+        machine |= self.machine
+        command = f"python benchmarks/{self.benchmark}.py --out benchmarks/results/{self.benchmark}.json"
+        whole = {"benchmark": self.benchmark, "command": command, "machine": machine, **self.rows}
         self.path.write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
 
 
@@ -100,7 +103,7 @@ def plan_of(text: str) -> Plan:
 
 
 def run_row(
-    engine: TransformersEngine,
+    engine: Engine,
     asked: Sequence[Question],
     plan: Plan,
     strategy: Strategy,
@@ -108,8 +111,10 @@ def run_row(
     name: str,
     with_citations: bool,
     tick: Any,
+    budget: int = 64 * MAX_TOKENS,
+    min_legal_mass: float = 1e-3,
 ) -> Row:
-    """One strategy over all questions."""
+    """One strategy over all questions, each within a budget of tokens."""
     constraint = plan.constraint(engine.vocabulary)
     results: list[Sampled] = []
     started = perf_counter()
@@ -118,7 +123,8 @@ def run_row(
         def check(text: str, sources: tuple[str, str] = one.sources) -> str | None:
             return cites_wrongly(text, sources)
 
-        settings = Settings(max_new_tokens=MAX_TOKENS, seed=i, budget=Budget(n_tokens=64 * MAX_TOKENS))
+        settings = Settings(max_new_tokens=MAX_TOKENS, seed=i, budget=Budget(n_tokens=budget))
+        settings = replace(settings, min_legal_mass=min_legal_mass)
         checks = [check] if with_citations else []
         results.append(
             sample(engine, one.prompt, plan, strategy, settings=settings, constraint=constraint, checks=checks)
@@ -137,10 +143,35 @@ def run_row(
         "wrong_citations": sum(cites_wrongly(a.raw, q.sources) is not None for q, a in answered),
         "well_formed": sum(is_well_formed(a.raw) and a.finish is Finish.END for _, a in answered) / n,
         "tokens_per_answer": sum(r.n_tokens for r in results) / max(1, len(answered)),
+        "requests_per_answer": sum(r.n_requests for r in results) / max(1, len(answered)),
+        "prefilled_per_answer": sum(r.n_prefilled for r in results) / max(1, len(answered)),
+        "most_tokens": max(r.n_tokens for r in results),
+        "legal_mass_bound": float(np.median([r.legal_mass_bound for r in results])),
         "acceptance": len(answered) / attempts,
         "mask_tax_nats": float(np.mean(taxes)) if taxes else None,
         "seconds": round(perf_counter() - started, 1),
     }
+
+
+NOTHING = HARMLESS % ("nothing", "(?i)fund")
+"""Every reply names a fund: next to nothing of what the model writes is legal."""
+LITTLE = 4 * MAX_TOKENS
+LEAST = 0.05
+"""Of free replies one in twenty is not well-formed: where less than that is legal, what passes is debris."""
+HOPELESS: tuple[Strategy, ...] = (Block(), Exact(), Reject(), Auto(), Mask())
+
+
+def hopeless_rows(engine: Engine, asked: Sequence[Question], kept: "Results") -> None:
+    """Prompts with almost no legal mass, within the tokens of four replies: what comes out, and what is proven."""
+    plan = plan_of(NOTHING)
+    for strategy in HOPELESS:
+        name = strategy.name.value
+        if not kept.has("almost_no_legal_mass", strategy=name):
+            row = run_row(
+                engine, asked, plan, strategy,
+                name=name, with_citations=False, tick=lambda: None, budget=LITTLE, min_legal_mass=LEAST,
+            )  # fmt: skip
+            kept.add("almost_no_legal_mass", row | {"budget_tokens": LITTLE, "min_legal_mass": LEAST})
 
 
 # What is worth most comes first: a run that is broken off has the rows that it has written, and goes on behind them.
@@ -169,6 +200,7 @@ def task_rows(folder: Path, n: int, seed: int, kept: Results) -> None:
                 tick=lambda bar=bar: progress.advance(bar),
             )  # fmt: skip
             kept.add("task", row | {"citations_checked": cited})
+    hopeless_rows(engine, asked[:50], kept)
 
 
 WORLDS = (

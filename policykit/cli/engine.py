@@ -7,15 +7,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from policykit import embedded
 from policykit.constraint import Vocabulary
-from policykit.diagnostics import Diagnostic
+from policykit.diagnostics import Diagnostic, PolicyError
 
 if TYPE_CHECKING:
     from policykit.constraint import Constraint
-    from policykit.decoding import Engine
+    from policykit.decoding import BatchEngine, Engine
     from policykit.engines.sampling import TransformersEngine
     from policykit.engines.transformers import Generation
 
@@ -145,3 +145,11 @@ def load_engine(name: str, kind: str) -> "Engine":
 
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
     return VllmEngine.load(str(embedded.model_path()) if name == embedded.NAME else name)
+
+
+def together(engine: "Engine") -> "BatchEngine":
+    """The engine, where it draws for several prompts at once. Raises PolicyError (PK471)."""
+    if not hasattr(engine, "open_all"):
+        message = "the engine draws for one prompt after the other"
+        raise PolicyError.of("PK471", message, help="leave out `--batch`, or use `--engine transformers`")
+    return cast("BatchEngine", engine)

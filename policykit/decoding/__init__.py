@@ -18,12 +18,15 @@ from policykit.decoding.strategy import (
     strategy,
 )
 from policykit.decoding.table_model import TableModel
+from policykit.decoding.together import BatchEngine, BatchScorer, sample_all
 
 __all__ = [
     "Answer",
     "Ask",
     "Attempt",
     "Auto",
+    "BatchEngine",
+    "BatchScorer",
     "Best",
     "Block",
     "Budget",
@@ -48,6 +51,7 @@ __all__ = [
     "Weighted",
     "preference_pairs",
     "sample",
+    "sample_all",
     "strategy",
     "to_line",
     "tuning_rows",

@@ -39,7 +39,7 @@ class StepSession:
 
     def draw(self, asks: Sequence[Ask], rng: np.random.Generator) -> tuple[Draw, ...]:
         self.n_requests += len(asks)
-        rows = [_Row(ask, state_after(self._constraint, ask.prefix), self._constraint) for ask in asks]
+        rows = [Row(ask, self._constraint) for ask in asks]
         while live := [row for row in rows if row.stop is None]:
             for row, logps in zip(live, self._scorer.logps([row.text for row in live]), strict=True):
                 row.step(logps, rng)
@@ -71,12 +71,12 @@ def take(state: State, token_id: int) -> bool:
     return True
 
 
-class _Row:
-    """One text being drawn."""
+class Row:
+    """One text being drawn. Raises ValueError for a prefix that is not legal."""
 
-    def __init__(self, ask: Ask, state: State, constraint: Constraint) -> None:
+    def __init__(self, ask: Ask, constraint: Constraint) -> None:
         self._ask = ask
-        self._state = state
+        self._state = state_after(constraint, ask.prefix)
         self._size = constraint.vocabulary.size
         self._ends = constraint.vocabulary.eos_ids
         self._tokens: list[int] = []

@@ -37,6 +37,9 @@ class TableModel:
     def open(self, prompt: str, plan: Plan, constraint: Constraint, temperature: float = 1.0) -> StepSession:
         return StepSession(_TableScorer(self, prompt, temperature), constraint)
 
+    def open_all(self, prompts: Sequence[str], temperature: float = 1.0) -> "_TableBatch":
+        return _TableBatch(self, prompts, temperature)
+
     def logps(self, prompt: str, text: tuple[int, ...], temperature: float = 1.0) -> Logps:
         """Log-probabilities of the next token, float64 [V]."""
         seed = hashlib.sha256(repr((self.seed, prompt, text)).encode()).digest()
@@ -73,3 +76,14 @@ class _TableScorer:
             if text not in self._known:
                 self._known[text] = self._model.logps(self._prompt, text, self._temperature)
         return [self._known[text] for text in texts]
+
+
+class _TableBatch:
+    def __init__(self, model: TableModel, prompts: Sequence[str], temperature: float) -> None:
+        self._scorers = [_TableScorer(model, prompt, temperature) for prompt in prompts]
+
+    def n_prefilled(self, prompt: int) -> int:
+        return 0
+
+    def logps(self, texts: Sequence[tuple[int, tuple[int, ...]]]) -> list[Logps]:
+        return [self._scorers[prompt].logps([text])[0] for prompt, text in texts]

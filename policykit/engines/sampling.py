@@ -17,6 +17,7 @@ from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerFast
 
 from policykit.constraint import Constraint, Vocabulary
 from policykit.decoding.steps import Logps, StepSession
+from policykit.engines.batched import CachedBatch
 from policykit.engines.prompts import prompt_ids
 from policykit.plan import Plan
 
@@ -43,6 +44,11 @@ class TransformersEngine:
 
     def open(self, prompt: str, plan: Plan, constraint: Constraint, temperature: float = 1.0) -> StepSession:
         return StepSession(_CachedScorer(self, self.encoded(prompt), temperature), constraint)
+
+    def open_all(self, prompts: Sequence[str], temperature: float = 1.0) -> CachedBatch:
+        """Several prompts at once, for :func:`policykit.decoding.sample_all`."""
+        ids = [self.encoded(prompt) for prompt in prompts]
+        return CachedBatch(self.model, ids, self.vocabulary.size, temperature, _cache_name(type(self.model)))
 
     def encoded(self, prompt: str) -> tuple[int, ...]:
         """The prompt's token ids, in the chat template where there is one."""

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import policykit as pk
-from policykit.decoding import Auto, Block, Ending, Exact, Mask, Reject, Settings, Weighted, sample
+from policykit.decoding import Auto, Block, Ending, Exact, Mask, Reject, Settings, Weighted, sample, sample_all
 from policykit.engines.sampling import N_KEPT, TransformersEngine, _CachedScorer
 from policykit.ir.document import PolicySet
 
@@ -81,3 +81,49 @@ def test_every_strategy_writes_what_the_plan_passes_and_the_same_again(engine, p
 def test_free_draws_do_break_the_rule_so_that_something_was_held(engine, plan):
     found = sample(engine, PROMPT, plan, Reject(), n=8, settings=Settings(max_new_tokens=24, seed=3))
     assert found.reasons.get("words#no-sorry", 0) > 0
+
+
+PROMPTS = [PROMPT, "My card was charged twice.", "Hello?", "How do I change my address, and how long does it take?"]
+
+
+def test_a_batch_computes_what_each_text_has_from_its_start(engine):
+    """Rows that go on, leave, come back to an earlier place and join, in any order."""
+    batch = engine.open_all(PROMPTS, 0.7)
+    rng = np.random.default_rng(1)
+    texts: dict[int, tuple[int, ...]] = dict.fromkeys(range(len(PROMPTS)), ())
+    for _ in range(25):
+        live = sorted(rng.permutation(len(PROMPTS))[: rng.integers(1, len(PROMPTS) + 1)].tolist())
+        for i in live:
+            text = texts[i]
+            kept = text if rng.random() < 0.6 else text[: rng.integers(len(text) + 1)]
+            texts[i] = (*kept, *rng.integers(4, 2000, 1 if rng.random() < 0.8 else 3).tolist())
+        found = batch.logps([(i, texts[i]) for i in live])
+        for i, logps in zip(live, found, strict=True):
+            ids = torch.tensor([[*engine.encoded(PROMPTS[i]), *texts[i]]])
+            with torch.inference_mode():
+                logits = engine.model(input_ids=ids, use_cache=False).logits[0, -1, : engine.vocabulary.size]
+            np.testing.assert_allclose(logps, torch.log_softmax(logits.double() / 0.7, -1).numpy(), atol=1e-4)
+
+
+def test_rows_that_go_on_together_are_one_pass_a_token(engine):
+    batch = engine.open_all(PROMPTS)
+    for length in range(12):
+        batch.logps([(i, tuple(range(10, 10 + length))) for i in range(len(PROMPTS))])
+    assert batch.n_forwards == 12 + 1  # and one for the prompts
+    before = batch.n_prefilled(0)
+    batch.logps([(0, (10, 11, 99)), (1, (10, 99))])  # both went back: one token each is new
+    assert batch.n_forwards == 14
+    assert batch.n_prefilled(0) == before
+
+
+@pytest.mark.parametrize("strategy", [Reject(), Exact(), Block(), Mask(), Weighted(3, 4)], ids=lambda s: s.name)
+def test_a_batch_of_prompts_is_drawn_as_each_alone(engine, plan, strategy):
+    constraint = plan.constraint(engine.vocabulary)
+    settings = Settings(max_new_tokens=16, seed=3)
+    found = sample_all(engine, PROMPTS, plan, strategy, n=2, settings=settings, constraint=constraint, batch=4)
+    for i, (prompt, one) in enumerate(zip(PROMPTS, found, strict=True)):
+        own = Settings(max_new_tokens=16, seed=3 + i)
+        alone = sample(engine, prompt, plan, strategy, n=2, settings=own, constraint=constraint)
+        assert [a.token_ids for a in one.answers] == [a.token_ids for a in alone.answers]
+        assert one.attempts == alone.attempts
+        assert one.ending is Ending.ACCEPTED

@@ -2,6 +2,7 @@
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from rich.progress import Progress, TextColumn
@@ -9,7 +10,7 @@ from rich.text import Text
 
 from policykit.cli.command import Command, add_format
 from policykit.cli.commands.verify import facts_from
-from policykit.cli.engine import ENGINES, load_engine
+from policykit.cli.engine import ENGINES, load_engine, together
 from policykit.cli.exits import Exit
 from policykit.cli.reports.plain import to_json
 from policykit.cli.sources import above_zero, add_plan_arguments, plan_from, positive
@@ -24,6 +25,7 @@ from policykit.decoding import (
     StrategyName,
     preference_pairs,
     sample,
+    sample_all,
     strategy,
     to_line,
     tuning_rows,
@@ -40,6 +42,9 @@ def _configure(parser: ArgumentParser) -> None:
     parser.add_argument("--facts", metavar="JSON", help="facts about the request: a JSON object, or `@FILE` with one")
     named = ", ".join(name.value for name in StrategyName)
     parser.add_argument("--strategy", default="block", metavar="NAME", help=f"{named} (default: %(default)s)")
+    parser.add_argument(
+        "--batch", type=positive, default=1, metavar="N", help="prompts at once, on transformers (default: %(default)s)"
+    )
     parser.add_argument("--n", type=positive, default=1, metavar="N", help="answers per prompt (default: %(default)s)")
     parser.add_argument("--best-of", type=positive, metavar="N", help="draw N answers and keep the --n that cost least")
     parser.add_argument("--max-new-tokens", type=positive, default=256, metavar="N", help="(default: %(default)s)")
@@ -49,6 +54,10 @@ def _configure(parser: ArgumentParser) -> None:
     budget.add_argument("--budget-tokens", type=positive, metavar="N", help="tokens drawn, failures included")
     budget.add_argument("--budget-attempts", type=positive, default=1000, metavar="N", help="(default: %(default)s)")
     budget.add_argument("--budget-seconds", type=above_zero, metavar="S", help="no limit if not given")
+    budget.add_argument(
+        "--min-legal-mass", type=above_zero, default=Settings().min_legal_mass, metavar="P",
+        help="end where less than this share of what the model would write is proven legal (default: %(default)s)",
+    )  # fmt: skip
     parser.add_argument("--pairs", type=Path, metavar="FILE", help="write preference pairs, as lines of JSON")
     parser.add_argument("--accepted", type=Path, metavar="FILE", help="write accepted texts, as lines of JSON")
     add_format(parser, "json")
@@ -69,13 +78,26 @@ def _run(args: Namespace, streams: Streams) -> Exit:
     found: list[Sampled] = []
     with _progress(streams) as bar:
         task = bar.add_task("sampling", total=len(args.prompt), note="")
-        for i, prompt in enumerate(args.prompt):
-            settings = Settings(args.max_new_tokens, args.temperature, args.seed + i, budget)
-            one = sample(
-                engine, prompt, plan, chosen, n=args.n, settings=settings, facts=facts, best=best, constraint=constraint
-            )
-            found.append(one)
-            bar.update(task, advance=1, note=f"{sum(s.n_tokens for s in found)} tokens")
+        settings = Settings(args.max_new_tokens, args.temperature, args.seed, budget, args.min_legal_mass)
+        spent: list[int] = []
+
+        def told(one: Sampled) -> None:
+            spent.append(one.n_tokens)
+            bar.update(task, advance=1, note=f"{sum(spent)} tokens")
+
+        if args.batch > 1:
+            found += sample_all(
+                together(engine), args.prompt, plan, chosen, n=args.n, settings=settings, batch=args.batch,
+                facts=facts, best=best, constraint=constraint, told=told,
+            )  # fmt: skip
+        else:
+            for i, prompt in enumerate(args.prompt):
+                own = replace(settings, seed=args.seed + i)
+                one = sample(
+                    engine, prompt, plan, chosen, n=args.n, settings=own, facts=facts, best=best, constraint=constraint
+                )
+                found.append(one)
+                told(one)
     _write_rows(args.pairs, found, preference_pairs)
     _write_rows(args.accepted, found, tuning_rows)
     if args.format == "json":
