@@ -158,6 +158,7 @@ def train(
     seed: int = 0,
     n_steps: int = 900,
     batch: int = 32,
+    n_heads: int = 4,
     tick: Callable[[], None] = lambda: None,
 ) -> None:
     """Write a model of what ``draw`` asks and replies, and its tokenizer, to ``folder``.
@@ -167,8 +168,9 @@ def train(
     tokenizer: Any = train_tokenizer(draw, seed)
     torch.manual_seed(seed)
     config = LlamaConfig(
-        vocab_size=len(tokenizer), hidden_size=96, intermediate_size=288, num_hidden_layers=3, num_attention_heads=4,
-        num_key_value_heads=4, max_position_embeddings=256, tie_word_embeddings=True, initializer_range=0.08,
+        vocab_size=len(tokenizer), hidden_size=96, intermediate_size=288, num_hidden_layers=3,
+        num_attention_heads=n_heads, num_key_value_heads=n_heads, max_position_embeddings=256,
+        tie_word_embeddings=True, initializer_range=0.08,
         pad_token_id=tokenizer.pad_token_id, eos_token_id=tokenizer.eos_token_id, bos_token_id=None,
     )  # fmt: skip
     model: Any = LlamaForCausalLM(config)
