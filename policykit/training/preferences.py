@@ -12,12 +12,13 @@ def dpo_loss(
     *,
     beta: float = 0.1,
     margin: torch.Tensor | float = 0.0,
-    label_smoothing: float = 0.0,
+    label_smoothing: torch.Tensor | float = 0.0,
 ) -> torch.Tensor:
     """−(1−ε)·log σ(β·Δ − m) − ε·log σ(−(β·Δ − m)), [B], with Δ the difference of the log-ratios to the reference.
 
     Rafailov et al. 2023, eq. 7, with the smoothing of conservative DPO (Mitchell 2023). ``margin`` [B] asks for more of
-    a pair whose rejected side costs more; without margin the loss is log 2 at policy = reference.
+    a pair whose rejected side costs more; without margin the loss is log 2 at policy = reference. Both may be of each
+    pair; a tie has ε = ½, and is at its best where Δ is 0.
     """
     logits = beta * _difference(chosen, rejected, ref_chosen, ref_rejected) - margin
     return -(1 - label_smoothing) * logsigmoid(logits) - label_smoothing * logsigmoid(-logits)

@@ -24,9 +24,9 @@ Randomness comes from ``config.steps.seed`` and the step alone, so that a run th
 stopped. Kinds that learn from rows alone share the loop of `policykit.training.offline`.
 """
 
-from policykit.training.kinds import grpo, ppo, rloo, sft
+from policykit.training.kinds import dpo, grpo, kto, ppo, rloo, sft
 from policykit.training.kinds.kind import Job, Kind, Start
 
-KINDS: tuple[Kind, ...] = (sft.KIND, ppo.KIND, grpo.KIND, rloo.KIND)
+KINDS: tuple[Kind, ...] = (sft.KIND, dpo.KIND, kto.KIND, ppo.KIND, grpo.KIND, rloo.KIND)
 
 __all__ = ["KINDS", "Job", "Kind", "Start"]
