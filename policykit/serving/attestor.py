@@ -33,6 +33,8 @@ _LOG = logging.getLogger("policykit.serving")
 STARTED_S = 5.0
 """How long the word that a mask stands may take once text has come. It is sent before the text is begun."""
 FINISHED_S = 1.0
+REPORTED_S = 0.2
+"""How long what the masks did may take where nothing but the record wants it: an answer that was let go of."""
 EXPLAINED_S = 0.2
 """How long the word of why there is no mask may take behind the answer that there is none."""
 BUFFER_BYTES = 4 << 20
@@ -76,16 +78,21 @@ class Waiting:
         return "attested"
 
     async def finished(self) -> None:
-        await self._wait(lambda: len(self._finished) >= self._n, FINISHED_S)
+        await self._wait(self._is_finished, FINISHED_S)
+
+    def _is_finished(self) -> bool:
+        return len(self._finished) >= self._n
 
     async def explain(self) -> None:
         await self._wait(lambda: False, EXPLAINED_S)
 
     async def written(self) -> None:
-        if not self._request.replay or not self._started:
+        if not self._started:
             return
         with suppress(UpstreamFault):
-            await self.finished()
+            await self._wait(self._is_finished, FINISHED_S if self._request.replay else REPORTED_S)
+        if not self._request.replay:
+            return
         n_kept = sum(child in self._written for child in self._finished)
         if n_kept < self._n:
             _LOG.warning(

@@ -6,7 +6,8 @@ from typing import Any, cast
 
 from policykit.serving.messages import Wanted, invalid, list_at, name_at, object_at, text_at
 
-MAX_STOPS = 16
+MAX_STOPS = 4
+"""As many as OpenAI takes, and vLLM if it is not told otherwise."""
 PENALTIES = ("presence_penalty", "frequency_penalty")
 VLLM_ONLY = ("top_k", "min_p", "repetition_penalty")
 """Settings of sampling that only vLLM knows."""
