@@ -98,7 +98,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="decoding strategies on vLLM")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--model", type=Path, help="a folder that `reply_task.train` wrote (default: train one)")
-    parser.add_argument("--prompts", type=int, default=100)
+    parser.add_argument("--prompts", type=int, default=60)
     parser.add_argument("--seed", type=int, default=999)
     args = parser.parse_args()
     kept = Results(args.out, Console(file=sys.stderr), "decoding_vllm", vllm=version("vllm"))
