@@ -36,7 +36,7 @@ def stdnum(*paths: str, decide: Decide | None = None) -> Check:
     return Check(f"stdnum {'|'.join(paths)}", run, "python-stdnum", decide=decide)
 
 
-def iban(screen: Screen) -> Check:
+def iban(checksum: Screen) -> Check:
     """The country's length and form and the check digits of ISO 13616, by python-stdnum.
 
     Its checks of national account numbers are left out: some want a bank code of a list, which ends some day, and an
@@ -47,9 +47,9 @@ def iban(screen: Screen) -> Check:
         return is_valid("iban")(text, check_country=False)
 
     def decide(text: Compact, starts: Places, ends: Places) -> numbers.Decided:
-        return numbers.iban(text, starts, ends, screen(text, *text.places(starts, ends)))
+        return numbers.iban(text, starts, ends, checksum)
 
-    return Check("stdnum iban, international part", run, "python-stdnum", screen, decide)
+    return Check("stdnum iban, international part", run, "python-stdnum", decide=decide)
 
 
 def plain(name: str, holds: Callable[[str], bool], screen: Screen | None = None, decide: Decide | None = None) -> Check:

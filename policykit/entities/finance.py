@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 
-from policykit.entities.checks import iban, iban_screen, luhn, luhn_screen, plain, stdnum
+from policykit.entities.checks import iban, iban_screen, luhn, plain, stdnum
 from policykit.entities.compact import Compact, Places
 from policykit.entities.entity import DIGITS, GAP, MARKED, EntityType
 from policykit.entities.numbers import Decided, in_language
@@ -56,7 +56,7 @@ TYPES = (
             rf"|{_FOUR}{MARKED}[0-9]{{6}}{MARKED}[0-9]{{4,5}}|[0-9](?: [0-9]){{11,18}}"
         ),
         guard=DIGITS,
-        check=plain("issuer range, length, Luhn; 1", _is_card, luhn_screen, _are_cards),
+        check=plain("issuer range, length, Luhn; 1", _is_card, decide=_are_cards),
         words=("card", "pan", "credit", "debit", "visa", "mastercard", "amex", "karte", "carte", "tarjeta"),
         label="CARD",
     ),

@@ -71,33 +71,44 @@ def ssn_is_known() -> bool:
     return [is_valid(number) for number in probes] == are_ssns(np.array(list(map(int, probes)))).tolist()
 
 
-def iban(text: Compact, starts: Places, ends: Places, checksum: NDArray[np.bool_]) -> Decided:
-    """The form of the country's account numbers, of those whose check digits hold."""
+def iban(
+    text: Compact, starts: Places, ends: Places, checksum: Callable[[Compact, Places, Places], NDArray[np.bool_]]
+) -> Decided:
+    """The length and form of the country's account numbers, and the check digits."""
     first, last = text.places(starts, ends)
-    out = np.zeros(len(starts), np.int8)
-    countries = text.rows(first, 2).astype(np.int64) @ np.array([256, 1])
-    for country in np.unique(countries[checksum]).tolist():
-        own = np.flatnonzero(checksum & (countries == country))
-        form = _account_form(chr(country >> 8) + chr(country & 0xFF))
-        out[own] = in_language(form, text, first[own] + 4, last[own]) if form else ASK if form is None else NO
+    countries = text.chars[first].astype(np.int64) * 256 + text.chars[first + 1]
+    named = {int(key): _account_form(chr(key >> 8) + chr(key & 255)) for key in np.flatnonzero(np.bincount(countries))}
+    lengths = np.zeros(1 << 16, np.int64)
+    for key, form in named.items():
+        lengths[key] = _ANY if form is None else 4 + form[1] if form else 0
+    wanted = lengths[countries]
+    out = np.where(wanted == _ANY, ASK, NO).astype(np.int8)
+    left = np.flatnonzero(wanted == last - first)
+    left = left[checksum(text, first[left], last[left])]
+    for key, form in named.items():
+        own = left[countries[left] == key]
+        if form and len(own):
+            out[own] = in_language(form[0], text, first[own] + 4, last[own])
     return out
 
 
+_ANY = -1
 _FIELD = re.compile("([1-9][0-9]*)!([nac])")
 _OF_FIELD = {"n": "[0-9]", "a": "[A-Z]", "c": "[0-9A-Z]"}
 
 
 @cache
-def _account_form(country: str) -> str | None:
-    """The account numbers of a country as RE2 source, empty where there is no such country; None where python-stdnum
-    says it in another way than it used to."""
+def _account_form(country: str) -> tuple[str, int] | tuple[()] | None:
+    """The account numbers of a country as RE2 source and their length, nothing where there is no such country; None
+    where python-stdnum says it in another way than it used to."""
     known = import_module("stdnum.iban")
     found = getattr(known, "_ibandb").info(country)  # noqa: B009
     if not found or any(length != 2 for length, *_ in getattr(known, "_ibandb").prefixes):  # noqa: B009
         return None
     if not found[0][1]:
-        return ""
+        return ()
     form: str = found[0][1].get("bban", "")
     if not form or _FIELD.sub("", form):
         return None
-    return "".join(f"{_OF_FIELD[kind]}{{{count}}}" for count, kind in _FIELD.findall(form))
+    fields = _FIELD.findall(form)
+    return "".join(f"{_OF_FIELD[kind]}{{{count}}}" for count, kind in fields), sum(int(count) for count, _ in fields)

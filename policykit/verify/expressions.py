@@ -188,6 +188,7 @@ def _set_of(sources: Sequence[bytes]) -> "_Set | None":
 
 
 _NONE = (-1, -1)
+_UNANCHORED = cast(Any, re2)._re2.RE2.Anchor.UNANCHORED
 _CHECK_EVERY = 256
 _DENSE = 125
 """Characters for each match, below which a text is full of them."""
@@ -201,9 +202,9 @@ def _spans(
     starts: list[int] = []
     ends: list[int] = []
     begun = thread_time()
-    matched, end, n = _matcher(compiled, data), 0, len(data)
+    match, anchor, end, n = _matcher(compiled), _UNANCHORED, 0, len(data)
     while end < n:
-        start, end = matched(end)
+        start, end = match(anchor, data, end, n)[0]
         if start < 0:
             break
         starts.append(start)
@@ -221,11 +222,10 @@ def _spans(
     return places(starts), places(ends)
 
 
-def _matcher(compiled: Compiled, data: bytes) -> Callable[[int], Span]:
-    """The next match from a place on, (-1, -1) for none. The package makes three objects for each; where it can be had,
-    what is beneath it is called."""
-    beneath, anchor, n = getattr(compiled, "_regexp", None), cast(Any, re2)._re2.RE2.Anchor.UNANCHORED, len(data)
+def _matcher(compiled: Compiled) -> Callable[[object, bytes, int, int], Sequence[Span]]:
+    """The next match between two places, (-1, -1) for none. The package makes three objects for each; where it can be
+    had, what is beneath it is called."""
+    beneath = getattr(compiled, "_regexp", None)
     if beneath is not None:
-        match = beneath.Match
-        return lambda at: match(anchor, data, at, n)[0]
-    return lambda at: found.span() if (found := compiled.search(data, at)) else _NONE
+        return beneath.Match
+    return lambda _, data, at, end: [found.span() if (found := compiled.search(data, at)) else _NONE]
