@@ -22,7 +22,7 @@ from policykit.training.rl.critics import Critics
 from policykit.training.rl.limits import check_finite, check_kl
 from policykit.training.rl.price import Priced, Pricer
 from policykit.training.rl.processes import gathered, n_processes, sum_gradients, summed
-from policykit.training.rl.rloo import logged
+from policykit.training.rl.rloo import TAX, logged
 from policykit.training.rl.rollouts import Prompt, Rollouts, Sampler
 from policykit.training.rl.scorer import Scorer
 
@@ -108,19 +108,21 @@ class Ppo:
         self.model.eval()  # no dropout: what is learned from is what was sampled
         rollouts = self.sampler.roll(self.model, prompts, 1)
         priced = self.pricer.price(rollouts)
-        experience, kl, tax = self._experience(rollouts, priced)
-        n, total, total_kl, total_tax = summed(float(priced.has.sum()), float(priced.rewards.sum()), kl, tax)
+        experience, kl, taxes = self._experience(rollouts, priced)
+        counted = float(priced.has.sum()), float(priced.rewards.sum()), kl
+        n, total, total_kl, *total_taxes = summed(*counted, *taxes.values())
         mean_kl = total_kl / max(1.0, n)
         check_kl(mean_kl, self.settings.max_kl)
         learned = self._learn(rollouts, experience)
-        found = {"kl_coef": self.kl_control.coef, "policy/mask_tax": total_tax / max(1.0, n)}
+        of_taxes = {name: tax / max(1.0, n) for name, tax in zip(taxes, total_taxes, strict=True)}
+        found = {"kl_coef": self.kl_control.coef, **of_taxes}
         self.kl_control.update(mean_kl, int(n))
         self.n_steps += 1
         return {"reward": total / max(1.0, n), "kl": mean_kl, **found, **learned, **logged(rollouts, priced)}
 
     @torch.no_grad()
-    def _experience(self, rollouts: Rollouts, priced: Priced) -> tuple[Experience, float, float]:
-        """And the sums over rows of the KL and of the mask tax."""
+    def _experience(self, rollouts: Rollouts, priced: Priced) -> tuple[Experience, float, dict[str, float]]:
+        """And the sums over rows of the KL, and of the mask tax by metric."""
         n, width = len(rollouts.texts), max(map(len, rollouts.token_ids))
         k = 1 + len(priced.names)
         old, ref, log_z = (torch.zeros(n, width) for _ in range(3))
@@ -140,7 +142,10 @@ class Ppo:
         kl = float(torch.where(counts, old - ref, 0.0).sum())
         advantages, returns = self._advantages(old, ref, real, values, priced)
         advantages = whitened(advantages, counts, summed)
-        return Experience(old, advantages, counts, real, values, returns), kl, -float(log_z[priced.has].sum())
+        rows = priced.has.nonzero()[:, 0].tolist()
+        by_rule = self._scorer.taxes(rollouts, rows, log_z[rows])
+        taxes = {TAX: -float(log_z[rows].sum()), **{f"{TAX}/{name}": tax for name, tax in by_rule.items()}}
+        return Experience(old, advantages, counts, real, values, returns), kl, taxes
 
     def _advantages(
         self, old: torch.Tensor, ref: torch.Tensor, real: torch.Tensor, values: torch.Tensor, priced: Priced

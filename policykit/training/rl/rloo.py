@@ -21,6 +21,9 @@ from policykit.training.rl.processes import gathered, sum_gradients, summed
 from policykit.training.rl.rollouts import Prompt, Rollouts, Sampler
 from policykit.training.rl.scorer import Scorer
 
+TAX = "policy/mask_tax"
+"""The metric of the mask tax, in nat a completion that is learned from; by rule below it."""
+
 
 @dataclass(frozen=True, slots=True)
 class RlooSettings:
@@ -83,7 +86,13 @@ class Rloo:
         mean_kl = total_kl / max(1.0, n)
         check_kl(mean_kl, float("inf") if settings.max_kl is None else settings.max_kl)
         learned = [self._epoch(rollouts, advantages, n, first=i == 0) for i in range(settings.n_epochs)]
-        return {"reward": total / max(1.0, n), "kl": mean_kl, **learned[-1], **logged(rollouts, priced)}
+        return {
+            "reward": total / max(1.0, n),
+            "kl": mean_kl,
+            **learned[-1],
+            **_taxes(learned[0]),
+            **logged(rollouts, priced),
+        }
 
     def _epoch(self, rollouts: Rollouts, advantages: torch.Tensor, n: float, *, first: bool) -> dict[str, float]:
         # A row without an advantage has no gradient, unless its mask tax is a loss.
@@ -91,7 +100,8 @@ class Rloo:
         taxed = usable if self.settings.mask_tax > 0 else torch.zeros_like(usable)
         rows = ((advantages != 0) | taxed).nonzero()[:, 0].tolist()
         self.optimizer.zero_grad()
-        sums = {"loss": 0.0, "mask_tax": 0.0}
+        taxes = [f"{TAX}/{name}" for name in self._scorer.tax_names]
+        sums = dict.fromkeys(["loss", TAX, *taxes], 0.0)
         self.model.eval()  # no dropout: what is learned from is what was sampled
         for start in range(0, len(rows), self.settings.batch_size):
             chosen = rows[start : start + self.settings.batch_size]
@@ -104,7 +114,8 @@ class Rloo:
         norm = torch.nn.utils.clip_grad_norm_(parameters, self.settings.max_grad_norm)
         check_finite(float(norm), "the norm of the gradient")
         self.optimizer.step()
-        return {"loss": sums["loss"], "policy/mask_tax": sums["mask_tax"] / max(1, len(rows)), "grad_norm": float(norm)}
+        means = {name: sums[name] / max(1, len(rows)) for name in (TAX, *taxes)}
+        return {"loss": sums["loss"], **means, "grad_norm": float(norm)}
 
     def _loss(
         self, rollouts: Rollouts, chosen: Sequence[int], advantages: torch.Tensor, n: float, *, check: bool
@@ -124,7 +135,9 @@ class Rloo:
         loss = ratio * len(chosen) / max(1.0, n)
         if self.settings.mask_tax > 0:
             loss = loss + self.settings.mask_tax * scored.mask_tax.sum() / max(1.0, n)
-        return loss, {"loss": float(loss.detach()), "mask_tax": float(scored.mask_tax.detach().sum())}
+        taxes = self._scorer.taxes(rollouts, chosen, scored.log_z) if check else {}
+        found = {"loss": float(loss.detach()), TAX: float(scored.mask_tax.detach().sum())}
+        return loss, found | {f"{TAX}/{name}": tax for name, tax in taxes.items()}
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint needs besides the model."""
@@ -152,3 +165,8 @@ def logged(rollouts: Rollouts, priced: Priced) -> dict[str, float]:
     found = {"completion_length": sum(lengths) / len(lengths), "acceptance_rate": rollouts.acceptance_rate}
     n = max(1, int(priced.has.sum()))
     return {"task": float(priced.task.sum()) / n, **found, **priced.metrics}
+
+
+def _taxes(learned: dict[str, float]) -> dict[str, float]:
+    # Of what was sampled: the model that sampled is the one of the first epoch.
+    return {name: value for name, value in learned.items() if name.startswith(TAX)}

@@ -11,6 +11,7 @@ from policykit.rewards import RolloutMode
 from policykit.training.masked import MaskedLogProbs
 from policykit.training.rl.rollouts import Rollouts, Sampler
 from policykit.training.rl.score import Replayer, TokenBatch, as_reference, log_probs, logits_of, padded, token_batch
+from policykit.training.rl.taxes import tax_by_rule, taxed_names
 
 
 class Scorer:
@@ -43,6 +44,18 @@ class Scorer:
         """By the reference, without gradients."""
         with as_reference(self.model, self._reference) as reference:
             return self._of(logits_of(reference, batch)[0], rollouts, chosen, batch)
+
+    @property
+    def tax_names(self) -> tuple[str, ...]:
+        """The rules that can have a part in the mask tax; none where rollouts are not masked."""
+        return taxed_names(self._replayer.constraint) if self._replayer else ()
+
+    def taxes(self, rollouts: Rollouts, chosen: Sequence[int], log_z: torch.Tensor) -> dict[str, float]:
+        """The mask tax of the chosen rows by rule, in nat, from ``log_z`` [B, T]; nothing where there are no masks."""
+        if self._replayer is None:
+            return {}
+        prefixes = [self._sampler.prefix_of(rollouts.prompts[i].token_ids) for i in chosen]
+        return tax_by_rule(self._replayer.constraint, [rollouts.token_ids[i] for i in chosen], prefixes, log_z)
 
     def _of(self, logits: torch.Tensor, rollouts: Rollouts, chosen: Sequence[int], batch: TokenBatch) -> MaskedLogProbs:
         masks = None
