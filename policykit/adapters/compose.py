@@ -4,18 +4,18 @@ The change of a layer is s·B·A. Blocks stacked along the rank, [B₁ B₂]·[s
 is PEFT's `cat`, and the only one of its combinations that is a sum. It is done on the files, without the base model:
 PEFT's own keeps `use_rslora` of the first adapter, and then scales the result by √r too much.
 """
-# peft and safetensors leave parts of their interfaces untyped.
+# safetensors leaves parts of its interface untyped.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import torch
-from peft.utils.other import get_pattern_key  # pyright: ignore[reportMissingTypeStubs]
 from safetensors.torch import load_file, save_file
 
 from policykit.adapters.card import write_card
@@ -161,7 +161,9 @@ def _read(folder: Path) -> _Adapter:
 def _scale(config: Mapping[str, Any], layer: str, rank: int) -> float:
     """s of a layer: alpha/r, or alpha/√r (Kalajdzievski 2023) for `use_rslora`."""
     patterns = cast("dict[str, float]", config.get("alpha_pattern") or {})
-    alpha = float(patterns.get(get_pattern_key(list(patterns), layer)) or config["lora_alpha"])
+    # The first pattern that fits whole parts at the end of the layer's name, as PEFT and vLLM read them.
+    fitting = (alpha for pattern, alpha in patterns.items() if re.fullmatch(rf"(?:.*\.)?(?:{pattern})", layer))
+    alpha = float(next(fitting, config["lora_alpha"]))
     return alpha / (math.sqrt(rank) if config.get("use_rslora") else rank)
 
 

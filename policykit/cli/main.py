@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from policykit.cli.command import Command
 from policykit.cli.commands import (
+    adapter,
     audit,
     bundle,
     check,
@@ -51,6 +52,7 @@ COMMANDS: tuple[Command, ...] = (
     sample.COMMAND,
     train.COMMAND,
     eval.COMMAND,
+    adapter.COMMAND,
     demo.COMMAND,
     serve.COMMAND,
     new.COMMAND,

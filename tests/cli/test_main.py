@@ -27,7 +27,7 @@ def test_every_command_has_a_name_of_its_own_and_a_help_page(run: Run) -> None:
     names = [command.name for command in COMMANDS]
     assert names == [
         "check", "test", "fmt", "explain", "compile", "compare", "diff", "verify", "generate", "sample", "train",
-        "eval", "demo", "serve", "new", "keys", "bundle", "audit",
+        "eval", "adapter", "demo", "serve", "new", "keys", "bundle", "audit",
     ]  # fmt: skip
     for command in COMMANDS:
         done = run(command.name, "--help")
