@@ -25,16 +25,24 @@ def train_key(stage: TrainStage, model: Json, before: Sequence[str]) -> str:
     if isinstance(run, Mapping):
         said["run"] = {name: value for name, value in run.items() if name not in _NO_MATTER}
     data = start.config.data
+    files: list[Json] = [digest for name, digest in sorted(stage.files.items()) if name not in _rows_of(stage)]
     return digest_of(
         {
             "stage": "train",
             "said": said,
+            "files": files,
             "rows": [start.train.digest, start.held_out.digest, data.max_tokens, data.drop_too_long],
             "plan": start.plan.digest if start.plan else None,
             "model": model,
             "before": list(before),
         }
     )
+
+
+def _rows_of(stage: TrainStage) -> tuple[str, ...]:
+    """The names of the files of rows, whose digests stand by themselves."""
+    data = stage.said.get("data")
+    return tuple(str(value) for value in data.values()) if isinstance(data, Mapping) else ()
 
 
 def compose_key(before: Sequence[str]) -> str:

@@ -1,8 +1,9 @@
 """Pipeline files: read strictly, every stage by the table of its kind, all of it checked before anything begins."""
 
-from collections.abc import Mapping as Table
+from collections.abc import Iterator, Mapping as Table
 from dataclasses import dataclass, replace
 from datetime import date
+from hashlib import sha256
 from pathlib import Path
 from typing import assert_never
 
@@ -25,12 +26,14 @@ _ROOT = ("model", "plan", "policies", "grammar", "context")
 
 @dataclass(frozen=True, slots=True)
 class TrainStage:
-    """One training: its kind, its file's part as values, and its plan and rows. ``said`` is its part as JSON."""
+    """One training: its kind, its file's part as values, and its plan and rows. ``said`` is its part as JSON, and
+    ``files`` the digests of other files that it names, such as those of reward functions."""
 
     name: str
     kind: Kind
     start: Start
     said: Table[str, Json]
+    files: Table[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +126,25 @@ def _train_stage(
         known = {str(one) for one in found}
         found.extend(one for one in error.diagnostics if str(one) not in known)
         return None
-    return TrainStage(config.name, kind, start, said_of(own))
+    said = said_of(own)
+    return TrainStage(config.name, kind, start, said, dict(_named_files(said, folder)))
+
+
+def _named_files(said: Json, folder: Path) -> Iterator[tuple[str, str]]:
+    """Files that a stage names from the pipeline's folder, as `FILE` or `FILE:NAME`, with digests of their bytes."""
+    match said:
+        case dict():
+            for value in said.values():
+                yield from _named_files(value, folder)
+        case list():
+            for value in said:
+                yield from _named_files(value, folder)
+        case str():
+            path = folder / said.partition(":")[0]
+            if said and path.is_file():
+                yield said, sha256(path.read_bytes()).hexdigest()
+        case _:
+            pass
 
 
 def _check_names(stages: list[TrainStage], root: Entries, found: list[Diagnostic]) -> None:

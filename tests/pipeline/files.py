@@ -1,4 +1,4 @@
-"""A pipeline of the embedded model that takes seconds: replies without claims, in two trainings, and an evaluation."""
+"""A pipeline of the embedded model that takes seconds: taught by replies, shaped by rewards, and evaluated."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -29,17 +29,22 @@ stages:
     optimizer: {rate: 0.003}
     lora: {rank: 4}
   - name: refined
-    train: sft
+    train: rloo
     data: {train: refined.jsonl}
-    run: {steps: 4, batch: 4, checkpointEvery: 1, seed: 3}
+    run: {steps: 4, batch: 2, checkpointEvery: 1, seed: 3}
     optimizer: {rate: 0.002}
     lora: {rank: 3, modules: [q_proj, v_proj]}
+    rloo: {task: "task.py:short", groupSize: 2, maxNewTokens: 12, weights: {limit: 0.1, rate: 0.5}}
 evaluate:
   prompts: prompts.jsonl
   second: [second.policy.yaml]
   maxNewTokens: 12
   masked: 2
   maxViolations: 1.0
+"""
+TASK = """\
+def short(prompts, completions, **columns):
+    return [1.0 / (1 + len(text)) for text in completions]
 """
 PROMPTS = ("Where is my parcel?", "Is it safe?", "My card is declined.", "Can I move my flight?")
 
@@ -59,6 +64,7 @@ def write_pipeline(folder: Path, text: str = PIPELINE) -> Path:
     ):
         rows(folder / f"{name}.jsonl", [{"prompt": prompt, "completion": reply} for prompt in PROMPTS])
     rows(folder / "prompts.jsonl", [{"prompt": prompt, "reference": "we will look"} for prompt in PROMPTS])
+    (folder / "task.py").write_text(TASK, "utf-8")
     path = folder / "pipeline.yaml"
     path.write_text(text, "utf-8")
     return path

@@ -67,7 +67,7 @@ def test_the_result_is_the_model_with_all_trainings(whole: Path) -> None:
     assert (wanted - got).abs().max() / wanted.abs().max() < 1e-5
     pins = read_pins(adapter)
     assert pins is not None
-    assert pins.stages == ("sft: taught", "sft: refined", "sum: taught + refined")
+    assert pins.stages == ("sft: taught", "rloo: refined", "sum: taught + refined")
     assert [one.name for one in pins.data] == ["taught.jsonl", "held.jsonl", "refined.jsonl"]
     assert pins.bundle_digest == found["bundle_digest"]
     assert pins.evaluation["texts"] == 4
@@ -75,7 +75,10 @@ def test_the_result_is_the_model_with_all_trainings(whole: Path) -> None:
     assert saved.results["made"]["adapter_bundle_digest"] == found["bundle_digest"]
     assert saved.results["second"]["policies"] == ["toy/second@1.0.0"]
     assert saved.results["divergence"]["per_token"] > 0
+    assert [weight.step for weight in pins.weights if weight.group == "words"] == [1, 2, 3, 4]
+    assert (adapter / "lambda.svg").read_text("utf-8").startswith("<svg")
     card = (adapter / "README.md").read_text("utf-8")
+    assert "## Weights of costs" in card
     assert card.startswith('---\nbase_model: "')
     assert found["bundle_digest"] in card
 
@@ -103,6 +106,12 @@ def test_what_is_done_is_not_done_again_and_what_changed_is(whole: Path, tmp_pat
     assert [line.split(",")[0] for line in said] == [
         "taught: was there", "refined: done", "adapter: done", "evaluation: done"
     ]  # fmt: skip
+    before = result(tmp_path)["stages"]
+    with (tmp_path / "task.py").open("a") as task:
+        task.write("# another reward function\n")
+    assert main(["train", "pipeline", str(tmp_path / "pipeline.yaml")]) == 0
+    after = result(tmp_path)["stages"]
+    assert [a["key"] == b["key"] for a, b in zip(before, after, strict=True)] == [True, False, False, False]
     weights = tmp_path / "runs" / result(tmp_path)["stages"][0]["folder"] / "adapter" / "adapter_model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"\1")
     assert main(["train", "pipeline", str(tmp_path / "pipeline.yaml")]) == 3
@@ -152,15 +161,15 @@ def test_killed_in_the_middle_of_any_stage_it_comes_to_the_same(whole: Path, tmp
 BAD = [
     pytest.param(("train: sft\n    data: {train: taught", "train: sfft\n    data: {train: taught"), "PK847", 9,
                  "did you mean `sft`?", id="an unknown kind"),
-    pytest.param(("    train: sft\n    data: {train: refined", "    data: {train: refined"), "PK847", 14,
+    pytest.param(("    train: rloo\n    data: {train: refined", "    data: {train: refined"), "PK847", 14,
                  "`train` is missing", id="no kind"),
     pytest.param(("name: refined", "name: taught"), "PK847", 1, "two stages are called `taught`", id="one name twice"),
     pytest.param(("steps: 4, ", ""), "PK021", 17, "steps", id="no steps"),
     pytest.param(("lora: {rank: 3", "lora: {rnk: 3"), "PK020", 19, "did you mean `rank`?", id="a misspelt field"),
-    pytest.param(("policies: [toy.policy.yaml]\n", ""), "PK847", 1, "under a plan", id="no plan"),
+    pytest.param(("policies: [toy.policy.yaml]\n", ""), "PK780", 13, "`rloo` needs a plan", id="no plan"),
     pytest.param(("taught.jsonl", "gone.jsonl"), "PK001", 10, "gone.jsonl", id="no data"),
-    pytest.param(("prompts: prompts.jsonl", "prompts: gone.jsonl"), "PK001", 21, "gone.jsonl", id="no prompts"),
-    pytest.param(("maxViolations: 1.0", "maxViolations: 2.0"), "PK026", 25, "1", id="a limit above one"),
+    pytest.param(("prompts: prompts.jsonl", "prompts: gone.jsonl"), "PK001", 22, "gone.jsonl", id="no prompts"),
+    pytest.param(("maxViolations: 1.0", "maxViolations: 2.0"), "PK026", 26, "1", id="a limit above one"),
 ]  # fmt: skip
 
 
@@ -187,8 +196,15 @@ def test_faults_of_all_stages_are_told_at_once_and_nothing_is_written(tmp_path: 
     assert main(["train", "pipeline", str(write_pipeline(tmp_path)), "--seed", "1"]) == 3
     assert "a seed for each stage" in capsys.readouterr().err
     assert main(["train", "pipeline", str(tmp_path / "pipeline.yaml"), "--dry-run"]) == 0
-    assert "refined: sft, 4 steps on 4 rows" in capsys.readouterr().out
+    assert "refined: rloo, 4 steps on 4 rows" in capsys.readouterr().out
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_pipeline_has_a_plan(tmp_path: Path) -> None:
+    text = PIPELINE.replace("policies: [toy.policy.yaml]\n", "")
+    text = text[: text.index("  - name: refined")] + text[text.index("evaluate:") :]
+    with pytest.raises(PolicyError, match="under a plan"):
+        load_pipeline(write_pipeline(tmp_path, text))
 
 
 def test_a_limit_that_is_not_kept_is_a_failure_each_time(whole: Path, tmp_path: Path, capsys: Any) -> None:
