@@ -25,7 +25,7 @@ MADE_BY = {
 }
 COLUMNS = (
     "model", "breaks a rule", "by the second policy", "masked, by both", "task", "well-formed", "wrong source",
-    "mask tax, nat",
+    "accepted", "mask tax, nat",
 )  # fmt: skip
 LIMIT = 0.012
 
@@ -46,10 +46,24 @@ def table(rows: Sequence[Row]) -> str:
         cells = [
             label(row), _bounded(free["violations"]), _bounded(free["second_violations"]),
             f"{masked['violations']['k']} and {masked['second_violations']['k']}", _share(free["task"]),
-            _share(free["well_formed"]), _share(free["wrong_citations"]), f"{masked['mask_tax_nats']:.3f}",
+            _share(free["well_formed"]), _share(free["wrong_citations"]), _share(free["all_right"]),
+            f"{masked['mask_tax_nats']:.3f}",
         ]  # fmt: skip
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
+
+
+def caption(written: Row) -> str:
+    """How many questions and which seeds the table is of, and what else has to be said of it."""
+    asked = written["models"][0]["free"]["violations"]["n"]
+    seeds = ", ".join(map(str, written["extent"]["seeds"]))
+    note = f" Of this run: {written['note']}." if "note" in written else ""
+    return f"{asked:,} questions; seeds of rejection tuning and RLOO: {seeds}; others: one.{note}\n"
+
+
+def numbers(written: Row) -> str:
+    """What the README shows of the results."""
+    return f"{table(written['models'])}\n{caption(written)}"
 
 
 def plot(rows: Sequence[Row]) -> str:
@@ -95,7 +109,7 @@ def main() -> None:
     parser.add_argument("results", type=Path)
     parser.add_argument("--readme", type=Path, help="put the table into this file")
     args = parser.parse_args()
-    found = table(json.loads(args.results.read_text("utf-8"))["models"])
+    found = numbers(json.loads(args.results.read_text("utf-8")))
     write_plot(args.results)
     print(found, end="")
     if args.readme:

@@ -13,7 +13,9 @@ from policykit.cli.main import main
 
 ROOT = Path(__file__).resolve().parents[2]
 BENCHMARKS = ROOT / "benchmarks"
+RESULTS = BENCHMARKS / "results" / "shaping.json"
 sys.path.append(str(BENCHMARKS))  # benchmarks are scripts beside each other, no package
+import shaping_report  # noqa: E402
 import shaping_task  # noqa: E402
 
 
@@ -58,6 +60,17 @@ def test_the_task_wants_the_right_name_and_fund_and_an_end() -> None:
     assert shaping_task.unsupported([""], [f" See {one.sources[0]}."], sources=sources) == [0.0]
     assert shaping_task.unsupported([""], [" See K99."], sources=sources) == [1.0]
     assert shaping_task.unsupported([""], [" See you."], sources=sources) == [1.0]
+
+
+def test_the_readme_and_the_plot_show_the_numbers_that_are_committed() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    written = json.loads(RESULTS.read_text(encoding="utf-8"))
+    assert shaping_report.in_readme(readme, shaping_report.numbers(written)) == readme
+    assert RESULTS.with_suffix(".svg").read_text(encoding="utf-8") == shaping_report.plot(written["models"])
+    written["models"][0]["free"]["task"]["share"] = 0.123
+    assert shaping_report.in_readme(readme, shaping_report.numbers(written)) != readme
+    with pytest.raises(ValueError, match="no place"):
+        shaping_report.in_readme("# nothing\n", "")
 
 
 @pytest.mark.slow
