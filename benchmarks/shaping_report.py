@@ -14,7 +14,8 @@ from typing import Any
 from policykit.charts import Interval, intervals
 
 Row = dict[str, Any]
-START, END = "<!-- numbers: shaping -->", "<!-- end of numbers: shaping -->"
+START, END = "| model | breaks a rule |", "\nNumbers, plot ("
+"""Where the README's table begins, and what stands behind it."""
 MADE_BY = {
     "base": "the model as it was",
     "tuned": "rejection tuning",
@@ -82,8 +83,8 @@ def in_readme(readme: str, of: str) -> str:
     before, start, rest = readme.partition(START)
     _, end, after = rest.partition(END)
     if not start or not end:
-        raise ValueError(f"there is no place between {START} and {END}")
-    return f"{before}{start}\n\n{of}\n{end}{after}"
+        raise ValueError(f"there is no place between `{START}` and `{END.strip()}`")
+    return f"{before}{of}{end}{after}"
 
 
 def write_plot(results: Path) -> None:
