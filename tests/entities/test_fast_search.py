@@ -159,6 +159,7 @@ def members(ranges: Ranges) -> list[str]:
 digits_only = st.lists(st.text("0123456789", max_size=24), max_size=6)
 
 
+@settings(deadline=None)
 @given(digits_only)
 def test_luhn_of_many_stretches(parts: list[str]) -> None:
     ends = np.cumsum([len(part) for part in parts], dtype=np.int64)
@@ -168,6 +169,7 @@ def test_luhn_of_many_stretches(parts: list[str]) -> None:
         assert luhn_screen(text, starts, ends).tolist() == [luhn(part) for part in parts]
 
 
+@settings(deadline=None)
 @given(st.lists(st.from_regex(r"\A[A-Za-z]{2}[0-9]{2}[0-9A-Za-z]{0,30}\Z"), min_size=1, max_size=5))
 def test_ibans_of_many_stretches(parts: list[str]) -> None:
     ends = np.cumsum([len(part) for part in parts], dtype=np.int64)
@@ -177,6 +179,7 @@ def test_ibans_of_many_stretches(parts: list[str]) -> None:
         assert iban_screen(text, starts, ends).tolist() == [mod97(p[4:].upper() + p[:4].upper()) == 1 for p in parts]
 
 
+@settings(deadline=None)
 @given(st.text("aZ09é -K\u017f", max_size=20))
 @example("\u212a1")
 def test_what_validators_read_of_a_stretch(text: str) -> None:

@@ -160,6 +160,7 @@ def test_most_of_many_are_decided() -> None:
     assert words.near_many(far, join([far]).codes, np.array([6]), np.array([17])).tolist() == [NO]
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.text("ab1", min_size=3, max_size=3), max_size=9), st.sampled_from(["a(?:b|1)*", "(?:ab)+1?|1{3}", "b"])
 )

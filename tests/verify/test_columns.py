@@ -25,11 +25,13 @@ spans = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(spans)
 def test_the_leftmost_longest_of_columns(found: list[Found]) -> None:
     assert list(leftmost_longest_of(matches(found)).found()) == leftmost_longest(found)
 
 
+@settings(deadline=None)
 @given(spans.map(lambda found: [one for one in dict.fromkeys(found) if one.end > one.start]))
 def test_stretches_that_no_other_contains(found: list[Found]) -> None:
     expected = without_contained([(one.start, one.end, one.index) for one in found])
@@ -39,6 +41,7 @@ def test_stretches_that_no_other_contains(found: list[Found]) -> None:
 pairs = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 4)).map(lambda t: (t[0], t[0] + t[1])), max_size=6)
 
 
+@settings(deadline=None)
 @given(pairs, pairs)
 def test_stretches_inside_what_spans_cover(some: list[tuple[int, int]], asked: list[tuple[int, int]]) -> None:
     def covered(start: int, end: int) -> bool:
@@ -53,6 +56,7 @@ def test_stretches_inside_what_spans_cover(some: list[tuple[int, int]], asked: l
     assert inside(some, starts, ends).tolist() == [covered(a, b) for a, b in asked]
 
 
+@settings(deadline=None)
 @given(st.lists(spans, max_size=3))
 def test_findings_without_overlaps(parts: list[list[Found]]) -> None:
     listed = [
