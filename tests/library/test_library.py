@@ -15,10 +15,10 @@ import pytest
 
 from policykit.analysis import analyse
 from policykit.compile import resolve
-from policykit.grammar import load_grammar
+from policykit.grammar import load_grammar, matches
 from policykit.ir.document import Document, Phrases, PolicySet, Rule
 from policykit.ir.grammar import GrammarKind, GrammarSpec
-from policykit.ir.plan import CompileContext
+from policykit.ir.plan import CompileContext, Level
 from policykit.policy import load_policies
 from policykit.testing import run_tests
 from policykit.testing.coverage import coverage_of
@@ -205,11 +205,23 @@ def test_every_terminal_is_told_apart_greedily(path: Path) -> None:
     _agrees(path, lambda text: _parses(greedy, text))
 
 
-def test_the_conditions_of_a_quality_report_are_residue() -> None:
+def test_the_mask_carries_the_conditions_of_a_quality_report() -> None:
     path = ROOT / "grammars" / "product-quality-report.schema.json"
     spec = _spec(path)
     assert spec.kind is GrammarKind.JSON_SCHEMA
-    assert {residue.pointer.rsplit("/", 1)[0] for residue in spec.residue} >= {"/allOf/0", "/allOf/1"}
+    assert [residue.pointer for residue in spec.residue] == ["/properties/inspected_on/format"]
+    levels = {row.name: row.level for row in spec.enforcements}
+    assert {levels[f"/allOf/{i}/{word}"] for i in (0, 1) for word in ("if", "then")} == {Level.DECODE}
+    valid, invalid = _cases(path)
+    assert all(matches(spec, json.dumps(json.loads(text), ensure_ascii=False, separators=(",", ":"))) for text in valid)
+    conditions = [text for text in invalid if _is_json(text) and _breaks_a_condition(path, text)]
+    assert conditions
+    assert not any(matches(spec, text) for text in conditions)
+
+
+def _breaks_a_condition(path: Path, text: str) -> bool:
+    schema = json.loads(path.read_text(encoding="utf-8"))
+    return not jsonschema.Draft202012Validator({"allOf": schema["allOf"]}).is_valid(json.loads(text))
 
 
 def test_the_mask_carries_all_of_a_support_ticket() -> None:
