@@ -1,4 +1,4 @@
-"""Exact answers about what rules find, because what they find is regular: which texts, and which texts shortest."""
+"""Exact answers about rules: which texts they find, because that is regular, and which conditions never change."""
 
 from policykit.analysis.compare import (
     Comparison,
@@ -10,6 +10,7 @@ from policykit.analysis.compare import (
     compare_rules,
     on_view,
 )
+from policykit.analysis.conditions import Settled, Value, analyse_conditions
 from policykit.analysis.search import MAX_STATES, Nothing, NotProven, Sample
 from policykit.analysis.shadows import Analysis, Idle, Why, analyse
 
@@ -25,8 +26,11 @@ __all__ = [
     "Relation",
     "Report",
     "Sample",
+    "Settled",
+    "Value",
     "Why",
     "analyse",
+    "analyse_conditions",
     "compare",
     "compare_rules",
     "on_view",

@@ -23,6 +23,10 @@ class Condition:
     reads: frozenset[str]
     place: Place
 
+    def place_of(self, node: Node) -> Place:
+        """Where a part of it stands."""
+        return _inside(self.place, self.source, node.start, node.end)
+
 
 def parse_condition(source: str, place: Place, schema: FactsSchema | None = None) -> Condition:
     """The condition in ``source``, checked against the schema where there is one.

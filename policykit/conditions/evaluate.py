@@ -5,6 +5,7 @@ whichever side the error stands on. Integers have 64 bits; an integer and a doub
 JSON does not tell them apart. Every step costs; what costs too much is an error.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias, cast
 
@@ -78,6 +79,14 @@ def compile_node(node: Node, limit: int = COST_LIMIT) -> Callable[[Mapping[str, 
     return evaluate
 
 
+def value_of(node: Node) -> object:
+    """What an expression gives that reads no fact. Raises Fault where it gives nothing."""
+    try:
+        return _compile(node)(_Run({}, COST_LIMIT))
+    except _TooCostly:
+        raise fault(f"the condition takes more than {COST_LIMIT} steps") from None
+
+
 def _compile(node: Node) -> _Code:
     inner = _compiled(node)
 
@@ -145,6 +154,8 @@ def _name(name: str) -> _Code:
 def _read(value: object) -> object:
     """A fact as a value of CEL; tuples are lists."""
     match value:
+        case float() if math.isnan(value):
+            raise fault("a fact is NaN, which is no JSON value")
         case None | bool() | str() | float() | list() | Mapping():
             return cast(object, value)
         case int():

@@ -1,6 +1,6 @@
 """Types of conditions, and the schema of facts."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias, cast
@@ -61,12 +61,23 @@ _KNOWN = {
 }  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What a schema says of one fact. ``is_there``: it and all objects around it are demanded. ``is_apart``: the
+    objects around it demand nothing of it together with others."""
+
+    schema: Mapping[str, object]
+    is_there: bool
+    is_apart: bool
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class FactsSchema:
     """What is known about the facts of a document: their types, and a validator for the facts of a request."""
 
     type: MapType
     validator: jsonschema_rs.Validator
+    source: Mapping[str, object]
 
     @staticmethod
     def from_json(schema: Mapping[str, object], place: Place) -> "FactsSchema":
@@ -81,7 +92,20 @@ class FactsSchema:
             raise _refused(f"it is no JSON Schema: {str(error).splitlines()[0]}", place) from None
         if problems or not isinstance(read, MapType):
             raise _refused(problems[0], place)
-        return FactsSchema(read, validator)
+        return FactsSchema(read, validator, dict(schema))
+
+    def described(self, path: Sequence[str]) -> Described:
+        """What is said of the fact with this path: an empty schema where nothing is."""
+        schema: Mapping[str, object] = self.source
+        is_there = is_apart = True
+        for name in path:
+            fields = cast("Mapping[str, object]", schema.get("properties", {}))
+            required = cast("Sequence[str]", schema.get("required", ()))
+            is_there &= (schema is self.source or schema.get("type") == "object") and name in required
+            is_apart &= not {"enum", "const"} & schema.keys()
+            inner = fields.get(name, schema.get("additionalProperties", True))
+            schema = cast("Mapping[str, object]", inner) if isinstance(inner, Mapping) else {}
+        return Described(schema, is_there, is_apart)
 
     def problems(self, facts: Mapping[str, object]) -> list[str]:
         """What in the facts contradicts the schema, by JSON pointer."""

@@ -40,3 +40,30 @@ def test_what_is_not_known_is_said(run: Run, tmp_path: Path) -> None:
     assert done.status == 0
     assert "not analysed: finance/promises#no-guarantees: validates entities" in done.err
     assert "not analysed: finance/promises#mask-accounts: not proven within 3 states" in done.err
+
+
+CONDITIONS = """\
+  - id: large
+    target: tool_call
+    tool: refund
+    when: args.amount > 500 && args.amount > 100
+    action: {block: {}}
+    except:
+      - {id: EX-1, when: args.amount >= 10, approvedBy: o, reason: r, expires: 2999-01-01}
+      - {id: EX-2, when: args.amount < limits.low, approvedBy: o, reason: r, expires: 2999-01-01}
+      - {id: EX-3, when: args.amount < 10, approvedBy: o, reason: r, expires: 2999-01-01}
+tests:
+"""
+
+
+def test_conditions_that_never_change_are_warnings(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "c.policy.yaml").write_text(PROMISES.replace("tests:\n", CONDITIONS), encoding="utf-8")
+    done = run("check", "c.policy.yaml", "--analyse", "--max-warnings", "0")
+    assert done.status == 2
+    printed = done.out + done.err
+    assert "PK705: the condition of exception `EX-1` of `finance/promises#large` is always true" in printed
+    assert "PK706: the condition of exception `EX-3` of `finance/promises#large` is never true" in printed
+    assert "PK707: `args.amount > 100` changes nothing in the condition of `finance/promises#large`" in printed
+    assert "#large, exception EX-2: in its condition, `args.amount < limits.low` may be anything" in printed
+    assert len("args.amount > 100") in [line.count("^") for line in printed.splitlines()]
+    assert run("check", "c.policy.yaml", "--max-warnings", "0").status == 0

@@ -162,6 +162,7 @@ def test_limits_of_length_and_nesting() -> None:
 def test_facts_that_are_no_json_are_errors() -> None:
     assert isinstance(run("x == 1", {"x": object()}), ConditionError)
     assert isinstance(run("x == 1", {"x": 2**70}), ConditionError)
+    assert isinstance(run("x != x", {"x": float("nan")}), ConditionError)
     assert run("x == [1, 2]", {"x": (1, 2)}) is True
 
 

@@ -13,7 +13,7 @@ import jsonschema
 import lark
 import pytest
 
-from policykit.analysis import analyse
+from policykit.analysis import analyse, analyse_conditions
 from policykit.compile import resolve
 from policykit.grammar import load_grammar, matches
 from policykit.ir.document import Document, Phrases, PolicySet, Rule
@@ -248,6 +248,11 @@ def _parses(parser: lark.Lark, text: str) -> bool:
     except lark.exceptions.LarkError:
         return False
     return True
+
+
+def test_no_shipped_condition_is_settled() -> None:
+    settled, _ = analyse_conditions(load_policies(ROOT / "policies"))
+    assert settled == ()
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.progress import Progress
 
-from policykit.analysis import MAX_STATES, Idle, Why, analyse
+from policykit.analysis import MAX_STATES, Idle, Settled, Value, Why, analyse, analyse_conditions
 from policykit.cli.command import Command, add_format, add_max_warnings
 from policykit.cli.exits import Exit, status_of
 from policykit.cli.render import counted
@@ -31,7 +31,8 @@ def _configure(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--analyse",
         action="store_true",
-        help="prove which rules and phrases can never matter in the request context; each is a warning",
+        help="prove which rules and phrases can never matter in the request context, and which conditions never "
+        "change; each is a warning",
     )
     parser.add_argument(
         "--max-states",
@@ -52,6 +53,22 @@ _SAYS = {
 }
 
 
+_SETTLED = {
+    Value.TRUE: ("PK705", "correct it, or remove it: it asks for facts and decides nothing"),
+    Value.FALSE: ("PK706", "correct it, or remove what it stands on"),
+    Value.IDLE: ("PK707", "remove it, or correct it"),
+}
+
+
+def _about_condition(settled: Settled) -> Diagnostic:
+    code, help = _SETTLED[settled.value]
+    whose = f"exception `{settled.exception}` of `{settled.rule}`" if settled.exception else f"`{settled.rule}`"
+    says = f"the condition of {whose} is {settled.value.value}"
+    if settled.value is Value.IDLE:
+        says = f"`{settled.part}` changes nothing in the condition of {whose}"
+    return Diagnostic(code, says, settled.place, help, Severity.WARNING)
+
+
 def _warning(idle: Idle) -> Diagnostic:
     code, says, help = _SAYS[idle.why]
     what = f"`{idle.part}` of `{idle.rule}`" if idle.part else f"`{idle.rule}`"
@@ -65,9 +82,10 @@ def _analysed(policies: PolicySet, args: Namespace, streams: Streams) -> tuple[D
     with Progress(console=streams.err, transient=True, disable=not streams.err.is_terminal) as bar:
         task = bar.add_task("rules", total=len(rules))
         found = analyse(rules, args.max_states, lambda done: bar.update(task, completed=done))
-    for rule in found.outside:
+    settled, not_settled = analyse_conditions(policies)
+    for rule in (*found.outside, *not_settled):
         streams.err.print(f"{rule.place}: not analysed: {shown(rule.rule)}: {rule.why}")
-    return tuple(map(_warning, found.idle))
+    return (*map(_warning, found.idle), *map(_about_condition, settled))
 
 
 def _policies(paths: Sequence[Path], args: Namespace, streams: Streams) -> tuple[tuple[Diagnostic, ...], list[str]]:

@@ -39,4 +39,26 @@ CODES: tuple[CodeEntry, ...] = (
         "Wherever it finds something, other entries of the same list that are named find something too.",
         "match: {phrases: [risk, no risk]}",
     ),
+    CodeEntry(
+        "PK705",
+        "a condition is always true",
+        "`policykit check --analyse` proved that the condition is true for all facts for which it has a value. An "
+        "exception with it excuses everything, so the rule never acts; a rule with it has no condition, but blocks "
+        "where a fact is missing. An exception is asked only where the condition of its rule is true.",
+        'when: user.role != "clerk" || user.role != "agent"',
+    ),
+    CodeEntry(
+        "PK706",
+        "a condition is never true",
+        "`policykit check --analyse` proved that no facts that the schema admits make the condition true: the rule "
+        "never acts, or the exception excuses nothing. (Where it has no value, that is still an error.)",
+        'when: user.role == "clerk" && user.role == "agent"',
+    ),
+    CodeEntry(
+        "PK707",
+        "a part of a condition changes nothing",
+        "Wherever the condition has a value, it has the same one without this operand of `&&` or `||`. All operands "
+        "that are named can go at once.",
+        "when: args.amount > 500 && args.amount > 100",
+    ),
 )
