@@ -57,4 +57,7 @@ class Constraint:
                 shadow.accept(byte)
         horizon = self.liveness.horizon_bytes or 0
         lookahead = Lookahead(self.machine, horizon, resets=self.liveness.resets) if shadow else None
-        return State(self.machine, matcher, joint, lookahead, shadow, spells_apart=self.spells_apart)
+        # The engine writes JSON in strict UTF-8 by itself; other grammars may allow any bytes, or special tokens.
+        alone = not prefix and not self.machine.program.units and self.grammar is not None and self.grammar.writes_json
+        spells_apart = self.spells_apart
+        return State(self.machine, matcher, joint, lookahead, shadow, spells_apart=spells_apart, grammar_alone=alone)

@@ -43,10 +43,12 @@ class State:
         shadow: GrammarState | None = None,
         *,
         spells_apart: bool = False,
+        grammar_alone: bool = False,
     ) -> None:
         self._machine = machine
         self._grammar = grammar
         self._spells_apart = spells_apart  # the grammar may want one character of many that begin alike
+        self._alone = grammar if grammar_alone else None  # no rule reads along
         self._lookahead = lookahead
         self._shadow = shadow  # the grammar over single bytes, for the lookahead only
         self._n_bytes: list[int] = []
@@ -107,6 +109,11 @@ class State:
             return self._accept_end(token_id)
         if self.finished:
             return False
+        if self._alone is not None:
+            if not self._alone.accept(token_id):
+                return False
+            self._history.append(self._history[-1])
+            return True
         joint = self._machine.advance(self._history[-1], token_id)
         if joint is None or (self._grammar is None and token_id in vocabulary.special_ids):
             return False
@@ -150,7 +157,13 @@ class State:
         grammar = self._grammar.copy() if self._grammar else None
         shadow = self._shadow.copy() if self._shadow else None
         other = State(
-            self._machine, grammar, self._history[-1], self._lookahead, shadow, spells_apart=self._spells_apart
+            self._machine,
+            grammar,
+            self._history[-1],
+            self._lookahead,
+            shadow,
+            spells_apart=self._spells_apart,
+            grammar_alone=self._alone is not None,
         )
         other._history = list(self._history)
         other._n_bytes = list(self._n_bytes)
@@ -202,6 +215,9 @@ class State:
         if self._searched is not None:
             row[:] = self._searched
             return bool(row.any())
+        if self._alone is not None:
+            self._alone.fill(row)
+            return self._is_alive(row)
         joint = self._history[-1]
         policy = self._machine.mask(joint)
         if self._grammar is None:
@@ -214,6 +230,9 @@ class State:
                 self._lookahead.prune(row, self._shadow, joint)
         if self._lookahead is not None:
             self._searched = row.copy()
+        return self._is_alive(row)
+
+    def _is_alive(self, row: NDArray[np.int32]) -> bool:
         if not row[self._alive_at]:  # a word that was not empty last time seldom is now
             self._alive_at = int(row.astype(bool).argmax())
         return bool(row[self._alive_at])

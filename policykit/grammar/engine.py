@@ -3,15 +3,20 @@
 Only this module and the matcher import llguidance. Departures that matter here:
 
 - A vocabulary made from Python is taken to be canonical, and the engine then *forces* text: where one continuation
-  is possible it offers a single tokenisation of it. A policy may forbid that one, so every program switches forcing
-  off (``no_forcing``) and masks show every tokenisation.
+  is possible it offers a single tokenisation of it. A policy may forbid that one. Programs in Lark switch forcing off
+  (``no_forcing``). Those of a JSON Schema cannot, unless they are wrapped in Lark, whose lexer alone takes longer to
+  set up than most schemas to compile: there the other tokenisations are added (:func:`forces`).
 - ``multipleOf`` fixes how many decimals are written (a multiple of 0.25 is written 1.50, not 1.5): every value can be
   written, not every spelling of it.
 - ``x-guidance`` inside a schema overrides the engine's options (``lenient`` drops keywords silently): it is replaced.
 """
 
 import json
+import weakref
+from collections import OrderedDict
 from functools import cache
+from threading import Lock
+from typing import Final
 
 from llguidance import LLMatcher, LLParserLimits, LLTokenizer, TokenizerWrapper, regex_to_lark
 
@@ -56,13 +61,22 @@ def json_program(schema: dict[str, Json], control_characters: bool) -> str:
         "coerce_one_of": False,
         "lenient": False,
     }
-    body = json.dumps({**schema, "x-guidance": options}, ensure_ascii=False)
-    return lark_program(f"start: %json {body}")
+    return f"{_JSON_OPENS}{json.dumps({**schema, 'x-guidance': options}, ensure_ascii=False)}{_JSON_CLOSES}"
+
+
+_JSON_OPENS: Final = '{"grammars": [{"json_schema": '
+_JSON_CLOSES: Final = "}]}"
 
 
 def json_rule(program: str) -> str:
     """What a program of :func:`json_program` says a JSON value is, to stand in a rule of another program."""
-    return program.partition("\n")[0].removeprefix("start: ")
+    return "%json " + program.removeprefix(_JSON_OPENS).removesuffix(_JSON_CLOSES)
+
+
+def forces(program: str) -> bool:
+    """Whether the engine forces text under a program: where `compute_ff_bytes` returns some, its mask may hold one
+    tokenisation of them only."""
+    return program.startswith(_JSON_OPENS)
 
 
 def ecma_classes(pattern: str) -> str:
@@ -71,7 +85,11 @@ def ecma_classes(pattern: str) -> str:
 
 
 class _Tokens:
-    """The shape that the engine's tokenizer wrapper asks for. Calling it encodes greedily and never raises."""
+    """The shape that the engine's tokenizer wrapper asks for.
+
+    Calling it encodes byte by byte, or greedily where some byte has no token, and never raises. What the engine asks
+    for is the encoding of forced text, of which only the length counts here (see :class:`GrammarState`).
+    """
 
     def __init__(self, tokens: tuple[bytes, ...], special_ids: frozenset[int], eos_id: int) -> None:
         self.tokens = list(tokens)
@@ -80,9 +98,13 @@ class _Tokens:
         self.bos_token_id = None
         self._ids = {token: i for i, token in enumerate(tokens) if token and i not in special_ids}
         self._longest = max(map(len, self._ids), default=1)
+        bytewise = [self._ids.get(bytes([i]), -1) for i in range(256)]
+        self._bytewise = bytewise if min(bytewise) >= 0 else None
 
     def __call__(self, text: bytes | str) -> list[int]:
         data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else bytes(text)
+        if self._bytewise is not None:
+            return [self._bytewise[byte] for byte in data]
         ids: list[int] = []
         at = 0
         while at < len(data):
@@ -108,15 +130,53 @@ def byte_vocabulary() -> LLTokenizer:
     return vocabulary(tokens, frozenset({BYTE_EOS}), (BYTE_EOS,))
 
 
-def matcher(tokenizer: LLTokenizer, program: str) -> LLMatcher:
-    """A matcher at the start of the text.
+class Compiler:
+    """Programs compiled for one vocabulary. The last few are kept: a schema is asked about before it is used, and a
+    request often brings the schema of the one before it."""
 
-    Raises:
-        InternalError: the program does not compile for this vocabulary.
-    """
-    made = LLMatcher(tokenizer, program, log_level=0, limits=LIMITS)
-    check(made)
-    return made
+    def __init__(self, tokenizer: LLTokenizer) -> None:
+        self._tokenizer = tokenizer
+        self._kept: OrderedDict[str, LLMatcher] = OrderedDict()
+        self._lock = Lock()
+
+    def matcher(self, program: str) -> LLMatcher:
+        """A matcher at the start of the text. Shared: take a deep copy.
+
+        Raises:
+            InternalError: the program does not compile for this vocabulary.
+        """
+        made = self._compiled(program)
+        check(made)
+        return made
+
+    def refusal(self, program: str) -> str | None:
+        """Why the engine refuses a program, or None if it compiles."""
+        made = self._compiled(program)
+        return made.get_error().strip() if made.is_error() else None
+
+    def _compiled(self, program: str) -> LLMatcher:
+        with self._lock:
+            known = self._kept.get(program)
+            if known is not None:
+                self._kept.move_to_end(program)
+                return known
+        made = LLMatcher(self._tokenizer, program, log_level=0, limits=LIMITS)
+        if not made.is_error():
+            with self._lock:
+                self._kept[program] = made
+                while len(self._kept) > 1 and sum(map(len, self._kept)) > MAX_KEPT_CHARACTERS:
+                    self._kept.popitem(last=False)
+        return made
+
+
+MAX_KEPT_CHARACTERS: Final = 500_000
+"""Of the programs that one vocabulary keeps compiled."""
+
+
+@cache
+def byte_compiler() -> Compiler:
+    """Programs over single bytes."""
+    return Compiler(byte_vocabulary())
 
 
 def check(engine: LLMatcher) -> None:
@@ -127,8 +187,23 @@ def check(engine: LLMatcher) -> None:
 
 def refusal(program: str) -> str | None:
     """Why the engine refuses a program, or None if it compiles (over single bytes)."""
-    made = LLMatcher(byte_vocabulary(), program, log_level=0, limits=LIMITS)
-    return made.get_error().strip() if made.is_error() else None
+    return byte_compiler().refusal(program)
+
+
+_in_use: "weakref.ref[Compiler] | None" = None
+
+
+def use(compiler: Compiler) -> None:
+    """Note the vocabulary that masks are made for, so that what is asked about next is compiled for it at once."""
+    global _in_use
+    _in_use = weakref.ref(compiler)
+
+
+def json_refusal(program: str) -> str | None:
+    """:func:`refusal` of a program of :func:`json_program`, which names no special token: any vocabulary gives the same
+    answer, and the one in use keeps the program compiled."""
+    compiler = _in_use() if _in_use is not None else None
+    return (compiler or byte_compiler()).refusal(program)
 
 
 @cache
@@ -138,7 +213,7 @@ def spells_names_freely() -> bool:
     llguidance 1.7 does, so that a defined name can pass as an additional one there.
     """
     schema: dict[str, Json] = {"type": "object", "properties": {"a": {"const": 1}}}
-    probe = matcher(byte_vocabulary(), json_program(schema, False))
+    probe = byte_compiler().matcher(json_program(schema, False))
     text = b'{"\\u0061":2}'
     return probe.validate_tokens(list(text)) == len(text)
 
@@ -160,7 +235,7 @@ def masks_format(name: str) -> bool:
     program = json_program({"type": "string", "format": name}, False)
     if refusal(program) is not None:
         return False
-    probe = matcher(byte_vocabulary(), program)  # every format excludes this text; an ignored one admits it
+    probe = byte_compiler().matcher(program)  # every format excludes this text; an ignored one admits it
     text = b'" \\t\xc2\xa0"'
     return probe.validate_tokens(list(text)) < len(text)
 
@@ -172,7 +247,7 @@ def leaks_excluded_bounds() -> bool:
     llguidance 1.7 does: `{"exclusiveMinimum": 0, "maximum": 0.5}` admits 0.
     """
     schema: dict[str, Json] = {"type": "number", "exclusiveMinimum": 0, "maximum": 0.5}
-    return matcher(byte_vocabulary(), json_program(schema, False)).validate_tokens([ord("0")]) == 1
+    return byte_compiler().matcher(json_program(schema, False)).validate_tokens([ord("0")]) == 1
 
 
 @cache

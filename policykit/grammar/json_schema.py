@@ -7,7 +7,7 @@ from typing import cast
 import jsonschema_rs
 
 from policykit.diagnostics import Place, PolicyError
-from policykit.grammar.engine import json_program, refusal, spells_names_freely
+from policykit.grammar.engine import json_program, json_refusal, spells_names_freely
 from policykit.grammar.judge import judge
 from policykit.grammar.keywords import ASSERTIONS, EXACT_FORMATS, SILENT
 from policykit.grammar.productive import Unsatisfiable
@@ -69,7 +69,7 @@ def lower(document: SchemaDocument, sites: JsonSites, place: Place) -> Lowered:
         Unsatisfiable: nothing satisfies the schema.
     """
     escapes = _needs_control_characters(document, sites)
-    relaxed = relax(document, lambda schema: refusal(json_program(schema, escapes)))
+    relaxed = relax(document, lambda schema: json_refusal(json_program(schema, escapes)))
     rows = list(_rows(document, relaxed, place))
     residue = [Residue(row.name, row.name.rpartition("/")[2], row.why) for row in rows if row.level is Level.OUTPUT]
     why = _reader_disagreement(document, escapes or spells_names_freely())

@@ -1,12 +1,13 @@
 """A grammar bound to a vocabulary: which tokens may come next, and the state that follows each."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
-from typing import Self
+from functools import cached_property
+from typing import Final, Self
 
 import numpy as np
-from llguidance import LLMatcher, LLTokenizer
+from llguidance import LLMatcher
 from numpy.typing import NDArray
 
 from policykit.diagnostics import InternalError
@@ -14,6 +15,14 @@ from policykit.grammar import engine
 from policykit.ir.grammar import GrammarSpec
 
 WORD_BITS = 32
+MAX_SPELLED: Final = 4096
+LOOKS_BACK: Final = 4
+"""How many bytes before the end of forced text the engine looks for tokens that go on beyond it."""
+
+
+def place_of(token_id: int) -> tuple[int, int]:
+    """A token's word in a mask row, and its bit there."""
+    return token_id // WORD_BITS, 1 << (token_id % WORD_BITS)
 
 
 @dataclass(frozen=True)
@@ -43,9 +52,63 @@ class TokenTable:
         return -(-len(self.tokens) // WORD_BITS)
 
     @cached_property
-    def tokenizer(self) -> LLTokenizer:
+    def compiler(self) -> engine.Compiler:
         """The engine's view; end-of-text tokens are special whether listed or not."""
-        return engine.vocabulary(self.tokens, self.special_ids | frozenset(self.eos_ids), self.eos_ids)
+        special = self.special_ids | frozenset(self.eos_ids)
+        _ = self._longest  # found out together, before a text waits for it
+        return engine.Compiler(engine.vocabulary(self.tokens, special, self.eos_ids))
+
+    @cached_property
+    def _by_text(self) -> tuple[list[bytes], list[int]]:
+        """Ordinary tokens in the order of their bytes, and their ids."""
+        special = self.special_ids | frozenset(self.eos_ids)
+        ids = sorted((i for i, t in enumerate(self.tokens) if t and i not in special), key=self.tokens.__getitem__)
+        return [self.tokens[i] for i in ids], ids
+
+    @cached_property
+    def _places(self) -> dict[bytes, int]:
+        """Where the first token of these bytes stands in that order."""
+        texts, _ = self._by_text
+        return {texts[k]: k for k in range(len(texts) - 1, -1, -1)}
+
+    @cached_property
+    def _longest(self) -> int:
+        return max(map(len, self._places), default=0)
+
+    @cached_property
+    def _spelled(self) -> dict[bytes, tuple[tuple[int, int], ...]]:
+        """What :meth:`beginnings` has found, for a few thousand texts."""
+        return {}
+
+    def beginnings(self, text: bytes) -> tuple[tuple[int, int], ...]:
+        """The tokens that ``text`` begins with, whole: for each its word in a mask row, and its bit there."""
+        known = self._spelled.get(text)
+        if known is None:
+            if len(self._spelled) >= MAX_SPELLED:
+                self._spelled.clear()
+            known = self._spelled[text] = tuple(map(place_of, self._beginnings(text)))
+        return known
+
+    def _beginnings(self, text: bytes) -> list[int]:
+        texts, ids = self._by_text
+        found: list[int] = []
+        for length in range(1, min(len(text), self._longest) + 1):
+            head = text[:length]
+            at = self._places.get(head, len(texts))
+            while at < len(texts) and texts[at] == head:
+                found.append(ids[at])
+                at += 1
+        return found
+
+    def longer(self, text: bytes) -> list[int]:
+        """The tokens that begin with ``text`` and go on."""
+        texts, ids = self._by_text
+        found: list[int] = []
+        at = bisect_right(texts, text)
+        while at < len(texts) and texts[at].startswith(text):
+            found.append(ids[at])
+            at += 1
+        return found
 
     @cached_property
     def eos_bits(self) -> NDArray[np.int32]:
@@ -67,23 +130,27 @@ class CompiledGrammar:
         InternalError: the engine refuses the grammar for this vocabulary (an unknown special token, a limit).
     """
 
-    __slots__ = ("_bytes", "_origin", "_program", "_table")
+    __slots__ = ("_forces", "_origin", "_program", "_table")
 
     def __init__(self, spec: GrammarSpec, table: TokenTable) -> None:
         self._table = table
         self._program = spec.lowered
-        self._origin = engine.matcher(table.tokenizer, spec.lowered)
-        self._bytes: LLMatcher | None = None
+        self._forces = engine.forces(spec.lowered)
+        self._origin = table.compiler.matcher(spec.lowered)
+        engine.use(table.compiler)
+
+    @property
+    def writes_json(self) -> bool:
+        """Whether the texts are the JSON of a schema, and nothing else."""
+        return self._forces
 
     def start(self) -> "GrammarState":
         """The state before the first token."""
-        return GrammarState(self._table, self._origin)
+        return GrammarState(self._table, self._origin, self._forces)
 
     def byte_matcher(self) -> "GrammarState":
         """The same language over single bytes (ids 0–255, end of text 256), whatever the vocabulary."""
-        if self._bytes is None:
-            self._bytes = engine.matcher(BYTES.tokenizer, self._program)
-        return GrammarState(BYTES, self._bytes)
+        return GrammarState(BYTES, engine.byte_compiler().matcher(self._program), self._forces)
 
 
 class GrammarState:
@@ -94,17 +161,19 @@ class GrammarState:
     that leaves the text finished (so batches can pad).
     """
 
-    __slots__ = ("_history", "_matcher", "_origin", "_table")
+    __slots__ = ("_forces", "_history", "_matcher", "_origin", "_table")
 
     def __init__(
         self,
         table: TokenTable,
         origin: LLMatcher,
+        forces: bool,
         at: LLMatcher | None = None,
         history: tuple[tuple[int, bool], ...] = (),
     ) -> None:
         self._table = table
         self._origin = origin
+        self._forces = forces
         self._matcher = (origin if at is None else at).deep_copy()
         self._history = list(history)  # (token, whether it ended the text)
 
@@ -136,8 +205,21 @@ class GrammarState:
         self._matcher.unsafe_compute_mask_ptr(row.ctypes.data, row.nbytes)
         if self._matcher.is_error():
             self._fail()
+        if self._forces and (forced := self._matcher.compute_ff_bytes()):
+            self._open_forced(row, forced)
         if self.accepting:
             row |= self._table.eos_bits
+
+    def _open_forced(self, row: NDArray[np.int32], forced: bytes) -> None:
+        """Add every tokenisation of text that must come next: tokens that it begins with, and longer ones, which the
+        engine looks for by itself where it does not fix the first token."""
+        words = memoryview(row).cast("B").cast("I")
+        for word, bit in self._table.beginnings(forced):
+            words[word] |= bit
+        for token_id in self._table.longer(forced) if len(forced) > LOOKS_BACK else ():
+            if self._matcher.validate_tokens([token_id]) == 1:
+                word, bit = place_of(token_id)
+                words[word] |= bit
 
     def accept(self, token_id: int) -> bool:
         """Take one token; False, and no change, where the mask forbids it.
@@ -193,7 +275,7 @@ class GrammarState:
         """A state at the same place, to look ahead with: it knows no history, and cannot be rolled back past here."""
         if self.finished:
             raise ValueError("nothing follows the end of the text")
-        return type(self)(self._table, self._matcher.deep_copy())
+        return type(self)(self._table, self._matcher.deep_copy(), self._forces)
 
     def rollback(self, n: int) -> None:
         """Take back the last ``n`` accepted tokens, ends of text included.
@@ -212,7 +294,7 @@ class GrammarState:
 
     def copy(self) -> Self:
         """An independent state at the same place."""
-        return type(self)(self._table, self._origin, self._matcher, tuple(self._history))
+        return type(self)(self._table, self._origin, self._forces, self._matcher, tuple(self._history))
 
     def forced_bytes(self) -> bytes:
         """The bytes that every continuation begins with (empty where there is a choice, or the text may end)."""
@@ -233,11 +315,6 @@ class GrammarState:
         raise InternalError(f"the grammar engine failed: {text}")
 
 
-@lru_cache(maxsize=32)
-def _byte_origin(program: str) -> LLMatcher:
-    return engine.matcher(engine.byte_vocabulary(), program)
-
-
 class Beginning:
     """A text that arrives, as far as it can still become a text of a grammar as the mask knows it.
 
@@ -248,7 +325,7 @@ class Beginning:
     __slots__ = ("_matcher",)
 
     def __init__(self, spec: GrammarSpec) -> None:
-        self._matcher = _byte_origin(spec.lowered).deep_copy()
+        self._matcher = engine.byte_compiler().matcher(spec.lowered).deep_copy()
 
     def read(self, text: str) -> int:
         """Read on: how many characters keep it a beginning. Those behind are not read.
@@ -279,7 +356,7 @@ def matches(spec: GrammarSpec, text: str) -> bool:
         data = text.encode()
     except UnicodeEncodeError:
         return False  # no strict UTF-8 writes an unpaired surrogate
-    probe = _byte_origin(spec.lowered).deep_copy()
+    probe = engine.byte_compiler().matcher(spec.lowered).deep_copy()
     valid = probe.validate_tokens(list(data))
     engine.check(probe)
     if valid < len(data):
