@@ -29,7 +29,13 @@ def read_suite(path: Path, drafts: Sequence[str]) -> list[Case]:
     """The groups of the official suite's required tests; a schema that names no dialect is given its draft's."""
     cases: list[Case] = []
     with tarfile.open(fileobj=io.BytesIO(path.read_bytes())) as archive:
-        for member in sorted(archive.getmembers(), key=lambda m: m.name):
+        members = sorted(archive.getmembers(), key=lambda m: m.name)
+        remotes: Case = {}
+        for member in members:
+            if "remotes" in Path(member.name).parts and (file := archive.extractfile(member)) is not None:
+                _, _, name = member.name.partition("remotes/")
+                remotes[f"http://localhost:1234/{name}"] = json.load(file)
+        for member in members:
             parts = Path(member.name).parts
             if not member.name.endswith(".json") or len(parts) < 3 or parts[-2] not in drafts or "remotes" in parts:
                 continue
@@ -40,7 +46,7 @@ def read_suite(path: Path, drafts: Sequence[str]) -> list[Case]:
                 if isinstance(schema, dict):
                     schema = {"$schema": META[parts[-2]], **schema}
                 name = f"{parts[-2]}/{Path(parts[-1]).stem}: {group['description']}"
-                cases.append({"name": name, "schema": schema, "tests": group["tests"]})
+                cases.append({"name": name, "schema": schema, "tests": group["tests"], "documents": remotes})
     return cases
 
 

@@ -5,7 +5,8 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from policykit.diagnostics import PolicyError
-from policykit.grammar import load_grammar
+from policykit.grammar import NO_DOCUMENTS, folder_documents, load_grammar
+from policykit.ir.grammar import GrammarSpec
 from policykit.ir.plan import CompileContext
 from policykit.plan import Plan, compile as compile_plan, load_plan
 from policykit.policy import load_policies
@@ -62,8 +63,28 @@ def add_compile_arguments(parser: ArgumentParser, policies_required: bool) -> No
         required=policies_required,
         help="policy files or folders",
     )
-    parser.add_argument("--grammar", type=Path, metavar="PATH", help="a grammar file: JSON Schema, Lark or regex")
+    add_grammar_arguments(parser, "a grammar file: JSON Schema, Lark or regex")
     add_context_arguments(parser)
+
+
+def add_grammar_arguments(parser: ArgumentParser, help: str) -> None:
+    """A grammar, and the documents that a schema may refer to."""
+    parser.add_argument("--grammar", type=Path, metavar="PATH", help=help)
+    parser.add_argument(
+        "--documents",
+        type=Path,
+        metavar="DIR",
+        help="a folder of the schemas that the grammar refers to, by `$id` or path",
+    )
+
+
+def grammar_from(args: Namespace) -> GrammarSpec | None:
+    """The grammar that the flags name. Raises `PolicyError`."""
+    if args.documents and not args.grammar:
+        raise PolicyError.of("PK550", "`--documents` goes with `--grammar`", help="name the schema that refers to them")
+    if not args.grammar:
+        return None
+    return load_grammar(args.grammar, folder_documents(args.documents) if args.documents else NO_DOCUMENTS)
 
 
 def add_context_arguments(parser: ArgumentParser) -> None:
@@ -89,7 +110,7 @@ def add_plan_arguments(parser: ArgumentParser) -> None:
 def compile_from(args: Namespace) -> Plan:
     """Load and compile what the flags name. Raises `PolicyError` with everything that is wrong."""
     policies = load_policies(*args.policies) if args.policies else None
-    grammar = load_grammar(args.grammar) if args.grammar else None
+    grammar = grammar_from(args)
     context: dict[str, str | None] = {name: getattr(args, name) for name in _CONTEXT}
     return compile_plan(policies, grammar, at=args.at or today(), **context)
 
@@ -97,7 +118,7 @@ def compile_from(args: Namespace) -> Plan:
 def plan_from(args: Namespace) -> Plan:
     """The plan that the flags name: read from ``--plan``, else compiled. Naming both is refused, as is neither."""
     sources = [args.policies, args.grammar]
-    if args.plan and any([*sources, args.at, *(getattr(args, name) for name in _CONTEXT)]):
+    if args.plan and any([*sources, args.documents, args.at, *(getattr(args, name) for name in _CONTEXT)]):
         raise PolicyError.of(
             "PK550",
             "`--plan` was compiled for its own policies, grammar and context",

@@ -1,8 +1,9 @@
 """Grammars: JSON Schema, Lark, GBNF, expressions, choices and structural tags, compiled for masks and judged whole."""
 
 from policykit.grammar.arriving import Unambiguous
+from policykit.grammar.documents import NO_DOCUMENTS, Documents, folder_documents
 from policykit.grammar.json_schema import json_schema
-from policykit.grammar.load import load_grammar
+from policykit.grammar.load import load_grammar, read_grammar
 from policykit.grammar.matcher import Beginning, CompiledGrammar, GrammarState, TokenTable, matches
 from policykit.grammar.prune import EmptyGrammar, without_fixed
 from policykit.grammar.structural_tags import structural_tag
@@ -10,8 +11,10 @@ from policykit.grammar.text_grammars import choices, gbnf, lark, regex
 from policykit.grammar.validator import GrammarValidator, GrammarViolation
 
 __all__ = [
+    "NO_DOCUMENTS",
     "Beginning",
     "CompiledGrammar",
+    "Documents",
     "EmptyGrammar",
     "GrammarState",
     "GrammarValidator",
@@ -19,11 +22,13 @@ __all__ = [
     "TokenTable",
     "Unambiguous",
     "choices",
+    "folder_documents",
     "gbnf",
     "json_schema",
     "lark",
     "load_grammar",
     "matches",
+    "read_grammar",
     "regex",
     "structural_tag",
     "without_fixed",

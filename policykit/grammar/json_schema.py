@@ -7,6 +7,7 @@ from typing import cast
 import jsonschema_rs
 
 from policykit.diagnostics import Place, PolicyError
+from policykit.grammar.documents import NO_DOCUMENTS, Documents
 from policykit.grammar.engine import json_program, json_refusal, spells_names_freely
 from policykit.grammar.judge import judge
 from policykit.grammar.keywords import ASSERTIONS, EXACT_FORMATS, SILENT
@@ -31,15 +32,16 @@ class Lowered:
     """Keywords from which restrictions of strings or names follow that no subschema shows."""
 
 
-def json_schema(schema: dict[str, Json] | bool | str, place: Place) -> GrammarSpec:
+def json_schema(schema: dict[str, Json] | bool | str, place: Place, documents: Documents = NO_DOCUMENTS) -> GrammarSpec:
     """The grammar of the schema's instances in compact form, properties in the order in which they are defined.
 
-    Local references are followed. What the mask cannot carry is residue, which only the verifier checks.
+    References are followed, into ``documents`` and meta-schemas too. What the mask cannot carry is residue, which only
+    the verifier checks.
 
     Raises:
         PolicyError: PK201–PK207 (see :func:`checked_document`), PK208 (nothing satisfies it).
     """
-    source, document = checked_document(schema, place)
+    source, document = checked_document(schema, place, documents)
     try:
         judge(document)
     except (ValueError, jsonschema_rs.ReferencingError) as error:

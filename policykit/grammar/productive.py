@@ -22,7 +22,7 @@ class Unsatisfiable(Exception):
 def without_dead_ends(document: SchemaDocument) -> dict[str, Json]:
     """The same language, with every subschema closed (``enum: []``) that no finite value satisfies.
 
-    Keywords stay in place, so that references into a closed subschema still lead somewhere.
+    Subschemas stay in place, so that references into a closed one still lead somewhere.
 
     Raises:
         Unsatisfiable: nothing satisfies the whole schema.
@@ -35,6 +35,7 @@ def without_dead_ends(document: SchemaDocument) -> dict[str, Json]:
         schema = lookup(result, pointer)
         if not found and isinstance(schema, dict):
             schema["enum"] = []
+            schema.pop("$ref", None)  # the engine would look there, and call the whole schema unsatisfiable
     return result
 
 

@@ -1,26 +1,34 @@
 """Whether something is a JSON Schema that can be checked in bounded time: everything wrong with it, at once."""
 
 import json
-from decimal import Decimal
 from typing import Final, cast
 
 import jsonschema_rs
 
 from policykit.diagnostics import Diagnostic, Place, PolicyError, did_you_mean
+from policykit.grammar.compound import compound, reference_faults
+from policykit.grammar.documents import NO_DOCUMENTS, Documents
+from policykit.grammar.references import TooManyScopes, is_self_contained, self_contained
 from policykit.grammar.schema_document import REFUTING, Dialect, SchemaDocument, children, dialect_of
-from policykit.grammar.strict_json import Exact, JsonFault, parse
+from policykit.grammar.strict_json import JsonFault, parse, plain
 from policykit.grammar.values import Json, join
 
 MAX_SCHEMA_CHARACTERS: Final = 1_000_000
 MAX_SUBSCHEMAS: Final = 20_000
 
 
-def checked_document(schema: dict[str, Json] | bool | str, place: Place) -> tuple[str, SchemaDocument]:
+def checked_document(
+    schema: dict[str, Json] | bool | str, place: Place, documents: Documents = NO_DOCUMENTS
+) -> tuple[str, SchemaDocument]:
     """The schema in canonical form (compact, keywords in the author's order) and as a document.
 
+    Documents that it refers to are in it, as definitions. Where there are any, where parts of it are resources of their
+    own, and where references are dynamic, all references are written as pointers from its root.
+
     Raises:
-        PolicyError: PK201 (not JSON), PK202 (not a schema), PK203 (remote reference), PK204 (undefined reference),
-            PK205 (unknown dialect), PK206 (too large), PK207 (unbounded pattern), PK208 (`false`).
+        PolicyError: PK201 (not JSON), PK202 (not a schema), PK203 (a document that is not there), PK204 (undefined
+            reference), PK205 (unknown dialect, or two of them), PK206 (too large), PK207 (unbounded pattern), PK208
+            (`false`).
     """
     root = _parsed(schema, place) if isinstance(schema, str) else schema
     if root is False:
@@ -29,11 +37,7 @@ def checked_document(schema: dict[str, Json] | bool | str, place: Place) -> tupl
         root = cast(dict[str, Json], {})
     if not isinstance(root, dict):
         raise PolicyError.of("PK202", "a schema must be an object or a boolean", place)
-    source = _canonical(root, place)
-    if len(source) > MAX_SCHEMA_CHARACTERS:
-        limit = f"{MAX_SCHEMA_CHARACTERS:,}"
-        raise PolicyError.of("PK206", f"the schema is {len(source):,} characters long, the limit is {limit}", place)
-    root = cast(dict[str, Json], json.loads(source))
+    source, root = _canonical(root, place)
     dialect = dialect_of(root)
     if dialect is None:
         help_text = did_you_mean(str(root["$schema"]).rstrip("#"), [d.value for d in Dialect])
@@ -41,14 +45,28 @@ def checked_document(schema: dict[str, Json] | bool | str, place: Place) -> tupl
         raise PolicyError.of("PK205", f"`{root['$schema']}` is not a known dialect", place, help_text or known)
     if faults := _meta_faults(root, dialect, place):
         raise PolicyError(faults)
+    document = compound(root, dialect, documents, place)
+    if document.root is not root and (faults := _meta_faults(document.root, dialect, place)):
+        raise PolicyError(faults)
+    _within_limit(document, place)
+    if faults := [*reference_faults(document, place), *_pattern_faults(document, place)]:
+        raise PolicyError(faults)
+    if is_self_contained(document):
+        return source, document
+    try:
+        source, root = _canonical(self_contained(document), place)
+    except TooManyScopes as error:
+        message = "dynamic references would have to be written out for too many scopes"
+        raise PolicyError.of("PK206", message, place, "let fewer schemas extend each other") from error
     document = SchemaDocument.of(root, dialect)
+    _within_limit(document, place)
+    return source, document
+
+
+def _within_limit(document: SchemaDocument, place: Place) -> None:
     if len(document.bases) > MAX_SUBSCHEMAS:
         count = f"{len(document.bases):,} subschemas, the limit is {MAX_SUBSCHEMAS:,}"
         raise PolicyError.of("PK206", f"the schema has {count}", place)
-    faults = [*_reference_faults(document, place), *_pattern_faults(document, place)]
-    if faults:
-        raise PolicyError(faults)
-    return source, document
 
 
 def _parsed(text: str, place: Place) -> Json:
@@ -58,22 +76,11 @@ def _parsed(text: str, place: Place) -> Json:
     if isinstance(value, JsonFault):
         at = Place(place.file, value.line, value.column, value.line, value.column + 1)
         raise PolicyError.of("PK201", f"the schema is not JSON: {value.message}", at)
-    return _plain(value)
+    return plain(value)
 
 
-def _plain(value: Exact) -> Json:
-    match value:
-        case Decimal():
-            return float(value)
-        case list():
-            return [_plain(item) for item in value]
-        case dict():
-            return {key: _plain(item) for key, item in value.items()}
-        case _:
-            return value
-
-
-def _canonical(root: dict[str, Json], place: Place) -> str:
+def _canonical(root: dict[str, Json], place: Place) -> tuple[str, dict[str, Json]]:
+    """The compact text, and what it is read as."""
     try:
         source = json.dumps(root, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
         source.encode()
@@ -82,7 +89,10 @@ def _canonical(root: dict[str, Json], place: Place) -> str:
     fault = parse(source)
     if isinstance(fault, JsonFault):
         raise PolicyError.of("PK201", f"the schema is not JSON: {fault.message}", place)
-    return source
+    if len(source) > MAX_SCHEMA_CHARACTERS:
+        limit = f"{MAX_SCHEMA_CHARACTERS:,}"
+        raise PolicyError.of("PK206", f"the schema is {len(source):,} characters long, the limit is {limit}", place)
+    return source, cast(dict[str, Json], json.loads(source))
 
 
 def _meta_faults(root: dict[str, Json], dialect: Dialect, place: Place) -> list[Diagnostic]:
@@ -98,24 +108,6 @@ def _meta_faults(root: dict[str, Json], dialect: Dialect, place: Place) -> list[
 def _shown(message: str) -> str:
     first = message.splitlines()[0]
     return first if len(first) <= 200 else first[:199] + "…"
-
-
-def _reference_faults(document: SchemaDocument, place: Place) -> list[Diagnostic]:
-    found: list[Diagnostic] = []
-    for pointer, schema in document.reachable(keywords=None).items():
-        if not isinstance(schema, dict):
-            continue
-        for keyword in ("$ref", "$dynamicRef"):
-            written = schema.get(keyword)
-            if not isinstance(written, str) or document.resolve(pointer, written) is not None:
-                continue
-            at = join(pointer, keyword)
-            if document.leaves(pointer, written):
-                advice = "copy the schema into `$defs` and refer to it there: nothing is fetched"
-                found.append(Diagnostic("PK203", f"`{written}` at `{at}` is in another document", place, advice))
-            else:
-                found.append(Diagnostic("PK204", f"`{written}` at `{at}` leads nowhere", place))
-    return found
 
 
 def _pattern_faults(document: SchemaDocument, place: Place) -> list[Diagnostic]:

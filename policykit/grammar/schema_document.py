@@ -3,9 +3,11 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Final
-from urllib.parse import unquote, urldefrag, urljoin
+from urllib.parse import unquote
 
+from policykit.grammar import uri
 from policykit.grammar.values import Json, join, lookup
 
 ONE_SCHEMA: Final = (
@@ -90,45 +92,58 @@ class SchemaDocument:
     )
 
     @staticmethod
-    def of(root: dict[str, Json], dialect: Dialect) -> "SchemaDocument":
-        """The document with every identifier in it collected."""
+    def of(
+        root: dict[str, Json], dialect: Dialect, retrieved: Mapping[str, str] = MappingProxyType({})
+    ) -> "SchemaDocument":
+        """The document with every identifier in it collected. ``retrieved`` maps the pointers of subschemas that are
+        documents of their own to the URIs under which they were found."""
         document = SchemaDocument(root, dialect)
         document.resources[""] = ""
+        for pointer, found in retrieved.items():
+            document.resources.setdefault(found, pointer)
         pending: list[tuple[str, Json, str]] = [("", root, "")]
         while pending:
             pointer, schema, base = pending.pop()
+            base = retrieved.get(pointer, base)
             if not isinstance(schema, dict):
                 continue
-            named = schema.get("id" if dialect is Dialect.DRAFT_4 else "$id")
-            if isinstance(named, str) and not (dialect.ref_stands_alone and "$ref" in schema):
-                base = urljoin(base, named)
-                document.resources.setdefault(base.rstrip("#"), pointer)
-            document.bases[pointer] = base
+            document.bases[pointer] = base = document._named(pointer, schema, base)
             for key in ("$anchor", "$dynamicAnchor"):
                 if isinstance(anchor := schema.get(key), str):
-                    document.resources.setdefault(f"{urldefrag(base).url}#{anchor}", pointer)
+                    document.resources.setdefault(f"{base}#{anchor}", pointer)
             pending.extend((pointer + below, item, base) for _, below, item in children(schema))
         return document
 
+    def _named(self, pointer: str, schema: dict[str, Json], base: str) -> str:
+        """The base URI inside a subschema: another one than outside where it has an identifier."""
+        named = schema.get("id" if self.dialect is Dialect.DRAFT_4 else "$id")
+        if not isinstance(named, str) or self.ignores_siblings(schema):
+            return base
+        found, fragment = uri.defragment(uri.resolve(base, named))
+        if fragment:  # as an anchor is written before 2019-09
+            self.resources.setdefault(f"{found}#{fragment}", pointer)
+            return base if named.startswith("#") else found
+        self.resources.setdefault(found, pointer)
+        return found
+
     def resolve(self, pointer: str, reference: str) -> str | None:
         """Where a reference written at ``pointer`` leads, as a pointer; None if it leaves the document."""
-        target = urljoin(self._base(pointer), reference) if reference else self._base(pointer)
-        uri, fragment = urldefrag(target)
-        if uri not in self.resources and target.rstrip("#") not in self.resources:
-            return self.resources.get(f"{uri}#{unquote(fragment)}")
+        target, fragment = uri.defragment(uri.resolve(self.base(pointer), reference))
         if fragment and not fragment.startswith("/"):
-            return self.resources.get(f"{uri}#{unquote(fragment)}", self.resources.get(target))
-        found = self.resources.get(uri, "") + unquote(fragment)
+            return self.resources.get(f"{target}#{unquote(fragment)}")
+        if target not in self.resources:
+            return None
+        found = self.resources[target] + unquote(fragment)
         try:
             lookup(self.root, found)
         except KeyError:
             return None
         return found
 
-    def leaves(self, pointer: str, reference: str) -> bool:
-        """Whether a reference names another document."""
-        uri = urldefrag(urljoin(self._base(pointer), reference)).url
-        return uri not in self.resources and bool(uri)
+    def leaves(self, pointer: str, reference: str) -> str | None:
+        """The URI of the other document that a reference names, or None."""
+        target, _ = uri.defragment(uri.resolve(self.base(pointer), reference))
+        return target if target and target not in self.resources else None
 
     def reference(self, pointer: str) -> str | None:
         """Where the ``$ref`` of the subschema at ``pointer`` leads, if it has one."""
@@ -182,7 +197,8 @@ class SchemaDocument:
         """Whether only the ``$ref`` of this subschema counts."""
         return self.dialect.ref_stands_alone and "$ref" in schema
 
-    def _base(self, pointer: str) -> str:
+    def base(self, pointer: str) -> str:
+        """The base URI of references written at ``pointer``."""
         while pointer and pointer not in self.bases:
             pointer = pointer.rpartition("/")[0]
         return self.bases.get(pointer, "")

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from decimal import Context, Decimal
 from typing import Final, TypeAlias, cast
 
+from policykit.grammar.values import Json
+
 MAX_DEPTH: Final = 256
 MAX_MAGNITUDE: Final = 308  # decimal exponent of the largest double (RFC 7493, section 2.2)
 _UNTRAPPED: Final = Context(traps=[])  # an exponent that no decimal holds reads as NaN, whatever the caller's context
@@ -50,6 +52,19 @@ def parse(text: str) -> "Exact | JsonFault":
     if _has_surrogate(value):
         return JsonFault("unicode", "an unpaired surrogate is not a character")
     return value
+
+
+def plain(value: Exact) -> Json:
+    """The value with its fractions as floats."""
+    match value:
+        case Decimal():
+            return float(value)
+        case list():
+            return [plain(item) for item in value]
+        case dict():
+            return {key: plain(item) for key, item in value.items()}
+        case _:
+            return value
 
 
 def _unique(pairs: list[tuple[str, Exact]]) -> dict[str, Exact]:

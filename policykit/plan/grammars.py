@@ -1,7 +1,7 @@
 """Grammars as the facade offers them: one name, a constructor per notation."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from policykit.diagnostics import Place
@@ -13,13 +13,32 @@ _TAG, _GBNF = Place("<structural tag>"), Place("<gbnf>")
 """Where a grammar stands that was given without a place."""
 
 
+def _text(schema: "dict[str, Any] | bool | str") -> str:
+    return schema if isinstance(schema, str) else json.dumps(schema)
+
+
 class Grammar:
     """Constructors of grammars. Each returns a GrammarSpec and raises PolicyError (PK2xx) with the place."""
 
     @staticmethod
-    def from_json_schema(schema: "dict[str, Any] | bool | str", place: Place = _SCHEMA) -> GrammarSpec:
-        """A JSON Schema (draft-07 or 2020-12), as a value or as text."""
-        return json_schema(schema if isinstance(schema, str) else json.dumps(schema), place)
+    def from_json_schema(
+        schema: "dict[str, Any] | bool | str",
+        place: Place = _SCHEMA,
+        *,
+        documents: "Mapping[str, dict[str, Any] | bool | str] | None" = None,
+    ) -> GrammarSpec:
+        """A JSON Schema (draft-07 or 2020-12), as a value or as text.
+
+        ``documents`` are the schemas that it may refer to, by the URI that references mean. Those that it does refer
+        to become a part of the grammar. Meta-schemas are there anyway, and nothing is ever fetched.
+
+        >>> money = {"type": "object", "properties": {"amount": {"type": "integer"}}, "required": ["amount"]}
+        >>> order = {"type": "object", "properties": {"price": {"$ref": "money.json"}}}
+        >>> Grammar.from_json_schema(order, documents={"money.json": money}).source[:70]
+        '{"type":"object","properties":{"price":{"$ref":"#/$defs/money.json"}},"'
+        """
+        given = {name: _text(document) for name, document in (documents or {}).items()}
+        return json_schema(_text(schema), place, given)
 
     @staticmethod
     def from_regex(pattern: str, place: Place = _REGEX) -> GrammarSpec:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from policykit.diagnostics import Diagnostic, Place, PolicyError
-from policykit.grammar import json_schema, load_grammar
+from policykit.grammar import json_schema, read_grammar
 from policykit.ir.document import Document, PolicySet
 from policykit.ir.grammar import GrammarSpec
 from policykit.policy import load_policies
@@ -137,8 +137,10 @@ class _Named:
         path = None if leaf is None else beside(leaf, self.folder, self.diagnostics)
         if path is None:
             return None
-        self.files.append(normpath(path))
-        return _tried(lambda: load_grammar(path), self.diagnostics)
+        found = _tried(lambda: read_grammar(path), self.diagnostics)
+        grammar, files = found or (None, (path,))
+        self.files.extend(normpath(file) for file in files)
+        return grammar
 
     def prompt(self, entries: Entries | None) -> SystemPrompt | None:
         if entries is None:

@@ -13,10 +13,9 @@ from policykit.cli.diff_view import difference_view
 from policykit.cli.exits import Exit
 from policykit.cli.opa import add_opa_arguments, opa_from
 from policykit.cli.reports.plain import plain, to_json
-from policykit.cli.sources import add_context_arguments, context_from, positive
+from policykit.cli.sources import add_context_arguments, add_grammar_arguments, context_from, grammar_from, positive
 from policykit.cli.streams import Streams
 from policykit.diagnostics import PolicyError
-from policykit.grammar import load_grammar
 from policykit.plan import Plan, compile as compile_plan, load_plan
 from policykit.policy import load_policies
 from policykit.testing.corpus import Entry, read_corpus
@@ -51,7 +50,7 @@ def _configure(parser: ArgumentParser) -> None:
         "--examples", type=positive, default=5, metavar="N", help="how many texts to show of each kind (default: 5)"
     )
     parser.add_argument("--jobs", type=positive, default=1, metavar="N", help="run in this many processes (default: 1)")
-    parser.add_argument("--grammar", type=Path, metavar="PATH", help="judge under this grammar too")
+    add_grammar_arguments(parser, "judge under this grammar too")
     add_context_arguments(parser)
     add_opa_arguments(parser)
     add_classifier_argument(parser)
@@ -65,7 +64,7 @@ def _plan(path: Path, args: Namespace) -> Plan:
     context = context_from(args)
     return compile_plan(
         load_policies(path),
-        load_grammar(args.grammar) if args.grammar else None,
+        grammar_from(args),
         profile=context.profile,
         tenant=context.tenant,
         locale=context.locale,

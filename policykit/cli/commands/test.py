@@ -14,12 +14,11 @@ from policykit.cli.exits import Exit
 from policykit.cli.opa import add_opa_arguments, opa_from
 from policykit.cli.reports.diagnostics import report_diagnostics
 from policykit.cli.reports.mutants import report_mutants
-from policykit.cli.sources import positive
+from policykit.cli.sources import add_grammar_arguments, grammar_from, positive
 from policykit.cli.streams import Streams
 from policykit.cli.version import installed_version
 from policykit.cli.visible import shown
 from policykit.diagnostics import Diagnostic, PolicyError, Severity
-from policykit.grammar import load_grammar
 from policykit.ir.document import PolicySet
 from policykit.policy import load_policies
 from policykit.testing import (
@@ -60,7 +59,7 @@ def _configure(parser: ArgumentParser) -> None:
         action="store_true",
         help="write the outputs that came out into the golden files that expect others; refused where CI is set",
     )
-    parser.add_argument("--grammar", type=Path, metavar="PATH", help="judge under this grammar too")
+    add_grammar_arguments(parser, "judge under this grammar too")
     parser.add_argument(
         "--max-warnings",
         type=int,
@@ -96,7 +95,7 @@ def _covered(policies: PolicySet, args: Namespace, streams: Streams) -> Exit:
     """What of the policies no passing test brings into play."""
     if args.mutate or args.format == "junit":
         raise PolicyError.of("PK550", "coverage is listed by itself, and not as JUnit", help="run the command twice")
-    grammar = load_grammar(args.grammar) if args.grammar else None
+    grammar = grammar_from(args)
     deployment = Resources(classifiers=classifiers_from(args)) if args.classifier else NONE
     with opa_from(args) as opa:
         coverage = coverage_of(policies, grammar, opa=opa, deployment=deployment)
@@ -113,7 +112,7 @@ def _covered(policies: PolicySet, args: Namespace, streams: Streams) -> Exit:
 
 def _mutated(policies: PolicySet, args: Namespace, streams: Streams) -> Exit:
     """Run the tests against every small change of the policies."""
-    grammar = load_grammar(args.grammar) if args.grammar else None
+    grammar = grammar_from(args)
     bar = Progress(console=streams.err, transient=True, disable=not streams.err.is_terminal)
     with bar, opa_from(args) as opa:
         task = bar.add_task("mutants", total=None)
@@ -158,7 +157,7 @@ def _coloured(report: str) -> Text:
 def _run(args: Namespace, streams: Streams) -> Exit:
     if args.update_golden:
         _refuse_on_ci()
-    grammar = load_grammar(args.grammar) if args.grammar else None
+    grammar = grammar_from(args)
     policies = load_policies(*args.paths)
     if args.coverage or args.min_coverage is not None:
         return _covered(policies, args, streams)

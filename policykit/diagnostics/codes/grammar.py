@@ -19,9 +19,10 @@ CODES: tuple[CodeEntry, ...] = (
     ),
     CodeEntry(
         "PK203",
-        "reference to another document",
-        "Nothing is fetched while compiling or checking: a plan must mean the same tomorrow. Copy the schema into "
-        "`$defs` and refer to it there.",
+        "reference to a document that is not there",
+        "Nothing is fetched while compiling or checking: a plan must mean the same tomorrow. Give the document by the "
+        "URI that the reference means (`documents=` in Python), name its folder (`--documents`), or put it beside the "
+        "file of the schema and refer to it by its path. The dialects' own meta-schemas are always there.",
         '{"$ref": "https://example.com/person.json"}',
     ),
     CodeEntry("PK204", "reference leads nowhere", "No such place in the schema.", '{"$ref": "#/$defs/persn"}'),
@@ -29,7 +30,7 @@ CODES: tuple[CodeEntry, ...] = (
         "PK205",
         "unknown JSON Schema dialect",
         "`$schema` names a dialect other than draft-04, draft-06, draft-07, 2019-09 or 2020-12, so what its keywords "
-        "mean is not known.",
+        "mean is not known. Documents that refer to each other are in one dialect.",
         '{"$schema": "https://example.com/my-dialect"}',
     ),
     CodeEntry(
