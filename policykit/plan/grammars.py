@@ -34,8 +34,8 @@ class Grammar:
 
         >>> money = {"type": "object", "properties": {"amount": {"type": "integer"}}, "required": ["amount"]}
         >>> order = {"type": "object", "properties": {"price": {"$ref": "money.json"}}}
-        >>> Grammar.from_json_schema(order, documents={"money.json": money}).source[:70]
-        '{"type":"object","properties":{"price":{"$ref":"#/$defs/money.json"}},"'
+        >>> Grammar.from_json_schema(order, documents={"money.json": money}).source[:69]
+        '{"type":"object","properties":{"price":{"$ref":"#/$defs/money.json"}}'
         """
         given = {name: _text(document) for name, document in (documents or {}).items()}
         return json_schema(_text(schema), place, given)
