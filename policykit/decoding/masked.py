@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from policykit.decoding.engine import Ask, Draw, Stop
+from policykit.decoding.judge import Judgement
 from policykit.decoding.memory import Place, condemn, learn
 from policykit.decoding.result import Answer, Ending, Finish
 from policykit.decoding.rewind import FINISHES
@@ -24,12 +25,15 @@ _NONE = float("-inf")
 def masking(run: Run) -> Iterator[Answer]:
     """Masked texts without end, each verified; raises Exhausted. Where the verifier refuses one, another is drawn."""
     while True:
+        run.begin()
         (draw,), is_cut = run.draw(Ask((), run.max_length, is_masked=True))
         end = None if draw.logps is None else learn(run.root, draw)
         finish = Finish.CUT if is_cut else FINISHES[draw.stop]
         if finish in (Finish.CUT, Finish.DEAD_END):
             why = "the budget ended" if finish is Finish.CUT else "nothing legal follows"
             run.record(draw.token_ids, 0, finish, (why,))
+            if finish is Finish.DEAD_END and not draw.token_ids:  # proven, whether or not the engine tells masses
+                condemn(run.root)
             _check_mass(run)
             continue
         judged = run.judge.judge(run.text(draw.token_ids, finish))
@@ -64,20 +68,24 @@ def populations(run: Run, n_particles: int, stride: int) -> Iterator[Answer]:
     the population's estimate of the legal mass as its weight. Raises Exhausted.
 
     The estimate is unbiased, and so is its product with any function of the answer (Lew et al. 2023; Lipkin et al.
-    2025). Populations are looked at every ``stride`` tokens, and resampled where half of their weight is lost.
+    2025), over all populations: one without an answer counts as 0. Where a check failed, a weight is missing, and the
+    population has no estimate. Populations are looked at every ``stride`` tokens, and resampled where half of their
+    weight is lost.
     """
     while True:
+        run.begin(n_particles)
         particles = _population(run, n_particles, stride)
         weights = np.array([particle.log_weight for particle in particles])
         verdicts = [_judged(run, particle) for particle in particles]
-        weights[[not accepted for accepted in verdicts]] = _NONE
+        weights[[not (verdict and verdict.is_accepted) for verdict in verdicts]] = _NONE
         log_z = _log_mean(weights)
-        run.log_z.append(log_z)
+        is_known = not any(verdict and verdict.is_errored for verdict in verdicts)  # else some weight is not known
+        run.log_z.append(log_z if is_known else None)
         if log_z > _NONE:
             chosen = particles[pick(np.exp(weights - weights.max()), run.rng)]
             finish = chosen.finish or Finish.LENGTH
             judged = run.judge.judge(run.text(chosen.token_ids, finish))
-            yield run.answer(chosen.place, finish, judged, log_z)
+            yield run.answer(chosen.place, finish, judged, log_z if is_known else None)
         _check_mass(run)
 
 
@@ -123,16 +131,17 @@ def _resampled(run: Run, particles: list[_Particle]) -> list[_Particle]:
     return found
 
 
-def _judged(run: Run, particle: _Particle) -> bool:
+def _judged(run: Run, particle: _Particle) -> Judgement | None:
+    """None for a text that met a dead end."""
     finish = particle.finish or Finish.LENGTH
     if finish is Finish.DEAD_END:
         run.record(particle.token_ids, 0, finish, ("nothing legal follows",))
-        return False
+        return None
     judged = run.judge.judge(run.text(particle.token_ids, finish))
     if not judged.is_accepted and not judged.is_errored:
         condemn(particle.place)
     run.record(particle.token_ids, 0, finish, judged)
-    return judged.is_accepted
+    return judged
 
 
 def _log_mean(weights: NDArray[np.float64]) -> float:

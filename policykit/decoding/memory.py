@@ -11,7 +11,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from policykit.decoding.engine import Draw, Stop
-from policykit.decoding.steps import NO_MASS
+from policykit.decoding.steps import NO_MASS, WRONG_TOTAL
+from policykit.diagnostics import PolicyError
+
+LEAST_LOGP = -700.0
 
 
 @dataclass(eq=False, slots=True)
@@ -83,10 +86,14 @@ def learn(place: Place, draw: Draw) -> Place:
     """Add what a draw from ``place`` wrote, and return the last place that the constraint let it reach.
 
     A refused token is proven bad: by the mask's own mass where the engine tells it, else by itself. Raises ValueError
-    for a draw without probabilities, which teaches nothing.
+    for a draw without probabilities, which teaches nothing, and PolicyError (PK474) for what is none.
     """
     if draw.logps is None:
         raise ValueError("the draw has no probabilities")
+    for logp in draw.logps:
+        if not LEAST_LOGP < logp < WRONG_TOTAL:  # beyond that its exponential is 0, and it was not drawn
+            message = f"the model's log-probability of a token is {logp:g}"
+            raise PolicyError.of("PK474", message, help="load the model in a wider type, and look at its logits")
     at = place
     for i, token in enumerate(draw.token_ids):
         if draw.log_legal is not None and not at.knows_mask:

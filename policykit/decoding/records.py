@@ -15,16 +15,18 @@ def preference_pairs(sampled: Sampled) -> Iterator[Row]:
     """One row per distinct failure: what was refused, and an answer to the same prompt.
 
     A refused text ends where it was refused. Attempts that a check or the budget broke off prove nothing, and are left
-    out. The chosen answer is the one with the longest beginning in common, the first of these.
+    out, as are empty texts, which no training takes. The chosen answer is the one with the longest beginning in common,
+    the first of these.
     """
     seen: set[str] = set()
+    answers = [answer for answer in sampled.answers if answer.raw]
     for attempt in sampled.attempts:
-        if not sampled.answers or attempt.is_accepted or attempt.is_errored or attempt.finish == "cut":
+        if not answers or attempt.is_accepted or attempt.is_errored or attempt.finish == "cut":
             continue
-        if attempt.text in seen:
+        if not attempt.text or attempt.text in seen:
             continue
         seen.add(attempt.text)
-        chosen = max(sampled.answers, key=lambda answer: _n_shared(answer.raw, attempt))
+        chosen = max(answers, key=lambda answer: _n_shared(answer.raw, attempt))
         yield {
             "prompt": sampled.prompt,
             "chosen": chosen.raw,
@@ -37,10 +39,11 @@ def preference_pairs(sampled: Sampled) -> Iterator[Row]:
 
 
 def tuning_rows(sampled: Sampled) -> Iterator[Row]:
-    """One row per distinct answer, for rejection tuning; `log_weight` is null where the strategy has no weights."""
+    """One row per distinct answer that is not empty, for rejection tuning; `log_weight` is null where the strategy has
+    no weights."""
     seen: set[str] = set()
     for answer in sampled.answers:
-        if answer.raw not in seen:
+        if answer.raw and answer.raw not in seen:
             seen.add(answer.raw)
             yield {
                 "prompt": sampled.prompt,

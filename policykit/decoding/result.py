@@ -29,7 +29,8 @@ class Finish(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What a sampling may cost; None is no limit. ``n_tokens`` counts drawn tokens, those of failures included."""
+    """What a sampling may cost; None is no limit. ``n_tokens`` counts drawn tokens, ``n_attempts`` texts that were
+    tried: those of failures included."""
 
     n_tokens: int | None = None
     time_s: float | None = None
@@ -58,7 +59,8 @@ class Answer:
     """A text that the plan's verifier passed. ``text`` is what may be shown (transforms applied), ``raw`` what the
     model wrote. ``logp`` is the model's own log-probability of the raw text, and ``log_weight`` the logarithm of the
     weight that makes averages over answers unbiased for the legal part of the model's distribution; None where the
-    engine or the strategy has none. ``mask_tax`` is -sum(log Z): what a mask takes of this text's places, in nats."""
+    engine or the strategy has none, or a choice among answers was made. ``mask_tax`` is -sum(log Z): what a mask takes
+    of this text's places, in nats."""
 
     text: str
     raw: str
@@ -75,7 +77,8 @@ class Answer:
 class Sampled:
     """The outcome for one prompt. ``legal_mass_bound``: no more than this share of what the model would write is
     legal, as proven by the failures (1.0 where nothing is proven). ``log_z`` are unbiased estimates of the legal mass
-    in logarithms, one per population, from `weighted` alone."""
+    in logarithms, one per population, from `weighted` alone: -inf for a population without an answer, None where a
+    check could not be made."""
 
     prompt: str
     strategy: str
@@ -89,7 +92,7 @@ class Sampled:
     digest: str
     seed: int
     n_requests: int = 0
-    log_z: tuple[float, ...] = ()
+    log_z: tuple[float | None, ...] = ()
 
     @property
     def acceptance_rate(self) -> float | None:

@@ -99,7 +99,8 @@ def rewinding(run: Run, restart: Restart, *, has_memory: bool, is_exact: bool) -
     """Answers without end; raises Exhausted. Without memory every attempt is a whole new text."""
     place = run.root
     while True:
-        if _shown(run, place).legal < run.min_legal_mass:
+        legal = _shown(run, place).legal
+        if legal <= 0.0 or legal < run.min_legal_mass:
             raise Exhausted(Ending.NO_LEGAL_MASS)
         start = walk(place, run.rng) if has_memory else new_root()
         if start is None:
@@ -108,6 +109,7 @@ def rewinding(run: Run, restart: Restart, *, has_memory: bool, is_exact: bool) -
                 raise Exhausted(Ending.NO_LEGAL_MASS)
             place = restart.after(place.parent)
             continue
+        run.begin()
         found, failed = _attempt(run, start, is_exact=is_exact, has_memory=has_memory)
         if found is not None:
             yield found

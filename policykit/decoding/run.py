@@ -12,6 +12,10 @@ from policykit.decoding.judge import Judge, Judgement, text_of
 from policykit.decoding.memory import Place, new_root
 from policykit.decoding.result import Answer, Attempt, Budget, Ending, Finish
 
+MAX_IDLE = 100
+"""A text that is known costs nothing, and so does a check that fails on it: after so many in a row the sampling ends,
+where no budget ends it before."""
+
 
 class Exhausted(Exception):
     """The sampling cannot go on; ``ending`` says why. Caught where it began, and returned as an outcome."""
@@ -39,7 +43,18 @@ class Run:
     root: Place = field(default_factory=new_root)
     attempts: list[Attempt] = field(default_factory=list[Attempt])
     n_tokens: int = 0
-    log_z: list[float] = field(default_factory=list[float])
+    n_idle: int = 0
+    """Attempts in a row that drew nothing and taught nothing."""
+    log_z: list[float | None] = field(default_factory=list[float | None])
+
+    def begin(self, n_attempts: int = 1) -> None:
+        """To be called before attempts are made. Raises Exhausted where the budget has no room for so many more."""
+        budget = self.budget
+        if budget.n_attempts is not None and len(self.attempts) + n_attempts > budget.n_attempts:
+            raise Exhausted(Ending.OUT_OF_ATTEMPTS)
+        if self.n_idle >= MAX_IDLE:
+            raise Exhausted(Ending.OUT_OF_ATTEMPTS)
+        self._check_time()
 
     def draw(self, *asks: Ask) -> tuple[tuple[Draw, ...], bool]:
         """One draw per ask, and whether the budget cut them short. Raises Exhausted where nothing is left."""
@@ -58,7 +73,10 @@ class Run:
         budget = self.budget
         if budget.n_tokens is not None and self.n_tokens + n_asks > budget.n_tokens:
             raise Exhausted(Ending.OUT_OF_TOKENS)
-        if budget.time_s is not None and self.clock() - self.started >= budget.time_s:
+        self._check_time()
+
+    def _check_time(self) -> None:
+        if self.budget.time_s is not None and self.clock() - self.started >= self.budget.time_s:
             raise Exhausted(Ending.OUT_OF_TIME)
 
     def text(self, token_ids: tuple[int, ...], finish: Finish) -> str:
@@ -68,15 +86,14 @@ class Run:
     def record(
         self, token_ids: tuple[int, ...], kept: int, finish: Finish, judged: Judgement | tuple[str, ...]
     ) -> None:
-        """Add an attempt. Raises Exhausted after the last one that the budget allows, unless it was accepted."""
+        """Add an attempt. Raises Exhausted for one that the budget of tokens has cut."""
         reasons = judged.reasons if isinstance(judged, Judgement) else judged
         is_errored = isinstance(judged, Judgement) and judged.is_errored
         text = self.text(token_ids, finish)
         self.attempts.append(Attempt(text, len(token_ids) - kept, kept, finish, reasons, is_errored))
         if finish is Finish.CUT:
             raise Exhausted(Ending.OUT_OF_TOKENS)
-        if reasons and self.budget.n_attempts is not None and len(self.attempts) >= self.budget.n_attempts:
-            raise Exhausted(Ending.OUT_OF_ATTEMPTS)
+        self.n_idle = self.n_idle + 1 if reasons and len(token_ids) == kept else 0
 
     def answer(self, place: Place, finish: Finish, judged: Judgement, log_weight: float | None) -> Answer:
         """The answer that ends at ``place``."""

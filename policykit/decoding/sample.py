@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import inf, isfinite
 from time import monotonic
 from typing import assert_never
 
@@ -24,7 +25,8 @@ Reward = Callable[[Answer], float]
 
 @dataclass(frozen=True, slots=True)
 class Best:
-    """Of up to ``n`` answers the one with the highest ``reward``; ``enough`` ends the search early."""
+    """Of up to ``n`` answers those with the highest ``reward``; ``enough`` for as many as are wanted ends the search
+    early. What is chosen by reward is no sample of the distribution, and has no weight."""
 
     n: int
     reward: Reward
@@ -34,13 +36,14 @@ class Best:
 @dataclass(frozen=True, slots=True)
 class Settings:
     """How texts are drawn. ``min_legal_mass``: where it is proven that less than this share of what the model would
-    write is legal, the strategies that draw freely end with `no_legal_mass` instead of going on."""
+    write is legal, the strategies that draw freely end with `no_legal_mass` instead of going on: what passes there is
+    mostly what the model writes by accident (`benchmarks/decoding.py`)."""
 
     max_new_tokens: int = 256
     temperature: float = 1.0
     seed: int = 0
     budget: Budget = field(default_factory=Budget)
-    min_legal_mass: float = 1e-3
+    min_legal_mass: float = 0.02
 
 
 def sample(
@@ -67,10 +70,12 @@ def sample(
     the text. ``floor`` says how many tokens of the text have been shown by now: `block` does not go back before their
     end, and a text that cannot be ended well from there ends the sampling.
 
-    Raises PolicyError: the plan has expired, its masks cannot be
-    had for the vocabulary, or the engine cannot run the strategy (PK471).
+    Raises PolicyError: the plan has expired, its masks cannot be had for the vocabulary, the engine cannot run the
+    strategy (PK471), settings with which nothing can be drawn (PK473), a model without probabilities (PK474), or a
+    reward that is no number (PK761).
     """
     settings = settings or Settings()
+    _check(settings, strategy, n, best)
     if isinstance(strategy, Weighted) and not engine.sees_distributions:
         raise PolicyError.of(
             "PK471",
@@ -134,18 +139,65 @@ def _collected(answers: Iterator[Answer], n: int, best: Best | None) -> tuple[tu
     """The first ``n`` answers, or the best of more. Where the search for a better one ends early, the best so far is
     an answer all the same."""
     found: list[Answer] = []
+    ending = Ending.ACCEPTED
     try:
-        if best is None:
-            while len(found) < n:
-                found.append(next(answers))
-            return tuple(found), Ending.ACCEPTED
-        while len(found) < best.n:
+        while len(found) < (best.n if best else n):
             answer = next(answers)
-            found.append(replace(answer, reward=best.reward(answer)))
-            if best.enough is not None and (found[-1].reward or 0.0) >= best.enough:
+            found.append(answer if best is None else _rewarded(answer, best))
+            if best is not None and len(found) >= n and _enough(found, n, best):
                 break
     except Exhausted as end:
-        if best is None or not found:
-            return tuple(found), end.ending
-    ranked = sorted(found, key=lambda answer: answer.reward or 0.0, reverse=True)
-    return tuple(ranked[:n]), Ending.ACCEPTED if len(ranked) >= n else Ending.OUT_OF_ATTEMPTS
+        ending = end.ending
+    if best is not None:
+        found.sort(key=_reward_of, reverse=True)
+    return tuple(found[:n]), Ending.ACCEPTED if len(found) >= n else ending
+
+
+def _rewarded(answer: Answer, best: Best) -> Answer:
+    """The answer with its reward, and without a weight: what is chosen by reward is no sample."""
+    reward = float(best.reward(answer))
+    if not isfinite(reward):
+        message = f"the reward of an answer is {reward}"
+        raise PolicyError.of("PK761", message, help="give every answer a finite number")
+    return replace(answer, reward=reward, log_weight=None)
+
+
+def _enough(found: Sequence[Answer], n: int, best: Best) -> bool:
+    return best.enough is not None and sum(_reward_of(answer) >= best.enough for answer in found) >= n
+
+
+def _reward_of(answer: Answer) -> float:
+    assert answer.reward is not None, "each was given one"
+    return answer.reward
+
+
+def _check(settings: Settings, strategy: Strategy, n: int, best: Best | None) -> None:
+    """Raises PolicyError (PK473) with everything that nothing can be drawn with."""
+    budget = settings.budget
+    wrong = {
+        f"max_new_tokens={settings.max_new_tokens}": settings.max_new_tokens < 1,
+        f"temperature={settings.temperature}": not 0 < settings.temperature < inf,
+        f"seed={settings.seed}": settings.seed < 0,
+        f"min_legal_mass={settings.min_legal_mass}": not 0 <= settings.min_legal_mass <= 1,
+        f"budget.time_s={budget.time_s}": budget.time_s is not None and not budget.time_s >= 0,
+        f"n={n}": n < 1,
+        f"best.n={best.n if best else n}": best is not None and best.n < n,
+        f"strategy={strategy}": not _can_work(strategy),
+    }
+    if said := [name for name, is_wrong in wrong.items() if is_wrong]:
+        help = "lengths, counts and the temperature are above 0, shares between 0 and 1, and the best are among enough"
+        raise PolicyError.of("PK473", f"nothing can be drawn with {', '.join(said)}", help=help)
+
+
+def _can_work(strategy: Strategy) -> bool:
+    match strategy:
+        case Mask() | Reject() | Exact():
+            return True
+        case Block(n_failures=k, min_legal=least):
+            return k >= 1 and 0 <= least <= 1
+        case Auto(n_exact=n_exact, block=block):
+            return n_exact >= 0 and _can_work(block)
+        case Weighted(n_particles=n_particles, stride=stride):
+            return n_particles >= 1 and stride >= 1
+        case _:
+            assert_never(strategy)

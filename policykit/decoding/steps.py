@@ -8,10 +8,15 @@ from numpy.typing import NDArray
 
 from policykit.constraint import Constraint, Outcome, State
 from policykit.decoding.engine import Ask, Draw, Stop
+from policykit.diagnostics import PolicyError
 
 Logps = NDArray[np.float64]
 NO_MASS = 1e-12
 """Less probability than this is none: what is left of it is the rounding of sums."""
+
+
+WRONG_TOTAL = 1e-3
+"""A sum of probabilities that is further from 1 than this is none; NaN is, too."""
 
 
 class Scorer(Protocol):
@@ -96,6 +101,7 @@ class Row:
 
     def step(self, logps: Logps, rng: np.random.Generator) -> None:
         p = np.exp(logps)
+        check_total(float(p.sum()))
         is_live = self._state.fill(self._packed)  # at a dead end the mask lets the text end: no legal mass
         allowed = np.unpackbits(self._packed.view(np.uint8), count=self._size, bitorder="little").astype(bool)
         legal = p * allowed if is_live else np.zeros_like(p)
@@ -126,6 +132,13 @@ class Row:
             self.stop = Stop.END
         elif len(self._ask.prefix) + len(self._tokens) >= self._ask.max_length:
             self.stop = Stop.LENGTH
+
+
+def check_total(total: float) -> None:
+    """Raises PolicyError (PK474) where all next tokens together have another probability than 1."""
+    if not abs(total - 1.0) < WRONG_TOTAL:
+        message = f"the model's next tokens have a probability of {total:g} together"
+        raise PolicyError.of("PK474", message, help="load the model in a wider type, and look at its logits")
 
 
 def pick(weights: Logps, rng: np.random.Generator) -> int:

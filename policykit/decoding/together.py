@@ -20,6 +20,7 @@ from policykit.decoding.result import Sampled
 from policykit.decoding.sample import Best, Settings, sample
 from policykit.decoding.steps import Logps, Row
 from policykit.decoding.strategy import Strategy
+from policykit.diagnostics import PolicyError
 from policykit.plan import Plan
 
 Key = tuple[int, tuple[int, ...]]
@@ -68,6 +69,8 @@ def sample_all(
     """What :func:`policykit.decoding.sample` gives for each prompt, the i-th with the seed ``settings.seed + i``, by at
     most ``batch`` at a time. ``told`` hears of each that is done. Raises what ``sample`` raises."""
     settings = settings or Settings()
+    if batch < 1:
+        raise PolicyError.of("PK473", f"nothing can be drawn with batch={batch}", help="draw for one prompt at least")
     constraint = constraint or plan.constraint(engine.vocabulary)
     scorer = engine.open_all(prompts, settings.temperature)
     rounds = _Rounds(scorer, constraint)
@@ -152,27 +155,23 @@ class _Rounds:
         told: Callable[[Sampled], None],
     ) -> tuple[Sampled, ...]:
         found: dict[int, Sampled] = {}
-        failed: BaseException | None = None
         begun = 0
-        while len(found) < n and failed is None:
-            while begun < n and len(self._sessions) < batch:
-                self._begin(begun, one)
-                begun += 1
-            ended = self._heard()
-            for number, result in ended:
-                if isinstance(result, BaseException):
-                    failed = result
-                else:
+        try:
+            while len(found) < n:
+                while begun < n and len(self._sessions) < batch:
+                    self._begin(begun, one)
+                    begun += 1
+                ended = self._heard()
+                for number, result in ended:
+                    if isinstance(result, BaseException):
+                        raise result
                     found[number] = result
                     told(result)
-            if failed is None and not ended:
-                try:
+                if not ended:
                     self._step()
-                except BaseException as error:
-                    failed = error
-        if failed is not None:
-            self._stop()
-            raise failed
+        except BaseException:
+            self._stop()  # nobody waits for draws that never come
+            raise
         return tuple(found[number] for number in range(n))
 
     def _begin(self, number: int, one: Callable[[int, _Waiting], Sampled]) -> None:

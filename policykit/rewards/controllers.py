@@ -51,8 +51,8 @@ class Fixed:
         return {"kind": "fixed", "weights": dict(self._weights)}
 
     def load_state_dict(self, state: Mapping[str, object]) -> None:
-        _check_kind(state, "fixed", cast("Mapping[str, object]", state.get("weights", {})), self._weights)
-        if state["weights"] != self._weights:
+        _check_kind(state, "fixed", "weights", self._weights)
+        if _numbers(state, "weights", self._weights) != self._weights:
             raise PolicyError.of(
                 "PK765",
                 "the checkpoint has other weights",
@@ -115,11 +115,11 @@ class Lagrangian:
         return {"kind": "lagrangian", "log_weights": dict(self._log_weights), "seen": seen}
 
     def load_state_dict(self, state: Mapping[str, object]) -> None:
-        logs = cast("Mapping[str, float]", state.get("log_weights", {}))
-        _check_kind(state, "lagrangian", logs, self._limits)
-        self._log_weights = dict(logs)
-        kept = cast("Mapping[str, Iterable[int]]", state["seen"])
-        self._seen = {name: deque((bool(v) for v in kept[name]), maxlen=self._window) for name in self._limits}
+        _check_kind(state, "lagrangian", "log_weights", self._limits)
+        logs, seen = _numbers(state, "log_weights", self._limits), _windows(state, "seen", self._limits)
+        low, high = map(math.log, self._bounds)
+        self._log_weights = {name: min(high, max(low, log)) for name, log in logs.items()}
+        self._seen = {name: deque(map(bool, values), maxlen=self._window) for name, values in seen.items()}
 
 
 class Pid:
@@ -140,7 +140,8 @@ class Pid:
         maximum: float = 10.0,
     ) -> None:
         _check_limits(limits, allow_zero=True)
-        if min(gains) < 0 or not 0 <= smoothing < 1 or delay < 1 or not 0 <= initial <= maximum < math.inf:
+        is_fine = all(0 <= gain < math.inf for gain in gains)
+        if not is_fine or not 0 <= smoothing < 1 or delay < 1 or not 0 <= initial <= maximum < math.inf:
             help = "gains >= 0, 0 <= smoothing < 1, delay >= 1, 0 <= initial <= maximum"
             raise PolicyError.of("PK765", "the settings of the controller do not fit", help=help)
         self._limits, self._gains, self._smoothing, self._maximum = dict(limits), gains, smoothing, maximum
@@ -175,13 +176,14 @@ class Pid:
         return {"kind": "pid", "weights": dict(self._weights), **kept}
 
     def load_state_dict(self, state: Mapping[str, object]) -> None:
-        weights = cast("Mapping[str, float]", state.get("weights", {}))
-        _check_kind(state, "pid", weights, self._limits)
-        self._weights = dict(weights)
-        self._integral = dict(cast("Mapping[str, float]", state["integral"]))
-        self._proportional = dict(cast("Mapping[str, float]", state["proportional"]))
-        kept = cast("Mapping[str, Iterable[float]]", state["shares"])
-        self._shares = {name: deque(kept[name], maxlen=self._delay + 1) for name in self._limits}
+        _check_kind(state, "pid", "weights", self._limits)
+        weights, integral, proportional = (
+            _numbers(state, key, self._limits) for key in ("weights", "integral", "proportional")
+        )
+        shares = _windows(state, "shares", self._limits)
+        self._weights = {name: min(self._maximum, max(0.0, weight)) for name, weight in weights.items()}
+        self._integral, self._proportional = integral, proportional
+        self._shares = {name: deque(values, maxlen=self._delay + 1) for name, values in shares.items()}
 
 
 def _check_limits(limits: Mapping[str, float], *, allow_zero: bool) -> None:
@@ -191,12 +193,52 @@ def _check_limits(limits: Mapping[str, float], *, allow_zero: bool) -> None:
             raise PolicyError.of("PK765", f"the limit of `{name}` is {limit}", help=help)
 
 
-def _check_kind(state: Mapping[str, object], kind: str, names: Iterable[str], own: Iterable[str]) -> None:
+def _numbers(state: Mapping[str, object], key: str, names: Iterable[str]) -> dict[str, float]:
+    """One finite number for each name. Raises PolicyError (PK765): what is loaded in part goes on as another run."""
+    found = {name: _number(_entry(state, key, name), key) for name in names}
+    if len(found) != len(cast("Mapping[str, object]", state[key])):
+        raise _damaged(key)
+    return found
+
+
+def _windows(state: Mapping[str, object], key: str, names: Iterable[str]) -> dict[str, list[float]]:
+    """A list of finite numbers for each name. Raises as :func:`_numbers`."""
+    found: dict[str, list[float]] = {}
+    for name in names:
+        values = _entry(state, key, name)
+        if not isinstance(values, list | tuple):
+            raise _damaged(key)
+        found[name] = [_number(value, key) for value in cast("Sequence[object]", values)]
+    return found
+
+
+def _entry(state: Mapping[str, object], key: str, name: str) -> object:
+    values = state[key]
+    if not isinstance(values, Mapping) or name not in values:
+        raise _damaged(key)
+    return cast("Mapping[str, object]", values)[name]
+
+
+def _number(value: object, key: str) -> float:
+    if not isinstance(value, int | float) or not math.isfinite(value):
+        raise _damaged(key)
+    return value
+
+
+def _damaged(key: str) -> PolicyError:
+    message = f"`{key}` in the checkpoint of the controller is not one finite number for each of its groups"
+    return PolicyError.of("PK765", message, help="go on from another checkpoint, or start a new run")
+
+
+def _check_kind(state: Mapping[str, object], kind: str, key: str, own: Iterable[str]) -> None:
     if state.get("kind") == kind and not _KEYS[kind] <= set(state):
         raise PolicyError.of("PK765", "the checkpoint of the controller is not complete", help="start a new run")
     if state.get("kind") != kind:
         message = f"the checkpoint is of a `{state.get('kind')}` controller, not a `{kind}` one"
         raise PolicyError.of("PK765", message, help="go on with the controller of the run")
+    if not isinstance(state[key], Mapping):
+        raise _damaged(key)
+    names = cast("Mapping[str, object]", state[key])
     if set(names) != set(own):
         message = f"the checkpoint has weights for {sorted(names)}, not for {sorted(own)}"
         raise PolicyError.of("PK765", message, help="go on with the groups of the run")

@@ -1,9 +1,11 @@
 """One batch of completions, priced: verdicts to costs to composed rewards, with a row for the log of each."""
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from inspect import isawaitable, iscoroutine
+from math import isfinite, nan
 from threading import Lock
 from typing import cast
 
@@ -100,6 +102,9 @@ class PolicyReward:
         if HALLUCINATION in names:
             message = f"a group is called `{HALLUCINATION}`, which is the name of another term"
             raise PolicyError.of("PK764", message, help="call it otherwise")
+        if not (0 <= max_lost <= 1 and window >= 1):
+            message = f"of {window} rows a share of {max_lost} may be lost"
+            raise PolicyError.of("PK764", message, help="give a share between 0 and 1, and a window of at least 1")
         self._hallucination = Fixed({HALLUCINATION: hallucination_weight}).weights
         self._max_lost = max_lost * window
         self._lost = deque[bool](maxlen=window)
@@ -137,7 +142,7 @@ class PolicyReward:
         if facts is not None and len(facts) != n:
             raise _wrong_length("facts", len(facts), n)
         weights = self.weights
-        verdicts = [self.plan.verify(text, facts[i] if facts else None) for i, text in enumerate(texts)]
+        verdicts = [self.plan.verify(text, None if facts is None else facts[i]) for i, text in enumerate(texts)]
         priced = [self.costs.of(verdict) for verdict in verdicts]
         rows = tuple(self._row(*terms, weights) for terms in zip(priced, rewards, shares, strict=True))
         for row in rows:
@@ -193,16 +198,33 @@ class PolicyReward:
         self.n_lost = cast("int", state["n_lost"])
 
 
-def checked_rewards(rewards: Sequence[float | None], n: int, what: str) -> list[float | None]:
+def checked_rewards(rewards: object, n: int, what: str) -> list[float | None]:
     """The rewards as floats. Raises PolicyError (PK761) unless there are ``n``, each a finite number or None."""
-    if len(rewards) != n:
-        raise _wrong_length(what, len(rewards), n)
-    values = [None if reward is None else float(reward) for reward in rewards]
-    for i, value in enumerate(values):
-        if value is not None and not abs(value) < float("inf"):
-            help = "give None where there is no reward"
-            raise PolicyError.of("PK761", f"{what} of completion {i} is {value}", help=help)
-    return values
+    if isawaitable(rewards):
+        if iscoroutine(rewards):
+            rewards.close()
+        message = f"{what} has to be waited for"
+        raise PolicyError.of("PK761", message, help="use `async_reward_function`, or a function that waits itself")
+    if not isinstance(rewards, Iterable):
+        message = f"{what} is `{type(rewards).__name__}`, and not one for each completion"
+        raise PolicyError.of("PK761", message, help="give a list, with one for each completion")
+    found = list(cast("Iterable[object]", rewards))
+    if len(found) != n:
+        raise _wrong_length(what, len(found), n)
+    return [_checked(reward, f"{what} of completion {i}") for i, reward in enumerate(found)]
+
+
+def _checked(reward: object, what: str) -> float | None:
+    if reward is None:
+        return None
+    try:
+        value = float(cast("float", reward))
+    except (TypeError, ValueError):
+        value = nan
+    if isinstance(reward, str) or not isfinite(value):
+        help = "give None where there is no reward"
+        raise PolicyError.of("PK761", f"{what} is {reward if isinstance(reward, float) else repr(reward)}", help=help)
+    return value
 
 
 def checked_shares(shares: Sequence[float | None], n: int) -> list[float | None]:

@@ -6,6 +6,7 @@ import TRL.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from inspect import isawaitable
 from typing import Any, cast
 
 from policykit.diagnostics import PolicyError
@@ -14,7 +15,7 @@ from policykit.rewards.reward import PolicyReward, RewardRow, check_digests, che
 
 Rewards = list[float | None]
 Term = Callable[..., Sequence[float | None]]
-AsyncTerm = Callable[..., Awaitable[Sequence[float | None]]]
+AsyncTerm = Callable[..., Awaitable[Sequence[float | None]] | Sequence[float | None]]
 
 DIGEST_COLUMN = "bundle_digest"
 """The column in which a data set says under which policies it was made; checked where there is one."""
@@ -30,7 +31,9 @@ def reward_function(reward: PolicyReward, task: Term, hallucination: Term | None
     def policy_reward(prompts: Sequence[object], completions: Sequence[object], **columns: Any) -> Rewards:
         _check(reward, columns)
         of_task = task(prompts=prompts, completions=completions, **columns)
-        shares = hallucination(prompts=prompts, completions=completions, **columns) if hallucination else None
+        shares = None
+        if hallucination is not None:
+            shares = _given(hallucination(prompts=prompts, completions=completions, **columns))
         return _priced(reward, completions, of_task, shares, columns)
 
     return policy_reward
@@ -39,15 +42,30 @@ def reward_function(reward: PolicyReward, task: Term, hallucination: Term | None
 def async_reward_function(
     reward: PolicyReward, task: AsyncTerm, hallucination: AsyncTerm | None = None
 ) -> Callable[..., Awaitable[Rewards]]:
-    """As :func:`reward_function`, for a task reward that waits for something; TRL awaits it beside its others."""
+    """As :func:`reward_function`, for rewards that wait for something; TRL awaits it beside its others. One of the two
+    may be a plain function."""
 
     async def policy_reward(prompts: Sequence[object], completions: Sequence[object], **columns: Any) -> Rewards:
         _check(reward, columns)
-        of_task = await task(prompts=prompts, completions=completions, **columns)
-        shares = await hallucination(prompts=prompts, completions=completions, **columns) if hallucination else None
+        of_task = await _waited(task(prompts=prompts, completions=completions, **columns))
+        shares = None
+        if hallucination is not None:
+            shares = _given(await _waited(hallucination(prompts=prompts, completions=completions, **columns)))
         return _priced(reward, completions, of_task, shares, columns)
 
     return policy_reward
+
+
+def _given(shares: Sequence[float | None] | None) -> Sequence[float | None]:
+    """A function that forgets to return is no function that finds nothing."""
+    if shares is None:
+        message = "the share of unsupported claims is `None`, and not one for each completion"
+        raise PolicyError.of("PK761", message, help="give a list, with one for each completion")
+    return shares
+
+
+async def _waited(values: Awaitable[Sequence[float | None]] | Sequence[float | None]) -> Sequence[float | None]:
+    return await values if isawaitable(values) else values
 
 
 def check_run(

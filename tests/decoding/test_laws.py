@@ -32,7 +32,8 @@ N = 500
 
 
 def run(world: World, strategy: Strategy, seed: int = 0, n: int = 1, budget: Budget | None = None) -> Sampled:
-    settings = Settings(world.model.max_length, seed=seed, budget=budget or Budget(n_attempts=None))
+    budget = budget or Budget(n_attempts=None)
+    settings = Settings(world.model.max_length, seed=seed, budget=budget, min_legal_mass=0.0)
     return sample(world.model, world.prompt, world.plan, strategy, n=n, settings=settings, constraint=world.constraint)
 
 

@@ -86,6 +86,21 @@ CODES: tuple[CodeEntry, ...] = (
         "sample(engine, prompt, plan, Mask(), constraint=another_plan.constraint(vocabulary))",
     ),
     CodeEntry(
+        "PK473",
+        "settings with which nothing can be drawn",
+        "A text has at least one token, a temperature is a positive number, a seed is 0 or more, a share of the mass "
+        "lies between 0 and 1, and the best of n are chosen among at least as many as are wanted. Anything else would "
+        "draw nothing, or never end.",
+        "sample(engine, prompt, plan, Weighted(stride=0))",
+    ),
+    CodeEntry(
+        "PK474",
+        "a model without probabilities",
+        "What a strategy draws, remembers and weighs are the model's probabilities. NaN is none, as logits that "
+        "overflow in a narrow type give, and neither is a distribution that does not sum to 1.",
+        "a model in float16 whose logits are infinite",
+    ),
+    CodeEntry(
         "PK740",
         "a request without a plan",
         "On vLLM every request is decoded under a plan: the one that the guard names, or the engine's default one. "
