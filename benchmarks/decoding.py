@@ -70,6 +70,8 @@ rules: [{id: banned, match: {regex: ['%s']}, action: {block: {message: no}}}]
 tests: [{name: t, given: {output: "-"}, expect: {decision: allow, rules: []}}]
 """
 Row = dict[str, Any]
+LEAST = Settings().min_legal_mass
+"""What is asked for by default, chosen by `least_mass_rows`."""
 
 
 class Results:
@@ -77,7 +79,8 @@ class Results:
 
     def __init__(self, path: Path, console: Console, benchmark: str = "decoding", **machine: str) -> None:
         self.path, self.console, self.benchmark, self.machine = path, console, benchmark, machine
-        self.rows: dict[str, list[Row]] = {"task": [], "almost_no_legal_mass": [], "listed_models": []}
+        parts = ("task", "almost_no_legal_mass", "least_legal_mass", "listed_models")
+        self.rows: dict[str, list[Row]] = {part: [] for part in parts}
         if path.is_file():
             self.rows |= {name: rows for name, rows in json.loads(path.read_text("utf-8")).items() if name in self.rows}
 
@@ -87,8 +90,8 @@ class Results:
     def add(self, part: str, row: Row) -> None:
         self.console.print(json.dumps(row))
         self.rows[part].append(row)
-        base = self.rows["task"][0]  # the free model's
         for one in self.rows["task"]:
+            base = self.rows["task"][0]  # the free model's
             one["tokens_beside_free"] = one["tokens_per_answer"] / base["tokens_per_answer"]
             one["well_formed_beside_free"] = one["well_formed"] / base["well_formed"]
         machine = {"python": platform.python_version(), "torch": torch.__version__, "cpus": os.cpu_count()}
@@ -112,7 +115,7 @@ def run_row(
     with_citations: bool,
     tick: Any,
     budget: int = 64 * MAX_TOKENS,
-    min_legal_mass: float = 1e-3,
+    min_legal_mass: float = LEAST,
 ) -> Row:
     """One strategy over all questions, each within a budget of tokens."""
     constraint = plan.constraint(engine.vocabulary)
@@ -156,8 +159,6 @@ def run_row(
 NOTHING = HARMLESS % ("nothing", "(?i)fund")
 """Every reply names a fund: next to nothing of what the model writes is legal."""
 LITTLE = 4 * MAX_TOKENS
-LEAST = 0.05
-"""Of free replies one in twenty is not well-formed: where less than that is legal, what passes is debris."""
 HOPELESS: tuple[Strategy, ...] = (Block(), Exact(), Reject(), Auto(), Mask())
 
 
@@ -172,6 +173,40 @@ def hopeless_rows(engine: Engine, asked: Sequence[Question], kept: "Results") ->
                 name=name, with_citations=False, tick=lambda: None, budget=LITTLE, min_legal_mass=LEAST,
             )  # fmt: skip
             kept.add("almost_no_legal_mass", row | {"budget_tokens": LITTLE, "min_legal_mass": LEAST})
+
+
+_CLAIM = "not certain|Past results|get back less|We expect|guarantee|risk free|cannot lose|promise"
+"""All claims but one, which an eighth of the replies that the model has learnt from make."""
+_PAST = f"{_CLAIM}|Last year|So far"
+RUNGS = (
+    ("an eighth", 0.12, _CLAIM),
+    ("a twenty-fifth", 0.04, _PAST),
+    ("a fiftieth", 0.02, f"{_PAST}|averaged [6-9]"),
+    ("a hundredth", 0.01, f"{_PAST}|averaged [4-9]"),
+    ("a two-hundredth", 0.005, f"{_PAST}|averaged [3-9]"),
+    ("nothing", 0.0, "(?i)fund"),
+)
+"""Rules by the share of the replies learnt from that they leave: what is left below a few percent is mostly debris."""
+LEAST_MASSES = (0.001, 0.005, 0.01, 0.02, 0.05, 0.1)
+
+
+def least_mass_rows(
+    engine: Engine, asked: Sequence[Question], kept: "Results", least: Sequence[float] = LEAST_MASSES
+) -> None:
+    """What a threshold of legal mass refuses that would have been well-formed, and what debris it lets through."""
+    for rung, share, banned in RUNGS:
+        plan = plan_of(HARMLESS % ("rung", banned))
+        for strategy in (Block(), Exact()):
+            for mass in least:
+                named = {"rung": rung, "strategy": strategy.name.value, "min_legal_mass": mass}
+                if kept.has("least_legal_mass", **named):
+                    continue
+                row = run_row(
+                    engine, asked, plan, strategy, name=strategy.name.value, with_citations=False,
+                    tick=lambda: None, budget=LITTLE, min_legal_mass=mass,
+                )  # fmt: skip
+                names = ("prompts", "answered", "endings", "well_formed", "most_tokens", "legal_mass_bound")
+                kept.add("least_legal_mass", named | {"legal_share_learnt": share} | {n: row[n] for n in names})
 
 
 # What is worth most comes first: a run that is broken off has the rows that it has written, and goes on behind them.
@@ -201,6 +236,7 @@ def task_rows(folder: Path, n: int, seed: int, kept: Results) -> None:
             )  # fmt: skip
             kept.add("task", row | {"citations_checked": cited})
     hopeless_rows(engine, asked[:50], kept)
+    least_mass_rows(engine, asked[:40], kept)
 
 
 WORLDS = (

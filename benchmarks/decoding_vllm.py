@@ -28,7 +28,7 @@ os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
 
 import listed_llama
 import numpy as np
-from decoding import HARMLESS, Results, hopeless_rows, plan_of, run_row
+from decoding import HARMLESS, Results, hopeless_rows, least_mass_rows, plan_of, run_row
 from reply_task import POLICY, Question, questions, train
 from rich.console import Console
 
@@ -59,6 +59,7 @@ def task_rows(engine: VllmEngine, asked: Sequence[Question], kept: Results) -> N
             )  # fmt: skip
             kept.add("task", row | {"citations_checked": cited, "cache_block": BLOCK})
     hopeless_rows(engine, asked[:30], kept)
+    least_mass_rows(engine, asked[:15], kept, (0.001, 0.01, 0.02, 0.05))
 
 
 def distances(engine: VllmEngine, listed: listed_llama.Listed, kept: Results) -> None:

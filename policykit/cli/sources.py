@@ -52,6 +52,17 @@ def above_zero(text: str) -> float:
     return value
 
 
+def share(text: str) -> float:
+    """A flag's value as a number between 0 and 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise ArgumentTypeError(f"`{text}` is not a number between 0 and 1")
+    return value
+
+
 def add_compile_arguments(parser: ArgumentParser, policies_required: bool) -> None:
     """What a plan is compiled from: policies, a grammar, and the request context."""
     parser.add_argument(

@@ -55,6 +55,7 @@ _SETTINGS = {
     "failures": (Strategy.BLOCK, Strategy.AUTO),
     "minLegal": (Strategy.BLOCK, Strategy.AUTO),
     "exactFailures": (Strategy.AUTO,),
+    "minLegalMass": (Strategy.REJECT, Strategy.EXACT, Strategy.BLOCK, Strategy.AUTO),
 }
 
 
@@ -67,7 +68,8 @@ def _check_strategy(profile: Profile, entries: Entries, diagnostics: list[Diagno
         leaf = decoding.leaf(name)
         if leaf is not None and strategy not in strategies:
             message = f"`{name}` is no setting of the strategy `{strategy}`"
-            names = " or ".join(f"`{one}`" for one in strategies)
+            *rest, last = [f"`{one}`" for one in strategies]
+            names = f"{', '.join(rest)} or {last}" if rest else last
             diagnostics.append(Diagnostic("PK617", message, leaf.place, f"remove it, or use {names}"))
     if strategy not in GOING_BACK:
         return

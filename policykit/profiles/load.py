@@ -251,6 +251,7 @@ def _decoding(entries: Entries | None, limits: Limits) -> Decoding:
         seed=_whole(entries, "seed"),
         n_failures=_whole(entries, "failures") or none.n_failures,
         min_legal=_number(entries, "minLegal", none.min_legal),
+        min_legal_mass=_number(entries, "minLegalMass", none.min_legal_mass),
         n_exact=_whole(entries, "exactFailures") or none.n_exact,
     )
 

@@ -47,7 +47,8 @@ class Reasoning(StrEnum):
 class Decoding:
     """Settings of a request that does not say, and the most that one may ask for. ``max_tokens`` is the default length
     of an output; how long one may get at all is a limit. ``n_failures`` and ``min_legal`` are those of
-    :class:`policykit.decoding.Block`, ``n_exact`` that of :class:`policykit.decoding.Auto`."""
+    :class:`policykit.decoding.Block`, ``n_exact`` that of :class:`policykit.decoding.Auto`, and ``min_legal_mass`` that
+    of :class:`policykit.decoding.Settings`, with their defaults."""
 
     strategy: Strategy = Strategy.MASK
     temperature: float = 1.0
@@ -60,6 +61,7 @@ class Decoding:
     n_failures: int = 2
     min_legal: float = 0.1
     n_exact: int = 3
+    min_legal_mass: float = 0.02
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,6 +72,11 @@ PROFILE_RECORDS = _table(
             Field("strategy", Choice(STRATEGIES, LATER_STRATEGIES), "`mask` if not said"),
             Field("failures", Integer(1, 64), "of a sentence, before `block` goes further back; 2 if not said"),
             Field("minLegal", Number(0.0, 1.0), "`block` goes back from where less is legal; 0.1 if not said"),
+            Field(
+                "minLegalMass",
+                Number(0.0, 1.0),
+                "of what the model would write; where less can be legal, the fallback is the answer; 0.02 if not said",
+            ),
             Field("exactFailures", Integer(1, 64), "of a text, before `auto` goes on as `block`; 3 if not said"),
             Field("temperature", Number(0.0, MAX_TEMPERATURE), "if a request does not say; 1.0 if not said"),
             Field(
@@ -87,6 +92,7 @@ PROFILE_RECORDS = _table(
             "strategy",
             "failures",
             "minLegal",
+            "minLegalMass",
             "exactFailures",
             "temperature",
             "maxTemperature",

@@ -13,6 +13,7 @@ from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import isfinite
 from typing import Any, cast
 
 import numpy as np
@@ -272,7 +273,7 @@ def _whole(data: Mapping[str, object]) -> Read:
     ids, told = _ints(choice.get("token_ids")), choice.get("logprobs")
     logps = cast(dict[str, object], told).get("token_logprobs") if isinstance(told, dict) else None
     numbers = cast(list[object], logps) if isinstance(logps, list) else []
-    if len(numbers) != len(ids) or not all(isinstance(one, float | int) for one in numbers):
+    if len(numbers) != len(ids) or not all(isinstance(one, float | int) and isfinite(one) for one in numbers):
         raise _malformed("it does not say how likely its tokens were")
     return Read(ids, tuple(cast(list[float], numbers)))
 

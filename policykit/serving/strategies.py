@@ -33,6 +33,8 @@ from policykit.streaming import Stream
 
 FREE = "free"
 """What records say of the mask: none stood, texts were judged."""
+MAX_SEED = 1 << 63
+"""A client's seed may be negative, and a generator's may not."""
 SHARE_OF_TIME = 0.9
 """Of the profile's time, after which no attempt is begun: the rest is for the one under way."""
 _LIMITED = (Named.EXACT, Named.BLOCK, Named.AUTO)
@@ -143,7 +145,8 @@ class Drawn:
             n_tokens = min(n_tokens, int(left / per_token))
         seed = int(time.time_ns() & 0x7FFFFFFF) if settings.seed is None else settings.seed
         budget = Budget(n_tokens, SHARE_OF_TIME * limits.timeout_s)
-        return Settings(settings.max_tokens, settings.temperature, seed + self.index, budget)
+        least = self.asking.profile.decoding.min_legal_mass
+        return Settings(settings.max_tokens, settings.temperature, (seed + self.index) % MAX_SEED, budget, least)
 
     def _verify(self, text: str) -> Verdict:
         """The request's own judgement, in the strategy's thread."""

@@ -40,6 +40,9 @@ CASES = (
     Case("a strategy and a cut", "PK617", "temperature: 0.5", "strategy: block, topP: «0.9»", "or use `mask`"),
     Case("a strategy that is greedy", "PK617", "temperature: 0.5", "strategy: exact, temperature: «0»", "above 0"),
     Case("a setting of another", "PK617", "temperature: 0.5", "strategy: exact, failures: «3»", "`block` or `auto`"),
+    Case(
+        "a mass of the mask", "PK617", "temperature: 0.5", "minLegalMass: «0.1»", "remove it, or use `reject`, `exact`"
+    ),
     Case("a setting of none", "PK617", "temperature: 0.5", "minLegal: «0.2»", "remove it"),
     Case("reasoning", "PK617", "maxTokens: 64}", "strategy: auto}\n«reasoning»: covered", "use `mask` here"),
     Case("tokens", "PK604", "maxTokens: 64", "maxTokens: «256»", "raise `limits.outputTokens`"),

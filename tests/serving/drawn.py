@@ -48,6 +48,7 @@ fallback: "—"
 NAMES = ("reject", "exact", "block", "auto")
 PROFILES = {name: ("words", name, 8) for name in NAMES} | {"masked": ("words", "mask", 3)}
 PROFILES |= {f"no-{name}": ("nothing", name, 1) for name in NAMES}
+PROFILES |= {f"least-{name}": ("nothing", f"{name}, minLegalMass: 0.6", 8) for name in NAMES}
 KEY = "key-of-acme"
 BANNED = re.compile(r"\b(?:thank\s+you|thanks|sorry|good\s+question|fair\s+question)\b", re.IGNORECASE)
 MESSAGES: Any = [{"role": "user", "content": "My card was charged twice."}]
@@ -95,6 +96,17 @@ def check_answers(client: openai.OpenAI, name: str, last: Reports) -> None:
         if name != "block":  # that one cannot go back as far once it has shown something
             assert said(client, name, seed=seed, stream=True) == (text, finish)
     assert n_refused > 0, "or nothing was held"
+
+
+def check_least(client: openai.OpenAI, name: str, last: Reports) -> None:
+    """Less legal mass than the profile asks for: the fallback, long before the budget ends, with the proven bound."""
+    for stream in (False, True):
+        text, finish = said(client, f"least-{name}", seed=-7, stream=stream)
+        outcome, (report,), _ = last()
+        assert (text, finish, outcome) == ("—", "content_filter", "fallback")
+        assert report.ending == "no_legal_mass"
+        assert 0.0 <= report.legal_mass_bound < 0.6
+        assert 0 < report.tokens < 80, "one text of eight that the budget has"
 
 
 def check_hopeless(client: openai.OpenAI, name: str, last: Reports) -> None:

@@ -50,6 +50,11 @@ def test_almost_no_legal_mass_is_a_fallback_with_a_name_and_a_bound(server: Serv
     drawn.check_hopeless(client(server), name, lambda: last(server))
 
 
+@pytest.mark.parametrize("name", drawn.NAMES)
+def test_less_legal_mass_than_the_profile_asks_for_ends_early(server: Server, name: str) -> None:
+    drawn.check_least(client(server), name, lambda: last(server))
+
+
 def test_the_masked_profile_beside_them_is_masked(server: Server) -> None:
     text, _ = drawn.said(client(server), "masked", seed=1)
     assert not drawn.BANNED.search(text + " ")

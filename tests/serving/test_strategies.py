@@ -11,6 +11,7 @@ import pytest
 
 import policykit as pk
 from policykit.audit import SamplingReport
+from policykit.decoding import Auto, Block, Settings
 from policykit.decoding.blocks import block_starts
 from policykit.engines.server import EngineApp, load_engine
 from policykit.profiles import Decoding, Strategy, load_profiles
@@ -68,6 +69,17 @@ def test_almost_no_legal_mass_is_a_fallback_with_a_name_and_a_bound(house: House
     drawn.check_hopeless(house.client(), name, house.last)
 
 
+@pytest.mark.parametrize("name", drawn.NAMES)
+def test_less_legal_mass_than_the_profile_asks_for_ends_early(house: House, name: str) -> None:
+    drawn.check_least(house.client(), name, house.last)
+
+
+def test_the_defaults_of_profiles_are_those_of_strategies() -> None:
+    assert strategy_of(Decoding(Strategy.BLOCK)) == Block()
+    assert strategy_of(Decoding(Strategy.AUTO)) == Auto()
+    assert Decoding().min_legal_mass == Settings().min_legal_mass
+
+
 def test_block_shows_sentences_early_and_takes_nothing_back(house: House) -> None:
     """What came out piece by piece is the answer; some of it came before the last sentence was drawn."""
     n_early = 0
@@ -122,7 +134,7 @@ def test_an_upstream_that_cannot_draw_is_refused_when_it_starts_and_when_it_is_a
     with pytest.raises(pk.PolicyError) as raised:
         check_strategies(profiles, None)
     assert {d.code for d in raised.value.diagnostics} == {"PK722"}
-    assert len(raised.value.diagnostics) == 6, "reject asks a plain upstream for whole answers"
+    assert len(raised.value.diagnostics) == 9, "reject asks a plain upstream for whole answers"
     serving = Serving(Deployment(profiles, drawn.keys(), model="m"))
 
     async def nothing(scope: Any, receive: Any, send: Any) -> None:

@@ -13,7 +13,7 @@ from policykit.cli.commands.verify import facts_from
 from policykit.cli.engine import ENGINES, load_engine, together
 from policykit.cli.exits import Exit
 from policykit.cli.reports.plain import to_json
-from policykit.cli.sources import above_zero, add_plan_arguments, plan_from, positive
+from policykit.cli.sources import above_zero, add_plan_arguments, not_negative, plan_from, positive, share
 from policykit.cli.streams import Streams
 from policykit.decoding import (
     Answer,
@@ -49,14 +49,14 @@ def _configure(parser: ArgumentParser) -> None:
     parser.add_argument("--best-of", type=positive, metavar="N", help="draw N answers and keep the --n that cost least")
     parser.add_argument("--max-new-tokens", type=positive, default=256, metavar="N", help="(default: %(default)s)")
     parser.add_argument("--temperature", type=above_zero, default=1.0, metavar="T", help="(default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="(default: %(default)s)")
+    parser.add_argument("--seed", type=not_negative, default=0, metavar="N", help="(default: %(default)s)")
     budget = parser.add_argument_group("budget of one prompt")
     budget.add_argument("--budget-tokens", type=positive, metavar="N", help="tokens drawn, failures included")
     budget.add_argument("--budget-attempts", type=positive, default=1000, metavar="N", help="(default: %(default)s)")
     budget.add_argument("--budget-seconds", type=above_zero, metavar="S", help="no limit if not given")
     budget.add_argument(
-        "--min-legal-mass", type=above_zero, default=Settings().min_legal_mass, metavar="P",
-        help="end where less than this share of what the model would write is proven legal (default: %(default)s)",
+        "--min-legal-mass", type=share, default=Settings().min_legal_mass, metavar="P",
+        help="end where less than this share of what the model would write can be legal (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument("--pairs", type=Path, metavar="FILE", help="write preference pairs, as lines of JSON")
     parser.add_argument("--accepted", type=Path, metavar="FILE", help="write accepted texts, as lines of JSON")
