@@ -1,4 +1,4 @@
-"""Grammars: JSON Schema, Lark, GBNF, expressions, choices and structural tags, compiled for masks and judged whole."""
+"""Grammars in all their notations, compiled for masks and judged whole."""
 
 from policykit.grammar.arriving import Unambiguous
 from policykit.grammar.documents import NO_DOCUMENTS, Documents, folder_documents
@@ -7,11 +7,10 @@ from policykit.grammar.load import load_grammar, read_grammar
 from policykit.grammar.matcher import Beginning, CompiledGrammar, GrammarState, TokenTable, matches
 from policykit.grammar.prune import EmptyGrammar, without_fixed
 from policykit.grammar.structural_tags import structural_tag
-from policykit.grammar.text_grammars import choices, gbnf, lark, regex
+from policykit.grammar.text_grammars import choices, ebnf, gbnf, lark, plain_lark, regex
 from policykit.grammar.validator import GrammarValidator, GrammarViolation
 
 __all__ = [
-    "NO_DOCUMENTS",
     "Beginning",
     "CompiledGrammar",
     "Documents",
@@ -19,15 +18,18 @@ __all__ = [
     "GrammarState",
     "GrammarValidator",
     "GrammarViolation",
+    "NO_DOCUMENTS",
     "TokenTable",
     "Unambiguous",
     "choices",
+    "ebnf",
     "folder_documents",
     "gbnf",
     "json_schema",
     "lark",
     "load_grammar",
     "matches",
+    "plain_lark",
     "read_grammar",
     "regex",
     "structural_tag",

@@ -1,6 +1,7 @@
 """A Lark grammar as a context-free grammar over terminals, for the analysis of liveness."""
 
 import ast
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
@@ -15,6 +16,8 @@ from policykit.ir.regex import Alternation, Assertion, Chars, Concat, Empty, Reg
 
 MAX_COPIES: Final = 1_000
 MAX_PRODUCTIONS: Final = 20_000
+_CODE_POINT: Final = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|.)", re.DOTALL)
+"""Escapes of an expression; of code points, those that RE2 writes otherwise."""
 
 
 class _Opaque(Exception):
@@ -177,6 +180,7 @@ def expression(source: str, flags: str, place: Place) -> Regex:
     """
     if set(flags) - set("ims") or "\\w" in source or "\\W" in source or "\\b" in source or "&&" in source:
         raise _Opaque
+    source = _CODE_POINT.sub(lambda m: f"\\x{{{(m[1] or m[2]).lstrip('0') or '0'}}}" if m[1] or m[2] else m[0], source)
     try:
         regex = parse_regex(f"(?{flags}){source}" if flags else source, place)
     except PolicyError as error:

@@ -1,15 +1,17 @@
 """Whether a grammar means the same to the engine, which takes the longest lexeme, as it does as a plain CFG.
 
 `start: A "ab"` with `A: /a+/` is a plain CFG for `aab`; the engine reads `aa` as one `A` and then wants an `a`, for
-ever. An analysis over the plain CFG would claim an exit that is not there, so such a grammar is opaque to it.
+ever. An analysis over the plain CFG would claim an exit that is not there, so such a grammar is opaque to it. The
+engine reads bytes: of `A "à"` with `A: /[a-zé]+/` it takes the first byte of an `à` for that of an `é`, and wants one.
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final
 
 from policykit.grammar.positions import Positions, TooLarge, common_walks, intersect, positions
 from policykit.ir.grammar import Cfg, Production
-from policykit.ir.regex import Ranges
+from policykit.ir.regex import Ranges, ranges_of
 
 MAX_PAIRS: Final = 30_000
 Sets = dict[str, frozenset[str]]
@@ -36,8 +38,11 @@ def _done(production: Production, productive: set[str]) -> bool:
     return all(symbol.is_terminal or symbol.name in productive for symbol in production.body)
 
 
-def splits_uniquely(cfg: Cfg) -> bool:
-    """Whether no lexeme that could end here could also go on with what may follow it (sufficient, not necessary)."""
+def splits_uniquely(cfg: Cfg, greedy: frozenset[str] = frozenset()) -> bool:
+    """Whether no lexeme that could end here could also go on with what may follow it (sufficient, not necessary).
+
+    Terminals in ``greedy`` go on by themselves wherever they can, and are meant to.
+    """
     try:
         automata = {terminal.name: positions(terminal.regex) for terminal in cfg.terminals}
         follow, contexts = _contexts(cfg, automata)
@@ -46,23 +51,49 @@ def splits_uniquely(cfg: Cfg) -> bool:
             for context in contexts
             for ended in context
             for longer in context
+            if ended != longer or ended not in greedy
         )
     except TooLarge:
         return False
 
 
+def reaching(cfg: Cfg, names: frozenset[str]) -> str | None:
+    """One of the terminals that may go on with the first character of another one that follows it, if there is one."""
+    automata = {terminal.name: positions(terminal.regex) for terminal in cfg.terminals}
+    follow, _ = _contexts(cfg, automata)
+    for name in sorted(names):
+        others = [automata[f] for f in follow[name] - {name}]
+        if _swallows(automata[name], automata[name], others):
+            return name
+    return None
+
+
 def _swallows(ended: Positions, longer: Positions, after: list[Positions]) -> bool:
-    """Whether a word of ``ended`` plus the first character of a follower begins a word of ``longer``."""
-    starts: list[Ranges] = [a.ranges[p] for a in after for p in a.first]
+    """Whether a word of ``ended`` plus the first byte of a follower begins a word of ``longer``."""
+    starts: list[Ranges] = list({first_bytes(a.ranges[p]) for a in after for p in a.first})
     if not starts:
         return False
     return any(
-        intersect(longer.ranges[onward], start)
+        intersect(first_bytes(longer.ranges[onward]), start)
         for p, q in common_walks(ended, longer, MAX_PAIRS)
         if p in ended.last
         for onward in longer.follow[q]
         for start in starts
     )
+
+
+@lru_cache(1 << 14)
+def first_bytes(ranges: Ranges) -> Ranges:
+    """The first bytes that characters have in UTF-8. Between two bytes of a range lie only bytes that begin none."""
+    return ranges_of([(_first_byte(low), _first_byte(high)) for low, high in ranges])
+
+
+def _first_byte(code: int) -> int:
+    if code < 0x80:
+        return code
+    if code < 0x800:
+        return 0xC0 | code >> 6
+    return 0xE0 | code >> 12 if code < 0x10000 else 0xF0 | code >> 18
 
 
 def _contexts(cfg: Cfg, automata: Mapping[str, Positions]) -> tuple[Sets, set[frozenset[str]]]:

@@ -9,7 +9,7 @@ from policykit.grammar import uri
 from policykit.grammar.documents import NO_DOCUMENTS, Beside, Documents, identifier_of
 from policykit.grammar.json_schema import json_schema
 from policykit.grammar.strict_json import JsonFault, parse, plain
-from policykit.grammar.text_grammars import choices, gbnf, lark, regex
+from policykit.grammar.text_grammars import choices, ebnf, gbnf, lark, plain_lark, regex
 from policykit.ir.grammar import GrammarSpec
 
 
@@ -76,8 +76,10 @@ def _choice_json(text: str, place: Place) -> GrammarSpec:
 READERS: Final[tuple[tuple[str, Callable[[str, Place], GrammarSpec]], ...]] = (
     (".choices.json", _choice_json),
     (".choices.txt", _choice_lines),
+    (".plain.lark", plain_lark),
     (".lark", lark),
     (".gbnf", gbnf),
+    (".ebnf", ebnf),
     (".regex", _regex_file),
 )
 SCHEMA: Final = (".schema.json", ".json")

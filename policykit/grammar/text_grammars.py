@@ -7,10 +7,15 @@ from typing import Final
 
 from policykit.automata import parse_regex, unparse
 from policykit.diagnostics import Diagnostic, Place, PolicyError
+from policykit.grammar.bnf import ROOT
+from policykit.grammar.ebnf import parse as parse_ebnf
 from policykit.grammar.engine import lark_program, refusal, syntax_refusal
-from policykit.grammar.gbnf import parse as parse_gbnf, to_lark
+from policykit.grammar.gbnf import parse as parse_gbnf
 from policykit.grammar.lark_shape import cfg_of
-from policykit.grammar.lexing import splits_uniquely, unfinishable
+from policykit.grammar.lexing import reaching, splits_uniquely, unfinishable
+from policykit.grammar.plain_lark import read as read_plain_lark, render, scannerless
+from policykit.grammar.positions import TooLarge
+from policykit.grammar.rules import Rules, to_lark
 from policykit.ir.grammar import Cfg, GrammarKind, GrammarShape, GrammarSpec, Production, Symbol, Terminal
 from policykit.ir.plan import Enforcement, Level
 from policykit.ir.regex import Alternation, Assertion, Concat, Look, Regex, literal_text
@@ -65,7 +70,56 @@ def gbnf(source: str, place: Place) -> GrammarSpec:
         PolicyError: PK206, PK208, PK210, PK211 or PK216, with line and column.
     """
     _check_size(source, place)
-    written = to_lark(parse_gbnf(source, place))
+    return _of_rules(GrammarKind.GBNF, source, parse_gbnf(source, place), place)
+
+
+def ebnf(source: str, place: Place) -> GrammarSpec:
+    """The grammar of an EBNF source as XGrammar writes it (:mod:`policykit.grammar.ebnf`).
+
+    Raises:
+        PolicyError: PK206, PK208, PK210, PK211 or PK216, with line and column.
+    """
+    _check_size(source, place)
+    return _of_rules(GrammarKind.EBNF, source, parse_ebnf(source, place), place)
+
+
+def plain_lark(source: str, place: Place) -> GrammarSpec:
+    """The grammar of a Lark file as the library `lark` reads it (:mod:`policykit.grammar.plain_lark`).
+
+    Terminals are lexemes where the grammar reads the same with the longest ones; else the mask goes by characters.
+
+    Raises:
+        PolicyError: PK206, PK208, PK210, PK211, PK212 or PK216.
+    """
+    _check_size(source, place)
+    cfg, ignored = read_plain_lark(source, place)
+    if unfinishable(cfg):
+        raise PolicyError.of("PK208", "a rule can never be completed", place, "give it a way to end")
+    is_plain = splits_uniquely(cfg)
+    long = None if is_plain else _reaching(cfg, ignored, place)
+    if not is_plain and long is None:
+        return _of_rules(GrammarKind.PLAIN_LARK, source, scannerless(cfg), place, cfg.start)
+    if not is_plain and not splits_uniquely(cfg, ignored):
+        message = (
+            f"the ignored text `{long}` may hold what follows it, in a grammar that is not read by longest lexemes"
+        )
+        raise PolicyError.of("PK216", message, place, "end it with a character of its own, such as a line feed")
+    program = lark_program(render(cfg))
+    if (refused := refusal(program)) is not None:
+        raise PolicyError.of(_code(refused), _first_line(refused), place)
+    return _specification(GrammarKind.PLAIN_LARK, source, program, cfg if is_plain else None, place)
+
+
+def _reaching(cfg: Cfg, ignored: frozenset[str], place: Place) -> str | None:
+    """Ignored text that ends only where it can go on no longer, as a reading by characters does not know."""
+    try:
+        return reaching(cfg, ignored)
+    except TooLarge as error:
+        raise PolicyError.of("PK206", "the grammar's expressions are too large to compare", place) from error
+
+
+def _of_rules(kind: GrammarKind, source: str, rules: Rules, place: Place, start: str = ROOT) -> GrammarSpec:
+    written = to_lark(rules, start)
     program = lark_program(written)
     if (refused := refusal(program)) is not None:
         raise PolicyError.of(_code(refused), _first_line(refused), place)
@@ -73,7 +127,7 @@ def gbnf(source: str, place: Place) -> GrammarSpec:
     if cfg is not None and any("@" not in production.head for production in unfinishable(cfg)):
         raise PolicyError.of("PK208", "a rule can never be completed", place, "give it a way to end")
     shape = cfg if cfg is not None and splits_uniquely(cfg) else None
-    return _specification(GrammarKind.GBNF, source, program, shape, place)
+    return _specification(kind, source, program, shape, place)
 
 
 def regex(source: str, place: Place) -> GrammarSpec:

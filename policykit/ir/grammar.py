@@ -13,8 +13,10 @@ class GrammarKind(StrEnum):
     JSON_SCHEMA = "json_schema"
     REGEX = "regex"
     LARK = "lark"
+    PLAIN_LARK = "plain_lark"
     CHOICES = "choices"
     GBNF = "gbnf"
+    EBNF = "ebnf"
     STRUCTURAL_TAG = "structural_tag"
 
 

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from policykit.compile import FORMAT, PlanSpec, compile_plan
 from policykit.diagnostics import Place, PolicyError
-from policykit.grammar import choices, gbnf, json_schema, lark, regex, structural_tag
+from policykit.grammar import choices, ebnf, gbnf, json_schema, lark, plain_lark, regex, structural_tag
 from policykit.ir.document import PolicySet
 from policykit.ir.grammar import GrammarKind, GrammarSpec
 from policykit.ir.plan import CompileContext
@@ -24,7 +24,9 @@ _GRAMMARS: dict[GrammarKind, Callable[[str, Place], GrammarSpec]] = {
     GrammarKind.JSON_SCHEMA: json_schema,
     GrammarKind.REGEX: regex,
     GrammarKind.LARK: lark,
+    GrammarKind.PLAIN_LARK: plain_lark,
     GrammarKind.GBNF: gbnf,
+    GrammarKind.EBNF: ebnf,
     GrammarKind.STRUCTURAL_TAG: structural_tag,
     GrammarKind.CHOICES: lambda source, place: choices(json.loads(source), place),
 }

@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from policykit.diagnostics import Place
-from policykit.grammar import choices, gbnf, json_schema, lark, regex, structural_tag
+from policykit.grammar import choices, ebnf, gbnf, json_schema, lark, plain_lark, regex, structural_tag
 from policykit.ir.grammar import GrammarSpec
 
 _SCHEMA, _REGEX, _LARK, _CHOICES = Place("<schema>"), Place("<regex>"), Place("<lark>"), Place("<choices>")
-_TAG, _GBNF = Place("<structural tag>"), Place("<gbnf>")
+_TAG, _GBNF, _EBNF = Place("<structural tag>"), Place("<gbnf>"), Place("<ebnf>")
 """Where a grammar stands that was given without a place."""
 
 
@@ -54,6 +54,16 @@ class Grammar:
     def from_gbnf(source: str, place: Place = _GBNF) -> GrammarSpec:
         """A context-free grammar in GBNF, the notation of llama.cpp; its start is the rule `root`."""
         return gbnf(source, place)
+
+    @staticmethod
+    def from_ebnf(source: str, place: Place = _EBNF) -> GrammarSpec:
+        """A context-free grammar in EBNF as XGrammar writes it; its start is the rule `root`."""
+        return ebnf(source, place)
+
+    @staticmethod
+    def from_plain_lark(source: str, place: Place = _LARK) -> GrammarSpec:
+        """A context-free grammar as the library `lark` reads it, with its templates, imports and ignored text."""
+        return plain_lark(source, place)
 
     @staticmethod
     def from_structural_tag(document: "dict[str, Any] | str", place: Place = _TAG) -> GrammarSpec:

@@ -107,6 +107,8 @@ FILES = {
     "a.schema.json": ('{"type":"boolean"}', "true", "1"),
     "a.json": ("{}", "[1]", "["),
     "a.lark": ('start: "x"\n', "x", "y"),
+    "a.plain.lark": ('start: _one{"x"}\n_one{x}: x\n', "x", "y"),
+    "a.ebnf": ('root ::= "x"\n  | "z"\n', "z", "y"),
     "a.regex": ("a+\n", "aa", "a\n"),
     "a.choices.json": ('["yes","no"]', "no", "maybe"),
     "a.choices.txt": ("yes\nno\n", "yes", ""),
@@ -124,11 +126,11 @@ def test_files_by_extension(name: str, tmp_path: Path) -> None:
 
 
 def test_files_that_are_not_grammars(tmp_path: Path) -> None:
-    (tmp_path / "a.ebnf").write_text("a")
+    (tmp_path / "a.bnf").write_text("a")
     (tmp_path / "b.lark").write_bytes(b"\xff\xfe")
     (tmp_path / "c.choices.json").write_text('{"a": 1}')
     (tmp_path / "d.choices.json").write_text("[")
-    found = [("a.ebnf", "PK214"), ("b.lark", "PK215"), ("none.lark", "PK215"), ("c.choices.json", "PK213")]
+    found = [("a.bnf", "PK214"), ("b.lark", "PK215"), ("none.lark", "PK215"), ("c.choices.json", "PK213")]
     for name, code in [*found, ("d.choices.json", "PK213")]:
         assert refused(grammar.load_grammar, tmp_path / name).diagnostics[0].code == code
 

@@ -9,7 +9,9 @@ from hypothesis import assume, given, settings, strategies as st
 import policykit as pk
 from policykit import grammar
 from policykit.diagnostics import Place, PolicyError
-from policykit.grammar.gbnf import Chars, Group, Item, Reference, Rules, parse, render
+from policykit.grammar.bnf import render
+from policykit.grammar.gbnf import parse
+from policykit.grammar.rules import Chars, Group, Item, Reference, Rules
 
 PLACE = Place("case.gbnf")
 TEXTS = ["".join(letters) for n in range(5) for letters in product("ab", repeat=n)]

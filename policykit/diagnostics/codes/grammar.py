@@ -58,7 +58,7 @@ CODES: tuple[CodeEntry, ...] = (
         "PK210",
         "grammar does not parse",
         "The grammar is not in the Lark dialect of llguidance (rules lower case, terminals upper case, the first rule "
-        "is `start`), or not in GBNF (`::=`, the first rule is `root`).",
+        "is `start`), not in plain Lark, or not in GBNF or EBNF (`::=`, the first rule is `root`).",
         'start: "a',
     ),
     CodeEntry("PK211", "undefined symbol", "A rule or terminal is used that is not defined.", "start: verb"),
@@ -78,9 +78,9 @@ CODES: tuple[CodeEntry, ...] = (
     CodeEntry(
         "PK214",
         "unknown kind of grammar file",
-        "The extension says how a grammar is written: .schema.json or .json, .lark, .gbnf, .regex, .choices.json, "
-        ".choices.txt.",
-        "answer.ebnf",
+        "The extension says how a grammar is written: .schema.json or .json, .lark, .plain.lark, .gbnf, .ebnf, "
+        ".regex, .choices.json, .choices.txt.",
+        "answer.bnf",
     ),
     CodeEntry("PK215", "grammar file cannot be read", "The file is missing, or is not UTF-8 text.", "missing.lark"),
     CodeEntry(

@@ -4,7 +4,7 @@ import json
 from typing import cast
 
 from policykit.diagnostics import Place, PolicyError
-from policykit.grammar import choices, gbnf, json_schema, lark, regex, structural_tag
+from policykit.grammar import choices, ebnf, gbnf, json_schema, lark, regex, structural_tag
 from policykit.ir.grammar import GrammarSpec
 
 FREE = r"(?s:.*)"
@@ -27,13 +27,26 @@ def grammar_of(option: str, source: str) -> GrammarSpec | None:
         case "CHOICE":
             return _choices(source)
         case "GRAMMAR" if "::=" in source:
-            return gbnf(source, _PLACE)
+            return _bnf(source)
         case "GRAMMAR":
             return lark(source, _PLACE)
         case "STRUCTURAL_TAG":
             return structural_tag(source, _PLACE)
         case _:
             raise _refused(f"the option `{option}`", "use json, regex, choice or grammar")
+
+
+def _bnf(source: str) -> GrammarSpec:
+    """Rules with `::=`: GBNF, and what that does not read (rules that go on over lines) as XGrammar's EBNF."""
+    try:
+        return gbnf(source, _PLACE)
+    except PolicyError as error:
+        if error.diagnostics[0].code != "PK210":
+            raise
+        try:
+            return ebnf(source, _PLACE)
+        except PolicyError:
+            raise error from None
 
 
 def _refused(what: str, help: str) -> PolicyError:
