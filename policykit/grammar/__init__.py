@@ -11,6 +11,7 @@ from policykit.grammar.text_grammars import choices, ebnf, gbnf, lark, plain_lar
 from policykit.grammar.validator import GrammarValidator, GrammarViolation
 
 __all__ = [
+    "NO_DOCUMENTS",
     "Beginning",
     "CompiledGrammar",
     "Documents",
@@ -18,7 +19,6 @@ __all__ = [
     "GrammarState",
     "GrammarValidator",
     "GrammarViolation",
-    "NO_DOCUMENTS",
     "TokenTable",
     "Unambiguous",
     "choices",
