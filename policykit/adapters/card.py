@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from policykit.adapters.pins import Pins, read_pins, write_pins, write_whole
 from policykit.charts import Line, lines
+from policykit.plan.pins import Pins, read_pins, write_pins, write_whole
 
 README, PLOT = "README.md", "lambda.svg"
 

@@ -19,8 +19,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from policykit.adapters.card import write_card
-from policykit.adapters.pins import WEIGHTS, Pins, Weight, read_pins, write_pins
 from policykit.diagnostics import Diagnostic, Place, PolicyError, did_you_mean
+from policykit.plan.pins import WEIGHTS, Pins, Weight, read_pins, write_pins
 
 CONFIG = "adapter_config.json"
 EXACT = "cat"

@@ -10,12 +10,12 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from policykit.adapters.pins import Pins, pin_diagnostics, read_pins
 from policykit.constraint import Vocabulary
 from policykit.diagnostics import Diagnostic, Place, PolicyError
 from policykit.engines.scoring import Forward, forward_of
 from policykit.engines.transformers import load_model
 from policykit.plan import Plan
+from policykit.plan.pins import Pins, pin_diagnostics, read_pins
 
 CONFIG = "adapter_config.json"
 

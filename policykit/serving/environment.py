@@ -11,6 +11,7 @@ from policykit.serving.bundled import BUNDLE, BundleFiles
 from policykit.serving.keeping import KeepingFiles
 from policykit.serving.lifetime import Lifetime
 from policykit.serving.shadow_source import ShadowFiles
+from policykit.serving.waits import Waits
 
 PROFILES = "POLICYKIT_PROFILES"
 """Profiles to serve, where no bundle is: files and directories, separated as in PATH."""
@@ -39,6 +40,7 @@ class Environment:
     bundle: BundleFiles | None = None
     shadow: ShadowFiles | None = None
     lifetime: Lifetime = field(default_factory=Lifetime)
+    waits: Waits = field(default_factory=Waits)
 
     @staticmethod
     def read(variables: Mapping[str, str]) -> "Environment":
@@ -66,4 +68,5 @@ class Environment:
             bundle,
             ShadowFiles.read(variables),
             Lifetime.read(variables),
+            Waits.read(variables),
         )

@@ -16,6 +16,7 @@ from policykit.engines.attest import draws_attempts
 from policykit.profiles import load_keys, load_profiles
 from policykit.serving.app import App
 from policykit.serving.bundled import opened
+from policykit.serving.connections import connections
 from policykit.serving.deployment import Deployment, Serving
 from policykit.serving.drawing import Drawing
 from policykit.serving.environment import Environment
@@ -27,6 +28,7 @@ from policykit.serving.shadow_source import Candidate
 from policykit.serving.switch import FileSwitch
 from policykit.serving.upstream import Kind
 from policykit.serving.upstream_app import App as Inner, AppUpstream
+from policykit.serving.waits import Waits
 
 LEFT_ALONE = frozenset({"/health", "/ping"})
 CLOSED = frozenset({"/openapi.json"})
@@ -70,6 +72,7 @@ class Middleware:
         async def sent(message: Any) -> None:
             if message["type"] == "lifespan.startup.complete" and "app" in scope:
                 self._guarding(scope)
+                bound(scope["app"], self._environment.waits)
             await send(message)
 
         return sent
@@ -81,11 +84,13 @@ class Middleware:
             upstream = AppUpstream(self._inner, kind=Kind.VLLM, extra=inner)
             drawing = Drawing(partial(vocabulary_of, scope["app"])) if draws_attempts() else None
             about_model = (upstream, self._environment.model, "vllm")
-            model = Model(*about_model, attests=True, version=_vllm_version(), drawing=drawing)
+            adapters = partial(adapters_of, scope["app"]) if "app" in scope else None
+            more = {"drawing": drawing, "adapters": adapters}
+            model = Model(*about_model, attests=True, version=_vllm_version(), **more)
             switch = FileSwitch(self._environment.switch)
             run, bundle = self._environment.run, self._environment.bundle
             retirement = Retirement.of(self._environment.lifetime, self._environment.log)
-            about = (self._keeping, bundle, self._candidate, retirement)
+            about = (self._keeping, bundle, self._candidate, retirement, self._environment.waits)
             self._app = around(self._serving, model, self._log, run, switch, *about)
             self._starting = [asyncio.ensure_future(start()) for start in self._app.starting]
         return self._app
@@ -107,6 +112,19 @@ def vocabulary_of(app: Any) -> Vocabulary:
     from policykit.engines.vllm.sampling import vocabulary_for
 
     return vocabulary_for(app.state.engine_client.vllm_config)
+
+
+def bound(app: Any, waits: Waits) -> None:
+    """Give vLLM's own server, which does not listen yet, connections that do not wait for ever for a client."""
+    server = getattr(app.state, "server", None)
+    if server is not None:
+        server.config.http_protocol_class = connections(waits)
+
+
+def adapters_of(app: Any) -> dict[str, str]:
+    """The folders of the adapters that vLLM's own application has now, by name."""
+    models = getattr(app.state, "openai_serving_models", None)
+    return {name: one.lora_path for name, one in getattr(models, "lora_requests", {}).items()}
 
 
 def _vllm_version() -> str | None:

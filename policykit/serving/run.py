@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,9 +14,11 @@ from policykit.diagnostics import PolicyError
 from policykit.engines.attest import ATTEMPTS, RUN_DIRECTORY
 from policykit.profiles import Keyring, check_keys, load_keys, load_profiles
 from policykit.serving import environment
+from policykit.serving.adapters import ServedAdapters
 from policykit.serving.app import App
 from policykit.serving.attestor import EngineAttestor
 from policykit.serving.bundled import BundleFiles, Watched, opened
+from policykit.serving.connections import connections
 from policykit.serving.deployment import Deployment, Serving
 from policykit.serving.drawing import Drawing
 from policykit.serving.guard import Guard
@@ -25,6 +27,7 @@ from policykit.serving.keeping import KeepingFiles
 from policykit.serving.lifetime import Lifetime, Retirement
 from policykit.serving.log import AuditBook
 from policykit.serving.metrics import Metrics
+from policykit.serving.services import GuardSettings
 from policykit.serving.shadow_metrics import ShadowMetrics
 from policykit.serving.shadow_source import Candidate, ShadowFiles
 from policykit.serving.strategies import check_strategies, draws_freely
@@ -33,6 +36,7 @@ from policykit.serving.traces import Traces, provider_from
 from policykit.serving.upstream import Kind, Upstream
 from policykit.serving.upstream_app import AppUpstream
 from policykit.serving.upstream_http import HttpUpstream
+from policykit.serving.waits import Waits
 
 DRAIN_S = 30.0
 """How long requests in flight may take after the server was told to stop."""
@@ -53,6 +57,7 @@ class Files:
     bundle: BundleFiles | None = None
     shadow: ShadowFiles | None = None
     lifetime: Lifetime = field(default_factory=Lifetime)
+    waits: Waits = field(default_factory=Waits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +71,8 @@ class Model:
     version: str | None = None
     close: Callable[[], None] = lambda: None
     drawing: Drawing | None = None
+    adapters: Callable[[], Mapping[str, str]] | None = None
+    """Folders of the adapters that it has, by name, where that is known here."""
 
 
 def gateway(url: str, key: str | None, name: str | None) -> Model:
@@ -108,7 +115,8 @@ def application(files: Files, model: Model) -> App:
     candidate = files.shadow and Candidate.of(files.shadow, serving.deployment, keeping)
     retirement = Retirement.of(files.lifetime, files.log)
     log = files.lifetime.open(files.log)
-    return around(serving, model, log, files.run, switch, keeping, files.bundle, candidate, retirement)
+    about = (switch, keeping, files.bundle, candidate, retirement, files.waits)
+    return around(serving, model, log, files.run, *about)
 
 
 def around(
@@ -121,11 +129,15 @@ def around(
     bundle: BundleFiles | None = None,
     candidate: Candidate | None = None,
     retirement: Retirement | None = None,
+    waits: Waits | None = None,
 ) -> App:
-    """The guard and its surroundings. Raises PolicyError (PK722) for a strategy that the model cannot be drawn from by.
-    ``keeping`` says what of texts the log keeps; a ``bundle`` is watched, and a
-    ``candidate`` asked beside it."""
+    """The guard and its surroundings. Raises PolicyError: PK722 for a strategy that the model cannot be drawn from by,
+    PK842 for an adapter whose pins are not its own. ``keeping`` says what of texts the log keeps; a ``bundle`` is
+    watched, and a ``candidate`` asked beside it."""
     check_strategies(serving.deployment.profiles, model.drawing)
+    adapters = ServedAdapters(serving, model.adapters) if model.adapters else None
+    if adapters is not None:
+        adapters.begin()
     keeping = keeping or Keeping()
     watched = Watched.of(bundle, serving, switch, run)
     metrics, plans = Metrics(serving, watched.switch), PlansReady(serving)
@@ -141,6 +153,7 @@ def around(
         observers=(metrics, *traces),
         switch=watched.switch,
         attestor=EngineAttestor(run, replay=keeping.replay) if model.attests else None,
+        settings=GuardSettings(body_timeout_s=(waits or Waits()).body_s),
         shadow=candidate.shadow if candidate else None,
         drawing=model.drawing,
     )
@@ -172,13 +185,15 @@ def around(
     }
     beside = (candidate.watch if candidate else None, retirement)
     starting = (plans.prepare, *watched.starting, *(one.run for one in beside if one))
-    return App(guard, serving, switch, metrics, Health(checks, watched.notes), starting, (close,))
+    notes = {**watched.notes, **({"adapters": adapters.note} if adapters else {})}
+    return App(guard, serving, switch, metrics, Health(checks, notes), starting, (close,))
 
 
-def serve(app: App, host: str, port: int, told: Callable[[str], None]) -> None:
+def serve(app: App, host: str, port: int, told: Callable[[str], None], waits: Waits | None = None) -> None:
     """Listen until the process is told to stop; requests in flight are answered first."""
     config = uvicorn.Config(
-        app, host=host, port=port, lifespan="on", log_level="warning", access_log=False, server_header=False,
+        app, host=host, port=port, lifespan="on", http=connections(waits or Waits()), ws="none",
+        log_level="warning", access_log=False, server_header=False,
         timeout_graceful_shutdown=int(DRAIN_S),
     )  # fmt: skip
     server = _Told(config, lambda: told(f"http://{host}:{server.port}"))
@@ -220,6 +235,7 @@ def on_vllm(files: Files, model: str, host: str, port: int, more: Sequence[str])
         **(files.shadow.variables() if files.shadow else {}),
         **files.keeping.variables(),
         **files.lifetime.variables(),
+        **files.waits.variables(),
         **({ATTEMPTS: "1"} if (draws := draws_freely(live.profiles)) else {}),
     }
     command = [

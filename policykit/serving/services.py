@@ -13,6 +13,7 @@ from policykit.serving.hooks import About, Observer, Switch
 from policykit.serving.limits import Admission
 from policykit.serving.shadow import Shadow
 from policykit.serving.upstream import Upstream
+from policykit.serving.waits import Waits
 
 CheckFields = Callable[[str, Mapping[str, object]], Iterable[FieldRefusal]]
 """Every field of a body that is refused on a route."""
@@ -31,7 +32,7 @@ class GuardSettings:
     """What protects the guard itself."""
 
     max_body_bytes: int = 4 << 20
-    body_timeout_s: float = 30.0
+    body_timeout_s: float = Waits().body_s
     reading: sse.Limits = field(default_factory=sse.Limits)
 
 

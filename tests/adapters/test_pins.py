@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 import policykit as pk
-from policykit.adapters.pins import (
+from policykit.diagnostics import PolicyError
+from policykit.plan import Plan
+from policykit.plan.pins import (
     DataPin,
     Weight,
     check_pins,
@@ -17,8 +19,6 @@ from policykit.adapters.pins import (
     read_pins,
     write_pins,
 )
-from policykit.diagnostics import PolicyError
-from policykit.plan import Plan
 
 torch = pytest.importorskip("torch", reason="adapters need torch")
 pytest.importorskip("peft", reason="adapters need peft")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import policykit as pk
-from policykit.adapters.pins import pins_of, read_pins, write_pins
+from policykit.plan.pins import pins_of, read_pins, write_pins
 
 from .conftest import PROMISES, Run
 

@@ -14,13 +14,13 @@ torch = pytest.importorskip("torch", reason="models need torch")
 pytest.importorskip("peft", reason="adapters need peft")
 
 from policykit.adapters.loading import LoadedModel, load  # noqa: E402
-from policykit.adapters.pins import pins_of, write_pins  # noqa: E402
 from policykit.cli.main import main  # noqa: E402
 from policykit.engines.sampling import TransformersEngine  # noqa: E402
 from policykit.engines.scoring import score  # noqa: E402
 from policykit.evaluation import Job, Settings, measure, read_prompts  # noqa: E402
 from policykit.evaluation.examples import Example, Pair  # noqa: E402
 from policykit.evaluation.writing import margins, seed_of, write  # noqa: E402
+from policykit.plan.pins import pins_of, write_pins  # noqa: E402
 
 from .conftest import write_rows  # noqa: E402
 

@@ -20,10 +20,10 @@ pytest.importorskip("peft", reason="training needs peft")
 from safetensors.torch import load_file  # noqa: E402
 
 from policykit.adapters.loading import load  # noqa: E402
-from policykit.adapters.pins import read_pins  # noqa: E402
 from policykit.cli.main import main  # noqa: E402
 from policykit.evaluation import read  # noqa: E402
 from policykit.pipeline.load import load_pipeline  # noqa: E402
+from policykit.plan.pins import read_pins  # noqa: E402
 
 from .files import PIPELINE, write_pipeline  # noqa: E402
 

@@ -13,8 +13,10 @@ import uvicorn
 
 from policykit.profiles import Grant, Keyring, digest_of_key, load_profiles
 from policykit.serving import Deployment, Guard, Serving
+from policykit.serving.connections import connections
 from policykit.serving.exchange import Account
 from policykit.serving.upstream_http import HttpUpstream
+from policykit.serving.waits import Waits
 from tests.serving.peer import Peer
 
 POLICIES = """\
@@ -177,11 +179,15 @@ def deployment(folder: Path, **more: Any) -> Deployment:
 
 
 @contextmanager
-def served(app: Any) -> Iterator[str]:
-    """The address of a server that runs an application until the end of the block."""
+def served(app: Any, waits: Waits | None = None) -> Iterator[str]:
+    """The address of a server that runs an application until the end of the block, with the connections of
+    `policykit serve`."""
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))
-    config = uvicorn.Config(app, log_level="critical", lifespan="on", timeout_graceful_shutdown=2)
+    config = uvicorn.Config(
+        app, log_level="critical", lifespan="on", timeout_graceful_shutdown=2, http=connections(waits or Waits()),
+        ws="none",
+    )  # fmt: skip
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()

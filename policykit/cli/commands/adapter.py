@@ -3,7 +3,6 @@
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from pathlib import Path
 
-from policykit.adapters.pins import FILE, Pins, pin_diagnostics, read_pins
 from policykit.cli.command import Command, add_format
 from policykit.cli.engine import needing
 from policykit.cli.exits import Exit
@@ -12,6 +11,7 @@ from policykit.cli.reports.plain import to_json
 from policykit.cli.sources import add_plan_arguments, plan_from
 from policykit.cli.streams import Streams
 from policykit.diagnostics import PolicyError
+from policykit.plan.pins import FILE, Pins, pin_diagnostics, read_pins
 
 
 def _weight(text: str) -> float:

@@ -9,12 +9,13 @@ from policykit.audit import SpanForm
 from policykit.cli.command import Command
 from policykit.cli.engine import NotInstalled
 from policykit.cli.exits import Exit
-from policykit.cli.sources import not_negative, positive
+from policykit.cli.sources import above_zero, not_negative, positive
 from policykit.cli.streams import Streams
 from policykit.diagnostics import Diagnostic, PolicyError
 
 EMBEDDED = "embedded"
 DEFAULT_MB = 256
+DEFAULTS = {"--head-timeout": 10.0, "--body-timeout": 30.0, "--read-timeout": 60.0}
 _NEEDED = ("starlette", "uvicorn", "aiohttp", "prometheus_client", "opentelemetry.sdk")
 
 
@@ -68,6 +69,12 @@ def _configure(parser: ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--log-sign", type=Path, metavar="PEM", help="the Ed25519 key that signs checkpoints")
     parser.add_argument("--log-checkpoints", type=Path, metavar="FILE", help="keep them here, too: on another disk")
+    for name, help in (
+        ("--head-timeout", "how long a request's header may take (default: %(default)s)"),
+        ("--body-timeout", "how long its body may take (default: %(default)s)"),
+        ("--read-timeout", "how long a client may leave an answer unread (default: %(default)s)"),
+    ):
+        parser.add_argument(name, type=above_zero, default=DEFAULTS[name], metavar="S", help=help)
     parser.add_argument("--vllm", nargs=REMAINDER, default=[], metavar="ARG", help="last: the rest is for `vllm serve`")
 
 
@@ -95,6 +102,7 @@ def _run(args: Namespace, streams: Streams) -> Exit:
     from policykit.serving.lifetime import Lifetime
     from policykit.serving.reload_source import OnBad
     from policykit.serving.shadow_source import ShadowFiles
+    from policykit.serving.waits import Waits
 
     spans = SpanForm(args.log_spans) if args.log_spans else None
     kept = KeepingFiles(spans, args.log_key, args.log_replay)
@@ -105,7 +113,8 @@ def _run(args: Namespace, streams: Streams) -> Exit:
     shadow = None
     if args.shadow_bundle:
         shadow = ShadowFiles(BundleFiles(args.shadow_bundle, tuple(args.trusted), args.require), args.shadow_log)
-    about = (args.log, args.run_directory, args.switch, kept, bundle, shadow, lifetime)
+    waits = Waits(args.head_timeout, args.body_timeout, args.read_timeout)
+    about = (args.log, args.run_directory, args.switch, kept, bundle, shadow, lifetime, waits)
     files = run.Files(tuple(args.profiles), tuple(args.keys), *about)
     if args.upstream:
         key = os.environ[args.upstream_key_env] if args.upstream_key_env else None
@@ -121,7 +130,7 @@ def _run(args: Namespace, streams: Streams) -> Exit:
         return Exit.FINE
     app = run.application(files, model)
     n = len(app.serving.deployment.profiles.profiles)
-    run.serve(app, args.host, args.port, lambda at: streams.err.print(f"serving {n} profiles at {at}/v1"))
+    run.serve(app, args.host, args.port, lambda at: streams.err.print(f"serving {n} profiles at {at}/v1"), waits)
     return Exit.FINE
 
 

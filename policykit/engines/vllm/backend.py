@@ -20,6 +20,7 @@ from policykit.constraint import State, Vocabulary
 from policykit.diagnostics import PolicyError
 from policykit.engines import attest
 from policykit.engines.prompts import check_continued, tail_of_prompt
+from policykit.engines.vllm.adapters import Adapter, AdapterPins
 from policykit.engines.vllm.alone import FailsAlone
 from policykit.engines.vllm.attempts import FreeText
 from policykit.engines.vllm.plans import Constraints, Plans
@@ -67,6 +68,7 @@ class PolicyBackend(StructuredOutputBackend):
         vocabulary = Vocabulary.from_tokenizer(tokenizer, size=size, eos_ids=ends)
         self.plans = Plans.of_environment()
         self.constraints = Constraints(vocabulary)
+        self.adapters = AdapterPins()
         self.dead_end_id = dead_end_of(vllm_config.model_config, tokenizer)
 
     def compile_grammar(
@@ -76,13 +78,21 @@ class PolicyBackend(StructuredOutputBackend):
         return self.mask("", None, request_type.name, grammar_spec, ())
 
     def mask(
-        self, child: str, extra_args: Any, option: str, source: str, prompt_token_ids: Sequence[int]
+        self,
+        child: str,
+        extra_args: Any,
+        option: str,
+        source: str,
+        prompt_token_ids: Sequence[int],
+        adapter: Adapter | None = None,
     ) -> StructuredOutputGrammar:
         """The mask of one choice. Raises PolicyError, and tells the guard, where there can be none."""
         request = asked(extra_args)
         reply = attest.Reply.to(self.plans.run, request.reply if request else "")
         try:
             plan = self.plans.plan(request, option, source)
+            if adapter is not None:
+                self.adapters.check(adapter, plan)
             prefix, in_grammar = self._prefix(request, prompt_token_ids)
             state = self.constraints.of(plan).start(prefix, prefix_in_grammar=in_grammar)
             text = self._text(request, state, prompt_token_ids)

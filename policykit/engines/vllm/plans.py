@@ -18,7 +18,7 @@ MAX_PLANS = 64
 MAX_CONSTRAINTS = 32
 
 
-class _Kept(Generic[K, V]):
+class Kept(Generic[K, V]):
     """At most so many values, the least recently used dropped; each is made once, also where threads ask together."""
 
     def __init__(self, limit: int) -> None:
@@ -60,7 +60,7 @@ class Plans:
     def __init__(self, run: Path | None, default: Path | None) -> None:
         self.run = run
         self._default_path = default
-        self._plans: _Kept[tuple[str, str, str], Plan] = _Kept(MAX_PLANS)
+        self._plans: Kept[tuple[str, str, str], Plan] = Kept(MAX_PLANS)
 
     @staticmethod
     def of_environment() -> "Plans":
@@ -111,7 +111,7 @@ class Constraints:
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self.vocabulary = vocabulary
-        self._kept: _Kept[str, Constraint] = _Kept(MAX_CONSTRAINTS)
+        self._kept: Kept[str, Constraint] = Kept(MAX_CONSTRAINTS)
 
     def of(self, plan: Plan) -> Constraint:
         return self._kept.get(plan.digest, lambda: plan.constraint(self.vocabulary))

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from policykit.diagnostics import PolicyError
 from policykit.engines.attest import Reply
 from policykit.engines.vllm import BACKEND
+from policykit.engines.vllm.adapters import Adapter
 from policykit.engines.vllm.contracts import check_source, check_version
 from policykit.engines.vllm.grammars import FREE
 from policykit.engines.vllm.plans import Plans
@@ -193,8 +194,9 @@ def _make_masks() -> None:
             return create(self, request)
         option, source = request.structured_output_request.structured_output_key
         extra = request.sampling_params.extra_args if request.sampling_params else None
-        prompt = request.prompt_token_ids or ()
-        return self.backend.mask(request.request_id, extra, option.name, source, prompt)
+        prompt, lora = request.prompt_token_ids or (), request.lora_request
+        adapter = None if lora is None else Adapter(lora.lora_name, lora.lora_path)
+        return self.backend.mask(request.request_id, extra, option.name, source, prompt, adapter)
 
     StructuredOutputManager._create_grammar = create_grammar
 

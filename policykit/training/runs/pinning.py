@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import cast
 
 from policykit.adapters.card import write_card
-from policykit.adapters.pins import DataPin, Weight, pins_of, write_pins
+from policykit.plan.pins import DataPin, Weight, pins_of, write_pins
 from policykit.policy.checked import Json
 from policykit.training.kinds.kind import Start
 from policykit.training.runs.run import HELD_OUT, TRAIN

@@ -9,7 +9,7 @@ import pytest
 import policykit as pk
 from policykit.engines import attest
 from policykit.engines.vllm.grammars import FREE, grammar_of
-from policykit.engines.vllm.plans import Constraints, Plans, _Kept
+from policykit.engines.vllm.plans import Constraints, Kept, Plans
 from tests.engines.vllm.plans import POLICIES, embedded_vocabulary, plan
 
 SCHEMA = json.dumps({"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]})
@@ -134,7 +134,7 @@ def test_threads_share_one_constraint(run: Path) -> None:
 
 
 def test_what_cannot_be_made_is_not_kept() -> None:
-    kept: _Kept[int, int] = _Kept(4)
+    kept: Kept[int, int] = Kept(4)
     for key in range(100):
         with pytest.raises(ZeroDivisionError):
             kept.get(key, lambda: 1 // 0)

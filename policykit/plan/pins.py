@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import Any, cast
 
 from policykit.diagnostics import Diagnostic, Place, PolicyError, Severity
-from policykit.plan import Plan
+from policykit.ir.document import PolicySet
+from policykit.plan.plan import Plan
 
 FILE = "policykit.json"
 FORMAT = "policykit.pins/v1"
 WEIGHTS = "adapter_model.safetensors"
 HEADER = "policykit.bundle_digest"
+MAX_HEADER_BYTES = 100_000_000
+"""That of the format."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +82,14 @@ def read_pins(folder: Path) -> Pins | None:
     try:
         found: Any = json.loads(path.read_text("utf-8"))
         pins = _read(cast("dict[str, Any]", found))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         message = f"the pins of the adapter cannot be read: {error}"
         raise PolicyError.of("PK842", message, Place(str(path)), "train or compose the adapter again") from None
-    stamped = _stamped(folder / WEIGHTS)
+    try:
+        stamped = _stamped(folder / WEIGHTS)
+    except (OSError, ValueError, AttributeError) as error:
+        message = f"the weights that `{FILE}` is about cannot be read: {error}"
+        raise PolicyError.of("PK842", message, Place(str(path)), "train or compose the adapter again") from None
     if stamped != pins.bundle_digest:
         message = f"the weights were pinned to the bundle {stamped}, `{FILE}` says {pins.bundle_digest}"
         raise PolicyError.of("PK842", message, Place(str(path)), "weights and pins are of two adapters: take both anew")
@@ -102,13 +109,18 @@ def _read(found: dict[str, Any]) -> Pins:
 def pin_diagnostics(pins: Pins | None, plan: Plan, folder: Path) -> tuple[Diagnostic, ...]:
     """What is to be said when an adapter is used under a plan: another bundle than the adapter was trained under, or
     none at all. Warnings: what the plan enforces, it enforces under any adapter; only training has not seen it."""
+    return differences(pins, (plan.bundle_digest,), plan.spec.policies, folder)
+
+
+def differences(pins: Pins | None, digests: Sequence[str], policies: PolicySet, folder: Path) -> tuple[Diagnostic, ...]:
+    """The same for a bundle of ``policies`` by its digest, the first one; any other of ``digests`` is as good."""
     place = Place(str(folder))
     if pins is None:
         message = f"the adapter says nothing about the policies that it was trained under: `{FILE}` is missing"
         return (Diagnostic("PK842", message, place, "train it with `policykit train`", Severity.WARNING),)
-    if pins.bundle_digest != plan.bundle_digest:
-        message = f"the adapter was trained under the bundle {pins.bundle_digest}, the plan is of {plan.bundle_digest}"
-        theirs, ours = set(pins.policies), {f"{d.name}@{d.version}" for d in plan.spec.policies.documents}
+    if pins.bundle_digest not in digests:
+        message = f"the adapter was trained under the bundle {pins.bundle_digest}, the plan is of {digests[0]}"
+        theirs, ours = set(pins.policies), {f"{d.name}@{d.version}" for d in policies.documents}
         parts = [f"only the adapter: {', '.join(sorted(theirs - ours))}"] if theirs - ours else []
         parts += [f"only the plan: {', '.join(sorted(ours - theirs))}"] if ours - theirs else []
         help = "; ".join(parts) or "the same policies by name and version, with other content"
@@ -127,6 +139,8 @@ def _header(path: Path) -> tuple[dict[str, Any], int]:
     """The header of a safetensors file, and the length of it with its size."""
     with path.open("rb") as file:
         size = int.from_bytes(file.read(8), "little")
+        if size > MAX_HEADER_BYTES:
+            raise ValueError(f"`{path.name}` is no safetensors file")
         return json.loads(file.read(size)), 8 + size
 
 

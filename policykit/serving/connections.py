@@ -1,0 +1,123 @@
+"""HTTP connections that do not wait for ever: uvicorn's protocol with deadlines for what a client has to do.
+
+uvicorn closes connections on which nothing comes between two requests. A client that sends a header or a body byte by
+byte, or does not read, keeps its connection there; and no application sees it before the header is whole. Fields behind
+a chunked body (trailers) are not merged into the header (RFC 9110, section 6.5.1), where uvicorn's parser puts them.
+"""
+
+import asyncio
+from enum import Enum
+from typing import Any, ClassVar
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from policykit.serving.waits import MAX_HEAD_BYTES, Waits
+
+BODY_GRACE_S = 5.0
+"""So much later than the guard, which answers that a body is late, the connection is cut."""
+
+
+class Phase(Enum):
+    """What a client has to do."""
+
+    CONNECT = "connect"  # begin its first request
+    HEAD = "head"
+    BODY = "body"
+    NOTHING = "nothing"  # it waits for an answer, or may begin a request: for that uvicorn has a deadline
+
+
+class Connection(HttpToolsProtocol):
+    """Made for :func:`connections`, which says how long it waits."""
+
+    waits: ClassVar[Waits] = Waits()
+    _phase = Phase.NOTHING
+    _deadline: asyncio.TimerHandle | None = None
+    _unread: asyncio.TimerHandle | None = None
+    _n_head_bytes = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        super().connection_made(transport)
+        self._begin(Phase.CONNECT, self.waits.head_s)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._phase is Phase.HEAD:
+            self._n_head_bytes += len(data)
+            if self._n_head_bytes > MAX_HEAD_BYTES:
+                self._end(b"431 Request Header Fields Too Large")
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._n_head_bytes = 0
+        self._begin(Phase.HEAD, self.waits.head_s)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._phase is Phase.HEAD:
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        super().on_headers_complete()
+        seconds = None if self.pipeline else self.waits.body_s + BODY_GRACE_S  # of one in a queue nothing is read
+        self._begin(Phase.BODY, seconds)
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        self._begin(Phase.NOTHING, None)
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self._phase is Phase.BODY and self._deadline is None and not self.pipeline:
+            self._begin(Phase.BODY, self.waits.body_s + BODY_GRACE_S)
+
+    def timeout_keep_alive_handler(self) -> None:
+        super().timeout_keep_alive_handler()
+        self._cut_later()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self._unread is None:
+            self._unread = self.loop.call_later(self.waits.read_s, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        for timer in (self._deadline, self._unread):
+            if timer is not None:
+                timer.cancel()
+        super().connection_lost(exc)
+
+    def _begin(self, phase: Phase, seconds: float | None) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._phase = phase
+        self._deadline = None if seconds is None else self.loop.call_later(seconds, self._late)
+
+    def _late(self) -> None:
+        """A header that is late is told so, where no other answer is on its way."""
+        cycle: Any = self.cycle
+        is_free = cycle is None or cycle.response_complete
+        self._end(b"408 Request Timeout" if self._phase is Phase.HEAD and is_free else None)
+
+    def _end(self, status: bytes | None) -> None:
+        if self.transport.is_closing():
+            return
+        if status is None:
+            self.transport.abort()
+            return
+        self.transport.write(b"HTTP/1.1 " + status + b"\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
+        self.transport.close()
+        self._cut_later()
+
+    def _cut_later(self) -> None:
+        """Closing waits until everything is read: not for ever."""
+        if self._unread is None:
+            self._unread = self.loop.call_later(self.waits.read_s, self.transport.abort)
+
+
+def connections(waits: Waits) -> type[Connection]:
+    """The protocol for `uvicorn.Config(http=…)`."""
+    return type("Connection", (Connection,), {"waits": waits})

@@ -1,0 +1,236 @@
+"""Clients that are slow on purpose: each is let go of within its time, and nobody else waits for it."""
+
+import asyncio
+import json
+import socket
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from policykit.diagnostics import PolicyError
+from policykit.serving import Guard, Serving
+from policykit.serving.connections import BODY_GRACE_S
+from policykit.serving.services import GuardSettings
+from policykit.serving.upstream_http import HttpUpstream
+from policykit.serving.waits import MAX_HEAD_BYTES, VARIABLES, Waits
+from tests.serving.peer import Peer, Say
+from tests.serving.running import Kept, deployment, served
+
+WAITS = Waits(head_s=0.6, body_s=0.5, read_s=0.7)
+SLACK_S = 3.0
+"""How much later it may be on a busy machine."""
+BODY = json.dumps({"model": "profile:plain", "messages": [{"role": "user", "content": "Hello?"}]}).encode()
+KEY = b"authorization: Bearer key-acme\r\n"
+POST = b"POST /v1/chat/completions HTTP/1.1\r\nhost: g\r\ncontent-type: application/json\r\n"
+
+
+def header(more: bytes = KEY, body: bytes = BODY) -> bytes:
+    return POST + more + b"content-length: %d\r\n\r\n" % len(body)
+
+
+@dataclass
+class Slow:
+    """A guard with short patience, and its peer."""
+
+    url: str
+    log: Kept
+    peer: Peer = field(default_factory=Peer)
+
+    def connect(self) -> socket.socket:
+        at = urlsplit(self.url)
+        connection = socket.create_connection((at.hostname, at.port))
+        connection.settimeout(20)
+        return connection
+
+
+@pytest.fixture(scope="module")
+def slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slow]:
+    peer, log = Peer(), Kept()
+    with served(peer) as upstream:
+        settings = GuardSettings(body_timeout_s=WAITS.body_s)
+        serving = Serving(deployment(tmp_path_factory.mktemp("slow")))
+        guard = Guard(serving, HttpUpstream(upstream), log, settings=settings)
+        with served(guard, WAITS) as url:
+            yield Slow(url, log, peer)
+
+
+def dribbled(connection: socket.socket, data: bytes, every_s: float = 0.05) -> tuple[bytes, float]:
+    """What the server says to bytes that come one by one, and the seconds until it is gone."""
+    began, heard = time.monotonic(), b""
+    connection.settimeout(every_s)
+    for byte in data:
+        try:
+            connection.sendall(bytes([byte]))
+        except OSError:
+            break
+        try:
+            more = connection.recv(65_536)
+            if not more:
+                break
+            heard += more
+        except TimeoutError:
+            continue
+        except OSError:
+            break
+    else:
+        raise AssertionError(f"everything was taken: {heard[:200]!r}")
+    return heard, time.monotonic() - began
+
+
+def rest(connection: socket.socket) -> bytes:
+    """What comes until the server is gone."""
+    heard = b""
+    try:
+        while more := connection.recv(65_536):
+            heard += more
+    except ConnectionResetError:
+        pass
+    return heard
+
+
+def test_a_header_that_comes_byte_by_byte_is_late(slow: Slow) -> None:
+    with slow.connect() as connection:
+        heard, seconds = dribbled(connection, header(b"x-long: " + b"a" * 2000 + b"\r\n"))
+    assert heard.startswith(b"HTTP/1.1 408 ") or not heard
+    assert WAITS.head_s * 0.8 <= seconds < WAITS.head_s + SLACK_S
+
+
+def test_a_second_header_is_bound_as_the_first(slow: Slow) -> None:
+    with slow.connect() as connection:
+        connection.sendall(b"GET /v1/models HTTP/1.1\r\nhost: g\r\n" + KEY + b"\r\n")
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 200 ")
+        _, seconds = dribbled(connection, header(b"x-long: " + b"a" * 2000 + b"\r\n"))
+    assert seconds < WAITS.head_s + SLACK_S
+
+
+def test_a_connection_that_says_nothing_is_closed(slow: Slow) -> None:
+    began = time.monotonic()
+    with slow.connect() as connection:
+        assert rest(connection) == b""
+    assert time.monotonic() - began < WAITS.head_s + SLACK_S
+
+
+def test_a_header_without_end_is_refused(slow: Slow) -> None:
+    with slow.connect() as connection:
+        connection.sendall(POST)
+        try:
+            for _ in range(4 * MAX_HEAD_BYTES // 1024):
+                connection.sendall(b"x-more: " + b"a" * 1014 + b"\r\n")
+        except OSError:
+            pass
+        heard = rest(connection)
+    assert heard.startswith(b"HTTP/1.1 431 ") or not heard, heard[:200]
+
+
+def test_a_body_that_comes_byte_by_byte_is_late(slow: Slow) -> None:
+    """The guard says so and records it; then the connection is cut, though bytes still come."""
+    n_before = len(slow.log.accounts)
+    with slow.connect() as connection:
+        connection.sendall(header(body=BODY + b" " * 10_000))
+        heard, seconds = dribbled(connection, BODY + b" " * 10_000)
+    assert heard.startswith(b"HTTP/1.1 408 ")
+    assert b"did not arrive within 0.5 s" in heard
+    assert seconds < WAITS.body_s + BODY_GRACE_S + SLACK_S
+    assert [account.status for account in slow.log.accounts[n_before:]] == [408]
+
+
+def test_a_body_that_was_answered_before_it_came_does_not_hold_the_connection(slow: Slow) -> None:
+    with slow.connect() as connection:
+        connection.sendall(header(b"authorization: Bearer no-key\r\n", body=b" " * 100_000))
+        heard, seconds = dribbled(connection, b" " * 100_000)
+    assert heard.startswith(b"HTTP/1.1 401 ")
+    assert seconds < WAITS.body_s + BODY_GRACE_S + SLACK_S
+
+
+def test_others_are_served_meanwhile(slow: Slow) -> None:
+    """Clients that send half a header, and others that send half a body, many at once."""
+    connections = [slow.connect() for _ in range(60)]
+    for at, connection in enumerate(connections):
+        connection.sendall(header()[: -20 if at % 2 else None] + b"{" * (at % 2 == 0))
+    began = time.monotonic()
+    answer = httpx.post(
+        f"{slow.url}/v1/chat/completions", content=BODY, timeout=20,
+        headers={"authorization": "Bearer key-acme", "content-type": "application/json"},
+    )  # fmt: skip
+    assert answer.status_code == 200
+    assert time.monotonic() - began < SLACK_S
+    for connection in connections:
+        rest(connection)
+        connection.close()
+
+
+def test_an_answer_may_take_longer_than_a_header(slow: Slow) -> None:
+    """Deadlines are about what the client does, also where a second request waits behind the first."""
+    slow.peer.answer = lambda body: Say(("Hello.",), stall_s=WAITS.head_s + 0.4)
+    try:
+        with slow.connect() as connection:
+            connection.sendall((header() + BODY) * 2)
+            heard = b""
+            while heard.count(b"chat.completion") < 2:
+                more = connection.recv(65_536)
+                assert more, heard
+                heard += more
+    finally:
+        slow.peer.answer = Peer().answer
+
+
+def test_trailers_are_no_header(slow: Slow) -> None:
+    """What stands behind a body names no key: whoever checks headers before the guard has not seen it."""
+    body = b"%x\r\n%b\r\n0\r\n" % (len(BODY), BODY)
+    with slow.connect() as connection:
+        chunked = b"transfer-encoding: chunked\r\nconnection: close\r\n"
+        connection.sendall(POST + chunked + b"\r\n" + body + KEY + b"\r\n")
+        assert rest(connection).startswith(b"HTTP/1.1 401 ")
+    with slow.connect() as connection:
+        connection.sendall(POST + chunked + KEY + b"\r\n" + body + b"x-policykit-profile: prompted\r\n\r\n")
+        answer = rest(connection)
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert b'"profile":"plain"' in answer
+
+
+def test_an_answer_that_nobody_reads_ends() -> None:
+    """The application waits for its client no longer than it may take."""
+    seconds: list[float] = []
+
+    async def endless(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            await receive()
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+            await send({"type": "lifespan.shutdown.complete"})
+            return
+        began, gone = time.monotonic(), asyncio.ensure_future(receive())
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        while time.monotonic() - began < 15:
+            await send({"type": "http.response.body", "body": b"a" * 1_000_000, "more_body": True})
+            await asyncio.sleep(0)  # sending to nobody does not wait
+            if gone.done() and (await gone)["type"] == "http.disconnect":
+                break
+            if gone.done():
+                gone = asyncio.ensure_future(receive())
+        seconds.append(time.monotonic() - began)
+
+    with served(endless, WAITS) as url:
+        at = urlsplit(url)
+        with socket.create_connection((at.hostname, at.port)) as connection:
+            connection.sendall(b"GET / HTTP/1.1\r\nhost: g\r\n\r\n")
+            until = time.monotonic() + 14
+            while not seconds and time.monotonic() < until:
+                time.sleep(0.05)
+    assert seconds
+    assert WAITS.read_s * 0.8 <= seconds[0] < WAITS.read_s + SLACK_S
+
+
+def test_what_the_environment_says_of_it(tmp_path: Path) -> None:
+    assert Waits.read({}) == Waits()
+    assert Waits.read(WAITS.variables()) == WAITS
+    for variable in VARIABLES.values():
+        for wrong in ("0", "-1", "soon", "nan", "inf"):
+            with pytest.raises(PolicyError, match=f"PK680: `{variable}` is `{wrong}`"):
+                Waits.read({variable: wrong})
