@@ -13,13 +13,16 @@ from policykit.automata.nfa import build
 from policykit.compile.chart import Chart
 from policykit.compile.deadends import accepted, never_traps
 from policykit.compile.emit import emit
+from policykit.compile.escape import finds
 from policykit.compile.indexed import IndexedCfg, index
 from policykit.compile.lexeme import classes_read, determinise, written_out
 from policykit.compile.lexing import lexing_clash
 from policykit.compile.survey import Survey
-from policykit.compile.symbols import Budget, JointSymbols, OverBudget, PolicyStates, join_symbols
+from policykit.compile.symbols import STEPS_PER_STATE, Budget, JointSymbols, OverBudget, PolicyStates, join_symbols
 from policykit.compile.words import Words
 from policykit.ir.grammar import Cfg
+from policykit.ir.lark import lark_string
+from policykit.ir.regex import Chars, Concat, Empty, Regex
 from policykit.text import view
 
 PAIRS_PER_STATE = 10
@@ -66,6 +69,9 @@ def analyse(cfg: Cfg, automata: Sequence[Automaton], budget: int = 20_000) -> Pr
     ``budget`` bounds the product states: policy states and places in terminals together, and grammar items and calls
     with a policy state.
     """
+    texts = listed(cfg)
+    if texts is not None:
+        return _of_list(texts, automata, budget)
     if sum(written_out(terminal.regex) for terminal in cfg.terminals) > PAIRS_PER_STATE * budget:
         return Undecided(f"the terminals alone are over the budget of {budget} states")
     places, spots, items = Budget(budget), Budget(budget), Budget(budget)
@@ -87,6 +93,46 @@ def analyse(cfg: Cfg, automata: Sequence[Automaton], budget: int = 20_000) -> Pr
     if never_traps(chart, words.policies.may_end):
         return Safe(n_states)
     return Trimmed(emit(chart, ends, symbols), n_states)
+
+
+def listed(cfg: Cfg) -> tuple[str, ...] | None:
+    """The texts of a grammar that only lists some, each as one terminal; None of any other."""
+    literals = {terminal.name: _literal(terminal.regex) for terminal in cfg.terminals}
+    texts: list[str] = []
+    for production in cfg.productions:
+        is_one = production.head == cfg.start and len(production.body) == 1 and production.body[0].is_terminal
+        text = literals.get(production.body[0].name) if is_one else None
+        if text is None:
+            return None
+        texts.append(text)
+    return tuple(texts)
+
+
+def _literal(regex: Regex) -> str | None:
+    """The one text of an expression that is a row of characters."""
+    match regex:
+        case Empty():
+            return ""
+        case Concat(items):
+            parts = [part for item in items if (part := _literal(item)) is not None]
+            return "".join(parts) if len(parts) == len(items) else None
+        case Chars(literal=((low, high),), on_view=()) if low == high:
+            return chr(low)
+        case _:
+            return None
+
+
+def _of_list(texts: Sequence[str], automata: Sequence[Automaton], budget: int) -> ProductResult:
+    """Of a list no table is needed: each text passes or does not, and what begins one that passes can be finished."""
+    n_states = sum(map(len, texts)) + 1
+    if n_states * max(len(automata), 1) > STEPS_PER_STATE * budget:
+        return Undecided(f"the listed texts are over the budget of {STEPS_PER_STATE * budget} steps")
+    passing = [text for text in texts if not any(finds(automaton, None, text) for automaton in automata)]
+    if len(passing) == len(texts):
+        return Safe(n_states)
+    if not passing:
+        return Nothing(n_states)
+    return Trimmed(f"start: {' | '.join(map(lark_string, passing))}\n", n_states)
 
 
 def _surveyed(words: Words, budget: Budget) -> bool:

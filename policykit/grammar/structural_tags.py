@@ -24,8 +24,9 @@ from policykit.grammar.tag_forms import (
     Triggered,
     Value,
 )
-from policykit.grammar.text_grammars import lark_pattern, lark_string
+from policykit.grammar.text_grammars import lark_pattern
 from policykit.ir.grammar import Cfg, GrammarKind, GrammarSpec
+from policykit.ir.lark import lark_string
 from policykit.ir.plan import Enforcement, Level, Residue
 
 MAX_CHARACTERS = 1_000_000

@@ -17,6 +17,7 @@ from policykit.grammar.plain_lark import read as read_plain_lark, render, scanne
 from policykit.grammar.positions import TooLarge
 from policykit.grammar.rules import Rules, to_lark
 from policykit.ir.grammar import Cfg, GrammarKind, GrammarShape, GrammarSpec, Production, Symbol, Terminal
+from policykit.ir.lark import lark_string
 from policykit.ir.plan import Enforcement, Level
 from policykit.ir.regex import Alternation, Assertion, Concat, Look, Regex, literal_text
 
@@ -194,15 +195,6 @@ def _specification(kind: GrammarKind, source: str, program: str, shape: GrammarS
 def lark_pattern(language: Regex) -> str:
     """An expression as the dialect writes it."""
     return "/" + unparse(language).replace("/", "\\/").replace("\n", "\\n") + "/"
-
-
-def lark_string(text: str) -> str:
-    """A literal that the dialect reads back as ``text``: plain characters, and ``\\u`` escapes for all others."""
-    return '"' + "".join(c if c.isprintable() and c not in '"\\' else _escaped(c) for c in text) + '"'
-
-
-def _escaped(character: str) -> str:
-    return f"\\u{ord(character):04x}" if ord(character) < 0x10000 else character
 
 
 def _is_text(text: str) -> bool:

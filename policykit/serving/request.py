@@ -97,7 +97,7 @@ class Request:
         )
 
     async def _serve(self, ask: Ask, profile: Profile) -> None:
-        judge = await asyncio.to_thread(self._judge, ask, profile)
+        judge = await self._compiled(ask, profile)
         self.finished = Finished(self.exchange.account, self.grant, ask, judge.facts, self.deployment.digest)
         self.exchange.account.about = replace(self.exchange.about, plan_digest=judge.plan.digest)
         self.responder.headers["x-policykit-digest"] = judge.plan.digest
@@ -117,6 +117,23 @@ class Request:
             asking.judge = replace(judge, prefix=prefix)
             self.finished = replace(self.finished, begun=asking.ask.begun)
         await (self._stream(asking) if ask.stream else self._whole(asking))
+
+    async def _compiled(self, ask: Ask, profile: Profile) -> Judge:
+        """The judge of the request. Raises Refused (400) where a grammar of its own takes too long to compile: what is
+        made of it then is kept, so that the same request may be served later."""
+        if ask.grammar is None:
+            return await asyncio.to_thread(self._judge, ask, profile)
+        limit_s = min(self.services.settings.grammar_s, profile.limits.timeout_s / 2)
+        job = self.services.compiling.submit(self._judge, ask, profile)
+        made = asyncio.wrap_future(job)
+        made.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody may wait for it any more
+        try:
+            return await asyncio.wait_for(asyncio.shield(made), limit_s)
+        except TimeoutError:
+            why = f"the grammar was not compiled within {limit_s:g} s: give a smaller one, or ask again later"
+            raise Refused(400, "policykit_grammar_refused", why, param=ask.grammar.param) from None
+        finally:
+            job.cancel()  # where it has not begun
 
     def _judge(self, ask: Ask, profile: Profile) -> Judge:
         return judge_for(self.deployment, self.grant, profile, ask, self.services.facts(self.exchange.about))

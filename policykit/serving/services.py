@@ -1,6 +1,7 @@
 """What requests are served with: made once, shared by all of them."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from policykit.serving import sse
@@ -14,6 +15,9 @@ from policykit.serving.limits import Admission
 from policykit.serving.shadow import Shadow
 from policykit.serving.upstream import Upstream
 from policykit.serving.waits import Waits
+
+N_COMPILING = 2
+"""Grammars of requests that are compiled at once."""
 
 CheckFields = Callable[[str, Mapping[str, object]], Iterable[FieldRefusal]]
 """Every field of a body that is refused on a route."""
@@ -33,6 +37,8 @@ class GuardSettings:
 
     max_body_bytes: int = 4 << 20
     body_timeout_s: float = Waits().body_s
+    grammar_s: float = 20.0
+    """How long a request waits for the plan with its own grammar. It is made all the same, and kept."""
     reading: sse.Limits = field(default_factory=sse.Limits)
 
 
@@ -52,3 +58,5 @@ class Services:
     admission: Admission
     shadow: Shadow | None = None
     drawing: Drawing | None = None
+    compiling: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(N_COMPILING, "policykit-compile"))
+    """Where plans with requests' own grammars are made: never where texts are judged, which would wait for them."""

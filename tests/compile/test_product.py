@@ -13,8 +13,8 @@ from policykit.compile.product import Nothing, Safe, Trimmed, Undecided, analyse
 from policykit.compile.rules import class_text, equal
 from policykit.compile.survey import Survey
 from policykit.compile.symbols import join_symbols
-from policykit.ir.grammar import Cfg, Production
-from policykit.ir.regex import complement, ranges_of
+from policykit.ir.grammar import Cfg, Production, Symbol, Terminal
+from policykit.ir.regex import complement, literal_text, ranges_of
 from policykit.text import view
 
 from .product_oracle import PLACE, Ban, Engine, Tiny, is_alive, passes, stuck
@@ -327,3 +327,53 @@ def test_joint_symbols_tell_apart_exactly_what_terminals_and_policies_do() -> No
     for point, symbol in [*edges, *((choose.randint(low, high), i) for low, high, i in ranges)]:
         assert seen.setdefault(kind(point), symbol) == symbol, hex(point)
     assert len(seen) == symbols.n
+
+
+# ---- lists of texts
+
+
+LISTED = st.lists(st.text("ab -A", max_size=5), min_size=1, max_size=7, unique=True)
+BANS = st.lists(
+    st.builds(Ban, st.sampled_from(("phrase", "substring", "ending")), st.sampled_from(("a b", "ab", "b", "ba a"))),
+    min_size=1,
+    max_size=2,
+)
+
+
+def list_of(texts: list[str]) -> Cfg:
+    symbols = [Symbol(f"T{i}", True) for i in range(len(texts))]
+    terminals = tuple(Terminal(s.name, literal_text(text), PLACE) for s, text in zip(symbols, texts, strict=True))
+    return Cfg("start", tuple(Production("start", (symbol,), PLACE) for symbol in symbols), terminals)
+
+
+@given(LISTED, BANS)
+def test_of_a_list_exactly_what_passes_is_left(texts: list[str], bans: list[Ban]) -> None:
+    wanted = {text for text in texts if passes(text, bans)}
+    result = analyse(list_of(texts), [ban.automaton for ban in bans])
+    match result:
+        case Safe():
+            assert wanted == set(texts)
+        case Nothing():
+            assert not wanted
+        case Trimmed(lark):
+            assert wanted not in (set(), set(texts))
+            assert Engine(lark).texts("ab -A", 5) == wanted
+        case _:
+            raise AssertionError(result)
+
+
+def test_a_long_list_takes_no_table() -> None:
+    """Four thousand choices, of which one is forbidden, are far over the budget of the table, and decided."""
+    texts = [f"choice {i} of many" for i in range(4_095)]
+    result = analyse(list_of([*texts, "guaranteed returns"]), [RETURNS[0].automaton])
+    assert isinstance(result, Trimmed)
+    assert "guaranteed" not in result.lark
+    assert isinstance(analyse(list_of(texts), [RETURNS[0].automaton]), Safe)
+
+
+def test_what_a_list_may_hold_is_read_back_as_written() -> None:
+    texts = ["a", 'say "a\\b"', "new\nline", "tab\t", "schön", "日本", "\u00ad", "😀", "x guaranteed returns"]
+    result = analyse(list_of(texts), [RETURNS[0].automaton])
+    assert isinstance(result, Trimmed)
+    assert all(takes(Engine(result.lark), text) for text in texts[:-1])
+    assert not takes(Engine(result.lark), texts[-1])

@@ -56,11 +56,12 @@ class Engine:
 
 
 @contextmanager
-def attested(folder: Path, run: Path) -> Iterator[tuple[World, Engine]]:
+def attested(folder: Path, run: Path, **more: Any) -> Iterator[tuple[World, Engine]]:
     engine, log = Engine(run), Kept()
     peer = Peer(answer=engine)
     serving = Serving(deployment(folder))
-    guard = Guard(serving, AppUpstream(peer, kind=Kind.VLLM), log, attestor=EngineAttestor(run, started_s=0.5))
+    attestor = EngineAttestor(run, started_s=0.5)
+    guard = Guard(serving, AppUpstream(peer, kind=Kind.VLLM), log, attestor=attestor, **more)
     with served(guard) as url:
         yield World(url, peer, log, serving, guard), engine
 

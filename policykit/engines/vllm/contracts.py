@@ -124,6 +124,13 @@ CONTRACTS = (
         why="before it listens, the server is given connections that do not wait for ever for a client",
     ),
     Contract(
+        "engine-process",
+        "v1/engine/utils.py",
+        "CoreEngineProcManager",
+        says=("'EngineCore'",),
+        why="an engine's process, which ends with its server, is known by its name",
+    ),
+    Contract(
         "manager",
         "v1/structured_output/__init__.py",
         "StructuredOutputManager.__init__",

@@ -2,6 +2,8 @@
 
 from collections import OrderedDict
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 from typing import Generic, TypeVar
@@ -9,13 +11,15 @@ from typing import Generic, TypeVar
 from policykit.constraint import Constraint, Vocabulary
 from policykit.diagnostics import PolicyError
 from policykit.engines import attest
-from policykit.engines.vllm.grammars import grammar_of
+from policykit.engines.vllm.grammars import FREE, grammar_of
 from policykit.plan import Plan, load_plan
 
 K = TypeVar("K")
 V = TypeVar("V")
 MAX_PLANS = 64
 MAX_CONSTRAINTS = 32
+CHECK_S = 0.2
+"""So long a front end waits to hear of a request's grammar."""
 
 
 class Kept(Generic[K, V]):
@@ -95,15 +99,43 @@ class Plans:
 
         return self._plans.get(key, combined)
 
-    def _load(self, digest: str) -> Plan:
+    def path_of(self, digest: str) -> Path:
+        """The file of a plan. Raises PolicyError (PK741) where there is none."""
         path = attest.plan_path(self.run, digest) if self.run else None
         if path is None or not path.is_file():
             message = f"there is no plan `{digest}` in the run directory"
             raise PolicyError.of("PK741", message, help=f"guard and engine need the same {attest.RUN_DIRECTORY}")
+        return path
+
+    def _load(self, digest: str) -> Plan:
+        path = self.path_of(digest)
         plan = load_plan(path)
         if plan.digest != digest:
             raise PolicyError.of("PK741", f"the plan in `{path.name}` has digest `{plan.digest}`", help="save it again")
         return plan
+
+
+class Checks:
+    """What can be said of a request's plan before the engine has it, where others must not wait for that: the front end
+    checks requests on the event loop that all of its streams go through. What takes longer than ``wait_s``, or would
+    wait for another, is left to the engine, which compiles in a thread and fails the request alone."""
+
+    def __init__(self, plans: Plans, wait_s: float = CHECK_S) -> None:
+        self._plans = plans
+        self._wait_s = wait_s
+        self._compiling = ThreadPoolExecutor(1, thread_name_prefix="policykit-check")
+        self._last: Future[Plan] | None = None
+
+    def check(self, asked: attest.MaskRequest | None, option: str, source: str) -> None:
+        """Raises PolicyError as :meth:`Plans.plan` does, where that is soon known."""
+        if asked is not None and (option, source) == ("REGEX", FREE):  # whoever names a plan has compiled it
+            self._plans.path_of(asked.plan)
+            return
+        if self._last is not None and not self._last.done():
+            return
+        self._last = self._compiling.submit(self._plans.plan, asked, option, source)
+        with suppress(TimeoutError):
+            self._last.result(self._wait_s)
 
 
 class Constraints:

@@ -17,7 +17,8 @@ from policykit.engines.vllm import BACKEND
 from policykit.engines.vllm.adapters import Adapter
 from policykit.engines.vllm.contracts import check_source, check_version
 from policykit.engines.vllm.grammars import FREE
-from policykit.engines.vllm.plans import Plans
+from policykit.engines.vllm.parent import end_with_parent
+from policykit.engines.vllm.plans import Checks, Plans
 from policykit.engines.vllm.requests import asked, refused
 from policykit.engines.vllm.text import tell_failed
 
@@ -90,6 +91,7 @@ def _check_requests() -> None:
     validate = SamplingParams._validate_structured_outputs
     names = [field.name for field in msgspec.structs.fields(SamplingParams)]
     plans = Plans.of_environment()
+    checks = Checks(plans)
 
     @functools.wraps(validate)
     def checked(self: Any, model_config: Any, structured_outputs_config: Any, tokenizer: Any) -> None:
@@ -105,7 +107,7 @@ def _check_requests() -> None:
         self.structured_outputs._backend = BACKEND
         option, source = _key(self.structured_outputs)
         try:
-            plans.plan(asked(self.extra_args), option, source)
+            checks.check(asked(self.extra_args), option, source)
         except PolicyError as error:
             tell_refused(plans.run, self.extra_args, error)
             raise VLLMValidationError(str(error), parameter="structured_outputs") from error
@@ -178,6 +180,7 @@ def _make_the_backend() -> None:
         self.backend_name = BACKEND
         self.enable_in_reasoning = True  # reasoning is text that the model writes
         _always_on = True
+        end_with_parent()
 
     StructuredOutputManager.__init__ = init
 

@@ -1,15 +1,17 @@
 """Which plan a request is decoded under, and every way in which there is none."""
 
 import json
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 
 import pytest
 
 import policykit as pk
 from policykit.engines import attest
 from policykit.engines.vllm.grammars import FREE, grammar_of
-from policykit.engines.vllm.plans import Constraints, Kept, Plans
+from policykit.engines.vllm.plans import Checks, Constraints, Kept, Plans
 from tests.engines.vllm.plans import POLICIES, embedded_vocabulary, plan
 
 SCHEMA = json.dumps({"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]})
@@ -143,3 +145,41 @@ def test_what_cannot_be_made_is_not_kept() -> None:
     for key in range(100):
         kept.get(key, lambda: 1)
     assert len(kept) == 4
+
+
+def test_a_check_says_what_is_soon_known(run: Path) -> None:
+    checks = Checks(Plans(run, None), wait_s=30)
+    checks.check(asked(plan().digest), "REGEX", FREE)
+    with pytest.raises(pk.PolicyError, match="PK741"):
+        checks.check(asked("sha256:" + "0" * 64), "REGEX", FREE)
+    with pytest.raises(pk.PolicyError, match="PK740"):
+        checks.check(None, "REGEX", FREE)
+    with pytest.raises(pk.PolicyError, match="PK30"):
+        checks.check(asked(plan().digest), "CHOICE", '["guaranteed returns"]')
+
+
+def test_a_check_that_takes_long_is_left_to_the_engine(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither it nor the next one keeps others waiting; and then checks are made again."""
+    plans, may_end, n = Plans(run, None), Event(), 0
+
+    def slow(*_: object) -> pk.Plan:
+        nonlocal n
+        n += 1
+        may_end.wait(30)
+        raise pk.PolicyError([])
+
+    monkeypatch.setattr(plans, "plan", slow)
+    checks, began = Checks(plans, wait_s=0.2), time.monotonic()
+    checks.check(asked(plan().digest), "CHOICE", '["a"]')
+    for _ in range(50):
+        checks.check(asked(plan().digest), "CHOICE", '["b"]')
+    assert (n, time.monotonic() - began < 5) == (1, True)
+    may_end.set()
+
+    def until_it_is_checked() -> None:
+        until = time.monotonic() + 20
+        while time.monotonic() < until:
+            checks.check(asked(plan().digest), "CHOICE", '["c"]')
+
+    with pytest.raises(pk.PolicyError):
+        until_it_is_checked()
