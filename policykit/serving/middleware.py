@@ -83,10 +83,16 @@ class Middleware:
             inner: dict[str, Any] = {name: scope[name] for name in ("app", "state") if name in scope}
             upstream = AppUpstream(self._inner, kind=Kind.VLLM, extra=inner)
             drawing = Drawing(partial(vocabulary_of, scope["app"])) if draws_attempts() else None
-            about_model = (upstream, self._environment.model, "vllm")
             adapters = partial(adapters_of, scope["app"]) if "app" in scope else None
-            more = {"drawing": drawing, "adapters": adapters}
-            model = Model(*about_model, attests=True, version=_vllm_version(), **more)
+            model = Model(
+                upstream,
+                self._environment.model,
+                "vllm",
+                attests=True,
+                version=_vllm_version(),
+                drawing=drawing,
+                adapters=adapters,
+            )
             switch = FileSwitch(self._environment.switch)
             run, bundle = self._environment.run, self._environment.bundle
             retirement = Retirement.of(self._environment.lifetime, self._environment.log)
