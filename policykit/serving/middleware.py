@@ -54,11 +54,14 @@ class Middleware:
         self._log = self._environment.lifetime.open(self._environment.log)
         self._app: App | None = None
         self._starting: list[asyncio.Future[None]] = []
+        self._is_closed = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await self._inner(scope, receive, self._starting_with(scope, send))
-            await self._close()
+            try:
+                await self._inner(scope, receive, self._living_with(scope, send))
+            finally:
+                await self._close()
         elif scope["type"] == "http" and scope["path"] in LEFT_ALONE and scope["method"] == "GET":
             await self._inner(scope, receive, send)
         else:
@@ -66,13 +69,16 @@ class Middleware:
             answer = app.guard if scope["path"] in CLOSED else app
             await answer(scope, receive, send)
 
-    def _starting_with(self, scope: Scope, send: Send) -> Send:
-        """Has the guard begin when the server has: what it watches does not wait for a request."""
+    def _living_with(self, scope: Scope, send: Send) -> Send:
+        """Has the guard begin when the server has, for what it watches does not wait for a request; and end before the
+        server has: then the event loop goes, and with it whoever is not done."""
 
         async def sent(message: Any) -> None:
             if message["type"] == "lifespan.startup.complete" and "app" in scope:
                 self._guarding(scope)
                 bound(scope["app"], self._environment.waits)
+            if message["type"] in ("lifespan.shutdown.complete", "lifespan.shutdown.failed"):
+                await self._close()
             await send(message)
 
         return sent
@@ -102,6 +108,9 @@ class Middleware:
         return self._app
 
     async def _close(self) -> None:
+        if self._is_closed:
+            return
+        self._is_closed = True
         if self._app is None:
             await asyncio.to_thread(self._log.close)
             return

@@ -1,5 +1,6 @@
 """The guard as a middleware of the server that it protects, configured as `vllm serve --middleware` configures it."""
 
+import asyncio
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import httpx
 import openai
 import pytest
+import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -16,6 +18,7 @@ from starlette.routing import Route
 from policykit.audit import Record, open_reader, parse
 from policykit.diagnostics import PolicyError
 from policykit.profiles import digest_of_key
+from policykit.serving.connections import Connection
 from policykit.serving.middleware import Middleware
 from tests.serving.peer import Say, whole
 from tests.serving.running import deployment, served
@@ -110,3 +113,44 @@ def test_keys_that_grant_what_there_is_not_are_told_before_it_starts(environment
     with pytest.raises(PolicyError, match="nowhere"):
         Middleware(application(environment))
     assert not (environment / "log").exists()
+
+
+def test_the_log_is_closed_before_the_server_says_that_it_has_stopped(environment: Path) -> None:
+    """What comes after that is cancelled with the event loop."""
+    told: list[str] = []
+
+    async def inner(scope: Any, receive: Any, send: Any) -> None:
+        for what in ("startup", "shutdown"):
+            await receive()
+            await send({"type": f"lifespan.{what}.complete"})
+
+    async def live() -> None:
+        waiting = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
+
+        async def receive() -> Any:
+            return waiting.pop(0)
+
+        async def send(message: Any) -> None:
+            told.append(message["type"])
+
+        middleware = Middleware(inner)
+        close = middleware._log.close
+        middleware._log.close = lambda: (close(), told.append("closed"))  # type: ignore[method-assign]
+        await middleware({"type": "lifespan"}, receive, send)
+
+    asyncio.run(live())
+    assert told == ["lifespan.startup.complete", "closed", "lifespan.shutdown.complete"]
+
+
+def test_vllms_own_server_gets_connections_that_do_not_wait_for_ever(
+    environment: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is in the application's state when the server starts, and has not listened yet."""
+    monkeypatch.setenv("POLICYKIT_HEAD_TIMEOUT", "3")
+    app = application(environment / "run")
+    app.state.server = uvicorn.Server(uvicorn.Config(app, log_level="critical"))
+    app.state.server.config.load()
+    with served(app):
+        made = app.state.server.config.http_protocol_class
+    assert issubclass(made, Connection)
+    assert made.waits.head_s == 3
