@@ -18,6 +18,7 @@ from policykit.grammar.keywords import EXACT_FORMATS
 from policykit.grammar.productive import Unsatisfiable, without_dead_ends
 from policykit.grammar.schema_document import Dialect, SchemaDocument
 from policykit.grammar.strengthen import Addition, Strengthened, strengthen
+from policykit.grammar.unevaluated import with_conditions
 from policykit.grammar.values import Json, join, lookup
 
 MAX_TRIALS: Final = 96
@@ -101,7 +102,7 @@ def relax(document: SchemaDocument, refusal: Refusal) -> Relaxed:
         Unsatisfiable: no value satisfies the schema.
         InternalError: even the schema without any keyword is refused.
     """
-    plain = SchemaDocument.of(plain_keywords(document), document.dialect)
+    plain = SchemaDocument.of(plain_keywords(with_conditions(document)), document.dialect)
     closed = SchemaDocument.of(without_dead_ends(plain), document.dialect)
     strong = strengthen(closed)
     kept = _accepted(strong, closed.dialect, refusal)

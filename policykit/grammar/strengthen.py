@@ -18,6 +18,7 @@ from policykit.grammar.complement import Complement, complement, resolved, words
 from policykit.grammar.emptiness import are_disjoint
 from policykit.grammar.keywords import ASSERTIONS, is_asserted
 from policykit.grammar.schema_document import SchemaDocument
+from policykit.grammar.unevaluated import unevaluated
 from policykit.grammar.values import Json, join, lookup, type_name
 
 MAX_CHARACTERS: Final = 8_000
@@ -79,7 +80,7 @@ def strengthen(document: SchemaDocument) -> Strengthened:
             is_entered = any(target.startswith(join(pointer, "oneOf") + "/") for target in targets)
             if not is_entered and _branches_are_disjoint(document, schema):
                 disjoint.add(pointer)
-            for keywords, found in _implied(document, schema):
+            for keywords, found in _implied(document, schema, _as_written(document, pointer, schema)):
                 if keywords == ("oneOf",) and pointer in disjoint:
                     continue
                 size = len(json.dumps(found.schema))
@@ -89,6 +90,15 @@ def strengthen(document: SchemaDocument) -> Strengthened:
                 left -= size
                 additions.append(_add(schema, pointer, keywords, found))
     return Strengthened(root, tuple(additions), frozenset(disjoint))
+
+
+def _as_written(document: SchemaDocument, pointer: str, schema: dict[str, Json]) -> dict[str, Json]:
+    """The subschema before anything was added to it or in it, unless it is in an addition itself."""
+    try:
+        found = document.at(pointer)
+    except KeyError:
+        return schema
+    return found if isinstance(found, dict) else schema
 
 
 def _in_place(pointer: str) -> str:
@@ -129,8 +139,15 @@ def _add(schema: dict[str, Json], pointer: str, keywords: Sequence[str], found: 
     return Addition(at, tuple(join(pointer, keyword) for keyword in keywords), found.is_exact)
 
 
-def _implied(document: SchemaDocument, schema: dict[str, Json]) -> Iterator[tuple[tuple[str, ...], Complement]]:
-    """Keywords of a subschema with what they imply together."""
+def _implied(
+    document: SchemaDocument, schema: dict[str, Json], written: dict[str, Json]
+) -> Iterator[tuple[tuple[str, ...], Complement]]:
+    """Keywords of a subschema with what they imply together. ``written`` is the subschema without any addition."""
+    left_over = [
+        (keyword, unevaluated(document, written, keyword))
+        for keyword in ("unevaluatedProperties", "unevaluatedItems")
+        if keyword in written and is_asserted(keyword, document.dialect)
+    ]
     for keyword, value in list(schema.items()):
         match keyword if is_asserted(keyword, document.dialect) else "", value:
             case "not", _:
@@ -155,10 +172,14 @@ def _implied(document: SchemaDocument, schema: dict[str, Json]) -> Iterator[tupl
                 yield ("propertyNames",), _named(schema, value)
             case _:
                 pass
+    for keyword, found in left_over:
+        yield (keyword,), found
 
 
 def _condition(document: SchemaDocument, schema: dict[str, Json]) -> Complement:
     condition = schema["if"]
+    if schema.get("then", True) is True and schema.get("else", True) is True:
+        return Complement(True, True)
     unmet = complement(document, condition)
     held: Json = {"allOf": [condition, schema["then"]]} if "then" in schema else condition
     missed: Json = {"allOf": [unmet.schema, schema["else"]]} if "else" in schema else unmet.schema
