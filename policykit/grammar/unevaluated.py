@@ -128,7 +128,7 @@ class _Reading:
         if self.depth >= MAX_DEPTH:
             return (_Case((), EVERYTHING, False),)
         self.depth += 1
-        parts = [(_Case((), self._own(schema, is_outermost)),)]
+        parts: list[_Cases] = [(_Case((), self._own(schema, is_outermost)),)]
         for word, value in schema.items():
             if not is_asserted(word, self.document.dialect):
                 continue

@@ -77,7 +77,7 @@ def asking(keyword: str) -> st.SearchStrategy[dict[str, Any]]:
 @pytest.mark.parametrize("keyword", ["unevaluatedProperties", "unevaluatedItems"])
 def test_what_follows_is_what_the_keyword_says(keyword: str) -> None:
     @seed(len(keyword))
-    @settings(max_examples=at_length(20_000, 500), deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=at_length(20_000, 200), deadline=None, suppress_health_check=list(HealthCheck))
     @given(asking(keyword))
     def holds(schema: dict[str, Any]) -> None:
         found = unevaluated(SchemaDocument.of(schema, Dialect.DRAFT_2020), schema, keyword)
@@ -96,7 +96,7 @@ def test_what_follows_is_what_the_keyword_says(keyword: str) -> None:
 @pytest.mark.parametrize("keyword", ["unevaluatedProperties", "unevaluatedItems"])
 def test_the_mask_offers_every_valid_value_and_no_other_without_a_residue(keyword: str) -> None:
     @seed(len(keyword))
-    @settings(max_examples=at_length(3000, 200), deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=at_length(3000, 60), deadline=None, suppress_health_check=list(HealthCheck))
     @given(asking(keyword))
     def holds(schema: dict[str, Any]) -> None:
         oracle = jsonschema.Draft202012Validator(schema)
