@@ -30,6 +30,7 @@ from policykit.ir.document import (
     Phrases,
     Regexes,
     Replace,
+    Tally,
     Target,
     Within,
 )
@@ -150,6 +151,8 @@ def _on_view(matcher: Matcher, name: str) -> Matcher:
             return matcher
         case Phrases() | Regexes() | Chains() | Entities():
             return replace(matcher, reading=replace(matcher.reading, views=(name,)))
+        case Tally(item):
+            return replace(matcher, item=replace(item, reading=replace(item.reading, views=(name,))))
         case AnyOf(items):
             return AnyOf(tuple(_on_view(item, name) for item in items))
         case AllOf(items):

@@ -29,6 +29,7 @@ from policykit.ir.document import (
     Phrases,
     Regexes,
     Searched,
+    Tally,
     Within,
 )
 from policykit.ir.opaque import Classifier, Language, Predicate
@@ -81,7 +82,7 @@ def anonymous(matcher: Matcher) -> Matcher:
             )
         case Chains():
             return replace(matcher, chains=tuple(map(_bare_chain, matcher.chains)), place=_NOWHERE)
-        case Entities() | Predicate() | Classifier() | Language():
+        case Entities() | Tally() | Predicate() | Classifier() | Language():
             return matcher
         case AnyOf(items):
             return AnyOf(tuple(map(anonymous, items)))
@@ -164,7 +165,7 @@ class _Lowering:
             case Not(item):
                 assert isinstance(item, Phrases | Regexes | Chains), "negation normal form"
                 return Literal(self._units(item), False)
-            case Entities() | Predicate() | Classifier() | Language():
+            case Entities() | Tally() | Predicate() | Classifier() | Language():
                 raise AssertionError("what is not regular was to be left out")
             case AllOf(items):
                 return Every(tuple(map(self.formula, items)))

@@ -9,16 +9,30 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from policykit.entities import fingerprint, is_exact
-from policykit.ir.document import AllOf, AnyOf, Chains, Entities, Entity, Matcher, Not, Phrases, PolicySet, Regexes
+from policykit.ir.document import (
+    AllOf,
+    AnyOf,
+    Chains,
+    Entities,
+    Entity,
+    Matcher,
+    Not,
+    Phrases,
+    PolicySet,
+    Regexes,
+    Tally,
+)
 from policykit.ir.opaque import Classifier, Language, Predicate
 
 
 @dataclass(frozen=True, slots=True)
 class EntityUse:
-    """An entity of a matcher; ``is_found`` is False below a `not`, where its absence counts."""
+    """An entity of a matcher; ``is_found`` is False below a `not`, where its absence counts. ``is_counted``: one alone
+    decides nothing."""
 
     entity: Entity
     is_found: bool
+    is_counted: bool = False
 
 
 def uses(matcher: Matcher | None, is_found: bool = True) -> tuple[EntityUse, ...]:
@@ -26,6 +40,8 @@ def uses(matcher: Matcher | None, is_found: bool = True) -> tuple[EntityUse, ...
     match matcher:
         case None | Phrases() | Regexes() | Chains() | Predicate() | Classifier() | Language():
             return ()
+        case Tally(item):
+            return tuple(EntityUse(use.entity, is_found, is_counted=True) for use in uses(item))
         case Entities(entities):
             return tuple(EntityUse(entity, is_found) for entity in entities)
         case AnyOf(items) | AllOf(items):
@@ -41,7 +57,7 @@ def unmaskable(matcher: Matcher | None) -> tuple[str, ...]:
     kept_out = (
         use.entity.type
         for use in uses(matcher)
-        if not is_exact(use.entity) and not (use.is_found and use.entity.strict)
+        if use.is_counted or (not is_exact(use.entity) and not (use.is_found and use.entity.strict))
     )
     return tuple(dict.fromkeys(kept_out))
 

@@ -33,6 +33,7 @@ from policykit.ir.document import (
     Rego,
     Rule,
     Scope,
+    Tally,
     Target,
     WholeTransform,
     Within,
@@ -195,13 +196,14 @@ def level_of(rule: ResolvedRule, json_output: bool) -> Level:
     """Where a rule is enforced: a block that is to be avoided in the mask, what must be shown or replaced while text
     is released, what depends on text that comes later (an absence, a second find) when the output is complete. A mask
     knows no facts and no validators, so a rule that reads them is enforced by the verifier; what another service, a
-    predicate or a classifier decides waits until there is all to decide about."""
+    predicate or a classifier decides, and what is counted after it was validated, waits until there is all to decide
+    about."""
     if rule.mode == Mode.SHADOW:
         return Level.OBSERVE
     matcher = rule.matcher
     if rule.target is not Target.OUTPUT or matcher is None or isinstance(rule.action, WholeTransform):
         return Level.OUTPUT
-    if asked_of_opa(rule) or opaque(matcher):
+    if asked_of_opa(rule) or opaque(matcher) or tallies(matcher):
         return Level.OUTPUT
     if not isinstance(rule.action, Block):
         return Level.OUTPUT if combines(matcher) else Level.STREAM
@@ -241,6 +243,10 @@ def _read(matcher: Matcher, within: Within) -> Matcher:
             if within is Within.JSON_STRINGS and any(map(fits_numbers, entities)):
                 within = Within.JSON_SCALARS
             return replace(matcher, reading=replace(matcher.reading, within=within))
+        case Tally(item):
+            read = _read(item, within)
+            assert isinstance(read, Entities), "entities stay what they are"
+            return replace(matcher, item=read)
         case AnyOf(items):
             return AnyOf(tuple(_read(item, within) for item in items))
         case AllOf(items):
@@ -254,7 +260,7 @@ def _read(matcher: Matcher, within: Within) -> Matcher:
 def opaque(matcher: Matcher | None) -> tuple[Opaque, ...]:
     """All predicates, classifiers and languages, in order."""
     match matcher:
-        case None | Phrases() | Regexes() | Chains() | Entities():
+        case None | Phrases() | Regexes() | Chains() | Entities() | Tally():
             return ()
         case Predicate() | Classifier() | Language():
             return (matcher,)
@@ -273,6 +279,8 @@ def leaves(matcher: Matcher | None) -> tuple[Leaf, ...]:
             return ()
         case Phrases() | Regexes() | Chains() | Entities():
             return (matcher,)
+        case Tally(item):
+            return (item,)
         case Predicate() | Classifier() | Language():
             return ()
         case AnyOf(items) | AllOf(items):
@@ -292,7 +300,7 @@ def combines(matcher: Matcher) -> bool:
             return any(combines(item) for item in items)
         case AllOf(items):
             return len(items) > 1 or any(combines(item) for item in items)
-        case Not(_):
+        case Not(_) | Tally():
             return True
         case _:
             assert_never(matcher)
@@ -301,7 +309,7 @@ def combines(matcher: Matcher) -> bool:
 def has_place(matcher: Matcher) -> bool:
     """Whether, wherever the matcher finds something, a part of it stands in the text."""
     match matcher:
-        case Phrases() | Regexes() | Entities() | Predicate():
+        case Phrases() | Regexes() | Entities() | Tally() | Predicate():
             return True
         case Chains():
             return not matcher.counts
@@ -317,10 +325,25 @@ def has_place(matcher: Matcher) -> bool:
             assert_never(matcher)
 
 
+def tallies(matcher: Matcher | None) -> tuple[Tally, ...]:
+    """All counts of entities, in order."""
+    match matcher:
+        case None | Phrases() | Regexes() | Chains() | Entities() | Predicate() | Classifier() | Language():
+            return ()
+        case Tally():
+            return (matcher,)
+        case AnyOf(items) | AllOf(items):
+            return tuple(tally for item in items for tally in tallies(item))
+        case Not(item):
+            return tallies(item)
+        case _:
+            assert_never(matcher)
+
+
 def has_absence(matcher: Matcher) -> bool:
     """Whether the matcher depends on something not being found."""
     match matcher:
-        case Phrases() | Regexes() | Chains() | Entities() | Predicate() | Classifier() | Language():
+        case Phrases() | Regexes() | Chains() | Entities() | Tally() | Predicate() | Classifier() | Language():
             return False
         case AnyOf(items) | AllOf(items):
             return any(has_absence(item) for item in items)

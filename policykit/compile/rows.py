@@ -3,8 +3,8 @@
 from typing import assert_never
 
 from policykit.compile.entities import unmaskable, widened
-from policykit.compile.resolve import asked_of_opa, combines, has_absence, leaves, opaque
-from policykit.ir.document import Block, Escalate, Expression, OnMatch, Target, WholeTransform, Within
+from policykit.compile.resolve import asked_of_opa, combines, has_absence, leaves, opaque, tallies
+from policykit.ir.document import Block, Escalate, Expression, OnMatch, Tally, Target, WholeTransform, Within
 from policykit.ir.opaque import Classifier, Language, Opaque, Predicate
 from policykit.ir.plan import Enforcement, Level, ResolvedRule
 
@@ -97,6 +97,11 @@ def _judged_by(leaf: Opaque) -> str:
     return f"classifier `{leaf.model}` gives `{leaf.label}` at least {leaf.threshold:g}{_given(leaf)}"
 
 
+def _counted(tally: Tally) -> str:
+    names = ", ".join(dict.fromkeys(entity.type for entity in tally.item.entities))
+    return f"counts {'different ' * tally.distinct}{names} in the whole text"
+
+
 def _given(leaf: Predicate | Classifier) -> str:
     return "" if leaf.views == ("raw",) else f", of the text on {' and on '.join(leaf.views)}"
 
@@ -110,6 +115,8 @@ def _why_late(rule: ResolvedRule) -> str:
         return "reads facts, no text"
     if rule.matcher and opaque(rule.matcher) and not isinstance(rule.action, WholeTransform):
         return " and ".join(dict.fromkeys(map(_judged_by, opaque(rule.matcher))))
+    if counted := tallies(rule.matcher):
+        return " and ".join(dict.fromkeys(map(_counted, counted)))
     if asked_of_opa(rule) and not isinstance(rule.action, WholeTransform):
         return "what it finds is decided elsewhere"
     if isinstance(rule.action, WholeTransform):

@@ -14,6 +14,7 @@ from policykit.entities.patterns import (
     is_exact,
     labels_of,
     needs_context,
+    value_of,
     words_of,
 )
 from policykit.entities.registry import ENTITY_TYPES, entity_type, fingerprint, type_names
@@ -38,5 +39,6 @@ __all__ = [
     "needs_context",
     "phone_regions",
     "type_names",
+    "value_of",
     "words_of",
 ]

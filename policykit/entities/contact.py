@@ -48,6 +48,7 @@ TYPES = (
         guard=_PHONE,
         check=PHONE,
         as_seen=True,
+        punctuated=True,
         words=("phone", "tel", "telephone", "mobile", "cell", "call", "fax", "telefon", "handy", "téléphone", "電話"),
         options=("region",),
     ),

@@ -81,7 +81,8 @@ class Check:
 class EntityType:
     """One kind of identifier. ``regions`` are the countries (ISO 3166-1) whose law or register it belongs to.
 
-    ``check`` reads letters and digits alone, in capitals, or with ``as_seen`` the text of the view. ``words`` must
+    ``check`` reads letters and digits alone, in capitals, or with ``as_seen`` the text of the view; with
+    ``punctuated`` what else stands there is still no part of the value. ``words`` must
     stand near a match where ``needs_context``, and where the policy says so; on the view `compat`, in small letters.
     ``options`` are fields of the policy's entry that the type reads; ``regional`` is the body where the entry names a
     region.
@@ -93,6 +94,7 @@ class EntityType:
     guard: Guard = WORD
     check: Check | None = None
     as_seen: bool = False
+    punctuated: bool = False
     words: tuple[str, ...] = ()
     needs_context: bool = False
     regions: tuple[str, ...] = ()
@@ -104,6 +106,11 @@ class EntityType:
     def shown(self) -> str:
         """What `{type}` in a mask says."""
         return self.label or self.name.upper()
+
+    @property
+    def is_compact(self) -> bool:
+        """Whether letters and digits alone are the value of a match."""
+        return self.punctuated or (self.check is not None and not self.as_seen)
 
     @cached_property
     def fingerprint(self) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from policykit.automata import Pattern, parse_regex
 from policykit.automata.nfa import build
 from policykit.automata.regex_normal import alternation
 from policykit.diagnostics import Place
+from policykit.entities.compact import compact
 from policykit.entities.entity import AFTER, BEFORE, EntityType
 from policykit.entities.registry import entity_type
 from policykit.ir.document import Entities, Entity
@@ -75,6 +76,13 @@ def is_exact(entity: Entity) -> bool:
 def labels_of(leaf: Entities) -> tuple[str, ...]:
     """What masks call the entities, in the order of the leaf."""
     return tuple(entity_type(entity.type).shown for entity in leaf.entities)
+
+
+def value_of(name: str, content: str) -> str:
+    """The same for two matches of a type where they are one value, however its letters and digits are grouped. What the
+    type does not know to be the same stays different, such as a telephone number with and without its country."""
+    plain = view("compat").apply(content)
+    return compact(plain) if entity_type(name).is_compact else plain
 
 
 def entity_patterns(entity: Entity, *, in_json: bool) -> tuple[Pattern, ...]:

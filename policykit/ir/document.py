@@ -115,6 +115,17 @@ class Entities:
 
 
 @dataclass(frozen=True, slots=True)
+class Tally:
+    """Where entities are found ``at_least`` so often in the whole text (all JSON strings and numbers together), as
+    stretches that do not overlap. ``distinct``: with so many different values, as their validators read them."""
+
+    item: Entities
+    at_least: int
+    distinct: bool
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
 class AnyOf:
     items: "tuple[Matcher, ...]"
 
@@ -136,7 +147,7 @@ Searched: TypeAlias = Phrases | Regexes | Chains
 Leaf: TypeAlias = Searched | Entities
 """What reads text by itself."""
 Pattern: TypeAlias = Phrase | RegexSource | Chain
-Matcher: TypeAlias = Leaf | Predicate | Classifier | Language | AnyOf | AllOf | Not
+Matcher: TypeAlias = Leaf | Tally | Predicate | Classifier | Language | AnyOf | AllOf | Not
 
 
 def patterns(leaf: Searched) -> tuple[Pattern, ...]:

@@ -83,14 +83,20 @@ CHAIN_RECORDS = (
     ),
     Record(
         "count",
-        "How often any of the phrases or expressions is found: as many matches as can be without overlap.",
+        "How often any of the phrases, expressions or entities is found: as many matches as can be without overlap.",
         (
             *_TEXTS,
+            Field(
+                "entities",
+                Many(Either(Text(TextKind.ID), Ref("entity")), or_one=True),
+                "identifiers, in place of phrases and expressions: those of the whole text, counted by the verifier",
+            ),
+            Field("distinct", Flag(), "true: different identifiers; one that stands there twice counts once"),
             Field("atLeast", Integer(1, MAX_COUNT), "finds something if there are so many or more"),
             Field("atMost", Integer(0, MAX_COUNT - 1), "finds something if there are so many or fewer"),
         ),
         any_of=("atLeast", "atMost"),
-        needs=(("exact", "phrases"),),
+        needs=(("exact", "phrases"), ("distinct", "entities")),
     ),
     Record(
         "length",

@@ -10,6 +10,7 @@ from policykit.ir.document import (
     AllOf,
     Chain,
     Chains,
+    Entities,
     Gap,
     Link,
     Matcher,
@@ -19,11 +20,13 @@ from policykit.ir.document import (
     Reading,
     Regexes,
     RegexSource,
+    Tally,
     Unit,
 )
 from policykit.ir.regex import Chars, Repeat
 from policykit.policy.chain_table import COMPOSED
 from policykit.policy.checked import Entries
+from policykit.policy.entities import entities_of
 from policykit.policy.lists import phrases_of
 from policykit.policy.view_checks import check_phrase, check_regex
 
@@ -44,7 +47,9 @@ def lower_composed(match: Entries, reading: Reading) -> list[Matcher]:
     near, count, length, script = (match.entries(name) for name in COMPOSED)
     if near:
         found.append(_near(near, reading, match.keys["near"]))
-    if count:
+    if count and "entities" in count.fields:
+        found += _tallies(count, reading, match.keys["count"])
+    elif count:
         link = _link(count)
         name = f"of {_shown([link])}"
         found += _bounds(count, lambda n: Chain(f"{n} {name}", _repeated(link, n), match.keys["count"]), reading)
@@ -89,13 +94,21 @@ def _repeated(link: Link, n: int) -> tuple[Link | Gap, ...]:
     return _spaced([link] * n, Gap(Unit.CHARACTERS, None))
 
 
-def _bounds(entries: Entries, chain: Callable[[int], Chain], reading: Reading) -> list[Matcher]:
-    """At least so many, and not one more than at most so many."""
+def _tallies(count: Entries, reading: Reading, place: Place) -> list[Matcher]:
+    item = Entities(entities_of(count), reading, place)
+    return _between(count, lambda n: Tally(item, n, count.flag("distinct"), place))
 
+
+def _bounds(entries: Entries, chain: Callable[[int], Chain], reading: Reading) -> list[Matcher]:
     def at_least(n: int) -> Chains:
         made = chain(n)
         return Chains((replace(made, name=f"at least {made.name}"),), reading, made.place, counts=True)
 
+    return _between(entries, at_least)
+
+
+def _between(entries: Entries, at_least: Callable[[int], Matcher]) -> list[Matcher]:
+    """What finds at least so many, and not one more than at most so many, as one matcher."""
     least, most = entries.number("atLeast"), entries.number("atMost")
     found: list[Matcher] = [] if least is None else [at_least(int(least))]
     if most is not None:
@@ -139,6 +152,10 @@ def check_composed(match: Entries, views: Sequence[str], diagnostics: list[Diagn
     if near and {"words", "characters"} <= near.keys.keys():
         message = "the distance is said twice"
         diagnostics.append(Diagnostic("PK130", message, near.keys["characters"], "keep one of the two"))
+    if count and not count.keys.keys() & {"phrases", "regex", "entities"}:
+        message = "`count` says nothing"
+        help = "it needs one of `phrases`, `regex`, `entities`"
+        diagnostics.append(Diagnostic("PK028", message, match.keys["count"], help))
     for bounded in (count, length):
         if bounded:
             _check_bounds(bounded, diagnostics)

@@ -137,11 +137,17 @@ def _check_transform(rule: Entries, match: Entries | None, diagnostics: list[Dia
 
 def _has_place(match: Entries) -> bool:
     """Whether everything that the match finds stands somewhere in the text."""
-    if match.fields.keys() & {"not", "count", "length", "language"}:
+    count = match.entries("count")
+    if match.fields.keys() & {"not", "length", "language"} or (count and not _counts_places(count)):
         return False
     if "all" in match.fields:
         return any(map(_has_place, match.records("all")))
     return all(map(_has_place, match.records("any")))
+
+
+def _counts_places(count: Entries) -> bool:
+    """Whether what is counted is found in its places, and not only told to be often enough, or too seldom."""
+    return {"entities", "atLeast"} <= count.fields.keys()
 
 
 def _check_match(match: Entries, diagnostics: list[Diagnostic]) -> None:

@@ -1,22 +1,55 @@
-"""Entities of a match: whether the types exist, and whether their options mean something."""
+"""Entities of a match: what they mean, whether the types exist, and whether their options mean something."""
 
 from policykit.automata.regex_normal import matches_empty, matches_nothing
 from policykit.diagnostics import Diagnostic, PolicyError, did_you_mean
 from policykit.entities import EntityType, entity_type, phone_regions, type_names
+from policykit.ir.document import Entity, RegexSource
 from policykit.ir.regex import Alternation, Assertion, Concat, Regex, Repeat
-from policykit.policy.checked import Entries, Leaf, RegexLeaf
+from policykit.policy.checked import Checked, Entries, Leaf, RegexLeaf
 
 ENTITY_VIEWS = ("raw", "compat", "unmarked")
 """Views on which digits stay what they are."""
 _OPTIONS = ("region", "pattern")
 
 
+def entities_of(holder: Entries) -> tuple[Entity, ...]:
+    """The entities that a match, or a count, names."""
+    return tuple(map(_entity, holder.items("entities")))
+
+
+def _entity(item: Checked) -> Entity:
+    if isinstance(item, Leaf):
+        return Entity(str(item.value), item.place)
+    assert isinstance(item, Entries), "an entity is a name or a record"
+    name, context = item.fields["type"], item.text("context")
+    assert isinstance(name, Leaf), "a required text"
+    patterns = tuple(RegexSource(leaf.source, leaf.parsed.regex, leaf.place) for leaf in item.regexes("pattern"))
+    return Entity(
+        type=str(name.value),
+        place=name.place,
+        region=item.text("region"),
+        pattern=patterns[0] if patterns else None,
+        context=None if context is None else context == "required",
+        strict=item.flag("strict"),
+    )
+
+
 def check_entities(match: Entries, diagnostics: list[Diagnostic]) -> None:
-    """Appends what is wrong with a match's entities beyond single fields."""
-    if "entities" not in match.fields:
-        return
+    """Appends what is wrong with a match's entities, and those that it counts, beyond single fields."""
+    count = match.entries("count")
+    counted = count if count and "entities" in count.fields else None
+    named = [holder for holder in (match, counted) if holder and "entities" in holder.fields]
+    for holder in named:
+        _check_named(holder, diagnostics)
+    if named:
+        _check_reading(match, diagnostics)
+    if counted:
+        _check_counted(counted, diagnostics)
+
+
+def _check_named(holder: Entries, diagnostics: list[Diagnostic]) -> None:
     seen: set[str] = set()
-    for item in match.items("entities"):
+    for item in holder.items("entities"):
         leaf = item if isinstance(item, Leaf) else item.leaf("type") if isinstance(item, Entries) else None
         if leaf is None:
             continue
@@ -27,7 +60,18 @@ def check_entities(match: Entries, diagnostics: list[Diagnostic]) -> None:
             message = f"the entity `{kind.name}` is named twice"
             diagnostics.append(Diagnostic("PK056", message, leaf.place, "name each entity once"))
         seen.add(kind.name if kind else "")
-    _check_reading(match, diagnostics)
+
+
+def _check_counted(count: Entries, diagnostics: list[Diagnostic]) -> None:
+    for name in ("phrases", "regex"):
+        if name in count.keys:
+            message = "entities are counted by the verifier, and phrases and expressions by an automaton"
+            help = "give each a `count` of its own, under `any` or `all`"
+            diagnostics.append(Diagnostic("PK131", message, count.keys[name], help))
+    for item in count.items("entities"):
+        if isinstance(item, Entries) and "strict" in item.keys:
+            message = "`strict` says nothing about entities that are counted: no mask counts them"
+            diagnostics.append(Diagnostic("PK131", message, item.keys["strict"], "remove it"))
 
 
 def _known(leaf: Leaf, diagnostics: list[Diagnostic]) -> EntityType | None:

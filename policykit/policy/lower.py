@@ -16,7 +16,6 @@ from policykit.ir.document import (
     Document,
     Effective,
     Entities,
-    Entity,
     Escalate,
     Expect,
     Expression,
@@ -45,9 +44,10 @@ from policykit.ir.document import (
 from policykit.ir.opaque import Classifier, Language, Predicate
 from policykit.policy.canonical import canonical, canonical_json
 from policykit.policy.chains import lower_composed
-from policykit.policy.checked import Checked, Entries, Leaf
+from policykit.policy.checked import Entries, Leaf
 from policykit.policy.checks import DEFAULT_VIEWS
 from policykit.policy.classifiers import stated_scores
+from policykit.policy.entities import entities_of
 from policykit.policy.lists import phrases_of
 from policykit.policy.stream_safe import stream_safe
 from policykit.policy.transforms import lower_transform
@@ -222,7 +222,7 @@ def _matcher(match: Entries, key: Place) -> Matcher:
         regexes = tuple(RegexSource(leaf.source, leaf.parsed.regex, leaf.place) for leaf in match.regexes("regex"))
         found.append(Regexes(regexes, before, after, reading, match.keys["regex"]))
     if "entities" in match.fields:
-        entities = tuple(map(_entity, match.items("entities")))
+        entities = entities_of(match)
         found.append(Entities(entities, reading, match.keys["entities"]))
     found += lower_composed(match, reading)
     return found[0] if len(found) == 1 else AnyOf(tuple(found))
@@ -250,22 +250,6 @@ def _predicate(match: Entries) -> Predicate:
         version=record.text("version"),
         place=place,
         views=_texts(record.leaves("views")) or ("raw",),
-    )
-
-
-def _entity(item: Checked) -> Entity:
-    if isinstance(item, Leaf):
-        return Entity(str(item.value), item.place)
-    assert isinstance(item, Entries), "an entity is a name or a record"
-    context = item.text("context")
-    patterns = tuple(RegexSource(leaf.source, leaf.parsed.regex, leaf.place) for leaf in item.regexes("pattern"))
-    return Entity(
-        type=need(item.text("type")),
-        place=_place(item, "type"),
-        region=item.text("region"),
-        pattern=patterns[0] if patterns else None,
-        context=None if context is None else context == "required",
-        strict=item.flag("strict"),
     )
 
 

@@ -20,11 +20,12 @@ from policykit.ir.document import (
     Phrases,
     Regexes,
     RegexSource,
+    Tally,
 )
 from policykit.ir.opaque import Classifier, Language, Predicate
 from policykit.text import View, is_word, view
 from policykit.verify import CompiledSearches, Searches, compile_check
-from policykit.verify.matching import leaf_names
+from policykit.verify.matching import counted, leaf_names
 from policykit.verify.units import Readings
 
 _MAX_PHRASES = 2_000
@@ -60,6 +61,8 @@ def why_missed(matcher: Matcher, readings: Readings, searches: Searches) -> str:
             return f"the text is not found to be in {matcher.name}"
         case Entities():
             return _why_entities(matcher, readings, searches)
+        case Tally():
+            return _why_tally(matcher, readings, searches)
         case AnyOf(items):
             return "; ".join(why_missed(item, readings, searches) for item in items)
         case AllOf(items):
@@ -111,6 +114,16 @@ def _why_chains(leaf: Chains, readings: Readings, searches: Searches) -> str:
 
 def _items(link: Link) -> tuple[Phrase | RegexSource, ...]:
     return (*link.phrases, *link.regexes)
+
+
+def _why_tally(tally: Tally, readings: Readings, searches: Searches) -> str:
+    """How many there are, or why there is none."""
+    found = compile_check(tally.item, searches, True)(readings).findings
+    if not found:
+        return _why_entities(tally.item, readings, searches)
+    different = "different " * tally.distinct
+    wanted = f"at least {tally.at_least} {different}of {_listed(leaf_names(tally.item))}"
+    return f"the text has {counted(found, tally.distinct)}, not {wanted}"
 
 
 def _why_entities(leaf: Entities, readings: Readings, searches: Searches) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TypeAlias, assert_never
 
 from policykit.compile.resolve import leaves, opaque
-from policykit.entities import fits_numbers, labels_of
+from policykit.entities import fits_numbers, labels_of, value_of
 from policykit.ir.document import (
     AllOf,
     AnyOf,
@@ -18,6 +18,7 @@ from policykit.ir.document import (
     Phrases,
     Regexes,
     Searched,
+    Tally,
     Within,
 )
 from policykit.ir.opaque import Classifier, Language, Predicate
@@ -25,7 +26,7 @@ from policykit.predicates import PredicateError
 from policykit.predicates.language import library, told
 from policykit.text import View, view
 from policykit.verify.finders import Search, Searches
-from policykit.verify.findings import NO_FINDINGS, Finding, Findings, Listed, Part, part_of
+from policykit.verify.findings import NO_FINDINGS, Finding, Findings, Listed, Part, part_of, separated
 from policykit.verify.units import Readings
 
 
@@ -69,6 +70,8 @@ def compile_check(matcher: Matcher | None, searches: Searches, use_prefilter: bo
             return _language(matcher)
         case Entities():
             return _entities(matcher, searches, use_prefilter)
+        case Tally():
+            return _tally(matcher, searches, use_prefilter)
         case AnyOf(items):
             return _any([compile_check(item, searches, use_prefilter) for item in items])
         case AllOf(items):
@@ -120,6 +123,27 @@ def _entities(leaf: Entities, searches: Searches, use_prefilter: bool) -> Check:
     compiled = [(on, searches.entities(leaf, on), kind) for on, kind in _ways(leaf)]
     in_json = Within.JSON_SCALARS if any(map(fits_numbers, leaf.entities)) else Within.JSON_STRINGS
     return _on_views(leaf, compiled, labels_of(leaf), in_json, use_prefilter)
+
+
+def _tally(tally: Tally, searches: Searches, use_prefilter: bool) -> Check:
+    inner = _entities(tally.item, searches, use_prefilter)
+
+    def check(readings: Readings) -> Outcome:
+        outcome = inner(readings)
+        is_enough = not outcome.fired or counted(outcome.findings, tally.distinct) >= tally.at_least
+        return outcome if is_enough else Outcome(False)
+
+    return check
+
+
+def counted(findings: Findings, distinct: bool) -> int:
+    """How many entities a verdict would name, or how many different ones."""
+    kept = separated(findings)
+    if not distinct:
+        return len(kept)
+    numbers: list[tuple[int, int]] = list(zip(kept.part.tolist(), kept.index.tolist(), strict=True))
+    found = (kept.parts[part].finding(i) for part, i in numbers)
+    return len({value_of(finding.matched, finding.content) for finding in found})
 
 
 def _leaf(leaf: Searched, searches: Searches, use_prefilter: bool) -> Check:

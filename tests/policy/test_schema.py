@@ -18,7 +18,14 @@ VALIDATOR = Draft202012Validator(document_schema())
 # What concerns the form of a document, and so is the schema's business too.
 FORM = {f"PK0{number}" for number in (*range(20, 27), *range(28, 33), 40, 55)}
 # Forms that a JSON Schema cannot see or that a stock loader reads otherwise.
-UNSEEN = {"truth value as text", "version of one number", "empty expression", "infinite cost", "cost beyond floats"}
+UNSEEN = {
+    "nothing to count",
+    "truth value as text",
+    "version of one number",
+    "empty expression",
+    "infinite cost",
+    "cost beyond floats",
+}
 
 
 def _plain(value: Any) -> Any:

@@ -13,6 +13,7 @@ from policykit.testing.coverage import coverage_of
 
 NEAR = {"near": {"of": [{"phrases": ["sure", "certain"]}, {"phrases": ["gain"]}], "words": 1}}
 COUNT = {"count": {"phrases": ["now", "hurry"], "atLeast": 3}}
+MANY = {"count": {"entities": ["email", "iban"], "atLeast": 3, "distinct": True}}
 LONG = {"length": {"unit": "words", "atLeast": 4}}
 
 
@@ -35,6 +36,9 @@ def document(match: dict[str, Any], *texts: str, decision: str = "block") -> Doc
         (COUNT, ["now now now"], []),
         (COUNT, [], ["r", "at least 3 of `now`/`hurry`"]),
         (LONG, ["a b c d"], []),
+        (MANY, ["a@x.org b@x.org GB29NWBK60161331926819"], []),
+        (MANY, ["a@x.org b@x.org c@x.org"], ["iban"]),
+        (MANY, [], ["r", "email", "iban"]),
     ],
 )
 def test_what_no_test_uses_is_listed(match: dict[str, Any], texts: list[str], uncovered: list[str]) -> None:
@@ -49,6 +53,8 @@ def test_what_no_test_uses_is_listed(match: dict[str, Any], texts: list[str], un
         (NEAR, "a sure and early gain", "all are there, but not `sure`/`certain` and `gain` within 1 words"),
         (COUNT, "now, hurry", "the text has 2, not at least 3 of `now`/`hurry`"),
         (COUNT, "later", "nothing in the text matches `now`, `hurry`"),
+        (MANY, "a@x.org b@x.org a@x.org", "the text has 2, not at least 3 different of `email`, `iban`"),
+        (MANY, "a@x", "nothing in the text"),
         (LONG, "a b c", "the text does not have at least 4 words"),
     ],
 )

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import TypeAlias, assert_never
 
 from policykit.analysis.question import anonymous
-from policykit.ir.document import AllOf, AnyOf, Chains, Entities, Leaf, Matcher, Not, Phrases, Regexes
+from policykit.ir.document import AllOf, AnyOf, Chains, Entities, Leaf, Matcher, Not, Phrases, Regexes, Tally
 from policykit.ir.opaque import Classifier, Language, Predicate
 from policykit.verify import Searches, compile_check
 from policykit.verify.units import Readings
@@ -27,6 +27,9 @@ class Finds:
         match matcher:
             case Phrases() | Regexes() | Chains() | Entities():
                 return _any(self._part(part, key, readings, n) for part, key in parts(matcher))
+            case Tally(item):
+                key = ("tally", matcher.at_least, matcher.distinct, *(key for _, key in parts(item)))
+                return self._part(matcher, key, readings, n)
             case AnyOf(items):
                 return _any(self.fired(item, readings, n) for item in items)
             case AllOf(items):
@@ -38,7 +41,7 @@ class Finds:
             case _:
                 assert_never(matcher)
 
-    def _part(self, part: Leaf, key: _Key, readings: Readings, n: int) -> Fired:
+    def _part(self, part: Leaf | Tally, key: _Key, readings: Readings, n: int) -> Fired:
         if (key, n) not in self._known:
             self._known[key, n] = compile_check(part, self._searches, True)(readings).fired
         return self._known[key, n]
