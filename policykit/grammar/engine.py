@@ -12,11 +12,13 @@ Only this module and the matcher import llguidance. Departures that matter here:
 """
 
 import json
+import re
 import weakref
 from collections import OrderedDict
 from functools import cache
 from threading import Lock
 from typing import Final
+from urllib.parse import unquote
 
 from llguidance import LLMatcher, LLParserLimits, LLTokenizer, TokenizerWrapper, regex_to_lark
 
@@ -227,6 +229,12 @@ def syntax_refusal(program: str) -> str | None:
 def is_unsatisfiable(refused: str) -> bool:
     """Whether a refusal says that no text belongs to the grammar."""
     return "Unsatisfiable schema" in refused or "is unsatisfiable" in refused
+
+
+def unsatisfiable_definition(refused: str) -> str:
+    """The pointer of the definition of which a refusal says that no text belongs to it, or nothing."""
+    found = re.search(r"while processing \S*?#(/\S*)", refused)
+    return unquote(found[1]) if found else ""
 
 
 @cache

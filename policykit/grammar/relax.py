@@ -13,7 +13,14 @@ from dataclasses import dataclass
 from typing import Final, TypeGuard, cast
 
 from policykit.diagnostics import InternalError
-from policykit.grammar.engine import PROBES, is_unsatisfiable, leaks_excluded_bounds, masks_format, masks_keyword
+from policykit.grammar.engine import (
+    PROBES,
+    is_unsatisfiable,
+    leaks_excluded_bounds,
+    masks_format,
+    masks_keyword,
+    unsatisfiable_definition,
+)
 from policykit.grammar.keywords import EXACT_FORMATS
 from policykit.grammar.productive import Unsatisfiable, without_dead_ends
 from policykit.grammar.schema_document import Dialect, SchemaDocument
@@ -114,7 +121,9 @@ def relax(document: SchemaDocument, refusal: Refusal) -> Relaxed:
     refused = refusal(base)
     while refused is not None:
         if is_unsatisfiable(refused):
-            raise Unsatisfiable(reason(refused))
+            base = _without_definition(SchemaDocument.of(base, document.dialect), refused)
+            refused = refusal(_weakened(base, chosen))
+            continue
         stage = next(stages, None)
         if stage is None:
             raise InternalError(f"the grammar engine refuses the weakest form of the schema: {reason(refused)}")
@@ -124,6 +133,26 @@ def relax(document: SchemaDocument, refusal: Refusal) -> Relaxed:
             refused = refusal(_weakened(base, chosen))
     needed = _shrink(base, chosen, refusal)
     return _told(strong, kept, [*certain, *needed], _weakened(base, needed))
+
+
+def _without_definition(document: SchemaDocument, refused: str) -> dict[str, Json]:
+    """The schema without references to the definition that the engine calls unsatisfiable: it says so of a definition
+    that no value needs, too, and means the whole schema.
+
+    Raises:
+        Unsatisfiable: it is the whole schema, as far as the engine tells.
+    """
+    at = unsatisfiable_definition(refused)
+    result: dict[str, Json] = copy.deepcopy(document.root)
+    leading = [pointer for pointer in document.reachable() if at and document.reference(pointer) == at]
+    if not leading:
+        raise Unsatisfiable(reason(refused))
+    for pointer in leading:
+        schema = lookup(result, pointer)
+        if isinstance(schema, dict):
+            schema.pop("$ref", None)
+            schema["enum"] = []
+    return result
 
 
 def _accepted(strong: Strengthened, dialect: Dialect, refusal: Refusal) -> tuple[Addition, ...]:
