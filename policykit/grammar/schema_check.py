@@ -15,6 +15,7 @@ from policykit.grammar.values import Json, join
 
 MAX_SCHEMA_CHARACTERS: Final = 1_000_000
 MAX_SUBSCHEMAS: Final = 20_000
+MAX_WHOLE: Final = 2**53
 
 
 def checked_document(
@@ -80,9 +81,10 @@ def _parsed(text: str, place: Place) -> Json:
 
 
 def _canonical(root: dict[str, Json], place: Place) -> tuple[str, dict[str, Json]]:
-    """The compact text, and what it is read as."""
+    """The compact text, whole numbers without a fraction (they are the same values), and what it is read as."""
     try:
-        source = json.dumps(root, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        plain_numbers = json.loads(json.dumps(root, allow_nan=False), parse_float=_shortest)
+        source = json.dumps(plain_numbers, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
         source.encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise PolicyError.of("PK201", f"the schema is not JSON: {error}", place) from error
@@ -93,6 +95,11 @@ def _canonical(root: dict[str, Json], place: Place) -> tuple[str, dict[str, Json
         limit = f"{MAX_SCHEMA_CHARACTERS:,}"
         raise PolicyError.of("PK206", f"the schema is {len(source):,} characters long, the limit is {limit}", place)
     return source, cast(dict[str, Json], json.loads(source))
+
+
+def _shortest(written: str) -> float:
+    number = float(written)
+    return int(number) if number.is_integer() and abs(number) <= MAX_WHOLE else number
 
 
 def _meta_faults(root: dict[str, Json], dialect: Dialect, place: Place) -> list[Diagnostic]:

@@ -140,6 +140,14 @@ def test_every_code_of_this_part_has_a_failing_case() -> None:
     assert {code for code in CATALOGUE if code.startswith("PK2")} == cases
 
 
+def test_whole_numbers_are_whole_however_they_are_written() -> None:
+    spec = grammar.json_schema('{"type": "array", "maxItems": 1.0, "items": {"enum": [2.0, 0.5]}}', PLACE)
+    assert spec.residue == ()
+    assert grammar.matches(spec, "[2]")
+    assert not grammar.matches(spec, "[2,2]")
+    assert spec.source == '{"type":"array","maxItems":1,"items":{"enum":[2,0.5]}}'
+
+
 def test_source_is_canonical() -> None:
     spaced = grammar.json_schema('{ "type" : "object",\n "properties": {"b": true, "a": true} }', PLACE)
     assert spaced.source == '{"type":"object","properties":{"b":true,"a":true}}'
