@@ -34,12 +34,15 @@ class Connection(HttpToolsProtocol):
     _deadline: asyncio.TimerHandle | None = None
     _unread: asyncio.TimerHandle | None = None
     _n_head_bytes = 0
+    _is_last = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         super().connection_made(transport)
         self._begin(Phase.CONNECT, self.waits.head_s)
 
     def data_received(self, data: bytes) -> None:
+        if self._is_last:
+            return
         super().data_received(data)
         if self._phase is Phase.HEAD:
             self._n_head_bytes += len(data)
@@ -57,8 +60,18 @@ class Connection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         super().on_headers_complete()
+        if self.parser.should_upgrade():
+            self._end_with_this()
         seconds = None if self.pipeline else self.waits.body_s + BODY_GRACE_S  # of one in a queue nothing is read
         self._begin(Phase.BODY, seconds)
+
+    def _end_with_this(self) -> None:
+        """The parser reads no body behind an `Upgrade`: it would be read as the next request, whatever a proxy before
+        this server has taken it for."""
+        cycle: Any = self.cycle
+        if cycle is not None and cycle.scope is self.scope:  # else it has become a websocket
+            self._is_last = True
+            cycle.keep_alive = False
 
     def on_message_complete(self) -> None:
         super().on_message_complete()

@@ -36,9 +36,12 @@ def granted(keys: Keyring, scope: Scope) -> Grant:
 
 async def read_object(scope: Scope, receive: Receive, max_bytes: int, timeout_s: float) -> dict[str, object]:
     """The body, a JSON object. Raises Refused and ClientGone."""
-    kind = (header(scope, "content-type") or "").partition(";")[0].strip().lower()
-    if kind != "application/json" or (header(scope, "content-encoding") or "identity").lower() != "identity":
-        raise Refused(415, "policykit_body_refused", "send a body of type `application/json`, not compressed")
+    kind, _, more = (header(scope, "content-type") or "").partition(";")
+    if kind.strip().lower() != "application/json" or not all(map(_is_utf_8, more.split(";"))):
+        raise Refused(415, "policykit_body_refused", "send a body of type `application/json`, in UTF-8")
+    codings = (header(scope, "content-encoding") or "identity", header(scope, "transfer-encoding") or "chunked")
+    if tuple(coding.strip().lower() for coding in codings) != ("identity", "chunked"):
+        raise Refused(415, "policykit_body_refused", "send a body that is not compressed")
     try:
         async with asyncio.timeout(timeout_s):
             data = await _read(receive, max_bytes)
@@ -51,6 +54,13 @@ async def read_object(scope: Scope, receive: Receive, max_bytes: int, timeout_s:
     if not isinstance(value, dict):
         raise Refused(400, "policykit_body_refused", "the body is no JSON object")
     return cast(dict[str, object], value)
+
+
+def _is_utf_8(parameter: str) -> bool:
+    """Whether a parameter of the content type is no charset but that of JSON (RFC 8259, section 8.1): whoever read the
+    body in another one would have read another text."""
+    name, _, value = parameter.partition("=")
+    return name.strip().lower() != "charset" or value.strip().strip('"').lower() in ("utf-8", "utf8")
 
 
 async def _read(receive: Receive, max_bytes: int) -> bytes:

@@ -1,6 +1,7 @@
 """Clients that are slow on purpose: each is let go of within its time, and nobody else waits for it."""
 
 import asyncio
+import contextlib
 import json
 import socket
 import time
@@ -192,6 +193,42 @@ def test_trailers_are_no_header(slow: Slow) -> None:
         answer = rest(connection)
     assert answer.startswith(b"HTTP/1.1 200 ")
     assert b'"profile":"plain"' in answer
+
+
+@pytest.mark.parametrize("upgrade", [b"h2c", b"websocket", b"x"])
+@pytest.mark.parametrize("at_once", [True, False])
+def test_what_stands_behind_an_upgrade_is_no_second_request(slow: Slow, upgrade: bytes, at_once: bool) -> None:
+    """Neither in one piece nor in two: a proxy takes it for the body of the first."""
+    hidden = b"GET /v1/models HTTP/1.1\r\nhost: g\r\n" + KEY + b"\r\n"
+    head = header(KEY + b"connection: upgrade\r\nupgrade: " + upgrade + b"\r\n", hidden)
+    with slow.connect() as connection:
+        connection.sendall(head + hidden if at_once else head)
+        heard = b"" if at_once else connection.recv(65_536)
+        if not at_once:
+            with contextlib.suppress(OSError):
+                connection.sendall(hidden)
+        heard += rest(connection)
+    assert heard.count(b"HTTP/1.1 ") == 1
+    assert b"profile:plain" not in heard
+
+
+@pytest.mark.parametrize(
+    "more",
+    [b"transfer-encoding: gzip, chunked\r\n", b"content-encoding: br\r\ntransfer-encoding: chunked\r\n"],
+    ids=["transfer", "content"],
+)
+def test_a_body_is_never_compressed(slow: Slow, more: bytes) -> None:
+    body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(BODY), BODY)
+    with slow.connect() as connection:
+        connection.sendall(POST + KEY + more + b"connection: close\r\n\r\n" + body)
+        assert rest(connection).startswith(b"HTTP/1.1 415 ")
+
+
+@pytest.mark.parametrize(("charset", "status"), [("utf-8", 200), ('"UTF-8"', 200), ("utf-7", 415), ("utf-16le", 415)])
+def test_json_is_in_utf_8_and_says_nothing_else(slow: Slow, charset: str, status: int) -> None:
+    headers = {"authorization": "Bearer key-acme", "content-type": f"application/json; x=y; Charset={charset}"}
+    answer = httpx.post(f"{slow.url}/v1/chat/completions", content=BODY, headers=headers)
+    assert answer.status_code == status
 
 
 def test_an_answer_that_nobody_reads_ends() -> None:
