@@ -60,7 +60,8 @@ class Connection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         super().on_headers_complete()
-        if self.parser.should_upgrade():
+        parser: Any = self.parser
+        if parser.should_upgrade():
             self._end_with_this()
         seconds = None if self.pipeline else self.waits.body_s + BODY_GRACE_S  # of one in a queue nothing is read
         self._begin(Phase.BODY, seconds)
