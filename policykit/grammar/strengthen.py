@@ -12,12 +12,13 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import combinations, permutations
 from typing import Final, cast
 
 from policykit.grammar.complement import Complement, complement, resolved, words_as_pattern
 from policykit.grammar.emptiness import are_disjoint
 from policykit.grammar.keywords import ASSERTIONS, is_asserted
-from policykit.grammar.schema_document import SchemaDocument
+from policykit.grammar.schema_document import Dialect, SchemaDocument
 from policykit.grammar.unevaluated import unevaluated
 from policykit.grammar.values import Json, join, lookup, type_name
 
@@ -165,7 +166,7 @@ def _implied(
                     for k in ("contains", "minContains", "maxContains")
                     if k in schema and is_asserted(k, document.dialect)
                 )
-                yield keywords, _containing({k: v for k, v in schema.items() if k in (*keywords, "maxItems")})
+                yield keywords, _containing(document, {k: v for k, v in schema.items() if k in (*keywords, "maxItems")})
             case "uniqueItems", True:
                 yield ("uniqueItems",), _distinct(document, schema)
             case "propertyNames", _:
@@ -221,19 +222,51 @@ def _exclusive(document: SchemaDocument, branches: Sequence[Json]) -> Complement
     return Complement({"anyOf": found}, is_exact)
 
 
-def _containing(schema: dict[str, Json]) -> Complement:
-    """That the items are enough; where one item is all there may be, that it is the one."""
-    least = schema.get("minContains", 1)
-    if not isinstance(least, int | float) or least < 1:
+def _containing(document: SchemaDocument, schema: dict[str, Json]) -> Complement:
+    """Which of the first items are those that there must be, or the only ones; of longer arrays, nothing but that."""
+    least, most, wanted = schema.get("minContains", 1), schema.get("maxContains", math.inf), schema["contains"]
+    if not isinstance(least, int | float) or not isinstance(most, int | float):
         return Complement(True, False)
-    needed = -int(-least // 1)
-    if schema.get("maxItems") == 1 and needed == 1:
-        return Complement({"minItems": 1, "items": schema["contains"]}, schema.get("maxContains", 1) == 1)
-    return Complement({"minItems": needed}, False)
+    needed, allowed = math.ceil(least), math.floor(most) if most != math.inf else math.inf
+    if needed > allowed or (wanted is False and needed > 0):
+        return Complement({"type": [*_NOT_ARRAYS]}, True)
+    longest = schema.get("maxItems")
+    seen = int(longest) if isinstance(longest, int) and longest <= MAX_SEEN else MAX_SEEN
+    others = complement(document, wanted) if allowed < seen else Complement(True, True)
+    keyword = "prefixItems" if document.dialect is Dialect.DRAFT_2020 else "items"
+    found: list[Json] = []
+    for chosen in _places(seen, needed, allowed):
+        least_length = chosen[-1] + 1 if chosen and needed else 0
+        length = seen if others.schema is not True else least_length
+        # Where none must be there, those that may be are not asked for.
+        items: list[Json] = [(wanted if needed else True) if i in chosen else others.schema for i in range(length)]
+        found.append({**({"minItems": least_length} if least_length else {}), **({keyword: items} if items else {})})
+    if not found:
+        found.append({"type": [*_NOT_ARRAYS]})
+    is_whole = isinstance(longest, int) and longest <= seen and (allowed >= seen or others.schema is not True)
+    if not isinstance(longest, int) or longest > seen:
+        found.append({"minItems": max(seen + 1, needed)})
+    if {} in found:
+        return Complement(True, False)
+    return Complement(found[0] if len(found) == 1 else {"anyOf": found}, is_whole and others.is_exact)
+
+
+def _places(seen: int, least: int, most: float) -> list[tuple[int, ...]]:
+    """Which of the first items may be those that are wanted: the fewest, where more may be; else how many there are."""
+    if most >= seen or not least:
+        return list(combinations(range(seen), least if most >= seen else int(most)))
+    return [chosen for n in range(least, int(most) + 1) for chosen in combinations(range(seen), n)]
+
+
+_NOT_ARRAYS: Final = ("null", "boolean", "number", "string", "object")
+MAX_SEEN: Final = 4
+"""How many of the first items are told apart by what `contains` asks of them."""
+MAX_WAYS: Final = 12
+"""In how many ways items may be chosen, or put in order."""
 
 
 def _distinct(document: SchemaDocument, schema: dict[str, Json]) -> Complement:
-    """No more items than there are different values."""
+    """That the first items do not come again, as far as there are few values: which those are is told apart."""
     items = schema.get("items")
     if not isinstance(items, dict) or "prefixItems" in schema:
         return Complement(True, False)
@@ -242,9 +275,26 @@ def _distinct(document: SchemaDocument, schema: dict[str, Json]) -> Complement:
     members = items.get("enum") if isinstance(items, dict) else None
     if not isinstance(members, list):
         is_flag = isinstance(items, dict) and items.get("type") == "boolean"
-        return Complement({"maxItems": 2}, False) if is_flag else Complement(True, False)
-    number = len({(type_name(member), json.dumps(member, sort_keys=True)) for member in members})
-    return Complement({"maxItems": number}, number <= 1)
+        members = [True, False] if is_flag else None
+    if members is None:
+        return Complement(True, False)
+    values = list({(type_name(member), json.dumps(member, sort_keys=True)): member for member in members}.values())
+    told, orders = 0, 1
+    while told < len(values) - 1 and orders * (len(values) - told) <= MAX_WAYS:
+        orders *= len(values) - told
+        told += 1
+    if not told:
+        return Complement({"maxItems": len(values)}, len(values) <= 1)
+    found = [_behind(document, first, values) for first in permutations(range(len(values)), told)]
+    return Complement({"anyOf": found}, told == len(values) - 1)
+
+
+def _behind(document: SchemaDocument, first: Sequence[int], values: Sequence[Json]) -> Json:
+    """Some of the values as the first items, and behind them the others."""
+    constants: list[Json] = [{"enum": [values[i]]} for i in first]
+    others: Json = {"enum": [value for i, value in enumerate(values) if i not in first]}
+    names = ("prefixItems", "items") if document.dialect is Dialect.DRAFT_2020 else ("items", "additionalItems")
+    return {names[0]: constants, names[1]: others, "maxItems": len(values)}
 
 
 def _named(schema: dict[str, Json], names: Json) -> Complement:

@@ -49,12 +49,12 @@ CASES: dict[str, tuple[dict[str, Any], set[str], list[Any], list[Any]]] = {
         {"$schema": D7, **CLOSED, "dependencies": {"a": ["b"]}}, set(), [{"b": 1}], [],
     ),
     "uniqueItems": (
-        {"type": "array", "items": {"enum": [1, 2]}, "uniqueItems": True}, {"/uniqueItems"}, [[1, 2]], [[1, 1]],
+        {"type": "array", "items": {"enum": [*range(9)]}, "uniqueItems": True}, {"/uniqueItems"}, [[1, 2]], [[1, 2, 2]],
     ),
     "uniqueItems false": ({"type": "array", "items": {"enum": [1, 2]}, "uniqueItems": False}, set(), [[1, 1]], []),
     "contains": (
         {"type": "array", "items": {"enum": [1, 2]}, "contains": {"const": 2}, "minContains": 2},
-        {"/contains", "/minContains"}, [[2, 1, 2]], [[1, 2]],
+        {"/contains", "/minContains"}, [[2, 1, 2]], [[1, 1, 1, 1, 2]],
     ),
     "propertyNames": (
         {"type": "object", "additionalProperties": {"const": 1}, "propertyNames": {"maxLength": 2}},
