@@ -106,19 +106,26 @@ class _Canonical:
         self._ref_stands_alone = any(f"draft-0{n}" in dialect for n in (4, 6, 7))
 
     def of(self, schemas: Sequence[Any], value: Any) -> Any:
-        if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        if isinstance(value, float) and value.is_integer() and abs(value) <= 2**53:
             return int(value)
         if not isinstance(value, dict | list):
             return value
         atoms: list[Case] = []
         for schema in schemas:
             self._collect(schema, value, atoms, 0)
+        for atom in atoms:
+            for member in (*([atom["const"]] if "const" in atom else []), *atom.get("enum", ())):
+                if self._sorted(member) == self._sorted(value):
+                    return self.of([], member)  # as the schema writes it
         if isinstance(value, list):
             return [self.of(list(_items(atoms, i)), item) for i, item in enumerate(value)]
-        names = [name for atom in atoms for name in atom.get("properties", ())]
+        names = [name for atom in atoms for name in (*atom.get("properties", ()), *_demanded(atom))]
         place = {name: i for i, name in reversed(list(enumerate(names)))}
         ordered = sorted(value, key=lambda name: place.get(name, len(names)))
         return {name: self.of(list(_under(atoms, name)), value[name]) for name in ordered}
+
+    def _sorted(self, value: Any) -> str:
+        return json.dumps(self.of([], value), sort_keys=True)
 
     def _collect(self, schema: Any, value: Any, atoms: list[Case], depth: int) -> None:
         """The subschemas that judge the value, in the order of the schema's keywords."""
@@ -126,14 +133,17 @@ class _Canonical:
             return
         if "$ref" in schema and self._ref_stands_alone:
             schema = {"$ref": schema["$ref"]}
-        atoms.append(schema)
+        if "properties" not in schema:
+            atoms.append(schema)
         for keyword, inside in schema.items():
-            if keyword == "$ref" and isinstance(inside, str):
+            if keyword == "properties":
+                atoms.append(schema)  # names come in the order of the keywords
+            elif keyword == "$ref" and isinstance(inside, str):
                 self._collect(self._target(inside), value, atoms, depth + 1)
             elif keyword == "allOf":
                 for branch in inside:
                     self._collect(branch, value, atoms, depth + 1)
-            elif keyword in ("anyOf", "oneOf", "then", "else"):
+            elif keyword in ("anyOf", "oneOf", "if", "then", "else"):
                 for branch in inside if isinstance(inside, list) else [inside]:
                     if self._admits(branch, value):
                         self._collect(branch, value, atoms, depth + 1)
@@ -154,6 +164,13 @@ class _Canonical:
             return jsonschema_rs.validator_for({**kept, "allOf": [branch]}).is_valid(value)
         except (ValueError, jsonschema_rs.ReferencingError):
             return True
+
+
+def _demanded(atom: Case) -> Iterator[str]:
+    """Names that a subschema mentions without defining them, in its order."""
+    for keyword in ("dependentRequired", "dependencies"):
+        for name, needs in atom.get(keyword, {}).items():
+            yield from [name, *needs] if isinstance(needs, list) else ()
 
 
 def _under(atoms: Sequence[Case], name: str) -> Iterator[Any]:
