@@ -27,6 +27,7 @@ from policykit.serving.keeping import KeepingFiles
 from policykit.serving.lifetime import Lifetime, Retirement
 from policykit.serving.log import AuditBook
 from policykit.serving.metrics import Metrics
+from policykit.serving.plain_drawing import check_draws, tokenizer_of
 from policykit.serving.services import GuardSettings
 from policykit.serving.shadow_metrics import ShadowMetrics
 from policykit.serving.shadow_source import Candidate, ShadowFiles
@@ -38,6 +39,8 @@ from policykit.serving.upstream_app import AppUpstream
 from policykit.serving.upstream_http import HttpUpstream
 from policykit.serving.waits import Waits
 
+PROBE_S = 60.0
+"""The longest silence of an upstream that is asked what it can do."""
 DRAIN_S = 30.0
 """How long requests in flight may take after the server was told to stop."""
 
@@ -75,9 +78,23 @@ class Model:
     """Folders of the adapters that it has, by name, where that is known here."""
 
 
-def gateway(url: str, key: str | None, name: str | None) -> Model:
-    """Any OpenAI-compatible server: what it enforces is not relied on."""
-    return Model(HttpUpstream(url, api_key=key), name, "gateway", attests=False)
+def gateway(url: str, key: str | None, name: str | None, tokenizer: Path | None = None) -> Model:
+    """Any OpenAI-compatible server: what it enforces is not relied on. With the ``tokenizer`` of its model it is drawn
+    from, token by token. Raises PolicyError (PK722) where it does not do what that needs, and for a tokenizer that
+    cannot be read."""
+    drawing = None
+    if tokenizer is not None:
+        drawing = Drawing(tokenizer_of(tokenizer), is_plain=True)
+        asyncio.run(_check_draws(url, key, name or "", drawing))
+    return Model(HttpUpstream(url, api_key=key), name, "gateway", attests=False, drawing=drawing)
+
+
+async def _check_draws(url: str, key: str | None, name: str, drawing: Drawing) -> None:
+    upstream = HttpUpstream(url, api_key=key, read_s=PROBE_S)  # one of this loop's own
+    try:
+        await check_draws(upstream, drawing.vocabulary, name)
+    finally:
+        await upstream.aclose()
 
 
 def on_transformers(name: str, run: Path) -> Model:
@@ -134,7 +151,7 @@ def around(
     """The guard and its surroundings. Raises PolicyError: PK722 for a strategy that the model cannot be drawn from by,
     PK842 for an adapter whose pins are not its own. ``keeping`` says what of texts the log keeps; a ``bundle`` is
     watched, and a ``candidate`` asked beside it."""
-    check_strategies(serving.deployment.profiles, model.drawing)
+    check_strategies(serving.deployment.profiles, model.drawing, model.upstream.kind)
     adapters = ServedAdapters(serving, model.adapters) if model.adapters else None
     if adapters is not None:
         adapters.begin()

@@ -24,6 +24,7 @@ from policykit.serving.errors import Refused
 from policykit.serving.exchange import Judged
 from policykit.serving.hooks import Channel, Switch, SwitchState
 from policykit.serving.judging import Failed, Ruling, why
+from policykit.serving.plain_drawing import TEMPERATURE
 from policykit.serving.responder import End, Responder
 from policykit.serving.routes.shape import Choice, Written
 from policykit.serving.upstream import Kind
@@ -60,7 +61,7 @@ def drawing_for(drawing: Drawing | None, asking: Asking) -> Drawing | None:
     wrong = sorted(asking.ask.passed)
     if named in _LIMITED:
         wrong += [name for name, is_wrong in (("top_p", settings.top_p < 1.0),) if is_wrong]
-    if settings.temperature == 0.0:
+    if settings.temperature == 0.0 or (drawing.is_plain and settings.temperature != TEMPERATURE):
         wrong.append("temperature")
     if wrong:
         message = f"`{wrong[0]}`: the profile's strategy `{named}` draws from all that the model would say"
@@ -111,7 +112,8 @@ class Drawn:
         constraint = await asyncio.to_thread(self.drawing.constraint, plan)
         shown = self.shown
         progress = shown.progress if shown is not None and shown.is_early else None
-        draws = Draws(asking, constraint, self.prompt, self.index, asyncio.get_running_loop(), progress)
+        draws = Draws(asking, constraint, self.prompt, self.index, asyncio.get_running_loop(), progress,
+                      self.drawing.is_plain)  # fmt: skip
         asking.exchange.account.mask = FREE
         found: Sampled | None = None
         ending = "out_of_time"
@@ -329,16 +331,25 @@ class StreamingDrawn:
         await shown.show(message or ("" if shown.has_shown else self.asking.profile.fallback))
 
 
-def check_strategies(profiles: ProfileSet, drawing: Drawing | None) -> None:
-    """Raises PolicyError (PK722) with every profile whose strategy the upstream cannot draw by."""
-    if drawing is not None:
-        return
-    help = "use `mask` or `reject`, or serve the model on vLLM or transformers"
-    wrong = [
-        Diagnostic("PK722", f"the upstream cannot draw by `{profile.decoding.strategy}`", profile.place, help)
-        for profile in profiles
-        if profile.decoding.strategy in _LIMITED
-    ]
+def check_strategies(profiles: ProfileSet, drawing: Drawing | None, kind: Kind = Kind.PLAIN) -> None:
+    """Raises PolicyError (PK722) with every profile whose strategy the upstream cannot draw by, and with every setting
+    that would mean nothing there."""
+    wrong: list[Diagnostic] = []
+    for profile in profiles:
+        named = profile.decoding.strategy
+        if named in _LIMITED and drawing is None:
+            help = "use `mask` or `reject`, serve the model on vLLM or transformers, or name `--upstream-tokenizer`"
+            wrong.append(Diagnostic("PK722", f"the upstream cannot draw by `{named}`", profile.place, help))
+        is_hot = profile.decoding.temperature != TEMPERATURE
+        if named in _LIMITED and drawing is not None and drawing.is_plain and is_hot:
+            message = f"the upstream can be drawn from by `{named}` at a temperature of {TEMPERATURE:g} only"
+            help = "leave `temperature` at 1: what the upstream shows is the model's own distribution"
+            wrong.append(Diagnostic("PK722", message, profile.place, help))
+        said = profile.decoding.min_legal_mass != Decoding().min_legal_mass
+        if named is Named.REJECT and kind is Kind.PLAIN and said:
+            message = "`minLegalMass` means nothing where whole answers are rejected: they prove next to nothing"
+            help = "leave it out, or use `exact` or `block`"
+            wrong.append(Diagnostic("PK722", message, profile.place, help))
     if wrong:
         raise PolicyError(wrong)
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,15 +57,19 @@ def environment(folder: Path, **more: str) -> dict[str, str]:
     }
 
 
-def command(port: int, *more: str) -> list[str]:
+def plain_command(port: int, *more: str) -> list[str]:
+    """vLLM as anybody starts it."""
     return [
         *(sys.executable, "-m", "vllm.entrypoints.cli.main", "serve", str(model_path())),
         *("--served-model-name", "embedded"),
-        *("--host", "127.0.0.1", "--port", str(port), "--dtype", "float32", "--max-model-len", "512"),
-        *("--enforce-eager", "--structured-outputs-config.backend", "policykit"),
-        *("--middleware", "policykit.serving.middleware.Middleware"),
+        *("--host", "127.0.0.1", "--port", str(port), "--dtype", "float32", "--max-model-len", "512", "--enforce-eager"),
         *more,
     ]  # fmt: skip
+
+
+def command(port: int, *more: str) -> list[str]:
+    policed = ("--structured-outputs-config.backend", "policykit")
+    return plain_command(port, *policed, "--middleware", "policykit.serving.middleware.Middleware", *more)
 
 
 def free_port() -> int:
@@ -75,12 +79,17 @@ def free_port() -> int:
 
 
 @contextmanager
-def vllm_served(folder: Path, more: Sequence[str] = (), variables: Mapping[str, str] | None = None) -> Iterator[Server]:
+def vllm_served(
+    folder: Path,
+    more: Sequence[str] = (),
+    variables: Mapping[str, str] | None = None,
+    started: Callable[..., list[str]] = command,
+) -> Iterator[Server]:
     """Raises RuntimeError with the end of its output, if it does not start."""
     port = free_port()
     with (folder / "output.txt").open("wb") as output:
         process = subprocess.Popen(
-            command(port, *more),
+            started(port, *more),
             env=environment(folder, **(variables or {})),
             stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip

@@ -245,6 +245,11 @@ def test_a_switch_that_cannot_be_read_refuses(tmp_path: Path) -> None:
 WRONG: dict[str, tuple[list[str], str]] = {
     "no model": ([], "PK721"),
     "two models": (["--upstream", "http://127.0.0.1:1", "--engine", "transformers"], "PK721"),
+    "a tokenizer of no upstream": (["--engine", "transformers", "--upstream-tokenizer", "t"], "PK721"),
+    "a tokenizer that is not there": (
+        ["--upstream", "http://127.0.0.1:1", "--model", "m", "--upstream-tokenizer", "t"],
+        "PK400",
+    ),
     "no key": (["--upstream", "http://127.0.0.1:1", "--upstream-key-env", "NO_SUCH_VARIABLE"], "PK721"),
     "no vllm": (["--model", "m"], "PK555"),
     "no vllm, and arguments for it": (["--model", "m", "--vllm", "--dtype=auto", "--max-model-len", "512"], "PK555"),

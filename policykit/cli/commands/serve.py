@@ -48,6 +48,10 @@ def _configure(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--upstream", metavar="URL", help="stand before this server, such as `http://127.0.0.1:8000`")
     parser.add_argument("--upstream-key-env", metavar="NAME", help="the variable with the upstream's key")
+    parser.add_argument(
+        "--upstream-tokenizer", type=Path, metavar="PATH",
+        help="its model's `tokenizer.json`, or folder: for the strategies `exact`, `block` and `auto`",
+    )  # fmt: skip
     parser.add_argument("--host", default="127.0.0.1", metavar="HOST", help="(default: %(default)s)")
     parser.add_argument("--port", type=int, default=8400, metavar="N", help="0 takes a free one (default: %(default)s)")
     parser.add_argument(
@@ -89,6 +93,9 @@ def _check(args: Namespace) -> None:
     ):
         help = "name `--model`, or `--engine transformers`, or `--upstream`"
         raise PolicyError.of("PK721", "one model is served", help=help)
+    if args.upstream_tokenizer and not (args.upstream and args.model):
+        help = "name `--upstream`, and with `--model` what the model is called there"
+        raise PolicyError.of("PK721", "`--upstream-tokenizer` is of an upstream's model", help=help)
     if args.upstream_key_env and not os.environ.get(args.upstream_key_env):
         help = "set it to the upstream's key, or leave the option out"
         raise PolicyError.of("PK721", f"`{args.upstream_key_env}` is not set", help=help)
@@ -118,7 +125,8 @@ def _run(args: Namespace, streams: Streams) -> Exit:
     files = run.Files(tuple(args.profiles), tuple(args.keys), *about)
     if args.upstream:
         key = os.environ[args.upstream_key_env] if args.upstream_key_env else None
-        model = run.gateway(args.upstream, key, args.model)
+        run.deployment(files, args.model)  # what is wrong with it is told before the upstream is asked
+        model = run.gateway(args.upstream, key, args.model, args.upstream_tokenizer)
     elif args.engine == "transformers":
         run.deployment(files, None)  # what is wrong with it is told before a model is loaded
         model = run.on_transformers(args.model or EMBEDDED, args.run_directory)
