@@ -1,6 +1,6 @@
 """What a sampling leaves for training: preference pairs and accepted texts, as lines of JSON.
 
-Every line carries the plan's digest: a trainer refuses rows of another plan.
+Every line carries the digests of the plan and of its bundle: a trainer refuses rows of another.
 """
 
 import json
@@ -35,6 +35,7 @@ def preference_pairs(sampled: Sampled) -> Iterator[Row]:
             "rejected_finish": attempt.finish.value,
             "strategy": sampled.strategy,
             "plan_digest": sampled.digest,
+            "bundle_digest": sampled.bundle_digest,
         }
 
 
@@ -52,6 +53,7 @@ def tuning_rows(sampled: Sampled) -> Iterator[Row]:
                 "logp": answer.logp,
                 "strategy": sampled.strategy,
                 "plan_digest": sampled.digest,
+                "bundle_digest": sampled.bundle_digest,
             }
 
 

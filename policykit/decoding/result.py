@@ -90,6 +90,7 @@ class Sampled:
     seconds: float
     legal_mass_bound: float
     digest: str
+    bundle_digest: str
     seed: int
     n_requests: int = 0
     log_z: tuple[float | None, ...] = ()

@@ -109,6 +109,7 @@ def sample(
         seconds=clock() - run.started,
         legal_mass_bound=min(1.0, run.root.legal),
         digest=plan.digest,
+        bundle_digest=plan.bundle_digest,
         seed=settings.seed,
         n_requests=run.session.n_requests,
         log_z=tuple(run.log_z),
