@@ -17,6 +17,7 @@ from policykit.decoding import (
     Budget,
     Draw,
     Ending,
+    Engine,
     Exact,
     Reject,
     Session,
@@ -121,12 +122,15 @@ def test_little_legal_mass_is_said_instead_of_looked_for() -> None:
 
 @pytest.mark.slow
 def test_ten_thousand_phrases_are_held_on_a_real_model() -> None:
-    """Forty of them are words that the model does say."""
     pytest.importorskip("torch")
     from policykit.engines.sampling import TransformersEngine
     from policykit.engines.transformers import load_model
 
-    engine = TransformersEngine.of(*load_model("embedded"))
+    check_ten_thousand(TransformersEngine.of(*load_model("embedded")))
+
+
+def check_ten_thousand(engine: Engine) -> None:
+    """Ten thousand phrases, of which forty are words that the embedded model does say."""
     prompt, free = "My card was charged twice.", plan_of(["zzzz zzzz"])
     said = sample(engine, prompt, free, Reject(), n=10, settings=Settings(32)).answers
     pairs = PAIRS.findall(" | ".join(answer.raw.lower() for answer in said))
@@ -155,7 +159,7 @@ SENTENCES = World("ba|ca", TableModel(("a", "b", "c", ". "), max_length=6, seed=
 class Showing:
     """Shows, as a stream does, what lies before the last whole sentence of what is being drawn."""
 
-    model: TableModel
+    model: Engine
     shown: tuple[int, ...] = ()
     retracted: list[tuple[int, ...]] = field(default_factory=list)
     sees_distributions: bool = True

@@ -62,8 +62,8 @@ def plain_command(port: int, *more: str) -> list[str]:
     return [
         *(sys.executable, "-m", "vllm.entrypoints.cli.main", "serve", str(model_path())),
         *("--served-model-name", "embedded"),
-        *("--host", "127.0.0.1", "--port", str(port), "--dtype", "float32", "--max-model-len", "512", "--enforce-eager"),
-        *more,
+        *("--host", "127.0.0.1", "--port", str(port), "--dtype", "float32", "--max-model-len", "512"),
+        *("--enforce-eager", *more),
     ]  # fmt: skip
 
 

@@ -55,5 +55,5 @@ def test_a_tokenizer_of_another_model_is_refused_by_name(server: Server, tmp_pat
     ids = [vocabulary[piece] for piece in letters]
     vocabulary.update(zip(letters, ids[1:] + ids[:1], strict=True))
     (tmp_path / "tokenizer.json").write_text(json.dumps(data), "utf-8")
-    with pytest.raises(pk.PolicyError, match="PK722.*another one to the tokenizer"):
+    with pytest.raises(pk.PolicyError, match=r"PK722.*another one to the tokenizer"):
         gateway(server.url, None, "embedded", tmp_path)

@@ -35,8 +35,8 @@ CODES: tuple[CodeEntry, ...] = (
         "PK722",
         "a strategy that the upstream cannot draw by",
         "Strategies that go back send token ids again, and need the tokens that were drawn and how likely they were, "
-        "free of any mask. vLLM and transformers do that under the guard; a server of another kind is asked, before the "
-        "guard listens, where its tokenizer is named.",
+        "free of any mask. vLLM and transformers do that under the guard; a server of another kind is asked whether it "
+        "does before the guard listens, where its tokenizer is named.",
         "decoding: {strategy: block} with `policykit serve --upstream …`",
     ),
     CodeEntry(
