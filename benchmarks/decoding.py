@@ -5,6 +5,9 @@
 First the task of `benchmarks/reply_task.py`: violations by a second search, replies that are well-formed from end to
 end, and tokens per accepted reply beside free sampling, under the policy alone and with a check of citations besides.
 Then models of which every text is listed: the total-variation distance to the exact conditional distribution.
+What a threshold of legal mass refuses, on the model of `benchmarks/decoding_vllm.py`, is a file of its own:
+
+    python benchmarks/decoding.py --least-mass --heads 3 --out benchmarks/results/decoding_least_mass.json
 """
 
 import argparse
@@ -79,6 +82,7 @@ class Results:
 
     def __init__(self, path: Path, console: Console, benchmark: str = "decoding", **machine: str) -> None:
         self.path, self.console, self.benchmark, self.machine = path, console, benchmark, machine
+        self.flags = ""
         parts = ("task", "almost_no_legal_mass", "least_legal_mass", "listed_models")
         self.rows: dict[str, list[Row]] = {part: [] for part in parts}
         if path.is_file():
@@ -96,8 +100,10 @@ class Results:
             one["well_formed_beside_free"] = one["well_formed"] / base["well_formed"]
         machine = {"python": platform.python_version(), "torch": torch.__version__, "cpus": os.cpu_count()}
         machine |= self.machine
-        command = f"python benchmarks/{self.benchmark}.py --out benchmarks/results/{self.benchmark}.json"
-        whole = {"benchmark": self.benchmark, "command": command, "machine": machine, **self.rows}
+        script = self.benchmark.removesuffix("_least_mass")
+        command = f"python benchmarks/{script}.py {self.flags}--out benchmarks/results/{self.benchmark}.json"
+        rows = {part: rows for part, rows in self.rows.items() if rows}
+        whole = {"benchmark": self.benchmark, "command": command, "machine": machine, **rows}
         self.path.write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
 
 
@@ -236,7 +242,6 @@ def task_rows(folder: Path, n: int, seed: int, kept: Results) -> None:
             )  # fmt: skip
             kept.add("task", row | {"citations_checked": cited})
     hopeless_rows(engine, asked[:50], kept)
-    least_mass_rows(engine, asked[:40], kept)
 
 
 WORLDS = (
@@ -289,15 +294,22 @@ def main() -> None:
     parser.add_argument("--model", type=Path, help="a folder that `reply_task.train` wrote (default: train one)")
     parser.add_argument("--prompts", type=int, default=200)
     parser.add_argument("--seed", type=int, default=999)
+    parser.add_argument("--heads", type=int, default=4, help="heads of attention of the model that is trained")
+    parser.add_argument("--least-mass", action="store_true", help="what a threshold of legal mass refuses, alone")
     args = parser.parse_args()
-    kept = Results(args.out, Console(file=sys.stderr))
+    kept = Results(args.out, Console(file=sys.stderr), "decoding_least_mass" if args.least_mass else "decoding")
+    kept.flags = f"--least-mass --heads {args.heads} " if args.least_mass else ""
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as scratch:
         folder = args.model
         if folder is None:
             folder = Path(scratch) / "model"
             kept.console.print("training the model: a minute or two")
-            train(folder)
+            train(folder, n_heads=args.heads)
+        if args.least_mass:
+            engine = TransformersEngine.of(*load_model(folder), chat=False)
+            least_mass_rows(engine, questions(40, args.seed), kept)
+            return
         task_rows(folder, args.prompts, args.seed, kept)
     distances(kept)
 

@@ -248,7 +248,7 @@ WRONG: dict[str, tuple[list[str], str]] = {
     "a tokenizer of no upstream": (["--engine", "transformers", "--upstream-tokenizer", "t"], "PK721"),
     "a tokenizer that is not there": (
         ["--upstream", "http://127.0.0.1:1", "--model", "m", "--upstream-tokenizer", "t"],
-        "PK400",
+        "PK404",
     ),
     "no key": (["--upstream", "http://127.0.0.1:1", "--upstream-key-env", "NO_SUCH_VARIABLE"], "PK721"),
     "no vllm": (["--model", "m"], "PK555"),

@@ -134,7 +134,7 @@ def test_an_upstream_that_cannot_draw_is_refused_when_it_starts_and_when_it_is_a
     with pytest.raises(pk.PolicyError) as raised:
         check_strategies(profiles, None)
     assert {d.code for d in raised.value.diagnostics} == {"PK722"}
-    assert len(raised.value.diagnostics) == 9, "reject asks a plain upstream for whole answers"
+    assert len(raised.value.diagnostics) == 10, "reject asks a plain upstream for whole answers"
     serving = Serving(Deployment(profiles, drawn.keys(), model="m"))
 
     async def nothing(scope: Any, receive: Any, send: Any) -> None:
