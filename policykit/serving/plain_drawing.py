@@ -65,7 +65,7 @@ async def check_draws(upstream: Upstream, vocabulary: Vocabulary, model: str) ->
 
 
 def _cannot(why: str) -> PolicyError:
-    help = "use `mask` or `reject`, or an upstream that takes and shows tokens, such as vLLM"
+    help = "use `mask` or `reject`, or an upstream that takes and shows tokens"
     return PolicyError.of("PK722", f"the upstream cannot be drawn from: {why}", help=help)
 
 

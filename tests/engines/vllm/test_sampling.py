@@ -28,9 +28,7 @@ from policykit.decoding import (
 from policykit.engines import attest
 from policykit.engines.vllm.sampling import BLOCK, MODE, VllmEngine
 from policykit.ir.document import PolicySet
-from tests.decoding.test_phrase_bans import check_ten_thousand
 from tests.decoding.worlds import POLICY as BANNING, distance, frequencies, noise
-from tests.engines import bans
 from tests.engines.test_sampling import BANNED, POLICY, PROMPT
 
 sys.path.append(str(Path(__file__).parents[3] / "benchmarks"))  # benchmarks are scripts beside each other, no package
@@ -166,18 +164,6 @@ def test_almost_no_legal_mass_is_a_named_outcome_within_the_budget(small: VllmEn
         assert all(answer.token_ids in legal for answer in found.answers)
         assert found.legal_mass_bound >= mass - 1e-4
         assert found.reasons["toy#banned"] > 0
-
-
-def test_where_nothing_good_can_follow_it_goes_back_far_enough(small: VllmEngine) -> None:
-    bans.check_far_back(small)
-
-
-def test_what_is_shown_is_never_taken_back(small: VllmEngine) -> None:
-    bans.check_takes_nothing_back(small)
-
-
-def test_ten_thousand_phrases_are_held(engine: VllmEngine) -> None:
-    check_ten_thousand(engine)
 
 
 def test_what_the_engine_cannot_do_is_refused_by_name(
