@@ -3,11 +3,10 @@
 The result over-approximates (lengths, patterns and `not` are not looked at), so an empty set is a proof.
 """
 
-import copy
 from typing import Final
 
 from policykit.grammar.schema_document import SchemaDocument, children
-from policykit.grammar.values import Json, join, lookup, type_name
+from policykit.grammar.values import Json, copied_object, join, lookup, type_name
 
 ALL_TYPES: Final = frozenset({"null", "boolean", "number", "string", "array", "object"})
 NOTHING: Final[frozenset[str]] = frozenset()
@@ -30,7 +29,9 @@ def without_dead_ends(document: SchemaDocument) -> dict[str, Json]:
     types = producible_types(document)
     if not types[""]:
         raise Unsatisfiable("no finite value satisfies the schema")
-    result: dict[str, Json] = copy.deepcopy(document.root)
+    if all(types.values()):
+        return document.root
+    result = copied_object(document.root)
     for pointer, found in types.items():
         schema = lookup(result, pointer)
         if not found and isinstance(schema, dict):
@@ -40,17 +41,25 @@ def without_dead_ends(document: SchemaDocument) -> dict[str, Json]:
 
 
 def producible_types(document: SchemaDocument) -> Types:
-    """The types of finite values that each reachable subschema admits, by pointer."""
+    """The types of finite values that each reachable subschema admits, by pointer. Kept with the document."""
+    if not document.types:
+        document.types.update(_fixpoint(document))
+    return document.types
+
+
+def _fixpoint(document: SchemaDocument) -> Types:
     nodes = document.reachable()
+    inmost_first = list(reversed(list(nodes)))
     types: Types = dict.fromkeys(nodes, NOTHING)
+    refers = any(document.reference(pointer) is not None for pointer in nodes)
     changed = True
     while changed:
         changed = False
-        for pointer in reversed(list(nodes)):
+        for pointer in inmost_first:
             now = _types_of(document, pointer, nodes[pointer], types)
             if now != types[pointer]:
                 types[pointer] = now
-                changed = True
+                changed = refers  # otherwise each subschema comes behind all that it holds
     return types
 
 

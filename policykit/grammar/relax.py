@@ -110,7 +110,7 @@ def relax(document: SchemaDocument, refusal: Refusal) -> Relaxed:
         InternalError: even the schema without any keyword is refused.
     """
     plain = SchemaDocument.of(plain_keywords(with_conditions(document)), document.dialect)
-    closed = SchemaDocument.of(without_dead_ends(plain), document.dialect)
+    closed = plain.of_root(without_dead_ends(plain))
     strong = strengthen(closed)
     kept = _accepted(strong, closed.dialect, refusal)
     root = strong.only(kept)

@@ -1,6 +1,7 @@
 """Whether something is a JSON Schema that can be checked in bounded time: everything wrong with it, at once."""
 
 import json
+from functools import lru_cache
 from typing import Final, cast
 
 import jsonschema_rs
@@ -133,6 +134,7 @@ def _pattern_faults(document: SchemaDocument, place: Place) -> list[Diagnostic]:
     return found
 
 
+@lru_cache(maxsize=4096)
 def is_linear(source: str) -> bool:
     """Whether a pattern is checked without backtracking."""
     try:

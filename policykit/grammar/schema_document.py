@@ -17,6 +17,8 @@ ONE_SCHEMA: Final = (
 SCHEMA_LIST: Final = ("allOf", "anyOf", "oneOf", "prefixItems", "items")
 SCHEMA_MAP: Final = ("properties", "patternProperties", "dependentSchemas", "dependencies", "$defs", "definitions")
 
+APPLICATORS: Final = frozenset((*ONE_SCHEMA, *SCHEMA_LIST, *SCHEMA_MAP))
+
 GENERATING: Final = frozenset({
     "properties", "patternProperties", "additionalProperties", "items", "prefixItems", "additionalItems",
     "allOf", "anyOf", "oneOf",
@@ -59,7 +61,7 @@ def children(schema: Json, keywords: frozenset[str] | None = None) -> Iterator[t
     if not isinstance(schema, dict):
         return
     for keyword, value in schema.items():
-        if keywords is not None and keyword not in keywords:
+        if keyword not in APPLICATORS or (keywords is not None and keyword not in keywords):
             continue
         match value:
             case dict() if keyword in SCHEMA_MAP:
@@ -86,6 +88,8 @@ class SchemaDocument:
     dialect: Dialect
     bases: dict[str, str] = field(default_factory=dict[str, str])
     resources: dict[str, str] = field(default_factory=dict[str, str])
+    types: dict[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]], repr=False, compare=False)
+    """What :func:`policykit.grammar.productive.producible_types` finds, once it is asked."""
     _targets: dict[str, str | None] = field(default_factory=dict[str, "str | None"], repr=False, compare=False)
     _reached: dict[frozenset[str] | None, dict[str, Json]] = field(
         default_factory=dict["frozenset[str] | None", dict[str, Json]], repr=False, compare=False
@@ -125,6 +129,10 @@ class SchemaDocument:
             return base if named.startswith("#") else found
         self.resources.setdefault(found, pointer)
         return found
+
+    def of_root(self, root: dict[str, Json]) -> "SchemaDocument":
+        """The document of another root in the same dialect; this one, where it is its own."""
+        return self if root is self.root else SchemaDocument.of(root, self.dialect)
 
     def resolve(self, pointer: str, reference: str) -> str | None:
         """Where a reference written at ``pointer`` leads, as a pointer; None if it leaves the document."""

@@ -6,7 +6,6 @@ implied by the schema, so the mask never refuses a valid value for it; where it 
 keyword is masked.
 """
 
-import copy
 import json
 import math
 import re
@@ -20,7 +19,7 @@ from policykit.grammar.emptiness import are_disjoint
 from policykit.grammar.keywords import ASSERTIONS, is_asserted
 from policykit.grammar.schema_document import Dialect, SchemaDocument
 from policykit.grammar.unevaluated import unevaluated
-from policykit.grammar.values import Json, join, lookup, type_name
+from policykit.grammar.values import Json, copied, copied_object, join, lookup, type_name
 
 MAX_CHARACTERS: Final = 8_000
 """Of one addition, and a quarter of what all of them may have."""
@@ -49,7 +48,9 @@ class Strengthened:
 
     def only(self, kept: Sequence[Addition]) -> dict[str, Json]:
         """The schema with only these additions; what stands inside one that is dropped goes with it."""
-        root: dict[str, Json] = copy.deepcopy(self.root)
+        if all(addition in kept for addition in self.additions):
+            return self.root
+        root = copied_object(self.root)
         for addition in self.additions:
             if addition in kept:
                 continue
@@ -63,22 +64,27 @@ class Strengthened:
 
 
 def strengthen(document: SchemaDocument) -> Strengthened:
-    """The same schema with what its keywords imply. A document with several bases stays as it is."""
-    root: dict[str, Json] = copy.deepcopy(document.root)
+    """The same schema with what its keywords imply. A document with several bases stays as it is, and one to which
+    nothing is added keeps its root."""
+    root = document.root
     additions: list[Addition] = []
     disjoint: set[str] = set()
     done: set[str] = set()
     left = 4 * MAX_CHARACTERS
     targets = {document.reference(pointer) or "" for pointer in document.reachable(keywords=None)}
     for _ in range(MAX_ROUNDS if document.has_one_base else 0):
-        current = SchemaDocument.of(root, document.dialect)
+        current = document if root is document.root else SchemaDocument.of(root, document.dialect)
         pending = [pointer for pointer in current.reachable() if pointer not in done]
+        if not pending:
+            break
         done.update(pending)
         for pointer in pending:
             schema = lookup(root, pointer)
             if not isinstance(schema, dict) or document.ignores_siblings(schema):
                 continue
-            is_entered = any(target.startswith(join(pointer, "oneOf") + "/") for target in targets)
+            is_entered = "oneOf" in schema and any(
+                target.startswith(join(pointer, "oneOf") + "/") for target in targets
+            )
             if not is_entered and _branches_are_disjoint(document, schema):
                 disjoint.add(pointer)
             for keywords, found in _implied(document, schema, _as_written(document, pointer, schema)):
@@ -89,6 +95,9 @@ def strengthen(document: SchemaDocument) -> Strengthened:
                 if found.schema is True or is_wide or size > min(MAX_CHARACTERS, left):
                     continue
                 left -= size
+                if root is document.root:
+                    root = copied_object(root)
+                    schema = cast(dict[str, Json], lookup(root, pointer))
                 additions.append(_add(schema, pointer, keywords, found))
     return Strengthened(root, tuple(additions), frozenset(disjoint))
 
@@ -135,7 +144,7 @@ def _add(schema: dict[str, Json], pointer: str, keywords: Sequence[str], found: 
     keyword = next((word for word in ("allOf", "anyOf") if word not in schema), "allOf")
     members = schema.setdefault(keyword, [])
     assert isinstance(members, list)
-    members.append(copy.deepcopy(found.schema))
+    members.append(copied(found.schema))
     at = join(pointer, keyword, len(members) - 1)
     return Addition(at, tuple(join(pointer, keyword) for keyword in keywords), found.is_exact)
 

@@ -1,8 +1,10 @@
 """JSON read strictly: RFC 8259 syntax, and the I-JSON profile (RFC 7493) where implementations would disagree."""
 
 import json
+import re
 from dataclasses import dataclass
 from decimal import Context, Decimal
+from itertools import accumulate
 from typing import Final, TypeAlias, cast
 
 from policykit.grammar.values import Json
@@ -23,6 +25,11 @@ class JsonFault:
     message: str
     line: int = 1
     column: int = 1
+
+
+_BESIDE_BRACKETS: Final = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\Z)|[^][{}"]+', re.DOTALL)
+"""Strings, the last of which may be open, and what stands between brackets and strings."""
+_MAY_BE_SURROGATE: Final = re.compile(r"[\ud800-\udfff]|\\u[dD][89a-fA-F]")
 
 
 class _Faulty(Exception):
@@ -49,7 +56,7 @@ def parse(text: str) -> "Exact | JsonFault":
     except _Faulty as faulty:
         keyword, message = faulty.args
         return JsonFault(keyword, message)
-    if _has_surrogate(value):
+    if _MAY_BE_SURROGATE.search(text) and _has_surrogate(value):
         return JsonFault("unicode", "an unpaired surrogate is not a character")
     return value
 
@@ -96,21 +103,11 @@ def _integer(source: str) -> int:
 
 
 def _depth(text: str) -> int:
-    """The deepest nesting of brackets outside strings."""
-    depth = deepest = 0
-    quoted = escaped = False
-    for character in text:
-        if quoted:
-            quoted = escaped or character != '"'
-            escaped = not escaped and character == "\\"
-        elif character == '"':
-            quoted = True
-        elif character in "[{":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif character in "]}":
-            depth -= 1
-    return deepest
+    """The deepest nesting of brackets outside strings; 0 where there are few."""
+    brackets = _BESIDE_BRACKETS.sub("", text)
+    if max(brackets.count("["), brackets.count("]")) + max(brackets.count("{"), brackets.count("}")) <= MAX_DEPTH:
+        return 0  # not even all of them together
+    return max(accumulate(1 if bracket in "[{" else -1 for bracket in brackets), default=0)
 
 
 def _has_surrogate(value: Exact) -> bool:

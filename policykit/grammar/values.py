@@ -17,12 +17,32 @@ def unescape(token: str) -> str:
 
 def split(pointer: str) -> tuple[str, ...]:
     """The decoded reference tokens of a pointer."""
-    return tuple(unescape(token) for token in pointer.split("/")[1:])
+    tokens = pointer.split("/")[1:]
+    return tuple(map(unescape, tokens)) if "~" in pointer else tuple(tokens)
 
 
 def join(pointer: str, *tokens: str | int) -> str:
     """The pointer to a place further inside."""
-    return pointer + "".join(f"/{escape(str(token))}" for token in tokens)
+    for token in tokens:
+        plain = str(token)
+        pointer = f"{pointer}/{escape(plain) if '/' in plain or '~' in plain else plain}"
+    return pointer
+
+
+def copied(value: Json) -> Json:
+    """An independent copy."""
+    match value:
+        case dict():
+            return {key: copied(item) if isinstance(item, dict | list) else item for key, item in value.items()}
+        case list():
+            return [copied(item) if isinstance(item, dict | list) else item for item in value]
+        case _:
+            return value
+
+
+def copied_object(value: dict[str, Json]) -> dict[str, Json]:
+    """An independent copy."""
+    return {key: copied(item) for key, item in value.items()}
 
 
 def lookup(value: Json, pointer: str) -> Json:
