@@ -1,10 +1,11 @@
-"""The model card of an adapter: YAML front matter for machines, and the same for people, with λ as a plot."""
+"""The model card of an adapter or a reward model: YAML front matter for machines, and the same for people."""
 
 import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from policykit.adapters.reward import FILE, PLOT as RELIABILITY, RewardModelFile, read_reward_file
 from policykit.charts import Line, lines
 from policykit.plan.pins import Pins, read_pins, write_pins, write_whole
 
@@ -13,12 +14,17 @@ README, PLOT = "README.md", "lambda.svg"
 
 def write_card(folder: Path, pins: Pins) -> None:
     """Write `README.md`, and `lambda.svg` where weights were moved. The same pins give the same bytes."""
-    config = json.loads((folder / "adapter_config.json").read_text("utf-8"))
-    base = config.get("base_model_name_or_path")
+    reward = read_reward_file(folder) if (folder / FILE).is_file() else None
+    base = reward.base if reward else _base_of_adapter(folder)
     plot = _plot(pins)
     if plot is not None:
         write_whole(folder / PLOT, plot)
-    write_whole(folder / README, card(pins, folder.name, str(base or "")))
+    write_whole(folder / README, card(pins, folder.name, base, reward))
+
+
+def _base_of_adapter(folder: Path) -> str:
+    config = json.loads((folder / "adapter_config.json").read_text("utf-8"))
+    return str(config.get("base_model_name_or_path") or "")
 
 
 def update_evaluation(folder: Path, found: Mapping[str, float | int | str]) -> None:
@@ -30,8 +36,8 @@ def update_evaluation(folder: Path, found: Mapping[str, float | int | str]) -> N
         write_card(folder, changed)
 
 
-def card(pins: Pins, name: str, base: str) -> str:
-    """The card's text. Its front matter is JSON, which is YAML, one field a line."""
+def card(pins: Pins, name: str, base: str, reward: RewardModelFile | None = None) -> str:
+    """The text of an adapter's card, or a reward model's. Its front matter is JSON, which is YAML, one field a line."""
     about: dict[str, object] = {
         "bundle_digest": pins.bundle_digest,
         "plan_digest": pins.plan_digest,
@@ -42,30 +48,56 @@ def card(pins: Pins, name: str, base: str) -> str:
         "weights": _last_weights(pins),
         "evaluation": dict(pins.evaluation),
     }
+    is_full = reward is not None and reward.is_full
     front = {
         "base_model": base,
-        "library_name": "peft",
-        "pipeline_tag": "text-generation",
-        "tags": ["lora", "policykit"],
+        "library_name": "transformers" if is_full else "peft",
+        "pipeline_tag": "text-classification" if reward else "text-generation",
+        "tags": [*([] if is_full else ["lora"]), *(["reward-model"] if reward else []), "policykit"],
         "policykit": about,
     }
     lines_of_front = [f"{field}: {json.dumps(value, ensure_ascii=False)}" for field, value in front.items()]
-    return "\n".join(["---", *lines_of_front, "---", "", f"# {name}", "", *_body(pins, base), ""])
+    return "\n".join(["---", *lines_of_front, "---", "", f"# {name}", "", *_body(pins, base, reward), ""])
 
 
-def _body(pins: Pins, base: str) -> list[str]:
-    out = [f"A LoRA adapter of `{base}`, trained under the policies that are to be enforced where it serves.", ""]
+def _body(pins: Pins, base: str, reward: RewardModelFile | None) -> list[str]:
+    if reward is None:
+        out = [f"A LoRA adapter of `{base}`, trained under the policies that are to be enforced where it serves.", ""]
+    else:
+        what = "all weights" if reward.is_full else "an adapter"
+        out = [f"A reward model on `{base}` ({what}), trained under the policies that its rewards serve.", ""]
     out += ["| | |", "| --- | --- |", f"| bundle | `{pins.bundle_digest}` |", f"| plan | `{pins.plan_digest}` |"]
     out += [f"| policy | `{name}` |" for name in pins.policies]
     out += [f"| stage | {name} |" for name in pins.stages]
     out += [f"| data | `{one.name}`, `{one.digest}`{_rows(one.n_rows)} |" for one in pins.data]
     out += [f"| part | `{name}`, of `{digest}` |" for name, digest in pins.parents]
+    if reward is not None:
+        out += _reward(reward)
     if pins.evaluation:
         out += ["", "## Evaluation", "", "| | |", "| --- | --- |"]
         out += [f"| {name} | {_number(value)} |" for name, value in pins.evaluation.items()]
     if pins.weights:
         out += ["", "## Weights of costs", "", f"![λ by step]({PLOT})", "", "| group | last λ |", "| --- | --- |"]
         out += [f"| {group} | {value:.4g} |" for group, value in _last_weights(pins).items()]
+    return out
+
+
+def _reward(reward: RewardModelFile) -> list[str]:
+    """How rewards are to be read."""
+    out = ["", "## Rewards", ""]
+    if reward.is_calibrated:
+        out += [
+            f"Rewards are divided by the temperature {reward.temperature:.4g}, which was fitted on held-out pairs: a "
+            "difference is the log-odds of a preference.",
+            "",
+            f"![share predicted right, by confidence]({RELIABILITY})",
+        ]
+    else:
+        out += ["Rewards are not calibrated: there were no held-out pairs, or on them it is no better than chance."]
+    if reward.weights:
+        value = "its cost, 0 to 1" if reward.features == "costs" else "1 where it is broken"
+        out += ["", f"| rule | reward of breaking it ({value}) |", "| --- | --- |"]
+        out += [f"| {name} | {weight / reward.temperature:.4g} |" for name, weight in reward.weights.items()]
     return out
 
 

@@ -20,7 +20,8 @@ from policykit.diagnostics import PolicyError
 from policykit.ir.verdict import Verdict
 from policykit.plan import Plan
 
-Reward = Callable[[Answer], float]
+Reward = Callable[[str, Answer], float]
+"""What an answer to a prompt is worth."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,7 @@ def sample(
         clock=clock,
         started=clock(),
     )
-    answers, ending = _collected(_answers(run, strategy), n, best)
+    answers, ending = _collected(_answers(run, strategy), prompt, n, best)
     return Sampled(
         prompt=prompt,
         strategy=strategy.name,
@@ -136,7 +137,7 @@ def _answers(run: Run, strategy: Strategy) -> Iterator[Answer]:
             assert_never(strategy)
 
 
-def _collected(answers: Iterator[Answer], n: int, best: Best | None) -> tuple[tuple[Answer, ...], Ending]:
+def _collected(answers: Iterator[Answer], prompt: str, n: int, best: Best | None) -> tuple[tuple[Answer, ...], Ending]:
     """The first ``n`` answers, or the best of more. Where the search for a better one ends early, the best so far is
     an answer all the same."""
     found: list[Answer] = []
@@ -144,7 +145,7 @@ def _collected(answers: Iterator[Answer], n: int, best: Best | None) -> tuple[tu
     try:
         while len(found) < (best.n if best else n):
             answer = next(answers)
-            found.append(answer if best is None else _rewarded(answer, best))
+            found.append(answer if best is None else _rewarded(prompt, answer, best))
             if best is not None and len(found) >= n and _enough(found, n, best):
                 break
     except Exhausted as end:
@@ -154,9 +155,9 @@ def _collected(answers: Iterator[Answer], n: int, best: Best | None) -> tuple[tu
     return tuple(found[:n]), Ending.ACCEPTED if len(found) >= n else ending
 
 
-def _rewarded(answer: Answer, best: Best) -> Answer:
+def _rewarded(prompt: str, answer: Answer, best: Best) -> Answer:
     """The answer with its reward, and without a weight: what is chosen by reward is no sample."""
-    reward = float(best.reward(answer))
+    reward = float(best.reward(prompt, answer))
     if not isfinite(reward):
         message = f"the reward of an answer is {reward}"
         raise PolicyError.of("PK761", message, help="give every answer a finite number")

@@ -7,6 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import assert_never
 
+from policykit.adapters.reward import FILE, reward_digest
 from policykit.diagnostics import Diagnostic, Place, PolicyError, did_you_mean
 from policykit.pipeline.table import RECORDS
 from policykit.plan import Plan
@@ -99,7 +100,7 @@ def _stage(node: Node, found: list[Diagnostic]) -> tuple[Kind, Entries] | None:
     named = next(
         (e.value for e in node.entries if e.key.text == "train") if isinstance(node, Mapping) else iter(()), None
     )
-    kinds = {kind.name: kind for kind in KINDS}
+    kinds = {kind.name: kind for kind in KINDS if kind.output == "adapter"}
     if not isinstance(named, Scalar) or named.text not in kinds:
         said = f"there is no kind of training `{named.text}`" if isinstance(named, Scalar) else "`train` is missing"
         advice = did_you_mean(named.text, kinds) if isinstance(named, Scalar) else None
@@ -143,6 +144,8 @@ def _named_files(said: Json, folder: Path) -> Iterator[tuple[str, str]]:
             path = folder / said.partition(":")[0]
             if said and path.is_file():
                 yield said, sha256(path.read_bytes()).hexdigest()
+            elif said and (path / FILE).is_file():
+                yield said, reward_digest(path)
         case _:
             pass
 

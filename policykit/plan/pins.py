@@ -16,6 +16,7 @@ from policykit.plan.plan import Plan
 FILE = "policykit.json"
 FORMAT = "policykit.pins/v1"
 WEIGHTS = "adapter_model.safetensors"
+WHOLE = "model.safetensors"
 HEADER = "policykit.bundle_digest"
 MAX_HEADER_BYTES = 100_000_000
 """That of the format."""
@@ -64,7 +65,12 @@ def pins_of(plan: Plan, data: Sequence[DataPin] = (), stages: Sequence[str] = ()
 def write_pins(folder: Path, pins: Pins) -> None:
     """Write the pins to an adapter's folder, and their bundle digest into the header of its weights."""
     write_whole(folder / FILE, json.dumps({"format": FORMAT, **asdict(pins)}, indent=2, ensure_ascii=False) + "\n")
-    _stamp(folder / WEIGHTS, pins.bundle_digest)
+    _stamp(weights_of(folder), pins.bundle_digest)
+
+
+def weights_of(folder: Path) -> Path:
+    """The file of an adapter's weights, or of all weights where the folder holds a whole model."""
+    return folder / (WHOLE if (folder / WHOLE).is_file() else WEIGHTS)
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -86,7 +92,7 @@ def read_pins(folder: Path) -> Pins | None:
         message = f"the pins of the adapter cannot be read: {error}"
         raise PolicyError.of("PK842", message, Place(str(path)), "train or compose the adapter again") from None
     try:
-        stamped = _stamped(folder / WEIGHTS)
+        stamped = _stamped(weights_of(folder))
     except (OSError, ValueError, AttributeError) as error:
         message = f"the weights that `{FILE}` is about cannot be read: {error}"
         raise PolicyError.of("PK842", message, Place(str(path)), "train or compose the adapter again") from None

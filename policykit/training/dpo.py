@@ -12,17 +12,16 @@ import torch
 from policykit.diagnostics import Diagnostic, PolicyError
 from policykit.policy.checked import Entries, Json
 from policykit.training.config import Config
-from policykit.training.encoding import Encoded, Fitting, batch_of, completion_logits, encode, token_logps
+from policykit.training.encoding import Encoded, Fitting, batch_of, completion_logits, token_logps
 from policykit.training.judging import Judge
 from policykit.training.kinds.kind import Job, Start
 from policykit.training.models import Trained, load_trained
 from policykit.training.offline import Offline, Sums, Terms, adapter_off
-from policykit.training.pairs import Outcome, pairs_of, preference
+from policykit.training.pairing import check_left, judged_pairs, unjudged
 from policykit.training.preferences import dpo_loss, ipo_loss, orpo_loss, simpo_loss
-from policykit.training.rows import Row, Rows
+from policykit.training.rows import Rows
 
 REFERENCE_FREE = ("orpo", "simpo")
-ENDS = "end"
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,11 +135,7 @@ def prepare(start: Start) -> Job:
     found: list[Diagnostic] = []
     settings = settings_from(start.config, found)
     judged = start.plan is not None or all("chosen_cost" in row.values for row in start.train)
-    if not judged and (settings.relabel or settings.margin):
-        at = "relabel" if settings.relabel else "margin"
-        message = f"`{at}` has no effect without costs"
-        help = "name `policies` or a `plan`, or give rows `chosen_cost` and `rejected_cost`"
-        found.append(Diagnostic("PK780", message, start.config.place("dpo", at), help))
+    found.extend(unjudged(settings, start.config, judged))
     if found:
         raise PolicyError(found)
     trained = load_trained(start.config)
@@ -152,18 +147,12 @@ def prepare(start: Start) -> Job:
     if found:
         raise PolicyError(found[:20])
     fitting.check(len(train))
-    if not train:
-        message = f"no pair is left to learn from: {_told(counts)}"
-        raise PolicyError.of("PK781", message, start.config.place("data", "train"), "give pairs that differ")
+    check_left(len(train), counts, start.config)
     facts: dict[str, Json] = {"trainable parameters": trained.n_trainable, "pairs": len(train)}
     facts |= {f"{name} (all rows)": n for name, n in sorted(counts.items())}
     facts["rows that were dropped for their length"] = fitting.n_dropped
     objective = Preferences(trained, settings)
     return Job(Offline(objective, trained.model, train, held_out).run, cast("dict[str, Json]", asdict(settings)), facts)
-
-
-def _told(counts: Counter[str]) -> str:
-    return ", ".join(f"{n} {name}" for name, n in sorted(counts.items())) or "there are none"
 
 
 def settings_from(config: Config, found: list[Diagnostic]) -> Settings:
@@ -204,69 +193,7 @@ def _pairs(
     counts: Counter[str],
     found: list[Diagnostic],
 ) -> Iterator[Pair]:
-    for row in rows:
-        try:
-            texts = _texts(row, judge, counts)
-            for chosen, rejected in texts:
-                pair = _pair(row, chosen, rejected, trained, settings, judge, counts)
-                if pair is not None and fitting.fits(row.place, pair.chosen, pair.rejected):
-                    yield pair
-        except PolicyError as error:
-            found.extend(error.diagnostics)
-
-
-def _texts(row: Row, judge: Judge | None, counts: Counter[str]) -> list[tuple[str, str]]:
-    """The pairs of texts in a row: one, or those that a verifier makes of its candidates."""
-    named = [name for name in ("chosen", "rejected", "candidates") if row.values.get(name) is not None]
-    if named == ["candidates"] and judge is not None:
-        texts = cast("list[str]", row.values["candidates"])
-        costs = [judge.cost(text, row.place) for text in texts]
-        made = pairs_of(costs)
-        if not made:
-            counts[Outcome.BOTH_BAD if costs and costs[0] > 0 else Outcome.TIE] += 1
-        return [(texts[i], texts[j]) for i, j in made]
-    if named != ["chosen", "rejected"]:
-        message = f"the row has {' and '.join(f'`{n}`' for n in named) or 'no completions'}"
-        help = "give `chosen` and `rejected`, or `candidates` and a plan that judges them"
-        raise PolicyError.of("PK781", message, row.place, help)
-    if row.text("chosen") == row.text("rejected"):
-        message = "`chosen` and `rejected` are the same text"
-        raise PolicyError.of("PK781", message, row.place, "leave the row out")
-    return [(row.text("chosen"), row.text("rejected"))]
-
-
-def _pair(
-    row: Row,
-    chosen: str,
-    rejected: str,
-    trained: Trained,
-    settings: Settings,
-    judge: Judge | None,
-    counts: Counter[str],
-) -> Pair | None:
-    """The pair as it is learned from; None for one that is dropped. Raises PolicyError (PK781) for a contradiction."""
-    costs = _costs(row, chosen, rejected, judge)
-    said = preference(*costs, is_tie=row.values.get("tie") is True, relabels=settings.relabel)
-    counts[said.outcome] += 1
-    if said.outcome is Outcome.CONTRADICTION:
-        message = "the chosen completion breaks the plan, and the rejected one does not"
-        raise PolicyError.of("PK781", message, row.place, "leave the row out, or say `relabel: true`")
-    if said.outcome is Outcome.TIE and settings.ties == "drop":
-        return None
-    if said.outcome is Outcome.BOTH_BAD and settings.both_bad == "drop":
-        return None
-    finishes = [row.values.get(f"{side}_finish", ENDS) == ENDS for side in ("chosen", "rejected")]
-    sides = [encode(trained.tokenizer, row.values["prompt"], text, ends=ends)
-             for text, ends in zip((chosen, rejected), finishes, strict=True)]  # fmt: skip
-    if said.outcome is Outcome.SWAPPED:
-        sides.reverse()
-    smoothing = 0.5 if said.outcome is Outcome.TIE else settings.label_smoothing
-    return Pair(sides[0], sides[1], settings.margin * said.gap, smoothing, row.number("weight", 1.0))
-
-
-def _costs(row: Row, chosen: str, rejected: str, judge: Judge | None) -> tuple[float | None, float | None]:
-    if judge is not None:
-        return judge.cost(chosen, row.place), judge.cost(rejected, row.place)
-    if "chosen_cost" in row.values and "rejected_cost" in row.values:
-        return row.number("chosen_cost"), row.number("rejected_cost")
-    return None, None
+    for one in judged_pairs(rows, judge, settings, counts, found):
+        chosen, rejected = one.encoded(trained.tokenizer)
+        if fitting.fits(one.row.place, chosen, rejected):
+            yield Pair(chosen, rejected, one.margin, one.smoothing, one.weight)

@@ -11,12 +11,13 @@ import torch
 from policykit.diagnostics import Diagnostic, PolicyError
 from policykit.policy.checked import Json
 from policykit.training.config import Config
-from policykit.training.dpo import ENDS, kl_along
+from policykit.training.dpo import kl_along
 from policykit.training.encoding import Encoded, Fitting, batch_of, completion_logits, encode, token_logps
 from policykit.training.judging import Judge
 from policykit.training.kinds.kind import Job, Start
 from policykit.training.models import Trained, load_trained
 from policykit.training.offline import Offline, Sums, Terms, adapter_off
+from policykit.training.pairing import ENDS
 from policykit.training.preferences import kto_loss
 from policykit.training.rows import Row, Rows
 

@@ -38,8 +38,15 @@ def load_trained(config: Config) -> Trained:
 
     Raises PolicyError: PK450 and PK451 for the model, PK785 for an adapter or `lora.modules` that do not fit it.
     """
+    begun = load_merged(config)
+    return Trained(with_lora(begun.model, config, "CAUSAL_LM"), begun.tokenizer)
+
+
+def load_merged(config: Config) -> Trained:
+    """The file's model with its `adapters` merged into it, and nothing else: no PEFT model yet. Raises PolicyError as
+    :func:`load_trained` does."""
     model, tokenizer = load_model(config.model)
-    return Trained(with_lora(merged(model, config), config, "CAUSAL_LM"), tokenizer)
+    return Trained(merged(model, config), tokenizer)
 
 
 def merged(model: Any, config: Config) -> Any:

@@ -8,7 +8,7 @@ the batch is cut into micro-batches and spread over processes.
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -48,17 +48,35 @@ class Objective(Protocol[Contra]):
     def terms(self, model: Any, examples: Sequence[Contra], constants: dict[str, float]) -> Terms: ...
 
 
+def one_rate(name: str) -> float:
+    """Every parameter moves at the rate of the training file."""
+    return 1.0
+
+
+def nothing_more(run: Run, model: Any) -> None:
+    """A training that ends with its last step."""
+
+
 @dataclass(frozen=True, slots=True)
 class Offline(Generic[Example]):
-    """An objective, the model that it moves, and examples; ``held_out`` may be empty."""
+    """An objective, the model that it moves, and examples; ``held_out`` may be empty.
+
+    ``rate_of`` says at how many times the rate of the training file a parameter moves, by its name. ``finish`` is
+    called in every process when the last step is done, before the model is saved, with the model in evaluation mode
+    and without gradient; all processes must call the model equally often. What is trained goes to the folder ``output``
+    of the run.
+    """
 
     objective: Objective[Example]
     model: Any
     train: Sequence[Example]
     held_out: Sequence[Example]
+    rate_of: Callable[[str], float] = one_rate
+    finish: Callable[[Run, Any], None] = nothing_more
+    output: str = "adapter"
 
     def run(self, run: Run) -> None:
-        """Train to the end, evaluating and keeping checkpoints on the way; the adapter is in ``run.folder``."""
+        """Train to the end, evaluating and keeping checkpoints on the way; what is trained is in ``run.folder``."""
         _Loop(self, run).train()
 
 
@@ -94,9 +112,10 @@ class _Loop(Generic[Example]):
         self.accelerator = Accelerator(cpu=not torch.cuda.is_available())
         self.peft_model: Any = offline.model
         resumed = run.resumed
-        trainable = [p for p in self.peft_model.parameters() if p.requires_grad]
         decay = self.config.optimizer.weight_decay
-        optimizer = torch.optim.AdamW(trainable, lr=self.config.optimizer.rate, weight_decay=decay)
+        optimizer = torch.optim.AdamW(
+            _groups(self.peft_model, offline.rate_of), lr=self.config.optimizer.rate, weight_decay=decay
+        )
         self.model, self.optimizer = self.accelerator.prepare(self.peft_model, optimizer)
         if resumed is not None:
             _load(resumed.folder, self)
@@ -113,7 +132,10 @@ class _Loop(Generic[Example]):
                 run.log_held_out(step, self.evaluate())
             if run.is_due(steps.checkpoint_every, step):
                 run.checkpoint(step, self.save, self.accelerator.wait_for_everyone)
-        self._save_adapter(run.folder.adapter)
+        self.model.eval()
+        with torch.no_grad():
+            self.offline.finish(run, self.model if _is_sharded(self.accelerator) else self.peft_model)
+        self._save_model(run.folder.path / self.offline.output)
 
     def step(self, step: int) -> dict[str, float]:
         """One step of the optimizer, and its metrics, the same in every process."""
@@ -126,7 +148,7 @@ class _Loop(Generic[Example]):
         norm = self.accelerator.clip_grad_norm_(self.model.parameters(), self.config.optimizer.clip)
         rate = rate_at(self.config.optimizer, step, steps.n_steps)
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["scale"]
         self.optimizer.step()
         self.optimizer.zero_grad()
         return {**sums, "grad_norm": float(norm or 0.0), "rate": rate}
@@ -176,11 +198,20 @@ class _Loop(Generic[Example]):
             moving = {name: p.detach().cpu() for name, p in self.peft_model.named_parameters() if p.requires_grad}
             torch.save({"weights": moving, "optimizer": self.optimizer.state_dict()}, folder / "state.pt")
 
-    def _save_adapter(self, folder: Path) -> None:
+    def _save_model(self, folder: Path) -> None:
         state = self.accelerator.get_state_dict(self.model) if _is_sharded(self.accelerator) else None
         if self.accelerator.is_main_process:
             self.peft_model.save_pretrained(str(folder), state_dict=state)
         self.accelerator.wait_for_everyone()
+
+
+def _groups(model: Any, rate_of: Callable[[str], float]) -> list[dict[str, Any]]:
+    """What moves, by the scale of its rate."""
+    groups: dict[float, list[torch.nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            groups.setdefault(rate_of(name), []).append(parameter)
+    return [{"params": parameters, "scale": scale} for scale, parameters in groups.items()]
 
 
 def _load(folder: Path, loop: "_Loop[Any]") -> None:

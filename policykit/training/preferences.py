@@ -73,6 +73,25 @@ def simpo_loss(chosen: torch.Tensor, rejected: torch.Tensor, *, beta: float = 2.
     return -logsigmoid(beta * (chosen - rejected) - gamma)
 
 
+def bradley_terry_loss(
+    chosen: torch.Tensor,
+    rejected: torch.Tensor,
+    *,
+    margin: torch.Tensor | float = 0.0,
+    label_smoothing: torch.Tensor | float = 0.0,
+    centre: float = 0.0,
+) -> torch.Tensor:
+    """−(1−ε)·log σ(Δ − m) − ε·log σ(−(Δ − m)) + c·(r_chosen + r_rejected)², [B], with Δ = r_chosen − r_rejected.
+
+    Of rewards [B], under the model of Bradley and Terry 1952, with the margin of Touvron et al. 2023, eq. 2. Pairs say
+    nothing about the level of rewards; ``centre`` keeps it near 0 (Eisenstein et al. 2023, section 3). A tie has ε = ½,
+    and is at its best where Δ is m.
+    """
+    logits = chosen - rejected - margin
+    loss = -(1 - label_smoothing) * logsigmoid(logits) - label_smoothing * logsigmoid(-logits)
+    return loss + centre * (chosen + rejected) ** 2
+
+
 def _difference(
     chosen: torch.Tensor, rejected: torch.Tensor, ref_chosen: torch.Tensor, ref_rejected: torch.Tensor
 ) -> torch.Tensor:

@@ -70,3 +70,12 @@ def test_vllm_leaves_the_same_by_products(run: Run, tmp_path: Path, monkeypatch:
         assert row["plan_digest"] == data["digest"]
         assert row["chosen"] in [answer["raw"] for answer in found["answers"]]
     assert len((tmp_path / "accepted.jsonl").read_text("utf-8").splitlines()) == 3
+
+
+def test_a_reward_model_chooses_among_answers_and_nothing_else(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "words.policy.yaml").write_text(NO_E, encoding="utf-8")
+    flags = ["sample", "--prompt", PROMPT, "--policies", "words.policy.yaml", "--reward-model", "."]
+    for more, said in ([], "has no effect without `--best-of`"), (["--best-of", "2"], "PK786"):
+        done = run(*flags, *more)
+        assert done.status == 3
+        assert said in done.err

@@ -79,7 +79,7 @@ def test_strategies_that_never_end_are_refused(strategy: Strategy) -> None:
 
 
 def test_numbers_of_answers_that_cannot_be_had_are_refused() -> None:
-    for more in ({"n": 0}, {"n": 3, "best": Best(2, lambda answer: 0.0)}):
+    for more in ({"n": 0}, {"n": 3, "best": Best(2, lambda prompt, answer: 0.0)}):
         with pytest.raises(pk.PolicyError, match="PK473"):
             ask(Exact(), **more)
     with pytest.raises(pk.PolicyError, match=r"PK473.*batch=0"):
@@ -226,7 +226,7 @@ def test_a_dead_end_at_the_start_is_asked_for_once() -> None:
     assert (found.ending, found.n_requests, found.legal_mass_bound) == (Ending.NO_LEGAL_MASS, 1, 0.0)
 
 
-def n_letters(answer: Any) -> float:
+def n_letters(prompt: str, answer: Any) -> float:
     return float(len(answer.raw))
 
 
@@ -240,7 +240,7 @@ def test_what_is_chosen_by_reward_has_no_weight() -> None:
 @pytest.mark.parametrize("reward", [nan, inf, -inf])
 def test_a_reward_that_is_no_number_is_no_reward(reward: float) -> None:
     with pytest.raises(pk.PolicyError, match="PK761"):
-        ask(Exact(), best=Best(3, lambda answer: reward))
+        ask(Exact(), best=Best(3, lambda prompt, answer: reward))
 
 
 def test_enough_is_enough_for_every_answer_that_is_wanted() -> None:

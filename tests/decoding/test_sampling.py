@@ -142,7 +142,7 @@ def test_a_judge_that_wavers_is_asked_once_per_text():
 
 
 def test_the_best_of_n_is_the_best_and_enough_is_enough():
-    def n_letters(answer):
+    def n_letters(prompt, answer):
         return float(len(answer.raw))
 
     free = ask_letters(Exact(), n=30, seed=5)

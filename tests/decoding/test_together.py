@@ -62,14 +62,14 @@ def test_each_has_its_own_budget_and_outcome() -> None:
 
 def test_best_of_n_and_what_is_told() -> None:
     told: list[str] = []
-    best = Best(6, lambda answer: float(len(answer.raw)))
+    best = Best(6, lambda prompt, answer: float(len(answer.raw)))
     found = together(Exact(), 3, n=1, best=best, told=lambda one: told.append(one.prompt))
     assert sorted(told) == sorted(PROMPTS)
     assert all(one.answers[0].reward is not None and one.ending is Ending.ACCEPTED for one in found)
 
 
 def test_what_one_raises_ends_all() -> None:
-    def crashes(answer: object) -> float:
+    def crashes(prompt: str, answer: object) -> float:
         raise ZeroDivisionError("a reward of nothing")
 
     with pytest.raises(ZeroDivisionError, match="a reward of nothing"):

@@ -51,7 +51,7 @@ def metrics(folder: Path) -> list[dict[str, Any]]:
     return [{name: value for name, value in line.items() if name != "seconds"} for line in found]
 
 
-def weights(folder: Path) -> dict[str, Any]:
+def weights(folder: Path, output: str = "adapter") -> dict[str, Any]:
     from safetensors.torch import load_file
 
-    return load_file(folder / "adapter" / "adapter_model.safetensors")
+    return load_file(folder / output / "adapter_model.safetensors")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from policykit.training.kinds import Kind, dpo, sft
+from policykit.training.kinds import Kind, dpo, rm, sft
 from policykit.training.session import prepare, train
 
 from .offline import HEAD, metrics, routed, weights, write_training
@@ -20,7 +20,9 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("kind", "rows"), [(sft.KIND, routed), (dpo.KIND, pairs)], ids=["sft", "dpo"])
+@pytest.mark.parametrize(
+    ("kind", "rows"), [(sft.KIND, routed), (dpo.KIND, pairs), (rm.KIND, pairs)], ids=["sft", "dpo", "rm"]
+)
 def test_two_processes_are_as_one(tmp_path: Path, kind: Kind, rows: Any) -> None:
     text = HEAD.replace("steps: 6", "steps: 3").replace("checkpointEvery: 3", "checkpointEvery: 2, microBatch: 2")
     train(prepare(kind, write_training(tmp_path / "one", text, rows(16, 1), rows(5, 2))))
@@ -40,7 +42,7 @@ def test_two_processes_are_as_one(tmp_path: Path, kind: Kind, rows: Any) -> None
     for line, other in zip(one, two, strict=True):
         assert line.pop("phase") == other.pop("phase")
         assert line == pytest.approx(other, rel=2e-3, abs=1e-4)
-    alone, shared = weights(tmp_path / "one" / "run"), weights(tmp_path / "two" / "run")
+    alone, shared = (weights(tmp_path / name / "run", kind.output) for name in ("one", "two"))
     assert torch.cat([(alone[name] - shared[name]).abs().flatten() for name in alone]).mean() < 2e-4
     assert [path.name for path in sorted((tmp_path / "two" / "run" / "checkpoints").iterdir())] == [
         "step-00000002",

@@ -1,5 +1,6 @@
 """`policykit sample`: texts that a plan passes, by a named strategy, with what they cost and why attempts failed."""
 
+import warnings
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -10,7 +11,7 @@ from rich.text import Text
 
 from policykit.cli.command import Command, add_format
 from policykit.cli.commands.verify import facts_from
-from policykit.cli.engine import ENGINES, load_engine, together
+from policykit.cli.engine import ENGINES, load_engine, needing, together
 from policykit.cli.exits import Exit
 from policykit.cli.reports.plain import to_json
 from policykit.cli.sources import above_zero, add_plan_arguments, not_negative, plan_from, positive, share
@@ -30,6 +31,8 @@ from policykit.decoding import (
     to_line,
     tuning_rows,
 )
+from policykit.diagnostics import PolicyError
+from policykit.plan import Plan
 
 
 def _configure(parser: ArgumentParser) -> None:
@@ -47,6 +50,9 @@ def _configure(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--n", type=positive, default=1, metavar="N", help="answers per prompt (default: %(default)s)")
     parser.add_argument("--best-of", type=positive, metavar="N", help="draw N answers and keep the --n that cost least")
+    parser.add_argument(
+        "--reward-model", type=Path, metavar="FOLDER", help="of `policykit train rm`: keep those that it rewards most"
+    )
     parser.add_argument("--max-new-tokens", type=positive, default=256, metavar="N", help="(default: %(default)s)")
     parser.add_argument("--temperature", type=above_zero, default=1.0, metavar="T", help="(default: %(default)s)")
     parser.add_argument("--seed", type=not_negative, default=0, metavar="N", help="(default: %(default)s)")
@@ -63,8 +69,24 @@ def _configure(parser: ArgumentParser) -> None:
     add_format(parser, "json")
 
 
-def _least_cost(answer: Answer) -> float:
+def _least_cost(prompt: str, answer: Answer) -> float:
     return -answer.verdict.cost
+
+
+def _best(args: Namespace, plan: Plan) -> Best | None:
+    """Best-of-n, where it is asked for."""
+    if args.best_of is None:
+        if args.reward_model is not None:
+            help = "say how many to draw: `--best-of N`"
+            raise PolicyError.of("PK550", "`--reward-model` has no effect without `--best-of`", help=help)
+        return None
+    n = max(args.best_of, args.n)
+    if args.reward_model is None:
+        return Best(n, _least_cost)
+    with needing("a reward model", "train"):
+        from policykit.training.reward_model import RewardModel
+    warnings.simplefilter("ignore", FutureWarning)  # of libraries about each other: not about the user's input
+    return Best(n, RewardModel.load(args.reward_model, plan).best())
 
 
 def _run(args: Namespace, streams: Streams) -> Exit:
@@ -74,7 +96,7 @@ def _run(args: Namespace, streams: Streams) -> Exit:
     engine = load_engine(args.model, args.engine)
     constraint = plan.constraint(engine.vocabulary)
     budget = Budget(args.budget_tokens, args.budget_seconds, args.budget_attempts)
-    best = Best(max(args.best_of, args.n), _least_cost) if args.best_of else None
+    best = _best(args, plan)
     found: list[Sampled] = []
     with _progress(streams) as bar:
         task = bar.add_task("sampling", total=len(args.prompt), note="")
@@ -125,7 +147,7 @@ def _data(found: Iterable[Sampled]) -> list[dict[str, object]]:
             "prompt": one.prompt, "strategy": one.strategy, "ending": one.ending.value, "seed": one.seed,
             "answers": [
                 {"text": a.text, "raw": a.raw, "ended_by": a.finish.value, "n_tokens": len(a.token_ids), "logp": a.logp,
-                 "log_weight": a.log_weight, "mask_tax": a.mask_tax, "cost": a.verdict.cost}
+                 "log_weight": a.log_weight, "mask_tax": a.mask_tax, "cost": a.verdict.cost, "reward": a.reward}
                 for a in one.answers
             ],
             "attempts": [

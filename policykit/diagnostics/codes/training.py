@@ -46,4 +46,12 @@ CODES: tuple[CodeEntry, ...] = (
         "another model. What PEFT would leave out silently is refused.",
         "lora: {modules: [q_proj, vproj]}",
     ),
+    CodeEntry(
+        "PK786",
+        "a reward model that cannot be used",
+        "A folder of `policykit train rm` says what its weights belong to, and under which policies they were trained. "
+        "It goes with plans of the same bundle; with features, which are costs of that plan's rules, with that plan "
+        "alone. A reward that was learned under other rules would teach what serving does not ask for.",
+        "policykit sample --best-of 8 --reward-model other-run/reward-model ...",
+    ),
 )

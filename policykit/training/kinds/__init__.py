@@ -18,15 +18,16 @@ A `Kind` says, without torch and without loading anything,
 - ``run.log_held_out(step, {…})`` for what is measured on held-out rows;
 - ``run.is_due(every, step)`` and ``run.checkpoint(step, write)``, where ``write(folder)`` puts its files into a folder
   that becomes a checkpoint when all of them are there; ``run.resumed`` is the one to go on from;
-- what is trained goes to ``run.folder.adapter``; other files into ``run.folder.path``.
+- what is trained goes to the folder ``Kind.output`` of the run (``run.folder.adapter`` if it is a part of the model);
+  other files into ``run.folder.path``.
 
 Randomness comes from ``config.steps.seed`` and the step alone, so that a run that goes on is the one that never
 stopped. Kinds that learn from rows alone share the loop of `policykit.training.offline`.
 """
 
-from policykit.training.kinds import dpo, grpo, kto, ppo, rloo, sft
+from policykit.training.kinds import dpo, grpo, kto, ppo, rloo, rm, sft
 from policykit.training.kinds.kind import Job, Kind, Start
 
-KINDS: tuple[Kind, ...] = (sft.KIND, dpo.KIND, kto.KIND, ppo.KIND, grpo.KIND, rloo.KIND)
+KINDS: tuple[Kind, ...] = (sft.KIND, dpo.KIND, kto.KIND, rm.KIND, ppo.KIND, grpo.KIND, rloo.KIND)
 
 __all__ = ["KINDS", "Job", "Kind", "Start"]

@@ -41,7 +41,8 @@ class Kind:
     ``records`` are the field table of its section in the file; the first is the section and has the kind's name.
     ``columns`` are what a row holds. ``prepare`` checks everything that can be known before the first step and raises
     PolicyError with all of it; what is heavy (torch, a model) it imports and loads itself. ``needs_plan``: the file
-    must name policies, a grammar or a plan. ``plots`` are named groups of metrics for the plots of a run.
+    must name policies, a grammar or a plan. ``plots`` are named groups of metrics for the plots of a run. ``output`` is
+    the folder of a run with what was trained: `adapter` is a part of the model, which pipelines add up.
     """
 
     name: str
@@ -51,3 +52,4 @@ class Kind:
     prepare: Callable[[Start], Job]
     needs_plan: bool = False
     plots: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    output: str = "adapter"

@@ -43,7 +43,13 @@ def section(kind: str, about: str, modes: tuple[str, ...], *more: Field) -> Reco
         kind,
         about,
         (
-            Field("task", Text(), "the task's reward, `FILE.py:NAME` or `MODULE:NAME`; 1 for each if not said"),
+            Field(
+                "task",
+                Text(),
+                "the task's reward, `FILE.py:NAME` or `MODULE:NAME`; without any, 1 for each",
+            ),
+            Field("rewardModel", Text(TextKind.PATH), "a folder of `train rm`; its rewards are added to the task's"),
+            Field("rewardModelWeight", Number(0.0, 1000.0), "times its rewards; 1 if not said"),
             Field("hallucination", Text(), "the share of unsupported claims, named in the same way"),
             Field("hallucinationWeight", Number(0.0, 1000.0), "its weight; 1 if not said"),
             Field("mode", Choice(modes), "what completions are samples of; `free` if not said"),

@@ -11,12 +11,16 @@ from typing import Any, cast
 import torch
 from accelerate import PartialState
 
+from policykit.adapters.reward import reward_digest
 from policykit.diagnostics import Diagnostic, PolicyError
 from policykit.policy.checked import Entries, Json
 from policykit.rewards import PolicyReward, RolloutMode, check_run
+from policykit.rewards.reward import checked_rewards
+from policykit.rewards.trl import Term
 from policykit.training.encoding import Encoded, Fitting, prompt_ids
 from policykit.training.kinds.kind import Job, Start
 from policykit.training.models import Trained, load_trained
+from policykit.training.reward_model import RewardModel
 from policykit.training.rl.critics import critics_for
 from policykit.training.rl.online import Learner, Online
 from policykit.training.rl.ppo import Ppo, PpoSettings
@@ -35,6 +39,10 @@ def prepare(start: Start) -> Job:
     found: list[Diagnostic] = []
     folder = Path(config.place().file).parent
     task, task_id = term_from(section, "task", folder, found)
+    learned = section.text("rewardModel") if section else None
+    if section and learned is None and "rewardModelWeight" in section.fields:
+        message = "`rewardModelWeight` has no effect without `rewardModel`"
+        found.append(Diagnostic("PK780", message, section.keys["rewardModelWeight"], "name the folder, or remove it"))
     share, share_id = term_from(section, "hallucination", folder, found)
     mode = mode_of(section)
     if section and mode is not RolloutMode.MASKED and "maskTax" in section.fields:
@@ -43,9 +51,13 @@ def prepare(start: Start) -> Job:
     if found:
         raise PolicyError(found)
     reward = reward_from(section, plan, config.place(config.kind))
-    pricer = Pricer(reward, task or _one, share)
-    check_run(reward, scale_rewards=None, columns=_probed(start.train), task=pricer.task)
+    check_run(reward, scale_rewards=None, columns=_probed(start.train), task=task or _one)
+    model = RewardModel.load(folder / learned, plan) if learned else None
     trained = load_trained(config)
+    if model is not None:
+        weight = number(section, "rewardModelWeight", 1.0)
+        task = added(task, model.term(trained.vocabulary().eos_ids), weight)
+    pricer = Pricer(reward, task or _one, share)
     # Joins the processes that were launched together, each with a device of its own.
     trained.model.to(PartialState(cpu=not torch.cuda.is_available()).device)
     fitting = Fitting(config)
@@ -55,12 +67,27 @@ def prepare(start: Start) -> Job:
     learner, settings = _learner(start, trained, sampler, pricer)
     online = Online(learner, reward, pricer, judge, train, held_out)
     record: dict[str, Json] = {**told(section), "task": task_id, "hallucination": share_id, "mode": mode.value}
+    if learned:
+        record["rewardModel"] = reward_digest(folder / learned)
     facts: dict[str, Json] = {"trainable parameters": trained.n_trainable, "groups of costs": len(reward.costs.groups)}
     return Job(online.run, {**record, "loop": cast("dict[str, Json]", asdict(settings))}, facts)
 
 
 def _one(prompts: Sequence[object], completions: Sequence[object], **_: object) -> list[float | None]:
     return [1.0] * len(completions)
+
+
+def added(task: Term | None, model: Term, weight: float) -> Term:
+    """The task's reward and ``weight`` times that of the model; None where one of them has none."""
+
+    def both(prompts: Sequence[object], completions: Sequence[object], **columns: Any) -> list[float | None]:
+        n = len(completions)
+        learned = checked_rewards(model(prompts=prompts, completions=completions, **columns), n, "the reward model")
+        own = [0.0] * n if task is None else task(prompts=prompts, completions=completions, **columns)
+        pairs = zip(checked_rewards(own, n, "the task's reward"), learned, strict=True)
+        return [None if a is None or b is None else a + weight * b for a, b in pairs]
+
+    return both
 
 
 def _probed(rows: Rows) -> Mapping[str, Sequence[object]]:

@@ -1,4 +1,4 @@
-"""The pins and the card of an adapter that a run has trained: what it was trained under, on what, and with which λ."""
+"""The pins and the card of what a run has trained: what it was trained under, on what, and with which λ."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import cast
 
 from policykit.adapters.card import write_card
-from policykit.plan.pins import DataPin, Weight, pins_of, write_pins
+from policykit.plan.pins import DataPin, Weight, pins_of, weights_of, write_pins
 from policykit.policy.checked import Json
 from policykit.training.kinds.kind import Start
 from policykit.training.runs.run import HELD_OUT, TRAIN
@@ -15,8 +15,8 @@ LAMBDA = "policy/lambda/"
 
 
 def pin(folder: Path, start: Start, lines: Sequence[Mapping[str, Json]]) -> None:
-    """Pin the adapter in ``folder`` to the plan of its run; nothing where the run had no plan, or left no adapter."""
-    if start.plan is None or not (folder / "adapter_config.json").is_file():
+    """Pin what is in ``folder`` to the plan of its run; nothing where the run had no plan, or left no weights."""
+    if start.plan is None or not weights_of(folder).is_file():
         return
     data = start.config.data
     used = [DataPin(data.train.name, start.train.digest, len(start.train))]

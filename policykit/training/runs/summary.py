@@ -80,5 +80,6 @@ def write_summary(folder: RunFolder, summary: Summary, plots: Mapping[str, str])
     rows = [f"| {name} | {summary.first[name]:.4g} | {value:.4g} |" for name, value in sorted(summary.last.items())]
     head = f"# {summary.name}\n\n{summary.kind}: {summary.status} after {summary.n_steps} steps.\n"
     table = "\n".join(["", "| metric | first | last |", "| --- | --- | --- |", *rows, ""])
-    shown = "".join(f"\n![{name.removesuffix('.svg')}](plots/{name})\n" for name in plots)
+    names = sorted({*plots, *(path.name for path in (folder.path / "plots").glob("*.svg"))})
+    shown = "".join(f"\n![{name.removesuffix('.svg')}](plots/{name})\n" for name in names)
     write(folder.path / "summary.md", head + table + shown)
