@@ -29,7 +29,15 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from jsonschema_data import canonical, end_of_first_fault, end_tokens, read_data, read_suite, written
+from jsonschema_data import (
+    broken_keywords,
+    canonical,
+    end_of_first_fault,
+    end_tokens,
+    read_data,
+    read_suite,
+    written,
+)
 from jsonschema_engines import ENGINES, Compiled, Refused, Tokens, Unsatisfiable, engine_version
 from jsonschema_report import report
 from numpy.typing import NDArray
@@ -105,6 +113,7 @@ def run_test(
     if not test["valid"]:
         fault = end_of_first_fault(schema, test["data"])
         row["fault"], end = (None, len(ids)) if fault is None else (fault[0], end_tokens(encoded.offsets, fault[1]))
+        row["broken"] = broken_keywords(schema, test["data"]) if closed is None else []
         row["late"] = max(0, (len(ids) if closed is None else closed) - end)
     return row
 

@@ -55,15 +55,58 @@ def end_of_first_fault(schema: Any, value: Any) -> tuple[str, int] | None:
 
     None where the validator finds no fault, or cannot read the schema.
     """
-    try:
-        errors = list(jsonschema_rs.validator_for(schema).iter_errors(value))
-    except (ValueError, jsonschema_rs.ReferencingError):
-        return None
+    errors = faults(schema, value)
     found = [(end_of(value, list(error.instance_path)), error.kind.name) for error in errors]
     if not found:
         return None
     end, keyword = min(found)
     return keyword, end
+
+
+def broken_keywords(schema: Any, value: Any) -> list[list[str]]:
+    """The pointers (RFC 6901) of each keyword that a value breaks, behind those of the keywords that led to it."""
+    return [on_the_way(schema, list(error.evaluation_path)) for error in faults(schema, value)]
+
+
+def faults(schema: Any, value: Any) -> list[jsonschema_rs.ValidationError]:
+    """What a validator that asserts formats finds; nothing where it cannot read the schema."""
+    try:
+        return list(jsonschema_rs.validator_for(schema, validate_formats=True).iter_errors(value))
+    except (ValueError, jsonschema_rs.ReferencingError):
+        return []
+
+
+def on_the_way(root: Any, evaluation_path: Sequence[str | int]) -> list[str]:
+    """The keywords of a path that goes through references, by where they stand. References that are not local are not
+    followed: what stands behind one counts as its own.
+
+    >>> on_the_way({"$ref": "#/$defs/d", "$defs": {"d": {"type": "null"}}}, ["$ref", "type"])
+    ['/$ref', '/$defs/d', '/$defs/d/type']
+    """
+    pointer, node, found = "", root, list[str]()
+    for step in evaluation_path:
+        pointer += "/" + str(step).replace("~", "~0").replace("/", "~1")
+        found.append(pointer)
+        try:
+            node = node[step]
+        except (KeyError, IndexError, TypeError):
+            break
+        if step == "$ref" and isinstance(node, str) and (target := target_of(root, node)) is not None:
+            pointer, node = unquote(node).removeprefix("#"), target
+            found.append(pointer)
+    return found
+
+
+def target_of(root: Any, reference: str) -> Any:
+    """What a reference to a place in the same document leads to; None where it leads nowhere, or elsewhere."""
+    found = root
+    for step in unquote(reference).removeprefix("#").split("/")[1:]:
+        step = step.replace("~1", "/").replace("~0", "~")
+        try:
+            found = found[int(step)] if isinstance(found, list) else found[step]
+        except (KeyError, IndexError, ValueError, TypeError):
+            return None
+    return found if reference.startswith("#") else None
 
 
 def written(value: Any) -> str:
@@ -139,7 +182,7 @@ class _Canonical:
             if keyword == "properties":
                 atoms.append(schema)  # names come in the order of the keywords
             elif keyword == "$ref" and isinstance(inside, str):
-                self._collect(self._target(inside), value, atoms, depth + 1)
+                self._collect(target_of(self._root, inside), value, atoms, depth + 1)
             elif keyword == "allOf":
                 for branch in inside:
                     self._collect(branch, value, atoms, depth + 1)
@@ -147,16 +190,6 @@ class _Canonical:
                 for branch in inside if isinstance(inside, list) else [inside]:
                     if self._admits(branch, value):
                         self._collect(branch, value, atoms, depth + 1)
-
-    def _target(self, reference: str) -> Any:
-        found = self._root
-        for step in unquote(reference).removeprefix("#").split("/")[1:]:
-            step = step.replace("~1", "/").replace("~0", "~")
-            try:
-                found = found[int(step)] if isinstance(found, list) else found[step]
-            except (KeyError, IndexError, ValueError, TypeError):
-                return None
-        return found if reference.startswith("#") else None
 
     def _admits(self, branch: Any, value: Any) -> bool:
         kept = {word: self._root[word] for word in ("$schema", "$defs", "definitions") if word in self._root}

@@ -102,7 +102,7 @@ class _Policykit:
                 return []
             return [v.rule for v in verdict.violations] or ["error"]
 
-        return Compiled(walk, judge, tuple(f"grammar{r.pointer}" for r in plan.residue))
+        return Compiled(walk, judge, tuple(r.pointer for r in plan.residue))
 
 
 class _Filled:

@@ -72,12 +72,12 @@ def of_masks(rows: Sequence[Row]) -> dict[str, Any]:
     invalid = [(row, test) for row in compiled for test in row["tests"] if not test["valid"]]
     admitted = [(row, test) for row, test in invalid if test["closed_at"] is None]
     late = np.array([test["late"] for _, test in invalid] or [0])
-    unnamed = [row["name"] for row, test in admitted if not set(test["found"]) <= set(row["residue"])]
+    unnamed = [row["name"] for row, test in admitted if not is_named(test["broken"], row["residue"])]
     return {
         "admitted by keyword": dict(Counter(str(test["fault"]) for _, test in admitted).most_common()),
         "admitted, and not named as residue": sorted(set(unnamed)),
         "schemas with residue": sum(bool(row["residue"]) for row in compiled),
-        "residue at the root": sum("grammar" in row["residue"] for row in compiled),
+        "residue at the root": sum("" in row["residue"] for row in compiled),
         "tokens from the end of the value to its detection": {
             "median": float(np.median(late)),
             "p90": float(np.percentile(late, 90)),
@@ -93,6 +93,15 @@ def of_masks(rows: Sequence[Row]) -> dict[str, Any]:
             row["name"] for row in compiled if any(is_admitted(t, True) and not t["valid"] for t in row["tests"])
         ),
     }
+
+
+def is_named(broken: Sequence[Sequence[str]], residue: Sequence[str]) -> bool:
+    """Whether the plan has named what an instance breaks: each of the keywords, or one on the way to it.
+
+    >>> is_named([["/items", "/items/format"]], ["/items/format"]), is_named([["/not"]], ["/items"])
+    (True, False)
+    """
+    return bool(broken) and all(not set(way).isdisjoint(residue) for way in broken)
 
 
 def beside(ours: Sequence[Row], theirs: Sequence[Row]) -> dict[str, Any]:

@@ -101,9 +101,9 @@ _OF_FIELD = {"n": "[0-9]", "a": "[A-Z]", "c": "[0-9A-Z]"}
 def _account_form(country: str) -> tuple[str, int] | tuple[()] | None:
     """The account numbers of a country as RE2 source and their length, nothing where there is no such country; None
     where python-stdnum says it in another way than it used to."""
-    known = import_module("stdnum.iban")
-    found = getattr(known, "_ibandb").info(country)  # noqa: B009
-    if not found or any(length != 2 for length, *_ in getattr(known, "_ibandb").prefixes):  # noqa: B009
+    table = getattr(import_module("stdnum.iban"), "_ibandb", None)  # not part of its interface
+    found = table.info(country) if table is not None else None
+    if table is None or not found or any(length != 2 for length, *_ in table.prefixes):
         return None
     if not found[0][1]:
         return ()

@@ -1,6 +1,5 @@
 """JSON Schemas as grammars: the strongest mask, and a row for every keyword that says who enforces it."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import cast
 
@@ -10,13 +9,13 @@ from policykit.diagnostics import Place, PolicyError
 from policykit.grammar.documents import NO_DOCUMENTS, Documents
 from policykit.grammar.engine import json_program, json_refusal, spells_names_freely
 from policykit.grammar.judge import judge
-from policykit.grammar.keywords import ASSERTIONS, EXACT_FORMATS, SILENT
+from policykit.grammar.keyword_rows import keyword_rows
 from policykit.grammar.productive import Unsatisfiable
-from policykit.grammar.relax import UNKNOWN_FORMAT, Relaxed, is_vacuous, keyword_pointers, relax
+from policykit.grammar.relax import relax
 from policykit.grammar.schema_check import checked_document
 from policykit.grammar.schema_document import SchemaDocument
 from policykit.grammar.sites import json_sites
-from policykit.grammar.values import Json, join, strings_in
+from policykit.grammar.values import Json, strings_in
 from policykit.ir.grammar import GrammarKind, GrammarShape, GrammarSpec, JsonSites, StringSite
 from policykit.ir.plan import Enforcement, Level, Residue
 
@@ -72,41 +71,12 @@ def lower(document: SchemaDocument, sites: JsonSites, place: Place) -> Lowered:
     """
     escapes = _needs_control_characters(document, sites)
     relaxed = relax(document, lambda schema: json_refusal(json_program(schema, escapes)))
-    rows = list(_rows(document, relaxed, place))
+    rows = keyword_rows(document, relaxed, place)
     residue = [Residue(row.name, row.name.rpartition("/")[2], row.why) for row in rows if row.level is Level.OUTPUT]
     why = _reader_disagreement(document, escapes or spells_names_freely())
     if why:
         rows.append(Enforcement("grammar", "I-JSON", Level.STREAM, why, place))
     return Lowered(json_program(relaxed.schema, escapes), tuple(rows), tuple(residue), relaxed.implied_strings)
-
-
-def _rows(document: SchemaDocument, relaxed: Relaxed, place: Place) -> Iterable[Enforcement]:
-    weakened = {at: w.why for w in relaxed.weakenings for at, _ in keyword_pointers(w)}
-    for pointer, schema in document.reachable().items():
-        if schema is False:
-            yield Enforcement("grammar", pointer, Level.DECODE, "nothing is offered here", place)
-        if not isinstance(schema, dict):
-            continue
-        alone = document.ignores_siblings(schema)
-        for keyword in schema:
-            at = join(pointer, keyword)
-            if keyword in SILENT:
-                continue
-            if alone and keyword != "$ref":
-                yield Enforcement("grammar", at, Level.OBSERVE, "ignored beside `$ref` in this dialect", place)
-            elif keyword not in ASSERTIONS:
-                yield Enforcement("grammar", at, Level.OBSERVE, "not a keyword that is asserted: an annotation", place)
-            elif weakened.get(at) == UNKNOWN_FORMAT or is_vacuous(schema, keyword):
-                yield Enforcement("grammar", at, Level.OBSERVE, weakened.get(at, "constrains nothing here"), place)
-            elif at in relaxed.carried:
-                yield Enforcement("grammar", at, Level.DECODE, "masked, in other keywords", place)
-            elif at in weakened:
-                why = weakened[at] + ("; the mask carries what follows from it" if at in relaxed.implied else "")
-                yield Enforcement("grammar", at, Level.OUTPUT, why, place)
-            elif keyword == "format" and schema["format"] not in EXACT_FORMATS:
-                yield Enforcement("grammar", at, Level.OUTPUT, "the mask carries the format's shape only", place)
-            else:
-                yield Enforcement("grammar", at, Level.DECODE, "masked", place)
 
 
 def _needs_control_characters(document: SchemaDocument, sites: JsonSites) -> bool:

@@ -213,7 +213,7 @@ class GrammarState:
     def _open_forced(self, row: NDArray[np.int32], forced: bytes) -> None:
         """Add every tokenisation of text that must come next: tokens that it begins with, and longer ones, which the
         engine looks for by itself where it does not fix the first token."""
-        words = memoryview(row).cast("B").cast("I")
+        words = row.data.cast("B").cast("I")
         for word, bit in self._table.beginnings(forced):
             words[word] |= bit
         for token_id in self._table.longer(forced) if len(forced) > LOOKS_BACK else ():

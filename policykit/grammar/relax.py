@@ -8,32 +8,33 @@ stronger than the schema: `oneOf` survives only where the engine proves its bran
 
 import copy
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set as AbstractSet
 from dataclasses import dataclass
-from typing import Final, TypeGuard, cast
+from typing import Final
 
 from policykit.diagnostics import InternalError
-from policykit.grammar.engine import (
-    PROBES,
-    is_unsatisfiable,
-    leaks_excluded_bounds,
-    masks_format,
-    masks_keyword,
-    unsatisfiable_definition,
-)
+from policykit.grammar.engine import is_unsatisfiable, masks_format, unsatisfiable_definition
 from policykit.grammar.keywords import EXACT_FORMATS
 from policykit.grammar.productive import Unsatisfiable, without_dead_ends
-from policykit.grammar.schema_document import Dialect, SchemaDocument
+from policykit.grammar.schema_document import SchemaDocument
 from policykit.grammar.strengthen import Addition, Strengthened, strengthen
 from policykit.grammar.unevaluated import with_conditions
 from policykit.grammar.values import Json, join, lookup
+from policykit.grammar.weakening import (
+    NOTHING_LOST,
+    Weakening,
+    dropped,
+    is_below,
+    is_vacuous,
+    keyword_pointers,
+    unknown_to_the_engine,
+    weakened,
+)
 
 MAX_TRIALS: Final = 96
 MAX_TRIAL_CHARACTERS: Final = 1_000_000
 """How many schemas, and how many characters of schema, are compiled at most to undo weakenings (counted, not timed,
 so that the same schema always gives the same mask); what is left undecided stays weakened."""
-
-EXACT_INTEGERS: Final = 2**53
 
 STAGES: Final[tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]] = (
     (("oneOf",), ()),
@@ -48,54 +49,26 @@ STAGES: Final[tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]] = (
     (("const", "enum"), ()),
     (("$ref",), ()),
     (("allOf",), ()),
-    (("anyOf",), ()),
+    (("anyOf", "oneOf"), ()),
     (("items", "prefixItems", "additionalItems"), ()),
     (("properties", "required"), ("additionalProperties", "patternProperties")),
 )
 """Keywords that are weakened where they occur, each with those that mean something else without it. What costs the
 mask least comes first."""
 
-VACUOUS_WITHOUT: Final = {"then": "if", "else": "if", "minContains": "contains", "maxContains": "contains"}
-
-
-@dataclass(frozen=True, slots=True)
-class Weakening:
-    """Keywords of one subschema that the mask gives up, or carries in part where they are ``kept``.
-
-    ``pointer`` is the subschema's.
-    """
-
-    pointer: str
-    keywords: tuple[str, ...]
-    why: str
-    kept: bool = False
-
-    def apply(self, root: dict[str, Json]) -> None:
-        """Weaken in place."""
-        if self.kept:
-            return
-        schema = lookup(root, self.pointer)
-        if not isinstance(schema, dict):
-            raise InternalError(f"no subschema stands at `{self.pointer}`")
-        for keyword in self.keywords:
-            match keyword, schema.get("allOf", []):
-                case "oneOf", _ if "anyOf" not in schema:
-                    _rename(schema, "oneOf", "anyOf")
-                case "oneOf", list() as others:
-                    schema["allOf"] = [*others, {"anyOf": schema.pop("oneOf")}]
-                case _:
-                    schema.pop(keyword, None)
+_ALTERNATIVES: Final = ("anyOf", "oneOf")
 
 
 @dataclass(frozen=True, slots=True)
 class Relaxed:
     """``carried`` are the pointers of keywords that the mask carries in another form; ``implied`` are those of keywords
-    of which it carries something."""
+    of which it carries something; ``dropped`` are those that are not in the mask, with all that they apply."""
 
     schema: dict[str, Json]
     weakenings: tuple[Weakening, ...]
     carried: frozenset[str]
     implied: frozenset[str]
+    dropped: frozenset[str]
     implied_strings: tuple[str, ...]
 
 
@@ -112,27 +85,26 @@ def relax(document: SchemaDocument, refusal: Refusal) -> Relaxed:
     plain = SchemaDocument.of(plain_keywords(with_conditions(document)), document.dialect)
     closed = plain.of_root(without_dead_ends(plain))
     strong = strengthen(closed)
-    kept = _accepted(strong, closed.dialect, refusal)
-    root = strong.only(kept)
-    certain = _certain(strong, root, closed.dialect)
-    base = _weakened(root, certain)
+    kept = _accepted(strong, closed, refusal)
+    origin = closed.of_root(strong.only(kept))
+    certain = _certain(strong, origin)
     chosen: list[Weakening] = []
     stages = iter(STAGES)
-    refused = refusal(base)
+    refused = refusal(weakened(origin.root, certain))
     while refused is not None:
         if is_unsatisfiable(refused):
-            base = _without_definition(SchemaDocument.of(base, document.dialect), refused)
-            refused = refusal(_weakened(base, chosen))
+            origin = SchemaDocument.of(_without_definition(origin, refused), origin.dialect)
+            refused = refusal(weakened(origin.root, [*certain, *chosen]))
             continue
         stage = next(stages, None)
         if stage is None:
             raise InternalError(f"the grammar engine refuses the weakest form of the schema: {reason(refused)}")
-        found = _candidates(SchemaDocument.of(base, document.dialect), *stage, refused)
+        found = _candidates(origin, *stage, certain, refused)
         if found:
             chosen += found
-            refused = refusal(_weakened(base, chosen))
-    needed = _shrink(base, chosen, refusal)
-    return _told(strong, kept, [*certain, *needed], _weakened(base, needed))
+            refused = refusal(weakened(origin.root, [*certain, *chosen]))
+    weakenings = [*certain, *_shrink(origin.root, certain, chosen, refusal)]
+    return _told(strong, kept, origin, weakenings)
 
 
 def _without_definition(document: SchemaDocument, refused: str) -> dict[str, Json]:
@@ -155,12 +127,12 @@ def _without_definition(document: SchemaDocument, refused: str) -> dict[str, Jso
     return result
 
 
-def _accepted(strong: Strengthened, dialect: Dialect, refusal: Refusal) -> tuple[Addition, ...]:
+def _accepted(strong: Strengthened, document: SchemaDocument, refusal: Refusal) -> tuple[Addition, ...]:
     """The additions that the engine takes: all of them, or else those that it takes one after the other."""
 
     def refuses(kept: Sequence[Addition]) -> bool:
-        root = strong.only(kept)
-        refused = refusal(_weakened(root, _certain(strong, root, dialect)))
+        origin = document.of_root(strong.only(kept))
+        refused = refusal(weakened(origin.root, _certain(strong, origin)))
         return refused is not None and not is_unsatisfiable(refused)
 
     if not strong.additions or not refuses(strong.additions):
@@ -168,8 +140,9 @@ def _accepted(strong: Strengthened, dialect: Dialect, refusal: Refusal) -> tuple
     kept: tuple[Addition, ...] = ()
     if refuses(kept):
         return kept
-    for addition in strong.additions[:MAX_TRIED_ADDITIONS]:
-        if not refuses((*kept, addition)):
+    for addition in strong.additions[:MAX_TRIED_ADDITIONS]:  # those around another one stand before it
+        is_placed = all(outer in kept for outer in _around(strong.additions, addition.pointer) if outer is not addition)
+        if is_placed and not refuses((*kept, addition)):
             kept = (*kept, addition)
     return kept
 
@@ -177,43 +150,66 @@ def _accepted(strong: Strengthened, dialect: Dialect, refusal: Refusal) -> tuple
 MAX_TRIED_ADDITIONS: Final = 12
 
 
-def _certain(strong: Strengthened, root: dict[str, Json], dialect: Dialect) -> list[Weakening]:
+def _certain(strong: Strengthened, origin: SchemaDocument) -> list[Weakening]:
     """What is given up, whatever else is: keywords that the engine has not, and `oneOf` where `anyOf` says the same."""
-    document = SchemaDocument.of(root, dialect)
-    there = [pointer for pointer in document.reachable() if pointer in strong.disjoint]
+    there = [pointer for pointer in origin.reachable() if pointer in strong.disjoint]
     same = [Weakening(pointer, ("oneOf",), "no two alternatives overlap") for pointer in there]
-    return [*same, *unknown_to_the_engine(document)]
+    return [*same, *unknown_to_the_engine(origin)]
 
 
 def _told(
-    strong: Strengthened, kept: Sequence[Addition], weakenings: Sequence[Weakening], schema: dict[str, Json]
+    strong: Strengthened, kept: Sequence[Addition], origin: SchemaDocument, weakenings: Sequence[Weakening]
 ) -> Relaxed:
-    """What was given up, in terms of the author's schema. Innermost additions first: one that holds a keyword which
-    another carries loses nothing by it."""
-    carried = {join(pointer, "oneOf") for pointer in strong.disjoint}
-    held: dict[Addition | None, list[str]] = {}
-    for weakening in weakenings:
-        lost = [pointer for pointer, _ in keyword_pointers(weakening)]
-        held.setdefault(_innermost(strong.additions, weakening.pointer), []).extend(lost)
-    for addition in sorted(kept, key=lambda a: -a.pointer.count("/")):
-        is_whole = all(lost in carried for lost in held.get(addition, ()))
-        if addition.is_exact and is_whole and not _has_loose_format(lookup(strong.root, addition.pointer)):
-            carried |= set(addition.keywords)
-    own = tuple(w for w in weakenings if _innermost(strong.additions, w.pointer) is None)
-    implied = frozenset(keyword for addition in kept for keyword in addition.keywords)
+    """What was given up, in terms of the author's schema."""
+    gone = dropped(weakenings)
+    lost = {at: w.pointer for w in weakenings if w.why not in NOTHING_LOST for at, _ in keyword_pointers(w)}
+    placed = [addition for addition in kept if not is_below(addition.pointer, gone)]
+    same = {join(pointer, "oneOf") for pointer in strong.disjoint} - gone
+    carried = same | _carried(placed, origin, lost, same)
+    own = tuple(w for w in weakenings if not _around(strong.additions, w.pointer))
+    implied = frozenset(keyword for addition in placed for keyword in addition.keywords)
     strings = {
         keyword: None
         for addition in kept
-        if _innermost([a for a in kept if a is not addition], addition.pointer) is None
-        and _speaks_of_strings(lookup(strong.root, addition.pointer))
+        if len(_around(kept, addition.pointer)) == 1 and _speaks_of_strings(lookup(strong.root, addition.pointer))
         for keyword in addition.keywords
     }
-    return Relaxed(schema, own, frozenset(carried), implied, tuple(strings))
+    schema = weakened(origin.root, weakenings)
+    return Relaxed(schema, own, frozenset(carried), implied, gone, tuple(strings))
 
 
-def _innermost(additions: Sequence[Addition], pointer: str) -> Addition | None:
-    around = [a for a in additions if f"{pointer}/".startswith(f"{a.pointer}/")]
-    return max(around, key=lambda a: a.pointer.count("/"), default=None)
+def _carried(
+    placed: Sequence[Addition], origin: SchemaDocument, lost: Mapping[str, str], same: AbstractSet[str]
+) -> set[str]:
+    """The keywords that an addition carries whole: it is exact, and nothing that it applies, there or behind a
+    reference, is lost for good. A least fixpoint, so that no two of them vouch for each other only."""
+    losses = {
+        addition: {at for at, place in lost.items() if place in reached and at not in same} | _loose_formats(reached)
+        for addition in placed
+        if addition.is_exact
+        for reached in [origin.reachable(addition.pointer)]
+    }
+    carried: set[str] = set()
+    while found := [addition for addition, held in losses.items() if held <= carried]:
+        for addition in found:
+            carried |= set(addition.keywords)
+            del losses[addition]
+    return carried
+
+
+def _around(additions: Sequence[Addition], pointer: str) -> list[Addition]:
+    """The additions in which a place lies, or which it is."""
+    return [a for a in additions if f"{pointer}/".startswith(f"{a.pointer}/")]
+
+
+def _loose_formats(nodes: Mapping[str, Json]) -> set[str]:
+    """The pointers of formats of which the mask carries the shape only."""
+    return {
+        join(pointer, "format")
+        for pointer, schema in nodes.items()
+        if isinstance(schema, dict) and isinstance(name := schema.get("format"), str)
+        if name not in EXACT_FORMATS and masks_format(name)
+    }
 
 
 _OF_STRINGS: Final = frozenset({
@@ -233,29 +229,20 @@ def _speaks_of_strings(value: Json) -> bool:
             return False
 
 
-def _has_loose_format(value: Json) -> bool:
-    """Whether a format is named somewhere of which the mask carries the shape only."""
-    match value:
-        case dict():
-            name = value.get("format")
-            loose = isinstance(name, str) and name not in EXACT_FORMATS
-            return loose or any(map(_has_loose_format, value.values()))
-        case list():
-            return any(map(_has_loose_format, value))
-        case _:
-            return False
-
-
 def plain_keywords(document: SchemaDocument) -> dict[str, Json]:
-    """The schema without keywords that say nothing: those beside a `$ref` that stands alone, and vacuous ones."""
+    """The schema without keywords that say nothing: those beside a `$ref` that stands alone, and vacuous ones. Where
+    a reference leads into one, it stays."""
     result: dict[str, Json] = copy.deepcopy(document.root)
-    for pointer in document.reachable():
+    nodes = document.reachable()
+    targets = {target for pointer in document.reachable(keywords=None) if (target := document.reference(pointer))}
+    for pointer in nodes:
         schema = lookup(result, pointer)
         if not isinstance(schema, dict):
             continue
         alone = document.ignores_siblings(schema)
         for keyword in list(schema):
-            if is_vacuous(schema, keyword) or (alone and keyword not in _BESIDE_REF):
+            says_nothing = is_vacuous(schema, keyword) or (alone and keyword not in _BESIDE_REF)
+            if says_nothing and not any(is_below(target, {join(pointer, keyword)}) for target in targets):
                 del schema[keyword]
     return result
 
@@ -263,91 +250,25 @@ def plain_keywords(document: SchemaDocument) -> dict[str, Json]:
 _BESIDE_REF: Final = frozenset({"$ref", "$schema", "id", "$id", "definitions", "$defs"})
 
 
-def is_vacuous(schema: dict[str, Json], keyword: str) -> bool:
-    """Whether a keyword constrains nothing where it stands."""
-    value = schema[keyword]
-    if keyword == "uniqueItems":
-        return value is False
-    if keyword == "if":
-        return "then" not in schema and "else" not in schema
-    return VACUOUS_WITHOUT.get(keyword, keyword) not in schema or keyword in ("$dynamicAnchor", "$recursiveAnchor")
-
-
-def unknown_to_the_engine(document: SchemaDocument) -> list[Weakening]:
-    """What the mask cannot carry, as the engine itself tells keyword by keyword."""
+def _candidates(
+    document: SchemaDocument,
+    triggers: tuple[str, ...],
+    dependent: tuple[str, ...],
+    certain: Sequence[Weakening],
+    refused: str,
+) -> list[Weakening]:
+    """The places of ``triggers``, but for keywords that are given up already."""
+    why = f"the masking engine refuses it: {reason(refused)}"
+    given_up = certain if triggers != _ALTERNATIVES else ()
+    done = {at for w in given_up if not w.kept for at, _ in keyword_pointers(w)}
     found: list[Weakening] = []
     for pointer, schema in document.reachable().items():
-        if not isinstance(schema, dict) or document.ignores_siblings(schema):
-            continue
-        for keyword, value in schema.items():
-            why = None if is_vacuous(schema, keyword) else _certain_reason(keyword, value)
-            if why is not None:
-                found.append(Weakening(pointer, (keyword,), why))
-    return found + (_leaking_bounds(document) if leaks_excluded_bounds() else [])
-
-
-def _leaking_bounds(document: SchemaDocument) -> list[Weakening]:
-    """Excluded whole numbers less than 1 away from a bound of the other side, wherever that stands."""
-    nodes = {p: s for p, s in document.reachable().items() if isinstance(s, dict) and not document.ignores_siblings(s)}
-    bounds = {word: [s[word] for s in nodes.values() if _is_number(s.get(word))] for word in _BOUNDS}
-    found: list[Weakening] = []
-    for pointer, schema in nodes.items():
-        for word, plain, others in _EXCLUSIVE:
-            excluded = schema.get(plain) if schema.get(word) is True else schema.get(word)
-            near = (abs(cast(float, other) - excluded) for o in others for other in bounds[o] if _is_number(excluded))
-            if _is_number(excluded) and excluded % 1 == 0 and any(0 < distance < 1 for distance in near):
-                found.append(Weakening(pointer, (word,), "the masking engine admits the excluded bound itself", True))
+        if isinstance(schema, dict) and schema.get("enum") != []:  # which is closed, and stays so
+            there = [k for k in (*triggers, *dependent) if k in schema and join(pointer, k) not in done]
+            if not set(triggers).isdisjoint(there):
+                # `oneOf` alone would only be renamed
+                found.append(Weakening(pointer, _ALTERNATIVES if triggers == _ALTERNATIVES else tuple(there), why))
     return found
-
-
-_EXCLUSIVE: Final = (
-    ("exclusiveMinimum", "minimum", ("maximum", "exclusiveMaximum")),
-    ("exclusiveMaximum", "maximum", ("minimum", "exclusiveMinimum")),
-)
-_BOUNDS: Final = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
-
-
-def _is_number(value: Json) -> TypeGuard[int | float]:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _certain_reason(keyword: str, value: Json) -> str | None:
-    if keyword in PROBES and not masks_keyword(keyword):
-        return "the masking engine has no such keyword"
-    if keyword == "format" and isinstance(value, str) and not masks_format(value):
-        return UNKNOWN_FORMAT
-    bounded = ("const", "enum", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
-    if keyword in bounded and _has_large_number(value):
-        return "the masking engine rounds numbers beyond 2^53"
-    return None
-
-
-UNKNOWN_FORMAT: Final = "a format that is not asserted: an annotation"
-
-
-def _has_large_number(value: Json) -> bool:
-    match value:
-        case bool():
-            return False
-        case int() | float():
-            return abs(value) > EXACT_INTEGERS
-        case list():
-            return any(map(_has_large_number, value))
-        case dict():
-            return any(map(_has_large_number, value.values()))
-        case _:
-            return False
-
-
-def _candidates(
-    document: SchemaDocument, triggers: tuple[str, ...], dependent: tuple[str, ...], refused: str
-) -> list[Weakening]:
-    why = f"the masking engine refuses it: {reason(refused)}"
-    return [
-        Weakening(pointer, tuple(k for k in (*triggers, *dependent) if k in schema), why)
-        for pointer, schema in document.reachable().items()
-        if isinstance(schema, dict) and not schema.keys().isdisjoint(triggers)
-    ]
 
 
 def reason(refused: str) -> str:
@@ -356,39 +277,19 @@ def reason(refused: str) -> str:
 
 
 def _shrink(
-    base: dict[str, Json], chosen: list[Weakening], refusal: Callable[[dict[str, Json]], str | None]
+    root: dict[str, Json], certain: Sequence[Weakening], chosen: list[Weakening], refusal: Refusal
 ) -> list[Weakening]:
     """The weakenings that cannot be undone one by one (halving, so that unneeded ones go together)."""
     kept = list(chosen)
-    trials = max(8, min(MAX_TRIALS, MAX_TRIAL_CHARACTERS // len(json.dumps(base))))
+    trials = max(8, min(MAX_TRIALS, MAX_TRIAL_CHARACTERS // len(json.dumps(root))))
     groups = [chosen] if len(chosen) > 1 else []
     while groups and trials:
         group = groups.pop(0)
         without = [w for w in kept if w not in group]
         trials -= 1
-        if refusal(_weakened(base, without)) is None:
+        if refusal(weakened(root, [*certain, *without])) is None:
             kept = without
         elif len(group) > 1:
             middle = len(group) // 2
             groups += [group[:middle], group[middle:]]
     return kept
-
-
-def _weakened(root: dict[str, Json], weakenings: list[Weakening]) -> dict[str, Json]:
-    result: dict[str, Json] = copy.deepcopy(root)
-    # Inner subschemas first: an outer weakening may remove the place of an inner one.
-    for weakening in sorted(weakenings, key=lambda w: -w.pointer.count("/")):
-        weakening.apply(result)
-    return result
-
-
-def _rename(schema: dict[str, Json], old: str, new: str) -> None:
-    """Rename a keyword where it stands: the order of keywords decides the order of properties."""
-    items = [(new if key == old else key, value) for key, value in schema.items()]
-    schema.clear()
-    schema.update(items)
-
-
-def keyword_pointers(weakening: Weakening) -> list[tuple[str, str]]:
-    """``(pointer of the keyword, keyword)`` of everything that a weakening gives up."""
-    return [(join(weakening.pointer, keyword), keyword) for keyword in weakening.keywords]

@@ -1,6 +1,6 @@
 """A JSON Schema as a set of subschemas with pointers, and its references resolved inside the document."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set as AbstractSet
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
@@ -171,7 +171,13 @@ class SchemaDocument:
             self._reached[keywords] = self._reach(start, keywords)
         return self._reached[keywords]
 
-    def _reach(self, start: str, keywords: frozenset[str] | None) -> dict[str, Json]:
+    def reachable_without(self, dropped: AbstractSet[str]) -> Mapping[str, Json]:
+        """The subschemas that bear on the value other than through a keyword of ``dropped`` (pointers of keywords)."""
+        return self._reach("", GENERATING, dropped)
+
+    def _reach(
+        self, start: str, keywords: frozenset[str] | None, dropped: AbstractSet[str] = frozenset()
+    ) -> dict[str, Json]:
         found: dict[str, Json] = {}
         pending = [(start, lookup(self.root, start))]
         while pending:
@@ -179,18 +185,24 @@ class SchemaDocument:
             if pointer in found:
                 continue
             found[pointer] = schema
-            if not isinstance(schema, dict):
-                continue
-            if pointer not in self._targets:
-                self._targets[pointer] = self._resolved(pointer, schema)
-            target = self._targets[pointer]
-            inside = () if self.ignores_siblings(schema) else children(schema, keywords)
             below = [
-                (pointer + path, item) for keyword, path, item in inside if keyword not in ("$defs", "definitions")
+                e for e in self.edges(pointer, schema, keywords) if not dropped or join(pointer, e[0]) not in dropped
             ]
-            below += [] if target is None else [(target, lookup(self.root, target))]
-            pending.extend(reversed(below))
+            pending.extend((target, item) for _, target, item in reversed(below))
         return found
+
+    def edges(
+        self, pointer: str, schema: Json, keywords: frozenset[str] | None = GENERATING
+    ) -> list[tuple[str, str, Json]]:
+        """``(keyword, pointer, subschema)`` of what a subschema applies: through ``keywords``, and through `$ref`."""
+        if not isinstance(schema, dict):
+            return []
+        if pointer not in self._targets:
+            self._targets[pointer] = self._resolved(pointer, schema)
+        target = self._targets[pointer]
+        inside = () if self.ignores_siblings(schema) else children(schema, keywords)
+        found = [(keyword, pointer + path, item) for keyword, path, item in inside if keyword not in DEFINITIONS]
+        return found if target is None else [*found, ("$ref", target, lookup(self.root, target))]
 
     def at(self, pointer: str) -> Json:
         """What stands at a pointer. Raises KeyError where nothing does."""

@@ -188,7 +188,8 @@ def _set_of(sources: Sequence[bytes]) -> "_Set | None":
 
 
 _NONE = (-1, -1)
-_UNANCHORED = cast(Any, re2)._re2.RE2.Anchor.UNANCHORED
+_BENEATH = getattr(re2, "_re2", None)  # not part of the package's interface
+_UNANCHORED = None if _BENEATH is None else _BENEATH.RE2.Anchor.UNANCHORED
 _CHECK_EVERY = 256
 _DENSE = 125
 """Characters for each match, below which a text is full of them."""
@@ -226,6 +227,6 @@ def _matcher(compiled: Compiled) -> Callable[[object, bytes, int, int], Sequence
     """The next match between two places, (-1, -1) for none. The package makes three objects for each; where it can be
     had, what is beneath it is called."""
     beneath = getattr(compiled, "_regexp", None)
-    if beneath is not None:
+    if beneath is not None and _UNANCHORED is not None:
         return beneath.Match
     return lambda _, data, at, end: [found.span() if (found := compiled.search(data, at)) else _NONE]

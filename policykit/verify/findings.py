@@ -173,6 +173,7 @@ class Findings(Sequence[Finding]):
     def __iter__(self) -> Iterator[Finding]:
         return chain.from_iterable(map(part.finding, range(len(part.starts))) for part in self.parts)
 
+    # A finding at a time: nobody asks for slices, which Sequence promises too.
     def __getitem__(self, at: int) -> Finding:  # type: ignore[override]
         at = range(self._n)[at]
         for part in self.parts:

@@ -44,6 +44,10 @@ def iban() -> str:
     account = "".join(rng.choices("ABCDNWBK0123456789" if rng.random() < 0.5 else "0123456789", k=n - 4))
     if country == "GB":
         account = "NWBK" + digits(14)
+    return iban_of(country, account)
+
+
+def iban_of(country: str, account: str) -> str:
     return f"{country}{98 - mod97(f'{account}{country}00'):02d}{account}"
 
 
@@ -108,6 +112,22 @@ def test_a_package_that_says_otherwise_is_asked(monkeypatch: pytest.MonkeyPatch)
     ssn_is_known.cache_clear()
     assert us_ssn(text, starts, ends).tolist() == [YES]
     assert is_valid("us.ssn")("123456789")
+
+
+def test_a_package_without_its_table_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    account = iban_of("DE", "370400440532013000")
+    check = entity_type("iban").check
+    assert check is not None
+    assert check.decide is not None
+    text, starts, ends = Compact(join([account])), np.array([0]), np.array([len(account)])
+    try:
+        numbers._account_form.cache_clear()
+        monkeypatch.delattr("stdnum.iban._ibandb")
+        assert check.decide(text, starts, ends).tolist() == [ASK]
+    finally:
+        monkeypatch.undo()
+        numbers._account_form.cache_clear()
+    assert check.decide(text, starts, ends).tolist() == [YES]
 
 
 WORDS = [

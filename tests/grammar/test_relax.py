@@ -75,7 +75,8 @@ CASES: dict[str, tuple[dict[str, Any], set[str], list[Any], list[Any]]] = {
     "patternProperties that overlap": (
         {"type": "object", "additionalProperties": False,
          "patternProperties": {"^a": {"const": 1}, "b$": {"const": 1}}},
-        {"/patternProperties", "/additionalProperties", ""}, [{"a": 1, "b": 1}], [{"a": 2}, {"c": 1}],
+        {"/patternProperties", "/additionalProperties", "/patternProperties/^a/const", "/patternProperties/b$/const"},
+        [{"a": 1, "b": 1}], [{"a": 2}, {"c": 1}],
     ),
     "minProperties": ({**CLOSED, "minProperties": 1, "maxProperties": 1}, None, [{"a": 1}], []),
     "two of three properties": (
@@ -94,6 +95,54 @@ CASES: dict[str, tuple[dict[str, Any], set[str], list[Any], list[Any]]] = {
     ),
     "format with a calendar": ({"type": "string", "format": "date"}, {"/format"}, ["2024-02-29"], ["2023-02-29"]),
     "format that is exact": ({"type": "string", "format": "ipv4"}, set(), ["127.0.0.1"], []),
+    "an alternative with residue": (
+        {"anyOf": [{"type": "string", "format": "date"}, {"type": "null"}]},
+        {"/anyOf", "/anyOf/0/format"}, [None, "2024-02-29"], ["2023-02-29"],
+    ),
+    "alternatives without residue": (
+        {"anyOf": [{"type": "string", "format": "ipv4"}, {"type": "null"}]}, set(), [None, "127.0.0.1"], [],
+    ),
+    "an alternative with residue, disjoint": (
+        {"oneOf": [{"type": "string", "format": "date"}, {"type": "null"}]},
+        {"/oneOf", "/oneOf/0/format"}, [None, "2024-02-29"], ["2023-02-29"],
+    ),
+    "an alternative with residue behind a reference": (
+        {"type": "array", "items": {"anyOf": [{"$ref": "#/$defs/d"}, {"type": "null"}]},
+         "$defs": {"d": {"$ref": "#/$defs/e"}, "e": {"type": "string", "format": "date"}}},
+        {"/items/anyOf", "/$defs/e/format"}, [[], [None, "2024-02-29"]], [["2023-02-29"]],
+    ),
+    "a refused keyword in a disjoint alternative": (
+        {"oneOf": [{"type": "object", "patternProperties": {"^a": {"const": 1}, "b$": True}}, {"type": "null"}]},
+        {"/oneOf", "/oneOf/0/patternProperties", "/oneOf/0/patternProperties/^a/const"}, [None, {"a": 1}], [{"a": 2}],
+    ),
+    "what a dropped keyword applies": (
+        {"type": "object", "additionalProperties": False, "patternProperties": {
+            "^a": {"type": "integer", "maximum": 2}, "b$": {"$ref": "#/$defs/d"}},
+         "$defs": {"d": {"type": "integer", "minimum": 1}}},
+        {"/patternProperties", "/additionalProperties", "/patternProperties/^a/type", "/patternProperties/^a/maximum",
+         "/patternProperties/b$/$ref", "/$defs/d/type", "/$defs/d/minimum"},
+        [{"a": 1, "b": 1}, {"ab": 2}], [{"a": 3}, {"b": 0}, {"c": 1}],
+    ),
+    "a definition that a masked keyword applies too": (
+        {"type": "object", "properties": {"k": {"$ref": "#/$defs/d"}}, "additionalProperties": False,
+         "patternProperties": {"^a": {"$ref": "#/$defs/d"}, "b$": True}, "$defs": {"d": {"type": "boolean"}}},
+        {"/patternProperties", "/additionalProperties", "/patternProperties/^a/$ref"},
+        [{"k": True, "a": False}, {"xb": 1}], [{"a": 1}, {"c": 1}],
+    ),
+    "a condition that refuses what is behind a reference": (
+        {"type": "object", "properties": {"k": {"type": "string"}, "v": {"type": "string"}}, "required": ["k", "v"],
+         "additionalProperties": False, "if": {"properties": {"k": {"const": "a"}}},
+         "then": {"properties": {"v": {"$ref": "#/$defs/d"}}}, "$defs": {"d": {"pattern": "^(?!b)[ab]+$"}}},
+        {"/if", "/then"}, [{"k": "a", "v": "ab"}, {"k": "b", "v": "ba"}], [{"k": "a", "v": "ba"}],
+    ),
+    "a reference into a condition": (
+        {"type": "array", "items": {"$ref": "#/if"}, "if": {"type": "boolean"}},
+        None, [[], [True]], [],
+    ),
+    "a reference into a keyword beside a reference": (
+        {"$schema": D7, "$ref": "#/properties/a", "properties": {"a": {"type": "boolean"}}, "maxProperties": 0},
+        None, [True], [],
+    ),
     "inside a definition": (
         {"$ref": "#/$defs/d", "$defs": {"d": {"type": "boolean", "not": {"const": True}}}}, set(), [False], [],
     ),
@@ -167,6 +216,15 @@ def test_what_is_added_leaves_the_order_of_properties() -> None:
     spec = json_schema(schema, PLACE)
     assert matches(spec, '{"b":1,"a":2}')
     assert not matches(spec, '{"a":2,"b":1}')
+
+
+def test_a_dropped_keyword_is_not_masked_by_what_stands_under_it() -> None:
+    """An addition inside a keyword that the engine refuses is not in the mask, so it carries nothing."""
+    inner = {"type": "object", "properties": {"k": {"const": 1}, "m": {"const": 1}}, "dependentRequired": {"k": ["m"]}}
+    schema = {"type": "object", "patternProperties": {"^a": inner, "b$": True}}
+    rows = {e.name: e.level for e in json_schema(schema, PLACE).enforcements}
+    assert rows["/patternProperties"] is Level.OUTPUT
+    assert rows["/patternProperties/^a/dependentRequired"] is Level.OUTPUT
 
 
 def test_rows_name_every_keyword_once() -> None:

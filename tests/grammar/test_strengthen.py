@@ -15,6 +15,7 @@ from policykit.grammar.complement import complement, words_refused
 from policykit.grammar.emptiness import are_disjoint
 from policykit.grammar.matcher import matches
 from policykit.grammar.schema_document import Dialect, SchemaDocument
+from policykit.grammar.values import join
 from policykit.ir.grammar import GrammarSpec
 from tests.length import at_length
 
@@ -105,6 +106,57 @@ def test_the_mask_offers_every_valid_value_and_no_other_without_a_residue(part: 
                 assert not admitted, f"the mask admits {value}: {schema}"
 
     holds()
+
+
+overlapping = st.builds(
+    lambda a, b, least, rest: {
+        "patternProperties": {"^a": a, "b$": b},
+        **({} if least is None else {"minProperties": least}),
+        **({} if rest is None else {"additionalProperties": rest}),
+    },
+    leaves, leaves, st.sampled_from([None, 1, 2]), st.sampled_from([None, False, {"type": "integer"}]),
+)  # fmt: skip
+refused_in_part = st.recursive(leaves | overlapping, inside, max_leaves=6).filter(lambda s: isinstance(s, dict))
+
+
+def spelled_out(schema: Any) -> Any:
+    """The schema with `false` as a keyword, which an error can name."""
+    if isinstance(schema, dict):
+        return {key: spelled_out(value) if key not in ("const", "enum") else value for key, value in schema.items()}
+    if isinstance(schema, list):
+        return [spelled_out(item) for item in schema]
+    return {"not": True} if schema is False else schema
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_a_value_that_only_the_mask_admits_breaks_what_is_named_as_residue(part: int) -> None:
+    @seed(part)
+    @settings(max_examples=at_length(1000, 60), deadline=None, suppress_health_check=list(HealthCheck))
+    @given(refused_in_part.map(spelled_out).filter(lambda s: s is not True))
+    def holds(schema: dict[str, Any]) -> None:
+        spec = satisfiable(schema)
+        if spec is None:
+            return
+        named = {row.pointer for row in spec.residue}
+        for value in VALUES:
+            errors = list(jsonschema.Draft202012Validator(schema).iter_errors(value))
+            if errors and any(matches(spec, text) for text in spellings(value)):
+                for error in errors:
+                    assert not named.isdisjoint(on_the_way(error)), (value, error.json_path, schema)
+
+    holds()
+
+
+def on_the_way(error: jsonschema.ValidationError) -> set[str]:
+    """The pointers of the keyword that an error names and of those that led to it."""
+    tokens = [str(token) for token in error.absolute_schema_path]
+    pointer, found = "", set[str]()
+    for token, after in zip(tokens, [*tokens[1:], ""], strict=True):
+        if token == "if" and after in ("then", "else"):
+            continue  # where an error's path passes through one, it starts with `if`
+        pointer = join(pointer, token)
+        found.add(pointer)
+    return found
 
 
 def schema_keywords(schema: Any) -> set[str]:

@@ -13,7 +13,8 @@ from policykit import embedded
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.append(str(ROOT / "benchmarks"))  # benchmarks are scripts beside each other, no package
-from jsonschema_data import canonical, end_of, end_of_first_fault, end_tokens  # noqa: E402
+from jsonschema_data import broken_keywords, canonical, end_of, end_of_first_fault, end_tokens  # noqa: E402
+from jsonschema_report import is_named  # noqa: E402
 
 CASES: list[dict[str, Any]] = [
     {"schema": {"type": "object", "properties": {"a": {"type": "integer"}}, "additionalProperties": False},
@@ -21,6 +22,8 @@ CASES: list[dict[str, Any]] = [
     {"schema": {"not": {"const": 1}, "type": ["integer", "string"]},
      "tests": [{"valid": True, "data": 2}, {"valid": False, "data": 1}]},
     {"schema": {"type": "string", "minLength": 2, "maxLength": 1}, "tests": [{"valid": False, "data": "ab"}]},
+    {"schema": {"items": {"$ref": "#/$defs/d"}, "$defs": {"d": {"type": "string", "format": "date"}}, "type": "array"},
+     "tests": [{"valid": True, "data": ["2024-02-29"]}, {"valid": False, "data": ["2023-02-29"]}]},
 ]  # fmt: skip
 
 
@@ -38,9 +41,10 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 def test_each_engine_is_counted_by_what_it_does(measured: dict[str, Any]) -> None:
     ours, theirs, nothing = (measured["engines"][name] for name in ("policykit", "llguidance", "nothing"))
-    assert (ours["passing end to end"], ours["outcomes"]) == (3, {"compiled": 2, "unsat": 1})
-    assert (theirs["passing by the mask alone"], theirs["outcomes"]) == (2, {"compiled": 1, "refused": 1, "unsat": 1})
-    assert (nothing["invalid accepted by the mask"], nothing["passing by the mask alone"]) == (3, 0)
+    assert (ours["passing end to end"], ours["outcomes"]) == (4, {"compiled": 3, "unsat": 1})
+    assert (theirs["passing by the mask alone"], theirs["outcomes"]) == (2, {"compiled": 2, "refused": 1, "unsat": 1})
+    assert (nothing["invalid accepted by the mask"], nothing["passing by the mask alone"]) == (4, 0)
+    assert measured["policykit"]["admitted by keyword"] == {"format": 1}
     assert measured["policykit"]["admitted, and not named as residue"] == []
     assert ours["ttfm_ms"]["p50"] > 0
 
@@ -54,6 +58,20 @@ def test_a_fault_is_noticed_where_its_value_ends() -> None:
     assert end_of_first_fault(schema, value) == ("type", end_of(value, ["b", 1]))
     assert end_of_first_fault({}, value) is None
     assert end_tokens([(0, 2), (2, 5), (5, 9)], 5) == 2
+
+
+def test_what_is_broken_is_named_by_a_keyword_on_the_way() -> None:
+    definitions = {"$defs": {"d": {"properties": {"k": {"maxLength": 1}}}, "e": {"maxItems": 0}}}
+    schema = {"properties": {"a": {"$ref": "#/$defs/d"}}, "if": True, "then": {"$ref": "#/$defs/e"}, **definitions}
+    way = ["/properties", "/properties/a", "/properties/a/$ref", "/$defs/d", "/$defs/d/properties"]
+    way += ["/$defs/d/properties/k", "/$defs/d/properties/k/maxLength"]
+    assert broken_keywords(schema, {"a": {"k": "xy"}}) == [way]
+    assert broken_keywords(schema, [1]) == [["/then", "/then/$ref", "/$defs/e", "/$defs/e/maxItems"]]
+    assert broken_keywords(schema, {"a": {"k": "x"}}) == []
+    assert is_named([way], ["/$defs/d/properties/k/maxLength"])
+    assert is_named([way, ["/then"]], ["/then", "/properties"])
+    assert not is_named([way, ["/then"]], ["/then", "/$defs/e"])
+    assert not is_named([], ["/then"])
 
 
 def test_names_in_the_order_of_their_definition() -> None:

@@ -118,6 +118,15 @@ def test_a_set_that_does_not_fail_says_what_matches() -> None:
     assert [list(real.matching(text)) for text in (b"", b"a", b"xb", b"ba")] == [[], [0], [1], [0, 1]]
 
 
+def test_without_what_is_beneath_the_package_the_package_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled = [expressions.compile_expression(item.regex, view("raw"), None) for item in regexes("a+", "b").regexes]
+    real = expressions.expressions([(i, *found) for i, found in enumerate(compiled) if found])
+    expected = {name: [part.tolist() for part in spans or ()] for name, spans in real.spans(b"xaaybab").items()}
+    assert expected == {0: [[1, 5], [3, 6]], 1: [[4, 6], [5, 7]]}
+    monkeypatch.setattr(expressions, "_UNANCHORED", None)
+    assert {n: [part.tolist() for part in spans or ()] for n, spans in real.spans(b"xaaybab").items()} == expected
+
+
 def test_expressions_that_read_on_in_vain_stay_linear() -> None:
     """RE2 alone reads to the end behind every match, which would take minutes."""
     leaf = on("raw", regexes("x[^y]*y|x"))

@@ -1,0 +1,164 @@
+"""Keywords that the mask gives up: what that does to a schema, and which ones the engine makes us give up anyway."""
+
+import copy
+from collections.abc import Iterable, Sequence, Set as AbstractSet
+from dataclasses import dataclass
+from typing import Final, TypeGuard, cast
+
+from policykit.diagnostics import InternalError
+from policykit.grammar.engine import PROBES, leaks_excluded_bounds, masks_format, masks_keyword
+from policykit.grammar.schema_document import SchemaDocument
+from policykit.grammar.values import Json, join, lookup
+
+EXACT_INTEGERS: Final = 2**53
+
+VACUOUS_WITHOUT: Final = {"then": "if", "else": "if", "minContains": "contains", "maxContains": "contains"}
+
+
+@dataclass(frozen=True, slots=True)
+class Weakening:
+    """Keywords of one subschema that the mask gives up, or carries in part where they are ``kept``.
+
+    ``pointer`` is the subschema's, in the schema as its author wrote it. Where `oneOf` stands alone among the
+    ``keywords`` it becomes `anyOf`; beside `anyOf`, both go.
+    """
+
+    pointer: str
+    keywords: tuple[str, ...]
+    why: str
+    kept: bool = False
+
+    @property
+    def renames(self) -> bool:
+        return self.keywords == ("oneOf",)
+
+    def apply(self, root: dict[str, Json]) -> None:
+        """Weaken in place."""
+        if self.kept:
+            return
+        schema = lookup(root, self.pointer)
+        if not isinstance(schema, dict):
+            raise InternalError(f"no subschema stands at `{self.pointer}`")
+        if not self.renames:
+            for keyword in self.keywords:
+                schema.pop(keyword, None)
+        elif "anyOf" not in schema:
+            _rename(schema, "oneOf", "anyOf")
+        elif "oneOf" in schema:
+            others = cast("list[Json]", schema.get("allOf", []))
+            schema["allOf"] = [*others, {"anyOf": schema.pop("oneOf")}]
+
+
+def weakened(root: dict[str, Json], weakenings: Sequence[Weakening]) -> dict[str, Json]:
+    result: dict[str, Json] = copy.deepcopy(root)
+    # Inner subschemas first, since an outer weakening may remove the place of an inner one; at one place renamings
+    # last, since they change what others go by.
+    for weakening in sorted(weakenings, key=lambda w: (-w.pointer.count("/"), w.renames)):
+        weakening.apply(result)
+    return result
+
+
+def _rename(schema: dict[str, Json], old: str, new: str) -> None:
+    """Rename a keyword where it stands: the order of keywords decides the order of properties."""
+    items = [(new if key == old else key, value) for key, value in schema.items()]
+    schema.clear()
+    schema.update(items)
+
+
+def keyword_pointers(weakening: Weakening) -> list[tuple[str, str]]:
+    """``(pointer of the keyword, keyword)`` of everything that a weakening gives up."""
+    return [(join(weakening.pointer, keyword), keyword) for keyword in weakening.keywords]
+
+
+def dropped(weakenings: Iterable[Weakening]) -> frozenset[str]:
+    """The pointers of keywords that are not in the mask in any form."""
+    return frozenset(at for w in weakenings if not w.kept and not w.renames for at, _ in keyword_pointers(w))
+
+
+def is_below(pointer: str, keywords: AbstractSet[str]) -> bool:
+    """Whether a subschema stands inside one of these keywords."""
+    while pointer:
+        if pointer in keywords:
+            return True
+        pointer = pointer.rpartition("/")[0]
+    return False
+
+
+def is_vacuous(schema: dict[str, Json], keyword: str) -> bool:
+    """Whether a keyword constrains nothing where it stands."""
+    value = schema[keyword]
+    if keyword == "uniqueItems":
+        return value is False
+    if keyword == "if":
+        return "then" not in schema and "else" not in schema
+    return VACUOUS_WITHOUT.get(keyword, keyword) not in schema or keyword in ("$dynamicAnchor", "$recursiveAnchor")
+
+
+def unknown_to_the_engine(document: SchemaDocument) -> list[Weakening]:
+    """What the mask cannot carry, as the engine itself tells keyword by keyword."""
+    found: list[Weakening] = []
+    for pointer, schema in document.reachable().items():
+        if not isinstance(schema, dict) or document.ignores_siblings(schema):
+            continue
+        for keyword, value in schema.items():
+            why = _certain_reason(keyword, value)
+            if why is not None and is_vacuous(schema, keyword):
+                why = VACUOUS
+            if why is not None:
+                found.append(Weakening(pointer, (keyword,), why))
+    return found + (_leaking_bounds(document) if leaks_excluded_bounds() else [])
+
+
+def _leaking_bounds(document: SchemaDocument) -> list[Weakening]:
+    """Excluded whole numbers less than 1 away from a bound of the other side, wherever that stands."""
+    nodes = {p: s for p, s in document.reachable().items() if isinstance(s, dict) and not document.ignores_siblings(s)}
+    bounds = {word: [s[word] for s in nodes.values() if _is_number(s.get(word))] for word in _BOUNDS}
+    found: list[Weakening] = []
+    for pointer, schema in nodes.items():
+        for word, plain, others in _EXCLUSIVE:
+            excluded = schema.get(plain) if schema.get(word) is True else schema.get(word)
+            near = (abs(cast(float, other) - excluded) for o in others for other in bounds[o] if _is_number(excluded))
+            if _is_number(excluded) and excluded % 1 == 0 and any(0 < distance < 1 for distance in near):
+                found.append(Weakening(pointer, (word,), "the masking engine admits the excluded bound itself", True))
+    return found
+
+
+_EXCLUSIVE: Final = (
+    ("exclusiveMinimum", "minimum", ("maximum", "exclusiveMaximum")),
+    ("exclusiveMaximum", "maximum", ("minimum", "exclusiveMinimum")),
+)
+_BOUNDS: Final = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
+
+
+def _is_number(value: Json) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _certain_reason(keyword: str, value: Json) -> str | None:
+    if keyword in PROBES and not masks_keyword(keyword):
+        return "the masking engine has no such keyword"
+    if keyword == "format" and isinstance(value, str) and not masks_format(value):
+        return UNKNOWN_FORMAT
+    bounded = ("const", "enum", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
+    if keyword in bounded and _has_large_number(value):
+        return "the masking engine rounds numbers beyond 2^53"
+    return None
+
+
+UNKNOWN_FORMAT: Final = "a format that is not asserted: an annotation"
+VACUOUS: Final = "constrains nothing here"
+NOTHING_LOST: Final = (UNKNOWN_FORMAT, VACUOUS)
+
+
+def _has_large_number(value: Json) -> bool:
+    match value:
+        case bool():
+            return False
+        case int() | float():
+            return abs(value) > EXACT_INTEGERS
+        case list():
+            return any(map(_has_large_number, value))
+        case dict():
+            return any(map(_has_large_number, value.values()))
+        case _:
+            return False
