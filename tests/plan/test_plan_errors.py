@@ -258,7 +258,7 @@ def with_a_wrong_day(path: Path) -> None:
 
 
 def with_a_wrong_grammar(path: Path) -> None:
-    change(path, lambda data: data.update(grammar={"kind": "ebnf", "source": ""}))
+    change(path, lambda data: data.update(grammar={"kind": "antlr", "source": ""}))
 
 
 @pytest.mark.parametrize(
