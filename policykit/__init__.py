@@ -12,7 +12,7 @@ from policykit.grammar import load_grammar
 from policykit.ir.document import Target
 from policykit.ir.plan import Enforcement, Level, Liveness, LivenessKind, Residue
 from policykit.ir.verdict import Decision, Verdict, Violation
-from policykit.plan import Plan, compile, load_plan
+from policykit.plan import Bounds, Compilers, Plan, compile, load_plan
 from policykit.plan.grammars import Grammar
 from policykit.policy import load_policies, parse_document
 from policykit.streaming import Stream
@@ -21,6 +21,8 @@ from policykit.verify import Resources, Subject, tool_call
 __version__ = "0.1.0"
 
 __all__ = [
+    "Bounds",
+    "Compilers",
     "Constraint",
     "Decision",
     "Diagnostic",

@@ -8,7 +8,7 @@ from policykit.diagnostics import PolicyError
 from policykit.grammar import NO_DOCUMENTS, folder_documents, load_grammar
 from policykit.ir.grammar import GrammarSpec
 from policykit.ir.plan import CompileContext
-from policykit.plan import Plan, compile as compile_plan, load_plan
+from policykit.plan import Compilers, Plan, compile as compile_plan, load_plan
 from policykit.policy import load_policies
 
 _CONTEXT = ("profile", "tenant", "locale", "jurisdiction")
@@ -118,12 +118,18 @@ def add_plan_arguments(parser: ArgumentParser) -> None:
     add_compile_arguments(parser, policies_required=False)
 
 
-def compile_from(args: Namespace) -> Plan:
-    """Load and compile what the flags name. Raises `PolicyError` with everything that is wrong."""
+def compile_from(args: Namespace, compilers: Compilers | None = None) -> Plan:
+    """Load and compile what the flags name, in a process of ``compilers`` if they are given.
+
+    Raises `PolicyError` with everything that is wrong.
+    """
     policies = load_policies(*args.policies) if args.policies else None
-    grammar = grammar_from(args)
     context: dict[str, str | None] = {name: getattr(args, name) for name in _CONTEXT}
-    return compile_plan(policies, grammar, at=args.at or today(), **context)
+    day = args.at or today()
+    if compilers is None:
+        return compile_plan(policies, grammar_from(args), at=day, **context)
+    named = Namespace(grammar=args.grammar, documents=args.documents)
+    return compilers.compile(policies, compilers.make(grammar_from, named), at=day, **context)
 
 
 def plan_from(args: Namespace) -> Plan:

@@ -210,6 +210,8 @@ def _check_size(source: str, place: Place) -> None:
     if len(source) > MAX_CHARACTERS:
         message = f"the grammar is {len(source):,} characters long, the limit is {MAX_CHARACTERS:,}"
         raise PolicyError.of("PK206", message, place)
+    if not _is_text(source):
+        raise PolicyError.of("PK210", "an unpaired surrogate is no character", place, "write the character itself")
 
 
 def _unanchored(language: Regex) -> Regex:

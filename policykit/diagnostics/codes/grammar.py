@@ -55,6 +55,13 @@ CODES: tuple[CodeEntry, ...] = (
         '{"type": "object", "required": ["next"], "properties": {"next": {"$ref": "#"}}}',
     ),
     CodeEntry(
+        "PK209",
+        "grammar not compiled within its bounds",
+        "Compiling was given a deadline and a bound on memory (`--deadline`, `--memory`, `policykit.Bounds`), and has "
+        "not come back within them, or has ended its process. The example is plain Lark, which is 2^30 rules for lark.",
+        "start: " + '"a"? ' * 30,
+    ),
+    CodeEntry(
         "PK210",
         "grammar does not parse",
         "The grammar is not in the Lark dialect of llguidance (rules lower case, terminals upper case, the first rule "
