@@ -7,6 +7,7 @@ becomes a short class string. The view's map is applied before, so a class is a 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,7 +58,12 @@ class Alphabet:
     @cached_property
     def class_of(self) -> NDArray[np.int32]:
         """Class of every code point, ``[0x110000]``."""
-        return np.repeat(self.classes, np.diff(np.append(self.starts, MAX_CODE_POINT + 1)))
+        return self.spread(np.arange(self.n, dtype=np.int32))
+
+    def spread(self, values: NDArray[Any], stop: int = MAX_CODE_POINT + 1) -> NDArray[Any]:
+        """``values[c]`` of every code point's class ``c``, ``[stop]``: the code points below ``stop``."""
+        n = int(np.searchsorted(self.starts, stop))
+        return np.repeat(values[self.classes[:n]], np.diff(np.append(self.starts[:n], stop)))
 
     @cached_property
     def representatives(self) -> NDArray[np.int64]:

@@ -166,13 +166,17 @@ class Compiler:
         if not made.is_error():
             with self._lock:
                 self._kept[program] = made
-                while len(self._kept) > 1 and sum(map(len, self._kept)) > MAX_KEPT_CHARACTERS:
+                while len(self._kept) > 1 and self._is_full():
                     self._kept.popitem(last=False)
         return made
 
+    def _is_full(self) -> bool:
+        return len(self._kept) > MAX_KEPT or sum(map(len, self._kept)) > MAX_KEPT_CHARACTERS
 
+
+MAX_KEPT: Final = 32
 MAX_KEPT_CHARACTERS: Final = 500_000
-"""Of the programs that one vocabulary keeps compiled."""
+"""Programs, and their characters, that one vocabulary keeps compiled: a short program may be a large automaton."""
 
 
 @cache

@@ -12,7 +12,6 @@ import pickle
 import selectors
 import signal
 import subprocess
-import sys
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -26,6 +25,7 @@ from policykit.ir.document import PolicySet
 from policykit.ir.grammar import GrammarSpec
 from policykit.plan.compiling import HEADER, compiles, write
 from policykit.plan.plan import Plan, compile as compile_here
+from policykit.predicates import child
 
 T = TypeVar("T")
 DEADLINE_S, MEMORY_MIB, N_PROCESSES = 10.0, 1024, 2
@@ -185,14 +185,7 @@ class _Process:
         self._has, self._n_calls = set(), 0
         if process is None or self._pid != os.getpid():
             return
-        process.kill()
-        process.wait()
-        for stream in (process.stdin, process.stdout):
-            if stream:
-                try:
-                    stream.close()
-                except OSError:
-                    continue  # what could not be written any more: the process is gone
+        child.end(process)
 
     def _started(self) -> "subprocess.Popen[bytes]":
         if self._pid != os.getpid():  # forked: the process is the parent's
@@ -200,11 +193,7 @@ class _Process:
         if self._process is not None and self._process.poll() is None:
             return self._process
         self.end()
-        command = [sys.executable, "-m", "policykit.plan.compiling"]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-        self._process = process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment
-        )
+        self._process = process = child.start("policykit.plan.compiling", stderr=subprocess.DEVNULL)
         if self._exchange(process, None, START_S)[0] != "ready":
             self.end()
             raise InternalError("the process that compiles does not start")

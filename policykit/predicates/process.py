@@ -4,12 +4,12 @@ which holds the interpreter lock, and one that crashes the interpreter."""
 import atexit
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from threading import Lock
 from typing import Any, TypeAlias
 
+from policykit.predicates import child
 from policykit.predicates.contract import PredicateError, Spans, checked
 from policykit.predicates.worker import read_message, write_message
 from policykit.predicates.workers import TookTooLong, Workers
@@ -58,14 +58,7 @@ class PredicateProcess:
         """End the process; the next question starts a new one."""
         process, self._process = self._process, None
         if process is not None:
-            process.kill()
-            process.wait()
-            for stream in (process.stdin, process.stdout):
-                if stream:
-                    try:
-                        stream.close()
-                    except OSError:
-                        continue  # what could not be written any more: the process is gone
+            child.end(process)
 
     def _started(self) -> subprocess.Popen[bytes]:
         if self._pid != os.getpid():  # forked: the process is the parent's
@@ -73,11 +66,7 @@ class PredicateProcess:
         if self._process is not None and self._process.poll() is None:
             return self._process
         self.end()
-        command = [sys.executable, "-m", "policykit.predicates.worker", self._target]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-        self._process = process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
-        )
+        self._process = process = child.start("policykit.predicates.worker", self._target)
         hello = self._exchange(process, None, START_S)
         if "error" in hello:
             self.end()

@@ -42,13 +42,13 @@ class Encoding:
 
     @cached_property
     def _table(self) -> NDArray[np.uint8]:
-        table = np.array(self.byte_of, np.uint8)[self.alphabet.class_of]
+        table = self.alphabet.spread(np.array(self.byte_of, np.uint8))
         table[ord(SURROGATE)] = _LINE_FEED
         return table
 
     @cached_property
     def _ascii(self) -> bytes:
-        return self._table[:256].tobytes()
+        return self.alphabet.spread(np.array(self.byte_of, np.uint8), 256).tobytes()
 
     def encode(self, text: str) -> bytes:
         """The text of one unit."""

@@ -88,23 +88,27 @@ class LiteralScan:
 
     @cached_property
     def _table(self) -> Symbols:
-        table = (self._alphabet.class_of + _FIRST).astype(self._type)
+        table = self._alphabet.spread(self._symbol_of)
         table[ord(SURROGATE)] = _JOINT
         return table
 
     @cached_property
-    def _ascii(self) -> bytes:
-        return self._table[:256].astype(np.uint8).tobytes()
+    def _ascii(self) -> Symbols:
+        return self._alphabet.spread(self._symbol_of, 256)  # most texts are ASCII, and a whole table is large
+
+    @property
+    def _symbol_of(self) -> Symbols:
+        return np.arange(_FIRST, self._alphabet.n + _FIRST).astype(self._type)
 
     def _symbols(self, joined: Joined) -> Symbols:
         if joined.points is not None:
             return self._table[joined.points]
         if self._is_wide:
-            symbols = self._table[np.frombuffer(joined.ascii, np.uint8)]
-            return (
-                np.where(np.frombuffer(joined.ascii, np.uint8) == 0, _JOINT, symbols) if joined.is_jointed else symbols
-            )
-        table = bytes([_JOINT]) + self._ascii[1:] if joined.is_jointed else self._ascii
+            points = np.frombuffer(joined.ascii, np.uint8)
+            symbols = self._ascii[points]
+            return np.where(points == 0, self._type.type(_JOINT), symbols) if joined.is_jointed else symbols
+        table = self._ascii.tobytes()
+        table = bytes([_JOINT]) + table[1:] if joined.is_jointed else table
         return np.frombuffer(joined.ascii.translate(table), np.uint8)
 
     def find(self, joined: Joined) -> Iterable[tuple[int, Matches]]:

@@ -6,7 +6,7 @@ import json
 import socket
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from policykit.cli.commands.serve import DEFAULTS
 from policykit.diagnostics import PolicyError
 from policykit.serving import Guard, Serving
 from policykit.serving.connections import BODY_GRACE_S
@@ -271,3 +272,7 @@ def test_what_the_environment_says_of_it(tmp_path: Path) -> None:
         for wrong in ("0", "-1", "soon", "nan", "inf"):
             with pytest.raises(PolicyError, match=f"PK680: `{variable}` is `{wrong}`"):
                 Waits.read({variable: wrong})
+
+
+def test_what_the_command_line_says_by_itself_is_what_the_server_does_by_itself() -> None:
+    assert list(DEFAULTS.values()) == list(asdict(Waits()).values())

@@ -67,6 +67,7 @@ def mutate(
         fates += outcome.fates
         survivors += outcome.survivors
         progress(done, total)
+    _known.clear()  # the last document's, which holds a verifier for every change
     order = {document.place.file: n for n, document in enumerate(policies.documents)}
     survivors.sort(key=lambda s: (order[s.place.file], s.place.line, s.place.column))
     left = tuple(row for document in policies.documents for row in made[document.name].left_alone)
