@@ -15,7 +15,7 @@ from policykit.diagnostics import Diagnostic, Place, PolicyError
 from policykit.engines.scoring import Forward, forward_of
 from policykit.engines.transformers import load_model
 from policykit.plan import Plan
-from policykit.plan.pins import Pins, pin_diagnostics, read_pins
+from policykit.plan.pins import Pins, check_pins, pin_diagnostics, read_pins
 
 CONFIG = "adapter_config.json"
 
@@ -75,6 +75,20 @@ def load(
     warnings = pin_diagnostics(pins, plan, folder) if plan is not None else ()
     peft = _with_adapter(model, folder)
     return LoadedModel(shown, peft.get_base_model(), tokenizer, vocabulary, peft, pins, warnings)
+
+
+def load_trained_under(plan: Plan, name: str | Path, adapter: str | Path) -> LoadedModel:
+    """The model with an adapter that was trained under ``plan``: for who writes under that plan, and measures nothing.
+
+    What does not fit is refused before the model is loaded. Raises PolicyError as :func:`load`, and PK842 for an
+    adapter of another bundle, or of none that it names.
+    """
+    folder = Path(adapter)
+    if not (folder / CONFIG).is_file():
+        help = "name the folder `adapter` of a run of `policykit train`"
+        raise PolicyError.of("PK843", f"there is no adapter: `{CONFIG}` is missing", Place(str(folder)), help)
+    check_pins(read_pins(folder), plan, folder)
+    return load(name, folder, plan)
 
 
 def _base_of(folder: Path) -> str:

@@ -2,10 +2,12 @@
 
 import os
 import sys
+from argparse import ArgumentParser
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from policykit.decoding import BatchEngine, Engine
     from policykit.engines.sampling import TransformersEngine
     from policykit.engines.transformers import Generation
+    from policykit.plan import Plan
 
 ENGINES = ("transformers", "vllm")
 _EXTRA = ("torch", "transformers", "safetensors", "peft", "trl", "accelerate", "datasets")
@@ -125,6 +128,14 @@ def needing(what: str, extra: str) -> Generator[None]:
         raise NotInstalled(Diagnostic("PK555", message, help=f"pip install 'policykit[{extra}]'")) from error
 
 
+def add_model_arguments(parser: ArgumentParser) -> None:
+    """Which model writes, and with which adapter."""
+    parser.add_argument("--model", default=embedded.NAME, help="a model folder, a hub id, or `embedded` (default)")
+    parser.add_argument(
+        "--adapter", type=Path, metavar="FOLDER", help="a LoRA adapter of the model, trained under the same policies"
+    )
+
+
 def load_language_model(name: str) -> LanguageModel:
     """The model of a folder, a hub id, or `embedded`. Raises NotInstalled, or PolicyError if there is none."""
     with needing("generating text", "transformers"):
@@ -134,10 +145,24 @@ def load_language_model(name: str) -> LanguageModel:
     return LanguageModel(name, model, tokenizer, Vocabulary.from_tokenizer(any_tokenizer))
 
 
-def load_engine(name: str, kind: str) -> "Engine":
+def load_adapted_model(name: str, adapter: Path | None, plan: "Plan") -> LanguageModel:
+    """The same with the adapter of a folder, if any, which was trained under the plan. Raises as that, and PolicyError
+    for an adapter that does not fit the plan (PK842) or the model (PK843)."""
+    if adapter is None:
+        return load_language_model(name)
+    with needing("an adapter", "train"):
+        from policykit.adapters.loading import load_trained_under
+    found = load_trained_under(plan, name, adapter)
+    return LanguageModel(found.name, found.model, found.tokenizer, found.vocabulary)
+
+
+def load_engine(name: str, kind: str, adapter: Path | None, plan: "Plan") -> "Engine":
     """A model as decoding strategies draw from it, on one of ``ENGINES``. Raises NotInstalled, or PolicyError."""
     if kind == ENGINES[0]:
-        return load_language_model(name).engine()
+        return load_adapted_model(name, adapter, plan).engine()
+    if adapter is not None:
+        help = "use `--engine transformers`, or serve the adapter by a profile"
+        raise PolicyError.of("PK550", "`--adapter` is for transformers alone", help=help)
     if find_spec("vllm") is None:
         help = "pip install vllm, or use `--engine transformers`"
         raise NotInstalled(Diagnostic("PK555", "vLLM is not installed here", help=help))

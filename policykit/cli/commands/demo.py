@@ -9,8 +9,8 @@ from random import Random
 from rich.console import Console
 
 import policykit
+from policykit import embedded
 from policykit.cli.command import Command
-from policykit.cli.commands.generate import EMBEDDED
 from policykit.cli.demo_step import Recorded, interesting, step_of
 from policykit.cli.demo_view import Pair, Reply, heading, intro, pair_view, score_view, step_view
 from policykit.cli.engine import LanguageModel, Sampling, load_language_model
@@ -83,7 +83,7 @@ def _run(args: Namespace, streams: Streams) -> Exit:
     policies = load_policies(*(args.policies or [shipped_policies()]))
     plan = compile_plan(policies, None, at=today())
     with _busy(streams, "loading the embedded model"):
-        model = load_language_model(EMBEDDED)
+        model = load_language_model(embedded.NAME)
         constraint = plan.constraint(model.vocabulary)
     prompts = _prompts(args.prompts, args.seed)
     sampling = Sampling(MAX_NEW_TOKENS, greedy=False, temperature=TEMPERATURE, seed=args.seed)

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from policykit.cli.command import Command, add_format
 from policykit.cli.commands.verify import exit_of, facts_from, print_text, verdict_data
-from policykit.cli.engine import Sampling, load_language_model
+from policykit.cli.engine import Sampling, add_model_arguments, load_adapted_model
 from policykit.cli.exits import Exit
 from policykit.cli.reports.plain import to_json
 from policykit.cli.sources import above_zero, add_plan_arguments, plan_from, positive
@@ -20,8 +20,6 @@ from policykit.ir.verdict import Verdict
 
 if TYPE_CHECKING:
     from policykit.engines.transformers import Generation
-
-EMBEDDED = "embedded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +42,7 @@ def _add_sampling_arguments(parser: ArgumentParser) -> None:
 
 
 def _configure(parser: ArgumentParser) -> None:
-    parser.add_argument("--model", default=EMBEDDED, help="a model folder, a hub id, or `embedded` (default)")
+    add_model_arguments(parser)
     parser.add_argument("--prompt", required=True, help="what to answer")
     add_plan_arguments(parser)
     parser.add_argument("--facts", metavar="JSON", help="facts about the request: a JSON object, or `@FILE` with one")
@@ -75,7 +73,7 @@ def _print(streams: Streams, written: Sequence[Written]) -> None:
 def _run(args: Namespace, streams: Streams) -> Exit:
     plan = plan_from(args)
     facts = facts_from(args.facts)
-    model = load_language_model(args.model)
+    model = load_adapted_model(args.model, args.adapter, plan)
     constraint = None if args.free else plan.constraint(model.vocabulary)
     sampling = Sampling(args.max_new_tokens, args.greedy, args.temperature, args.seed)
     batch = model.write([args.prompt] * args.n, constraint, sampling)

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from policykit.cli.command import Command, add_format
 from policykit.cli.commands.verify import facts_from
-from policykit.cli.engine import ENGINES, load_engine, needing, together
+from policykit.cli.engine import ENGINES, add_model_arguments, load_engine, needing, together
 from policykit.cli.exits import Exit
 from policykit.cli.reports.plain import to_json
 from policykit.cli.sources import above_zero, add_plan_arguments, not_negative, plan_from, positive, share
@@ -36,7 +36,7 @@ from policykit.plan import Plan
 
 
 def _configure(parser: ArgumentParser) -> None:
-    parser.add_argument("--model", default="embedded", help="a model folder, a hub id, or `embedded` (default)")
+    add_model_arguments(parser)
     parser.add_argument(
         "--engine", choices=ENGINES, default=ENGINES[0], help="what runs the model (default: %(default)s)"
     )
@@ -93,7 +93,7 @@ def _run(args: Namespace, streams: Streams) -> Exit:
     chosen = strategy(args.strategy)
     plan = plan_from(args)
     facts = facts_from(args.facts)
-    engine = load_engine(args.model, args.engine)
+    engine = load_engine(args.model, args.engine, args.adapter, plan)
     constraint = plan.constraint(engine.vocabulary)
     budget = Budget(args.budget_tokens, args.budget_seconds, args.budget_attempts)
     best = _best(args, plan)

@@ -23,7 +23,8 @@ CODES: tuple[CodeEntry, ...] = (
         "an adapter that was trained under other policies",
         "An adapter's folder says under which policies it was trained. What a plan enforces, it enforces under any "
         "adapter; but an adapter of another bundle has not learnt what this plan forbids, and its evaluation says "
-        "nothing about it. The digest stands in the weights too: pins of other weights are refused.",
+        "nothing about it: evaluating and serving say so, `generate` and `sample` refuse it. The digest stands in the "
+        "weights too: pins of other weights are refused everywhere.",
     ),
     CodeEntry(
         "PK843",
