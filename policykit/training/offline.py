@@ -63,8 +63,9 @@ class Offline(Generic[Example]):
 
     ``rate_of`` says at how many times the rate of the training file a parameter moves, by its name. ``finish`` is
     called in every process when the last step is done, before the model is saved, with the model in evaluation mode
-    and without gradient; all processes must call the model equally often. What is trained goes to the folder ``output``
-    of the run.
+    and without gradient; all processes must call the model equally often. ``measure`` says more about the model than
+    rows can, in every process and at every evaluation, and needs the whole model. What is trained goes to the folder
+    ``output`` of the run.
     """
 
     objective: Objective[Example]
@@ -73,6 +74,7 @@ class Offline(Generic[Example]):
     held_out: Sequence[Example]
     rate_of: Callable[[str], float] = one_rate
     finish: Callable[[Run, Any], None] = nothing_more
+    measure: Callable[[], dict[str, float]] | None = None
     output: str = "adapter"
 
     def run(self, run: Run) -> None:
@@ -123,19 +125,33 @@ class _Loop(Generic[Example]):
     def train(self) -> None:
         run, steps = self.run_, self.config.steps
         _check_processes(self.config, len(self.offline.held_out), self.accelerator.num_processes)
+        self._check_measure()
         begun = run.resumed.step if run.resumed else 0
-        if begun == 0 and self.offline.held_out:
-            run.log_held_out(0, self.evaluate())
+        if begun == 0:
+            self._log_held_out(0)
         for step in range(begun + 1, steps.n_steps + 1):
             run.log(step, self.step(step))
-            if self.offline.held_out and run.is_due(steps.evaluate_every, step):
-                run.log_held_out(step, self.evaluate())
+            if run.is_due(steps.evaluate_every, step):
+                self._log_held_out(step)
             if run.is_due(steps.checkpoint_every, step):
                 run.checkpoint(step, self.save, self.accelerator.wait_for_everyone)
         self.model.eval()
         with torch.no_grad():
             self.offline.finish(run, self.model if _is_sharded(self.accelerator) else self.peft_model)
         self._save_model(run.folder.path / self.offline.output)
+
+    def _log_held_out(self, step: int) -> None:
+        offline = self.offline
+        found = self.evaluate() if offline.held_out else {}
+        found |= offline.measure() if offline.measure else {}
+        if found:
+            self.run_.log_held_out(step, found)
+
+    def _check_measure(self) -> None:
+        if self.offline.measure is not None and _is_sharded(self.accelerator):
+            message = "a model that lies in parts in several processes cannot be asked for replies"
+            place = self.config.place(self.config.kind, "replies")
+            raise PolicyError.of("PK780", message, place, "say `replies: 0`, and evaluate the adapter afterwards")
 
     def step(self, step: int) -> dict[str, float]:
         """One step of the optimizer, and its metrics, the same in every process."""

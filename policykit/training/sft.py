@@ -2,7 +2,7 @@
 # torch leaves parts of its interface untyped.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, cast
 
@@ -18,6 +18,7 @@ from policykit.training.masked import masked_log_probs
 from policykit.training.models import Trained, load_trained
 from policykit.training.offline import Offline, Sums, Terms
 from policykit.training.replay import replay_masks
+from policykit.training.replies import Replies, distinct_prompts
 from policykit.training.rows import Row, Rows
 from policykit.training.segments import Segment, character_weights, regex_spans, segments_from, token_means
 
@@ -33,11 +34,14 @@ class Citations:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The section `sft`. ``schema_penalty`` is in loss per nat of −log Z of a completion."""
+    """The section `sft`. ``schema_penalty`` is in loss per nat of −log Z of a completion. ``replies`` prompts are
+    answered for the rates of violations, of at most ``max_new_tokens`` each."""
 
     label_smoothing: float = 0.0
     schema_penalty: float = 0.0
     citations: Citations | None = None
+    replies: int = 64
+    max_new_tokens: int = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +112,11 @@ def prepare(start: Start) -> Job:
         found.append(
             Diagnostic("PK780", message, config.place("sft", "schemaPenalty"), "name a `grammar` or `policies`")
         )
+    if section is not None and start.plan is None:
+        for name in ("replies", "maxNewTokens"):
+            if name in section.fields:
+                message = f"`{name}` has no effect without a plan: nothing says what a violation is"
+                found.append(Diagnostic("PK780", message, section.keys[name], "name `policies`, or remove it"))
     if found:
         raise PolicyError(found)
     trained = load_trained(config)
@@ -129,7 +138,16 @@ def prepare(start: Start) -> Job:
     }
     told = cast("dict[str, Json]", asdict(settings))
     told["segments"] = _told(section)
-    return Job(Offline(objective, trained.model, train, held_out).run, told, facts)
+    measure = _replies(start, trained, settings)
+    return Job(Offline(objective, trained.model, train, held_out, measure=measure).run, told, facts)
+
+
+def _replies(start: Start, trained: Trained, settings: Settings) -> Callable[[], dict[str, float]] | None:
+    """What is asked of held-out prompts, or of the first rows' where none are held out."""
+    if start.plan is None or not settings.replies:
+        return None
+    prompts = distinct_prompts(trained, start.held_out or start.train, settings.replies)
+    return Replies(start.plan, trained, prompts, settings.max_new_tokens).rates
 
 
 def _told(section: Entries | None) -> list[Json]:
@@ -153,7 +171,14 @@ def settings_from(section: Entries | None, found: list[Diagnostic]) -> Settings:
             regex_spans(citations.regex)
         except ValueError as error:
             found.append(Diagnostic("PK780", str(error), entries.keys["regex"], "write one of Python's `re`"))
-    return Settings(section.number("labelSmoothing") or 0.0, section.number("schemaPenalty") or 0.0, citations)
+    replies, length = section.number("replies"), section.number("maxNewTokens")
+    return Settings(
+        section.number("labelSmoothing") or 0.0,
+        section.number("schemaPenalty") or 0.0,
+        citations,
+        64 if replies is None else int(replies),
+        128 if length is None else int(length),
+    )
 
 
 def _examples(

@@ -60,8 +60,7 @@ def test_an_adapter_writes_what_the_model_with_its_weights_added_writes(run: Run
     whole = merged(trained, trained.parent / "merged")
     for command, *flags in (("generate", "--greedy", "--free"), ("generate", "--seed", "3"), ("sample", "--seed", "3")):
         plain, own, added = (
-            run(command, *ASKED, *flags, *model)
-            for model in ((), ("--adapter", str(trained)), ("--model", str(whole)))
+            run(command, *ASKED, *flags, *model) for model in ((), ("--adapter", str(trained)), ("--model", str(whole)))
         )
         assert (plain.status, own.status, added.status) == (0, 0, 0), own.err
         assert texts(own.out) == texts(added.out)

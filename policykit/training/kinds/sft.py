@@ -1,6 +1,6 @@
 """Supervised fine-tuning, as a kind of training."""
 
-from policykit.policy.shapes import Field, Many, Number, Record, Ref, Text
+from policykit.policy.shapes import Field, Integer, Many, Number, Record, Ref, Text
 from policykit.training.kinds.kind import Job, Kind, Start
 from policykit.training.rows import Column, ColumnType
 from policykit.training.segments import SEGMENT
@@ -22,8 +22,10 @@ _SECTION = Record(
         Field("schemaPenalty", Number(0.0, 1000.0), "times the mass outside the plan's masks, −Σ log Z; 0 if not said"),
         Field("segments", Many(Ref("segment")), "parts of completions and their weights"),
         Field("citations", Ref("citations"), "citations and their weights"),
+        Field("replies", Integer(0, 1 << 20), "prompts to answer freely, before and after, for rates; 64 if not said"),
+        Field("maxNewTokens", Integer(1, 1 << 20), "of such a reply; 128 if not said"),
     ),
-    any_of=("labelSmoothing", "schemaPenalty", "segments", "citations"),
+    any_of=("labelSmoothing", "schemaPenalty", "segments", "citations", "replies", "maxNewTokens"),
 )
 
 
@@ -44,5 +46,5 @@ KIND = Kind(
         Column("sources", ColumnType.TEXTS, required=False),
     ),
     _prepare,
-    plots={"accuracy": ("accuracy",), "mask tax": ("mask_tax",)},
+    plots={"accuracy": ("accuracy",), "mask tax": ("mask_tax",), "violations": ("policy/violation_rate/",)},
 )
