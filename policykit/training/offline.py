@@ -63,9 +63,9 @@ class Offline(Generic[Example]):
 
     ``rate_of`` says at how many times the rate of the training file a parameter moves, by its name. ``finish`` is
     called in every process when the last step is done, before the model is saved, with the model in evaluation mode
-    and without gradient; all processes must call the model equally often. ``measure`` says more about the model than
-    rows can, in every process and at every evaluation, and needs the whole model. What is trained goes to the folder
-    ``output`` of the run.
+    and without gradient; all processes must call the model equally often. What is trained goes to the folder
+    ``output`` of the run. ``measure`` says more about the model than rows can, in every process and at every
+    evaluation, and needs the whole model.
     """
 
     objective: Objective[Example]
@@ -74,8 +74,8 @@ class Offline(Generic[Example]):
     held_out: Sequence[Example]
     rate_of: Callable[[str], float] = one_rate
     finish: Callable[[Run, Any], None] = nothing_more
-    measure: Callable[[], dict[str, float]] | None = None
     output: str = "adapter"
+    measure: Callable[[], dict[str, float]] | None = None
 
     def run(self, run: Run) -> None:
         """Train to the end, evaluating and keeping checkpoints on the way; what is trained is in ``run.folder``."""

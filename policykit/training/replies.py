@@ -3,6 +3,8 @@
 Rows say how likely the right text becomes, and nothing about the wrong one; so some prompts are answered before the
 first step and after the last, the same draws both times, and judged by the plan.
 """
+# torch leaves parts of its interface untyped.
+# pyright: reportUnknownMemberType=false
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
