@@ -7,8 +7,9 @@ bytes: entries are stored, not compressed, with fixed dates. Python's own ``unic
 version follows the interpreter. Where no table exists yet, run this file by its path instead.
 
 Departures of ``compat`` from NFKC_Casefold (UAX 44): the result stays decomposed; Hangul syllables stay whole; a
-spacing accent (NFKD: a space and a mark) is erased instead of becoming a space, and the spacing kana voicing marks
-become the combining ones; the dotless i is an i.
+spacing accent (NFKD: a space and marks) is the space alone, and the spacing kana voicing marks become the combining
+ones; the dotless i is an i. ``unmarked`` drops a spacing accent with the marks, so it does not part words there: `´`
+stands for a mark in `cafe´` and parts two words in `one´two`, and no map per character can read it both ways.
 """
 
 import argparse
@@ -17,7 +18,6 @@ import re
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -124,22 +124,33 @@ def read_database(folder: Path) -> Database:
     )
 
 
+def decomposed(data: Database, point: int) -> Image:
+    """The full compatibility decomposition (Unicode 3.7, D65), marks in the order of the database."""
+    return tuple(d for c in data.decomposition.get(point, ()) for d in decomposed(data, c)) or (point,)
+
+
+def spacing_accents(data: Database) -> frozenset[int]:
+    """Code points whose decomposition is a space and marks: accents that stand alone, as `´`, `¨`, `˛`, `‾` do.
+
+    The spacing kana voicing marks are none: they are typed behind the letter that they voice.
+    """
+    found = (point for point in data.decomposition if point not in OVERRIDES)
+    return frozenset(c for c in found if (parts := decomposed(data, c))[0] == SPACE and len(parts) > 1)
+
+
 def compat_images(data: Database) -> dict[int, Image]:
     """The images of ``compat`` that differ from the character. Each is a fixed point: mapping it changes nothing."""
 
-    @cache
-    def decomposed(point: int) -> Image:
-        return tuple(d for c in data.decomposition.get(point, ()) for d in decomposed(c)) or (point,)
+    accents = spacing_accents(data)
 
     def step(point: int) -> Image:
         if point in data.ignorable:
             return ()
         if point in OVERRIDES:
             return OVERRIDES[point]
-        parts = decomposed(point)
-        if len(parts) > 1 and parts[0] == SPACE:
-            return ()
-        return tuple(f for c in parts for f in data.full_folding.get(c, (c,)))
+        if point in accents:
+            return (SPACE,)
+        return tuple(f for c in decomposed(data, point) for f in data.full_folding.get(c, (c,)))
 
     def to_fixed_point(point: int) -> Image:
         before: Image = ()
@@ -184,15 +195,17 @@ def composed_hangul(image: Image) -> Image:
 
 
 def unmarked_images(data: Database, compat: Mapping[int, Image]) -> dict[int, Image]:
-    """``compat`` without combining marks: dropped are enclosing marks and all classes but ``KEPT_CLASSES``.
+    """``compat`` without marks: dropped are enclosing marks, all classes but ``KEPT_CLASSES``, and spacing accents.
 
     Dropping by class is what makes composed and decomposed spellings equal. U+0338 stays, so that U+2260 is not `=`.
     """
     dropped = (~np.isin(data.combining, KEPT_CLASSES)) | (data.category == "Me")
     dropped[NEGATION] = False
+    accents = spacing_accents(data)
     images: dict[int, Image] = {}
     for point in sorted({*compat, *np.flatnonzero(dropped).tolist()}):
-        image = tuple(c for c in compat.get(point, (point,)) if not dropped[c])
+        seen = () if point in accents else compat.get(point, (point,))
+        image = tuple(c for c in seen if not dropped[c])
         if image != (point,):
             images[point] = image
     return images

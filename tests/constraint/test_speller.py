@@ -7,6 +7,7 @@ occurs in no rule, or a mark that does.
 import random
 import unicodedata
 from collections.abc import Sequence
+from functools import cache
 from itertools import accumulate, pairwise
 from typing import TypeAlias
 
@@ -56,8 +57,16 @@ def phrases(texts: list[str], view: str, exact: bool, squeezed: bool = False) ->
 def on_view(text: str, view: str) -> str:
     if view == "raw":
         return text
-    kept = "".join(c for c in text if c not in ERASED)
-    return unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", kept).casefold())
+    alone = " " if view == "compat" else ""
+    kept = "".join(alone if is_accent(c) else c for c in text if c not in ERASED)
+    seen = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", kept).casefold())
+    return seen if view == "compat" else "".join(c for c in seen if not unicodedata.combining(c))
+
+
+@cache
+def is_accent(char: str) -> bool:
+    """An accent that stands alone: compatibility forms of a space with marks."""
+    return len(parts := unicodedata.normalize("NFKD", char)) > 1 and parts[0] == " "
 
 
 UNSPACED = ("CJK", "HIRAGANA", "KATAKANA", "HALFWIDTH KATAKANA", "BOPOMOFO", "YI ", "THAI", "LAO", "KHMER", "MYANMAR")
@@ -153,7 +162,7 @@ def admits(data: bytes, forbidden: list[Forbidden], completions: list[str]) -> b
 
 
 LETTERS = ["a", "b", "A", "é", "ａ", "ß", "ﬁ"]
-OTHERS = [" ", "-", ".", "\u200b", "\u00a0", "☃"]
+OTHERS = [" ", "-", ".", "\u200b", "\u00a0", "☃", "\u00b4", "\u02db"]
 
 
 def random_case(rng: random.Random, kinds: Sequence[str]) -> tuple[list[bytes], list[Forbidden]]:
@@ -169,7 +178,7 @@ def random_case(rng: random.Random, kinds: Sequence[str]) -> tuple[list[bytes], 
     forbidden: list[Forbidden] = []
     for _ in range(rng.randint(1, 3)):
         words = ["".join(rng.choices(letters, k=rng.randint(1, 2))) for _ in range(rng.randint(1, 2))]
-        forbidden.append((" ".join(words), rng.choice(["raw", "compat"]), rng.choice(kinds)))
+        forbidden.append((" ".join(words), rng.choice(["raw", "compat", "unmarked"]), rng.choice(kinds)))
     return sorted(pieces), forbidden
 
 

@@ -28,7 +28,7 @@ def phrases(*texts: str, **fields: Any) -> dict[str, Any]:
 # ---- generated matchers
 
 LETTERS = "abAéａß1"
-TEXT_CHARACTERS = LETTERS + "Ж☃. -_\u00ad\u200b\u0301ﬁ\U0001d41a\n"
+TEXT_CHARACTERS = LETTERS + "Ж☃. -_\u00ad\u200b\u00b4\u0301ﬁ\U0001d41a\n"
 REGEXES = (
     "ab+a",
     r"\bab\b",

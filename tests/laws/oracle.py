@@ -13,7 +13,9 @@ from typing import Any
 ERASED = "\u200b\u00ad\u2060"
 """Default-ignorable characters among those that the tests use."""
 SEPARATORS = " \t\n\r\u00a0-_*~`"
-CHARACTERS = "abcAéａßﬁЖ1☃.\u0301\U0001d41a" + ERASED + SEPARATORS
+ACCENTS = "\u00b4\u02db"
+"""Accents that stand alone: a space on `compat`, and no more than the mark where marks are dropped."""
+CHARACTERS = "abcAéａßﬁЖ1☃.\u0301\U0001d41a" + ERASED + SEPARATORS + ACCENTS
 _IMAGES = (
     CHARACTERS
     + "".join(map(chr, range(128)))
@@ -38,7 +40,8 @@ def on_view(text: str, view: str) -> str:
     """The text as a matcher on the view sees it."""
     if view == "raw":
         return text
-    kept = "".join(c for c in text if c not in ERASED)
+    alone = " " if view == "compat" else ""
+    kept = "".join(alone if c in ACCENTS else c for c in text if c not in ERASED)
     seen = unicodedata.normalize("NFKD", "".join(unicodedata.normalize("NFKD", c).casefold() for c in kept))
     if view == "compat":
         return seen

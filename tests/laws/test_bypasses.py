@@ -66,6 +66,8 @@ SEPARATORS = (
     "`",
     "\r\n",
     "\u00ad ",
+    "\u00b4",
+    "\u02db\u00a8",
 )
 IGNORED = ("\u200b", "\u200d", "\u00ad", "\u2060", "\ufeff", "\u034f")
 

@@ -18,7 +18,8 @@ from tests.constraint.test_speller import has_phrase, phrases, rule
 
 PROBES = ("", "Ж", "☃", "Ж☃", "☃Ж")
 COMPAT = {"A": "a", "ａ": "a", "B": "b", "ｍ": "m", "I": "i", "M": "m", "O": "o", "ﬁ": "fi", "\u200b": "", "\u00ad": ""}
-UNMARKED = {**COMPAT, "\u0301": "", "\u20dd": "", "á": "a", "ḿ": "m"}
+COMPAT |= dict.fromkeys("´˛", " ")
+UNMARKED = {**COMPAT, **dict.fromkeys("´˛", ""), "\u0301": "", "\u20dd": "", "á": "a", "ḿ": "m"}
 SKELETON = {
     **UNMARKED,
     **dict.fromkeys("аɑΑᴀ", "a"),
@@ -68,6 +69,10 @@ WORLDS = [
     World("leet", "m3", "rn3eм\u0301"),
     World("unmarked", "a m", "áaḿ\u0301 ｍ"),
     World("compat", "a m", "ａa\u200bmM "),
+    World("compat", "a m", "a´m˛1 "),
+    World("compat", "am", "am´1\u200b"),
+    World("unmarked", "a m", "a´m1 á"),
+    World("skeleton", "a m", "а˛rn1 "),
 ]
 LENGTH = 5
 

@@ -51,7 +51,7 @@ def compat_decomposed(point: int) -> str:
     if point in SPACING_VOICING:
         return SPACING_VOICING[point]
     if is_spacing_mark(point):
-        return ""
+        return " "
     before, text = "", chr(point)
     while text != before:
         before = text
@@ -68,4 +68,6 @@ def is_dropped_mark(char: str) -> bool:
 
 
 def unmarked_decomposed(point: int) -> str:
+    if point not in SPACING_VOICING and is_spacing_mark(point):
+        return ""
     return "".join(c for c in compat_decomposed(point) if not is_dropped_mark(c))

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from policykit.text import UNICODE_VERSION, VIEW_NAMES, View, view
+from policykit.text import UNICODE_VERSION, VIEW_NAMES, View, is_word, view
 
 from . import reference as ref
 
 DATABASE = Path("/usr/share/unicode")
 VIEWS = [view(name) for name in VIEW_NAMES]
+PUNCTUATION = ("Pc", "Pd", "Ps", "Pe", "Pi", "Pf", "Po")
 each_view = pytest.mark.parametrize("v", VIEWS, ids=VIEW_NAMES)
 
 _changed = sorted({c for v in VIEWS for c in v.images})
@@ -154,7 +155,8 @@ def test_compat_is_the_derived_property_but_for_the_stated_departures():
         ("ｇｕａｒａｎｔｅｅｄ", "guaranteed", "guaranteed"),
         ("𝐠𝓾𝕒𝖗𝚊𝔫𝗍ⓔ𝙚𝖽", "guaranteed", "guaranteed"),
         ("gu\u200bar\u00adan\ufe0fte\u2060ed", "guaranteed", "guaranteed"),
-        ("fo\u00a8o fo\u00b4o fo\u00afo", "foo foo foo", "foo foo foo"),
+        ("fo\u00a8o fo\u00b4o fo\u00afo", "fo o fo o fo o", "foo foo foo"),
+        ("returns\u02db32 one\u2017two", "returns 32 one two", "returns32 onetwo"),
         ("risk\u00a0free\u3000now", "risk free now", "risk free now"),
         ("Straße STRAẞE ﬁne ﬀ ﬆ", "strasse strasse fine ff st", "strasse strasse fine ff st"),
         ("schön", "scho\u0308n", "schon"),
@@ -189,9 +191,22 @@ def test_no_image_holds_jamo_that_compose():
                 assert not any(ord(c) in ref.HANGUL_SYLLABLES for c in composed), image
 
 
-def test_no_erased_character_was_visible_but_spacing_marks():
+def test_no_erased_character_was_visible_but_marks():
     for point, image in view("compat").images.items():
-        assert image or point in ref.DEFAULT_IGNORABLE or ref.is_spacing_mark(point), hex(point)
+        assert image or point in ref.DEFAULT_IGNORABLE, hex(point)
+    for point in ref.known_points():
+        is_mark = ref.is_spacing_mark(point) or unicodedata.category(chr(point)).startswith("M")
+        for name in ("unmarked", "skeleton", "leet"):
+            assert view(name).image(point) or point in ref.DEFAULT_IGNORABLE or is_mark, (name, hex(point))
+
+
+def test_what_parts_two_words_parts_them_on_compat():
+    """Separators, punctuation and accents that stand alone: their image is no part of a word on either side."""
+    for point in ref.known_points():
+        char = chr(point)
+        if unicodedata.category(char) in ("Zs", "Zl", "Zp", "Sk", *PUNCTUATION):
+            image = view("compat").image(point)
+            assert point in ref.DEFAULT_IGNORABLE or any(not is_word[ord(c)] for c in image), hex(point)
 
 
 REALISTIC = {
