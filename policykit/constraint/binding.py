@@ -119,12 +119,12 @@ class Binding:
         return [[own[c] for c in seen if own[c] >= 0] for own, seen in zip(self._maps, points, strict=True)]
 
     @cached_property
-    def characters(self) -> NDArray[np.int64]:
+    def characters(self) -> NDArray[np.int32]:
         """A number for every code point, ``[0x110000]``; equal numbers are the same to every automaton."""
         key = np.zeros(len(self.groups[0].string_ids), np.int64)
         for group in self.groups:
             key = np.unique(key * len(group.strings) + group.string_ids, return_inverse=True)[1].reshape(-1)
-        return key
+        return key.astype(np.int32)
 
     @cached_property
     def strings(self) -> list[tuple[tuple[int, ...], ...]]:

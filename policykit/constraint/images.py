@@ -4,10 +4,10 @@ A token's bytes are (continuation bytes of a character begun before, whole text,
 the whole text is a symbol string; the two ends are handled as pending bytes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from typing import Protocol
+from functools import lru_cache, partial
+from typing import Final, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -115,18 +115,26 @@ class JsonLexer:
 @dataclass(frozen=True, eq=False)
 class Pieces:
     """A vocabulary cut at character boundaries. Token ``ids[i]`` writes ``texts[i]`` and then begins the character
-    ``tails[tail_of[i]]`` (-1: none). ``heads`` maps leading continuation bytes to (token id, the rest)."""
+    ``tails[tail_of[i]]`` (-1: none). ``heads`` maps leading continuation bytes to (token id, the rest). ``size`` is the
+    vocabulary's."""
 
     ids: tuple[int, ...]
     texts: tuple[str, ...]
     tail_of: NDArray[np.int32]
     heads: dict[bytes, tuple[tuple[int, bytes], ...]]
     tails: tuple[bytes, ...]
+    size: int
 
 
-@lru_cache(maxsize=8)
 def cut(vocabulary: Vocabulary) -> Pieces:
-    """Cut every ordinary token; tokens that are no UTF-8 in any context are in none of the lists."""
+    """Cut every ordinary token, once; tokens that are no UTF-8 in any context are in none of the lists."""
+    key = f"{__name__}.cut"
+    pieces = vocabulary.shared.get(key) or vocabulary.shared.setdefault(key, _cut(vocabulary))
+    assert isinstance(pieces, Pieces)
+    return pieces
+
+
+def _cut(vocabulary: Vocabulary) -> Pieces:
     ids: list[int] = []
     texts: list[str] = []
     tail_of: list[int] = []
@@ -143,7 +151,7 @@ def cut(vocabulary: Vocabulary) -> Pieces:
         texts.append(pieces.text)
         tail_of.append(tails.setdefault(pieces.tail, len(tails) - 1))
     listed = {head: tuple(rest) for head, rest in heads.items()}
-    return Pieces(tuple(ids), tuple(texts), np.array(tail_of, np.int32), listed, tuple(tails)[1:])
+    return Pieces(tuple(ids), tuple(texts), np.array(tail_of, np.int32), listed, tuple(tails)[1:], vocabulary.size)
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,10 +172,18 @@ class Images:
     row_of_token: Ints
 
 
-@lru_cache(maxsize=64)
+MAX_KEPT: Final = 64
+"""Images that a vocabulary keeps. They are its own: whatever outlived it here would hold on to it, and to all that has
+been made for it."""
+
+
 def images(vocabulary: Vocabulary, lexer: Lexer, mode: str, view: View) -> Images:
-    """Every token that the lexer admits in this mode."""
-    pieces = cut(vocabulary)
+    """Every token that the lexer admits in this mode; the last few are kept."""
+    kept = vocabulary.shared.setdefault(f"{__name__}.images", lru_cache(MAX_KEPT)(partial(_images, cut(vocabulary))))
+    return cast("Callable[[Lexer, str, View], Images]", kept)(lexer, mode, view)
+
+
+def _images(pieces: Pieces, lexer: Lexer, mode: str, view: View) -> Images:
     listed = list(zip(pieces.ids, pieces.texts, pieces.tail_of.tolist(), strict=True))
     plain = [item for item in listed if lexer.is_plain(mode, item[1])]
     ids = [i for i, _, _ in plain]
@@ -192,7 +208,7 @@ def images(vocabulary: Vocabulary, lexer: Lexer, mode: str, view: View) -> Image
         if after != mode:
             mode_after[token_id] = after
     all_points = np.concatenate([points, np.array(extra, np.int32)])
-    row_of_token = np.full(vocabulary.size, -1, np.int32)
+    row_of_token = np.full(pieces.size, -1, np.int32)
     row_of_token[ids] = np.arange(len(ids))
     return _with_tails(
         ids, all_points, np.array(lengths, np.int32), np.array(tails, np.int32), mode_after, row_of_token
