@@ -1,5 +1,7 @@
 """A language without assertions as a lazily determinised automaton that reads from one place on."""
 
+from collections.abc import Sequence
+
 from policykit.automata.nfa import Nfa, close
 
 DEAD = 0
@@ -55,6 +57,17 @@ class AnchoredAutomaton:
             moved = {to for s in self._keys[state] for classes, to in self._nfa.edges[s] if symbol in classes}
             to = row[symbol] = self._number(close(self._nfa, moved))
         return to
+
+    def reached(self, symbols: Sequence[int], at: int, state: int, stop: int) -> list[int]:
+        """Where matches can end that are in ``state`` at a place, shortest first; nothing reads over ``stop``."""
+        rows, accepts, out = self._rows, self._accepts, list[int]()
+        while state and (symbol := symbols[at]) != stop:
+            to = rows[state].get(symbol)
+            state = self.step(state, symbol) if to is None else to
+            at += 1
+            if accepts[state]:
+                out.append(at)
+        return out
 
     def accepts(self, state: int) -> bool:
         """Whether a match can end in the state."""

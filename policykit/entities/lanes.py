@@ -199,13 +199,7 @@ class Lanes:
         return best
 
     def _ends(self, symbols: Symbols, at: int, state: int, may_end: MayEnd) -> list[int]:
-        automaton, out = self._automaton, list[int]()
-        while state and symbols[at] != self._end:
-            state = automaton.step(state, symbols[at])
-            at += 1
-            if state and automaton.accepts(state) and may_end(at):
-                out.append(at)
-        return out
+        return [end for end in self._automaton.reached(symbols, at, state, self._end) if may_end(end)]
 
 
 def _of(by_symbol: NDArray[np.bool_], symbols: NDArray[Any]) -> NDArray[np.bool_]:

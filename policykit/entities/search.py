@@ -142,10 +142,13 @@ class _Candidates:
     ) -> Iterator[tuple[int, int]]:
         seen, known, reach = symbols.data, dict[int, int](), -1
         last = len(symbols) - 1 - (not is_end and bool(self._guard.right))
+        is_jointed = read.joined.is_jointed
         for start in starts:
-            number, begin = read.at(start)
+            if not self._lanes.is_first(seen[start]):
+                continue
+            number, begin = read.at(start) if is_jointed else (0, 0)
             text = read.texts[number]
-            if not self._lanes.is_first(seen[start]) or not self._behind.match(text, start - begin):
+            if not self._behind.match(text, start - begin):
                 continue
             beside = text if is_end else text + _BESIDE_NOTHING
 

@@ -6,8 +6,9 @@ from threading import Lock
 from policykit.automata.nfa import build
 from policykit.entities import EntityFinder, arriving_patterns, is_exact
 from policykit.ir.document import Entities
+from policykit.streaming.bunch import Part
 from policykit.streaming.expressions import TaggedExpression
-from policykit.streaming.joint import Match, Part
+from policykit.streaming.joint import Match
 from policykit.streaming.readings import Reading
 from policykit.text import View
 

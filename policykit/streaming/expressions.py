@@ -1,12 +1,15 @@
 """One pattern with context, as the finder reads it, with the starts and ends of what is begun."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from policykit.automata.alphabet import EDGE
 from policykit.automata.nfa import Nfa, gate_open
 from policykit.streaming.tags import UNSET, Completed, Tag, TagState, TagStates, TagStep, tags_of
 
+_Reached: TypeAlias = tuple[int, bool, bool, bool]
+"""(state, whether the body begins on the way, whether it ends, whether a gate was passed)."""
 _NO, _KEEPS_END, _ENDS_NOW = 0, 1, 2
 
 
@@ -25,9 +28,13 @@ class TaggedExpression:
     Places are the states that a character leads to. A thread that no continuation can complete is dropped.
     """
 
+    is_varied = False
+
     def __init__(self, nfa: Nfa) -> None:
         self.alphabet = nfa.alphabet
         self._nfa = nfa
+        self._closures: dict[tuple[int, int, int], tuple[_Reached, ...]] = {}
+        self._ungated: dict[int, tuple[_Reached, ...]] = {}
         self._mask = nfa.before_flags
         self._jumps: dict[tuple[int, int, int], _Jump] = {}
         self._free_final = [self._reaches_final(place) for place in range(len(nfa.free))]
@@ -121,10 +128,20 @@ class TaggedExpression:
             return ()
         return tuple(dict.fromkeys((begins, ends) for _, begins, ends, _ in reached))
 
-    def _closure(self, place: int, before: int, after: int) -> Iterator[tuple[int, bool, bool, bool]]:
-        """(state, whether the body begins on the way, whether it ends, whether a gate was passed)."""
+    def _closure(self, place: int, before: int, after: int) -> tuple[_Reached, ...]:
+        """What is reached from a place between two characters, by their flags."""
+        found = self._ungated.get(place) or self._closures.get((place, before, after))
+        if found is None:
+            found = tuple(self._close(place, before, after))
+            if any(self._nfa.gated[at] for at, *_ in found):
+                self._closures[place, before, after] = found
+            else:
+                self._ungated[place] = found
+        return found
+
+    def _close(self, place: int, before: int, after: int) -> Iterator[_Reached]:
         nfa = self._nfa
-        todo = [(place, False, False, False)]
+        todo: list[_Reached] = [(place, False, False, False)]
         seen = set(todo)
         while todo:
             at, begins, ends, gated = todo.pop()
@@ -156,13 +173,17 @@ class TaggedExpression:
     def _find_living(self) -> frozenset[tuple[int, int]]:
         """(place, flags before) from which a further match can still be completed."""
         flags = set(self.alphabet.flags)
+        led = [
+            [(frozenset(self.alphabet.flags[c] for c in classes), to) for classes, to in edges]
+            for edges in self._nfa.edges
+        ]
         starts = {(self._nfa.start, f & self._mask) for f in (EDGE, *flags)}
         users: dict[tuple[int, int], list[tuple[int, int]]] = {}
         living: list[tuple[int, int]] = []
         todo, seen = list(starts), set(starts)
         while todo:
             pair = todo.pop()
-            alive, ahead = self._one_further(pair, flags)
+            alive, ahead = self._one_further(pair, flags, led)
             if alive:
                 living.append(pair)
             for to in ahead:
@@ -178,8 +199,11 @@ class TaggedExpression:
                     living.append(user)
         return frozenset(found)
 
-    def _one_further(self, pair: tuple[int, int], flags: set[int]) -> tuple[bool, set[tuple[int, int]]]:
-        """Whether a match may be complete one character further, or by a gate; and the pairs that follow."""
+    def _one_further(
+        self, pair: tuple[int, int], flags: set[int], led: Sequence[Sequence[tuple[frozenset[int], int]]]
+    ) -> tuple[bool, set[tuple[int, int]]]:
+        """Whether a match may be complete one character further, or by a gate; and the pairs that follow. ``led`` are
+        the edges by the flags of their characters."""
         place, before = pair
         alive = False
         ahead: set[tuple[int, int]] = set()
@@ -188,8 +212,8 @@ class TaggedExpression:
             if after == EDGE:
                 continue
             for at, *_ in self._closure(place, before, after):
-                for classes, to in self._nfa.edges[at]:
-                    if any(self.alphabet.flags[c] == after for c in classes):
+                for among, to in led[at]:
+                    if after in among:
                         ahead.add((to, after & self._mask))
                         alive = alive or bool(self._free_final[to])
         return alive, ahead

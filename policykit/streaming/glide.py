@@ -18,7 +18,7 @@ class Glide:
     read as output. ``output_row`` is None where the output is not read again."""
 
     __slots__ = (
-        "_joint", "_land", "_max_held", "_n_read", "_read", "_table",
+        "_joint", "_land", "_max_held", "_n_read", "_read", "_stopped", "_table",
         "held", "n_output", "n_shown", "output_row", "row",
     )  # fmt: skip
 
@@ -34,6 +34,7 @@ class Glide:
         self._land = land
         self._read: list[str] = []
         self._n_read = self.n_shown = 0
+        self._stopped: tuple[str, int] | None = None
 
     def read(self, text: str) -> str | None:
         """Read on: what may go out. None where something happens in the text, or may; then nothing was read."""
@@ -45,6 +46,7 @@ class Glide:
         except (TypeError, IndexError, UnicodeEncodeError):
             row, n = self._walk(self.row, text)
             if n < len(text):
+                self._stopped = text, n
                 return None
             info = row[0]
         held = self.held + text
@@ -60,7 +62,7 @@ class Glide:
                 return None
             n = min(n - info.held, n_output - output_row[0].held)
             self.output_row, self.n_output = output_row, n_output - n
-        self.row = row
+        self.row, self._stopped = row, None
         self.held = held[n:]
         self._read.append(text)
         self._n_read += len(text)
@@ -71,7 +73,13 @@ class Glide:
 
     def n_quiet(self, text: str) -> int:
         """How many characters come before the first at which something happens."""
+        if self._stopped is not None and self._stopped[0] == text:
+            return self._stopped[1]
         return self._walk(self.row, text)[1]
+
+    def stops_in(self, text: str) -> bool:
+        """Whether it is known that something happens in the text, which :meth:`read` has tried from where it stands."""
+        return self._stopped is not None and self._stopped[0] == text
 
     def land(self) -> None:
         """Bring the session up to date. Gliding may go on from there."""

@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from operator import length_hint
 from threading import Lock
-from typing import Any, Protocol, TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 from policykit.automata import Alphabet, common
-from policykit.streaming.tags import REGISTER, UNITS, Completed, Registers, TagState, TagStates, TagStep
+from policykit.streaming.bunch import Bunched, Effect, Part, bunches_of, oldest_of
+from policykit.streaming.tags import REGISTER, UNITS, Completed, TagState
 from policykit.text import View
 
 MAX_CELLS = 6_000_000
@@ -26,31 +27,11 @@ Row: TypeAlias = list[Any]
 """``row[0]`` is its :class:`Info`; ``row[symbol]`` is the next row or a :class:`Miss`."""
 
 
-class Part(Protocol):
-    """One pattern (or trie) on one view."""
-
-    alphabet: Alphabet
-    states: TagStates
-    start: TagState
-
-    def step(self, state: TagState, classes: tuple[int, ...]) -> TagStep: ...
-    def finish(self, state: TagState) -> tuple[Completed, ...]: ...
-
-
 @dataclass(frozen=True, slots=True)
 class Miss:
     """Stands in a row where a step needs more than the next row."""
 
     row: Row
-
-
-@dataclass(frozen=True, slots=True)
-class Effect:
-    """What a step does to one part beside its state."""
-
-    part: int
-    registers: Registers | None
-    completed: tuple[Completed, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +46,7 @@ class Info:
     as (part, register). ``held`` and ``held_by_transforms`` are the characters from there on, of the first and the
     second group; -1 where a register says it. ``memo`` holds the steps with effects."""
 
-    states: tuple[TagState, ...]
+    bunched: tuple[Bunched, ...]
     miss: Miss
     ages: tuple[int, ...]
     old: tuple[tuple[tuple[int, int], ...], ...]
@@ -93,15 +74,17 @@ class Joint:
     def __init__(self, parts: Sequence[Part], groups: Sequence[frozenset[int]]) -> None:
         self.parts = tuple(parts)
         self._groups = tuple(groups)
+        self._bunches = bunches_of(self.parts, groups)
+        self._places = tuple(i for bunch in self._bunches for i in bunch.numbers)
         self._views = _by_view(self.parts)
         self._lock = Lock()
-        self._symbols: list[tuple[tuple[int, ...], ...]] = [()]
+        self._n_symbols = 1
         self._numbers: dict[tuple[tuple[int, ...], ...], int] = {}
         self._wide: dict[str, int] = {}
-        self._rows: dict[tuple[TagState, ...], Row] = {}
+        self._rows: dict[tuple[Bunched, ...], Row] = {}
         self._n_cells = 0
         self.ascii = bytes(self._number(chr(i)) if i < 128 else 0 for i in range(256))
-        self.start = self._row(tuple(part.start for part in self.parts))
+        self.start = self._row(tuple(bunch.start for bunch in self._bunches))
 
     @property
     def n_rows(self) -> int:
@@ -137,8 +120,10 @@ class Joint:
         key = tuple(classes)
         number = self._numbers.get(key)
         if number is None:
-            number = self._numbers[key] = len(self._symbols)
-            self._symbols.append(key)
+            number = self._numbers[key] = self._n_symbols
+            for bunch in self._bunches:
+                bunch.add_symbol(key)
+            self._n_symbols += 1
         return number
 
     # -- rows ----------------------------------------------------------------------------------------------------
@@ -181,41 +166,38 @@ class Joint:
         return row, n
 
     def _make(self, row: Row, info: Info, symbol: int) -> Step:
-        classes = self._symbols[symbol]
-        states: list[TagState] = []
-        effects: list[Effect] = []
-        for i, state in enumerate(info.states):
-            own = classes[i]
-            step = state.memo.get(own)
-            if step is None:
-                step = state.memo[own] = self.parts[i].step(state, own)
-            states.append(step.target)
-            if step.registers or step.completed:
-                effects.append(Effect(i, step.registers, step.completed))
-        to = self._row(tuple(states))
+        steps = [bunch.step(state, symbol) for bunch, state in zip(self._bunches, info.bunched, strict=True)]
+        effects = sorted((effect for _, own in steps for effect in own), key=_part_of)
+        to = self._row(tuple([target for target, _ in steps]))
         made = Step(to, tuple(effects))
         if len(row) <= symbol:
-            self._n_cells += len(self._symbols) - len(row)
-            row.extend([info.miss] * (len(self._symbols) - len(row)))
+            self._n_cells += self._n_symbols - len(row)
+            row.extend([info.miss] * (self._n_symbols - len(row)))
         if effects:
             info.memo[symbol] = made
         else:
             row[symbol] = to
         return made
 
-    def _row(self, states: tuple[TagState, ...]) -> Row:
-        found = self._rows.get(states)
+    def states(self, row: Row) -> list[TagState]:
+        """The state of every part in a row."""
+        found = [state for bunched in cast(Info, row[0]).bunched for state in bunched.states]
+        return [state for _, state in sorted(zip(self._places, found, strict=True), key=_place_of)]
+
+    def _row(self, bunched: tuple[Bunched, ...]) -> Row:
+        found = self._rows.get(bunched)
         if found is None:
-            if self._n_cells > MAX_CELLS or sum(len(part.states) for part in self.parts) > MAX_PART_STATES:
+            if self._n_cells > MAX_CELLS or sum([bunch.n_states for bunch in self._bunches]) > MAX_PART_STATES:
                 self._forget()
             row: Row = []
-            ages, old = self._oldest(states)
-            held = [-1 if registers else -(-max(age, 0) // UNITS) for age, registers in zip(ages, old, strict=True)]
-            info = Info(states, Miss(row), ages, old, held[0], held[1])
+            oldest = [oldest_of([one.oldest[i] for one in bunched]) for i in range(len(self._groups))]
+            held = [-1 if one.registers else -(-max(one.age, 0) // UNITS) for one in oldest]
+            ages, old = tuple(one.age for one in oldest), tuple(one.registers for one in oldest)
+            info = Info(bunched, Miss(row), ages, old, held[0], held[1])
             row.append(info)
-            row.extend([info.miss] * (len(self._symbols) - 1))
+            row.extend([info.miss] * (self._n_symbols - 1))
             self._n_cells += len(row)
-            found = self._rows[states] = row
+            found = self._rows[bunched] = row
         return found
 
     def _forget(self) -> None:
@@ -226,17 +208,16 @@ class Joint:
             row[1:] = [info.miss] * (len(row) - 1)
         self._rows = {}
         self._n_cells = 0
-        for part in self.parts:
-            part.states.forget()
+        for bunch in self._bunches:
+            bunch.forget()
 
-    def _oldest(self, states: tuple[TagState, ...]) -> tuple[tuple[int, ...], tuple[tuple[tuple[int, int], ...], ...]]:
-        young: list[int] = []
-        old: list[tuple[tuple[int, int], ...]] = []
-        for group in self._groups:
-            ages = [(i, states[i].oldest) for i in group]
-            young.append(max((age for _, age in ages if age < REGISTER), default=-1))
-            old.append(tuple((i, age) for i, age in ages if age >= REGISTER))
-        return tuple(young), tuple(old)
+
+def _part_of(effect: Effect) -> int:
+    return effect.part
+
+
+def _place_of(placed: tuple[int, TagState]) -> int:
+    return placed[0]
 
 
 def _by_view(parts: Sequence[Part]) -> tuple[_Seen, ...]:
@@ -289,9 +270,8 @@ class Cursor:
 
     def finish(self) -> list[Match]:
         """What the end of the text completes. The cursor stays where it is."""
-        info = cast(Info, self.row[0])
         found: list[Match] = []
-        for i, (part, state) in enumerate(zip(self.joint.parts, info.states, strict=True)):
+        for i, (part, state) in enumerate(zip(self.joint.parts, self.joint.states(self.row), strict=True)):
             self._matches(i, part.finish(state), self.position, found)
         return found
 
@@ -317,7 +297,7 @@ class Cursor:
             if self.registers[part][REGISTER - 1 - register] == oldest:
                 return part
         age = self.position * UNITS - oldest
-        return next((i for i, state in enumerate(info.states) if age and state.oldest == age), None)
+        return next((i for i, state in enumerate(self.joint.states(self.row)) if age and state.oldest == age), None)
 
     def _apply(self, effects: tuple[Effect, ...], position: int, found: list[Match]) -> None:
         for effect in effects:

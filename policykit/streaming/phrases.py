@@ -1,5 +1,7 @@
 """Phrases with the starts of what is begun: the trie of the finder, read with tags."""
 
+from collections.abc import Iterable
+
 from policykit.automata.alphabet import PHRASE_WORD
 from policykit.automata.phrases import ANYWHERE, AT_BOUNDARY, ENDS, ENDS_AT_BOUNDARY, PhraseTrie
 from policykit.streaming.tags import UNSET, Completed, Tag, TagState, TagStates, TagStep, tags_of
@@ -7,6 +9,8 @@ from policykit.streaming.tags import UNSET, Completed, Tag, TagState, TagStates,
 
 class TaggedPhrases:
     """Finds every phrase of a trie, each with its start; of two starts at one node the older is kept."""
+
+    is_varied = True
 
     def __init__(self, trie: PhraseTrie) -> None:
         self.alphabet = trie.alphabet
@@ -20,7 +24,7 @@ class TaggedPhrases:
 
     def step(self, state: TagState, classes: tuple[int, ...]) -> TagStep:
         """Read one character of the text, given by the classes of its image."""
-        trie, before = self._trie, bool(state.before)
+        before = bool(state.before)
         threads = tags_of(state)
         completed: list[Completed] = []
         for j, symbol in enumerate(classes):
@@ -28,15 +32,23 @@ class TaggedPhrases:
             if word != before:
                 self._ended(threads, ENDS_AT_BOUNDARY, j, completed)
             ahead: dict[int, Tag] = {}
-            roots = ((ANYWHERE, (j, UNSET)), (AT_BOUNDARY, (j, UNSET))) if word != before else ((ANYWHERE, (j, UNSET)),)
-            for node, tag in (*threads.items(), *roots):
-                for to in trie.moves((node,), symbol):
-                    if tag < ahead.get(to, (UNSET, UNSET)):
+            threads.setdefault(ANYWHERE, (j, UNSET))
+            if word != before:
+                threads.setdefault(AT_BOUNDARY, (j, UNSET))
+            for node, tag in threads.items():
+                for to in self._moves(node, symbol):
+                    if to not in ahead or tag < ahead[to]:
                         ahead[to] = tag
-            threads, before = ahead, word
-            self._ended(threads, ENDS, j + 1, completed)
-            threads = {node: tag for node, tag in threads.items() if self._goes_on[node]}
+            before = word
+            self._ended(ahead, ENDS, j + 1, completed)
+            threads = {node: tag for node, tag in ahead.items() if self._goes_on[node]}
         return self.states.aged(int(before), state.n_registers, threads, tuple(completed))
+
+    def _moves(self, node: int, symbol: int) -> Iterable[int]:
+        if symbol != self._trie.separator and not self._trie.also:
+            to = self._trie.children[node].get(symbol)
+            return () if to is None else (to,)
+        return self._trie.moves((node,), symbol)
 
     def finish(self, state: TagState) -> tuple[Completed, ...]:
         """What the end of the text completes."""

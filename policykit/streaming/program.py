@@ -29,9 +29,10 @@ from policykit.ir.document import (
 )
 from policykit.ir.plan import ResolvedRule
 from policykit.ir.verdict import CheckError, ExceptionApplied, NotApplicable
+from policykit.streaming.bunch import Part
 from policykit.streaming.entities import Confirms, Piece, entity_pieces
 from policykit.streaming.expressions import TaggedExpression
-from policykit.streaming.joint import Joint, Part
+from policykit.streaming.joint import Joint
 from policykit.streaming.phrases import TaggedPhrases
 from policykit.text import View, view
 from policykit.verify import Subject

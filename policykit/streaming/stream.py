@@ -241,7 +241,7 @@ class Stream:
                 out.append(self._read_carefully(piece))
                 self._take_off()
             else:
-                shown = self._glide.read(piece)
+                shown = None if self._glide.stops_in(piece) else self._glide.read(piece)
                 if shown is None:
                     shown, piece = self._read_event(self._glide, piece)
                 out.append(shown)
