@@ -6,11 +6,10 @@ from typing import Final
 
 from policykit.diagnostics import Diagnostic, Place, PolicyError
 from policykit.grammar.documents import Documents, document_at
-from policykit.grammar.schema_document import DEFINITIONS, Dialect, SchemaDocument, children, dialect_of
+from policykit.grammar.schema_document import DEFINITIONS, REFERENCES, Dialect, SchemaDocument, dialect_of
 from policykit.grammar.values import Json, join
 
 MAX_DOCUMENTS: Final = 500
-REFERENCES: Final = ("$ref", "$dynamicRef", "$recursiveRef")
 
 
 def compound(root: dict[str, Json], dialect: Dialect, documents: Documents, place: Place) -> SchemaDocument:
@@ -52,7 +51,7 @@ def definitions_keyword(dialect: Dialect) -> str:
 def _left_for(document: SchemaDocument) -> list[str]:
     """The URIs of the documents that references lead out to, each once."""
     found: dict[str, None] = {}
-    for pointer, schema in reached(document).items():
+    for pointer, schema in reached(document).items() if document.referring else ():
         for _, written in references(schema):
             name = document.leaves(pointer, written)
             if name is not None:
@@ -61,7 +60,14 @@ def _left_for(document: SchemaDocument) -> list[str]:
 
 
 def reached(document: SchemaDocument) -> dict[str, Json]:
-    """The subschemas that may bear on a value, by pointer; a dynamic reference may lead to every anchor of its name."""
+    """The subschemas that may bear on a value, by pointer; a dynamic reference may lead to every anchor of its name.
+    Kept with the document."""
+    if not document.dynamically:
+        document.dynamically.update(_reached(document))
+    return document.dynamically
+
+
+def _reached(document: SchemaDocument) -> dict[str, Json]:
     anchors: dict[str, list[str]] = {}
     for pointer in document.bases:
         name = dynamic_name(document.at(pointer), document.dialect)
@@ -80,7 +86,7 @@ def reached(document: SchemaDocument) -> dict[str, Json]:
                 name = None if keyword == "$ref" else dynamic_name(document.at(target), document.dialect)
                 pending += [target, *(anchors.get(name, ()) if name is not None else ())]
         if isinstance(schema, dict) and not document.ignores_siblings(schema):
-            pending += [pointer + path for keyword, path, _ in children(schema) if keyword not in DEFINITIONS]
+            pending += [path for keyword, path, _ in document.children(pointer) if keyword not in DEFINITIONS]
     return found
 
 
@@ -127,7 +133,8 @@ def _schema(found: Json, name: str, dialect: Dialect, place: Place) -> Json:
 def reference_faults(document: SchemaDocument, place: Place) -> list[Diagnostic]:
     """References that lead nowhere, and those to documents that are not there."""
     found: list[Diagnostic] = []
-    for pointer, schema in sorted(reached(document).items(), key=lambda found: found[0]):
+    entered = reached(document) if document.referring else {}
+    for pointer, schema in sorted(entered.items(), key=lambda found: found[0]):
         for keyword, written in references(schema):
             if document.resolve(pointer, written) is not None:
                 continue

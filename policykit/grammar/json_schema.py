@@ -1,7 +1,8 @@
 """JSON Schemas as grammars: the strongest mask, and a row for every keyword that says who enforces it."""
 
+import re
 from dataclasses import dataclass
-from typing import cast
+from typing import Final, cast
 
 import jsonschema_rs
 
@@ -70,20 +71,29 @@ def lower(document: SchemaDocument, sites: JsonSites, place: Place) -> Lowered:
         Unsatisfiable: nothing satisfies the schema.
     """
     escapes = _needs_control_characters(document, sites)
-    relaxed = relax(document, lambda schema: json_refusal(json_program(schema, escapes)))
+    asked: tuple[dict[str, Json], str] | None = None
+
+    def program(schema: dict[str, Json]) -> str:
+        """Of the last schema that was asked about, mostly."""
+        nonlocal asked
+        if asked is None or asked[0] is not schema:
+            asked = schema, json_program(schema, escapes)
+        return asked[1]
+
+    relaxed = relax(document, lambda schema: json_refusal(program(schema)))
     rows = keyword_rows(document, relaxed, place)
     residue = [Residue(row.name, row.name.rpartition("/")[2], row.why) for row in rows if row.level is Level.OUTPUT]
     why = _reader_disagreement(document, escapes or spells_names_freely())
     if why:
         rows.append(Enforcement("grammar", "I-JSON", Level.STREAM, why, place))
-    return Lowered(json_program(relaxed.schema, escapes), tuple(rows), tuple(residue), relaxed.implied_strings)
+    return Lowered(program(relaxed.schema), tuple(rows), tuple(residue), relaxed.implied_strings)
 
 
 def _needs_control_characters(document: SchemaDocument, sites: JsonSites) -> bool:
     """Whether the schema itself speaks of characters that JSON can only write as ``\\u00xx``."""
     texts = [fixed.text for fixed in sites.fixed]
     for pointer, schema in document.reachable(keywords=None).items():
-        if isinstance(schema, dict):
+        if isinstance(schema, dict) and not _SPELLING.isdisjoint(schema):
             patterns = schema.get("patternProperties")
             sources = [schema.get("pattern"), *(patterns if isinstance(patterns, dict) else ())]
             texts += [
@@ -91,7 +101,11 @@ def _needs_control_characters(document: SchemaDocument, sites: JsonSites) -> boo
             ]
             fixed = [schema.get("const"), schema.get("enum")]
             texts += [text for value in fixed for _, text in strings_in(value, pointer)]
-    return any((ord(c) < 0x20 and c not in "\b\t\n\f\r") or c == "\x7f" for text in texts for c in text)
+    return any(map(_ESCAPED_AS_NUMBER.search, texts))
+
+
+_SPELLING: Final = frozenset({"pattern", "patternProperties", "const", "enum"})
+_ESCAPED_AS_NUMBER: Final = re.compile(r"[^\x20-\x7e\x80-\U0010ffff\b\t\n\f\r]")
 
 
 def _reader_disagreement(document: SchemaDocument, escapes: bool) -> str:

@@ -22,8 +22,8 @@ def keyword_rows(document: SchemaDocument, relaxed: Relaxed, place: Place) -> li
     rows = {row.name: row for row in _own_rows(document, relaxed, place)}
     left = {name for name, row in rows.items() if row.level is Level.OUTPUT}
     for pointer, schema in document.reachable().items():
-        for keyword in ALTERNATIVES:
-            at = join(pointer, keyword)
+        for keyword in ALTERNATIVES if isinstance(schema, dict) else ():
+            at = f"{pointer}/{keyword}"
             # What is weak in one alternative shows as a value that none of them admits.
             if at in rows and rows[at].level is Level.DECODE and _is_weak(document, pointer, schema, keyword, left):
                 rows[at] = Enforcement(
@@ -50,21 +50,27 @@ def _own_rows(document: SchemaDocument, relaxed: Relaxed, place: Place) -> Itera
             yield Enforcement("grammar", pointer, Level.DECODE, "nothing is offered here", place)
         elif schema is False:
             yield Enforcement("grammar", pointer, Level.OUTPUT, _OUT_OF_THE_MASK, place)
-        for keyword in schema if isinstance(schema, dict) else ():
+        if not isinstance(schema, dict):
+            continue
+        for keyword in schema:
             if keyword not in SILENT:
-                level, why = _enforced(document, relaxed, weakened, pointer, keyword, pointer in masked)
-                yield Enforcement("grammar", join(pointer, keyword), level, why, place)
+                at = join(pointer, keyword)
+                level, why = _enforced(document, relaxed, weakened, schema, keyword, at, pointer in masked)
+                yield Enforcement("grammar", at, level, why, place)
 
 
 _OUT_OF_THE_MASK = "it stands only under a keyword that is not in the mask"
 
 
 def _enforced(
-    document: SchemaDocument, relaxed: Relaxed, weakened: dict[str, str], pointer: str, keyword: str, is_masked: bool
+    document: SchemaDocument,
+    relaxed: Relaxed,
+    weakened: dict[str, str],
+    schema: dict[str, Json],
+    keyword: str,
+    at: str,
+    is_masked: bool,
 ) -> tuple[Level, str]:
-    schema = document.at(pointer)
-    assert isinstance(schema, dict)
-    at = join(pointer, keyword)
     if document.ignores_siblings(schema) and keyword != "$ref":
         return Level.OBSERVE, "ignored beside `$ref` in this dialect"
     if keyword not in ASSERTIONS:

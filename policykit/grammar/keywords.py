@@ -32,9 +32,15 @@ _SINCE: Final = {
 _ORDER: Final = tuple(Dialect)
 
 
+def _asserted(dialect: Dialect) -> frozenset[str]:
+    known = _ORDER[: _ORDER.index(dialect) + 1]
+    found = frozenset(word for word in ASSERTIONS if _SINCE.get(word, Dialect.DRAFT_4) in known)
+    return found - {"dependencies"} if Dialect.DRAFT_2019 in known else found
+
+
+_ASSERTED: Final = {dialect: _asserted(dialect) for dialect in Dialect}
+
+
 def is_asserted(keyword: str, dialect: Dialect) -> bool:
     """Whether a keyword bears on validity in a dialect (`dependencies` is asked for only before 2019-09)."""
-    if keyword == "dependencies":
-        return _ORDER.index(dialect) < _ORDER.index(Dialect.DRAFT_2019)
-    since = _SINCE.get(keyword, Dialect.DRAFT_4)
-    return keyword in ASSERTIONS and _ORDER.index(dialect) >= _ORDER.index(since)
+    return keyword in _ASSERTED[dialect]

@@ -5,11 +5,12 @@ The result over-approximates (lengths, patterns and `not` are not looked at), so
 
 from typing import Final
 
-from policykit.grammar.schema_document import SchemaDocument, children
+from policykit.grammar.schema_document import SchemaDocument
 from policykit.grammar.values import Json, copied_object, join, lookup, type_name
 
 ALL_TYPES: Final = frozenset({"null", "boolean", "number", "string", "array", "object"})
 NOTHING: Final[frozenset[str]] = frozenset()
+_IN_PLACE: Final = ("allOf", "anyOf", "oneOf")
 
 Types = dict[str, frozenset[str]]
 
@@ -74,8 +75,9 @@ def _types_of(document: SchemaDocument, pointer: str, schema: Json, types: Types
         return NOTHING
     found = _named_types(schema) & referred
     groups: dict[str, list[frozenset[str]]] = {}
-    for keyword, below, _ in children(schema, frozenset({"allOf", "anyOf", "oneOf"})):
-        groups.setdefault(keyword, []).append(types[pointer + below])
+    for keyword, below, _ in document.children(pointer):
+        if keyword in _IN_PLACE:
+            groups.setdefault(keyword, []).append(types[below])
     for keyword, members in groups.items():
         found &= NOTHING.union(*members) if keyword != "allOf" else ALL_TYPES.intersection(*members)
     if "object" in found and not _object_possible(pointer, schema, types):

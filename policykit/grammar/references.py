@@ -39,10 +39,10 @@ class TooManyScopes(Exception):
 def is_self_contained(document: SchemaDocument) -> bool:
     """Whether every reference is static, and read from one base, into a part of the schema that stays. Definitions that
     nothing leads to count too: the validator wants to resolve what they refer to."""
-    for pointer in document.bases:
+    for pointer in document.referring:
         if any(document.resolve(pointer, written) is None for _, written in references(document.at(pointer))):
             return False
-    for pointer, schema in reached(document).items():
+    for pointer, schema in reached(document).items() if document.referring else ():
         for keyword, written in references(schema):
             target = document.resolve(pointer, written)
             if keyword != "$ref" or target is None or not _stays(target):

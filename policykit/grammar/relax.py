@@ -6,10 +6,10 @@ stronger than the schema: `oneOf` survives only where the engine proves its bran
 `anyOf`; nothing that judges by refutation (`not`, `if`, `contains`) survives at all.
 """
 
-import copy
 import json
-from collections.abc import Callable, Mapping, Sequence, Set as AbstractSet
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set as AbstractSet
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Final
 
 from policykit.diagnostics import InternalError
@@ -19,7 +19,7 @@ from policykit.grammar.productive import Unsatisfiable, without_dead_ends
 from policykit.grammar.schema_document import SchemaDocument
 from policykit.grammar.strengthen import Addition, Strengthened, strengthen
 from policykit.grammar.unevaluated import with_conditions
-from policykit.grammar.values import Json, join, lookup
+from policykit.grammar.values import Json, copied_object, join, lookup
 from policykit.grammar.weakening import (
     NOTHING_LOST,
     Weakening,
@@ -82,7 +82,8 @@ def relax(document: SchemaDocument, refusal: Refusal) -> Relaxed:
         Unsatisfiable: no value satisfies the schema.
         InternalError: even the schema without any keyword is refused.
     """
-    plain = SchemaDocument.of(plain_keywords(with_conditions(document)), document.dialect)
+    conditional = with_conditions(document)
+    plain = conditional.of_root(plain_keywords(conditional))
     closed = plain.of_root(without_dead_ends(plain))
     strong = strengthen(closed)
     kept = _accepted(strong, closed, refusal)
@@ -115,7 +116,7 @@ def _without_definition(document: SchemaDocument, refused: str) -> dict[str, Jso
         Unsatisfiable: it is the whole schema, as far as the engine tells.
     """
     at = unsatisfiable_definition(refused)
-    result: dict[str, Json] = copy.deepcopy(document.root)
+    result = copied_object(document.root)
     leading = [pointer for pointer in document.reachable() if at and document.reference(pointer) == at]
     if not leading:
         raise Unsatisfiable(reason(refused))
@@ -152,7 +153,7 @@ MAX_TRIED_ADDITIONS: Final = 12
 
 def _certain(strong: Strengthened, origin: SchemaDocument) -> list[Weakening]:
     """What is given up, whatever else is: keywords that the engine has not, and `oneOf` where `anyOf` says the same."""
-    there = [pointer for pointer in origin.reachable() if pointer in strong.disjoint]
+    there = [pointer for pointer in origin.reachable() if pointer in strong.disjoint] if strong.disjoint else []
     same = [Weakening(pointer, ("oneOf",), "no two alternatives overlap") for pointer in there]
     return [*same, *unknown_to_the_engine(origin)]
 
@@ -231,20 +232,28 @@ def _speaks_of_strings(value: Json) -> bool:
 
 def plain_keywords(document: SchemaDocument) -> dict[str, Json]:
     """The schema without keywords that say nothing: those beside a `$ref` that stands alone, and vacuous ones. Where
-    a reference leads into one, it stays."""
-    result: dict[str, Json] = copy.deepcopy(document.root)
-    nodes = document.reachable()
-    targets = {target for pointer in document.reachable(keywords=None) if (target := document.reference(pointer))}
-    for pointer in nodes:
-        schema = lookup(result, pointer)
-        if not isinstance(schema, dict):
-            continue
-        alone = document.ignores_siblings(schema)
-        for keyword in list(schema):
-            says_nothing = is_vacuous(schema, keyword) or (alone and keyword not in _BESIDE_REF)
-            if says_nothing and not any(is_below(target, {join(pointer, keyword)}) for target in targets):
-                del schema[keyword]
+    a reference leads into one, it stays; where all stay, it is the same schema."""
+    silent = list(_silent(document))
+    if not silent:
+        return document.root
+    result = copied_object(document.root)
+    entered = {above for target in document.targets() for above in accumulate(target.split("/"), "{}/{}".format)}
+    for pointer, keyword in silent:
+        if join(pointer, keyword) not in entered:
+            schema = lookup(result, pointer)
+            assert isinstance(schema, dict)
+            del schema[keyword]
     return result
+
+
+def _silent(document: SchemaDocument) -> Iterator[tuple[str, str]]:
+    """The keywords that say nothing, each with the pointer of its subschema."""
+    for pointer, schema in document.reachable().items():
+        if isinstance(schema, dict):
+            alone = document.ignores_siblings(schema)
+            for keyword in schema:
+                if (alone and keyword not in _BESIDE_REF) or is_vacuous(schema, keyword):
+                    yield pointer, keyword
 
 
 _BESIDE_REF: Final = frozenset({"$ref", "$schema", "id", "$id", "definitions", "$defs"})
@@ -280,9 +289,11 @@ def _shrink(
     root: dict[str, Json], certain: Sequence[Weakening], chosen: list[Weakening], refusal: Refusal
 ) -> list[Weakening]:
     """The weakenings that cannot be undone one by one (halving, so that unneeded ones go together)."""
+    if len(chosen) < 2:
+        return chosen
     kept = list(chosen)
     trials = max(8, min(MAX_TRIALS, MAX_TRIAL_CHARACTERS // len(json.dumps(root))))
-    groups = [chosen] if len(chosen) > 1 else []
+    groups = [chosen]
     while groups and trials:
         group = groups.pop(0)
         without = [w for w in kept if w not in group]

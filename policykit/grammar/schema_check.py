@@ -1,6 +1,7 @@
 """Whether something is a JSON Schema that can be checked in bounded time: everything wrong with it, at once."""
 
 import json
+from decimal import Decimal
 from functools import lru_cache
 from typing import Final, cast
 
@@ -10,8 +11,8 @@ from policykit.diagnostics import Diagnostic, Place, PolicyError, did_you_mean
 from policykit.grammar.compound import compound, reference_faults
 from policykit.grammar.documents import NO_DOCUMENTS, Documents
 from policykit.grammar.references import TooManyScopes, is_self_contained, self_contained
-from policykit.grammar.schema_document import REFUTING, Dialect, SchemaDocument, children, dialect_of
-from policykit.grammar.strict_json import JsonFault, parse, plain
+from policykit.grammar.schema_document import REFUTING, Dialect, SchemaDocument, dialect_of
+from policykit.grammar.strict_json import Exact, JsonFault, parse
 from policykit.grammar.values import Json, join
 
 MAX_SCHEMA_CHARACTERS: Final = 1_000_000
@@ -32,14 +33,14 @@ def checked_document(
             reference), PK205 (unknown dialect, or two of them), PK206 (too large), PK207 (unbounded pattern), PK208
             (`false`).
     """
-    root = _parsed(schema, place) if isinstance(schema, str) else schema
+    root = _parsed(schema, place) if isinstance(schema, str) else _as_json(schema, place)
     if root is False:
         raise PolicyError.of("PK208", "no value satisfies the schema `false`", place)
     if root is True:
         root = cast(dict[str, Json], {})
     if not isinstance(root, dict):
         raise PolicyError.of("PK202", "a schema must be an object or a boolean", place)
-    source, root = _canonical(root, place)
+    source = _compact(root, place)
     dialect = dialect_of(root)
     if dialect is None:
         help_text = did_you_mean(str(root["$schema"]).rstrip("#"), [d.value for d in Dialect])
@@ -56,10 +57,11 @@ def checked_document(
     if is_self_contained(document):
         return source, document
     try:
-        source, root = _canonical(self_contained(document), place)
+        root = cast(dict[str, Json], _as_json(self_contained(document), place))
     except TooManyScopes as error:
         message = "dynamic references would have to be written out for too many scopes"
         raise PolicyError.of("PK206", message, place, "let fewer schemas extend each other") from error
+    source = _compact(root, place)
     document = SchemaDocument.of(root, dialect)
     _within_limit(document, place)
     return source, document
@@ -78,29 +80,47 @@ def _parsed(text: str, place: Place) -> Json:
     if isinstance(value, JsonFault):
         at = Place(place.file, value.line, value.column, value.line, value.column + 1)
         raise PolicyError.of("PK201", f"the schema is not JSON: {value.message}", at)
-    return plain(value)
+    return _shortest(value)
 
 
-def _canonical(root: dict[str, Json], place: Place) -> tuple[str, dict[str, Json]]:
-    """The compact text, whole numbers without a fraction (they are the same values), and what it is read as."""
-    try:
-        plain_numbers = json.loads(json.dumps(root, allow_nan=False), parse_float=_shortest)
-        source = json.dumps(plain_numbers, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-        source.encode()
-    except (TypeError, ValueError, RecursionError) as error:
-        raise PolicyError.of("PK201", f"the schema is not JSON: {error}", place) from error
-    fault = parse(source)
-    if isinstance(fault, JsonFault):
-        raise PolicyError.of("PK201", f"the schema is not JSON: {fault.message}", place)
+def _as_json(schema: dict[str, Json] | bool, place: Place) -> Json:
+    """What a schema is once it is written and read."""
+    value = parse(_written(schema, place))
+    if isinstance(value, JsonFault):
+        raise PolicyError.of("PK201", f"the schema is not JSON: {value.message}", place)
+    return _shortest(value)
+
+
+def _compact(root: dict[str, Json], place: Place) -> str:
+    """The canonical text of a schema that was read."""
+    source = _written(root, place)
     if len(source) > MAX_SCHEMA_CHARACTERS:
         limit = f"{MAX_SCHEMA_CHARACTERS:,}"
         raise PolicyError.of("PK206", f"the schema is {len(source):,} characters long, the limit is {limit}", place)
-    return source, cast(dict[str, Json], json.loads(source))
+    return source
 
 
-def _shortest(written: str) -> float:
-    number = float(written)
-    return int(number) if number.is_integer() and abs(number) <= MAX_WHOLE else number
+def _written(schema: dict[str, Json] | bool, place: Place) -> str:
+    try:
+        text = json.dumps(schema, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        text.encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise PolicyError.of("PK201", f"the schema is not JSON: {error}", place) from error
+    return text
+
+
+def _shortest(value: Exact) -> Json:
+    """The value with its fractions as floats, and whole numbers without a fraction: they are the same values."""
+    match value:
+        case Decimal():
+            number = float(value)
+            return int(number) if number.is_integer() and abs(number) <= MAX_WHOLE else number
+        case list():
+            return [_shortest(item) for item in value]
+        case dict():
+            return {key: _shortest(item) for key, item in value.items()}
+        case _:
+            return value
 
 
 def _meta_faults(root: dict[str, Json], dialect: Dialect, place: Place) -> list[Diagnostic]:
@@ -120,12 +140,14 @@ def _shown(message: str) -> str:
 
 def _pattern_faults(document: SchemaDocument, place: Place) -> list[Diagnostic]:
     """Patterns that need backtracking where giving up could be read as a pass."""
+    nodes = document.reachable(keywords=None)
     refuted: set[str] = set()
-    for pointer, schema in document.reachable(keywords=None).items():
-        for _, below, _ in children(schema, REFUTING):
-            refuted |= document.reachable(pointer + below, None).keys()
+    for pointer in nodes:
+        for keyword, below, _ in document.children(pointer):
+            if keyword in REFUTING and below not in refuted:
+                refuted |= document.reachable(below, None).keys()
     found: list[Diagnostic] = []
-    for pointer, schema in document.reachable(keywords=None).items():
+    for pointer, schema in nodes.items() if refuted else ():
         source = schema.get("pattern") if isinstance(schema, dict) else None
         if isinstance(source, str) and pointer in refuted and not is_linear(source):
             message = f"the pattern `{source}` at `{join(pointer, 'pattern')}` cannot be checked in bounded time"

@@ -1,14 +1,14 @@
 """A JSON Schema as a set of subschemas with pointers, and its references resolved inside the document."""
 
-from collections.abc import Iterator, Mapping, Set as AbstractSet
+from collections.abc import Iterator, Mapping, Sequence, Set as AbstractSet
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Final
+from typing import Final, TypeAlias
 from urllib.parse import unquote
 
 from policykit.grammar import uri
-from policykit.grammar.values import Json, join, lookup
+from policykit.grammar.values import Json, escape, lookup
 
 ONE_SCHEMA: Final = (
     "additionalProperties", "propertyNames", "items", "additionalItems", "contains", "not", "if", "then", "else",
@@ -30,6 +30,8 @@ REFUTING: Final = frozenset({"not", "if", "oneOf", "contains", "unevaluatedItems
 
 
 DEFINITIONS: Final = ("$defs", "definitions")
+REFERENCES: Final = ("$ref", "$dynamicRef", "$recursiveRef")
+_APPLYING: Final = APPLICATORS.difference(DEFINITIONS)
 
 
 class Dialect(StrEnum):
@@ -67,14 +69,18 @@ def children(schema: Json, keywords: frozenset[str] | None = None) -> Iterator[t
             case dict() if keyword in SCHEMA_MAP:
                 for name, item in value.items():
                     if isinstance(item, dict | bool):  # `dependencies` may list names instead
-                        yield keyword, join("", keyword, name), item
+                        yield keyword, f"/{keyword}/{escape(name)}", item
             case list() if keyword in SCHEMA_LIST:
                 for i, item in enumerate(value):
-                    yield keyword, join("", keyword, i), item
+                    yield keyword, f"/{keyword}/{i}", item
             case dict() | bool() if keyword in ONE_SCHEMA:
-                yield keyword, join("", keyword), value
+                yield keyword, f"/{keyword}", value
             case _:
                 pass
+
+
+Edge: TypeAlias = tuple[str, str, Json]
+"""A keyword, the pointer of a subschema that it applies, and the subschema."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +94,17 @@ class SchemaDocument:
     dialect: Dialect
     bases: dict[str, str] = field(default_factory=dict[str, str])
     resources: dict[str, str] = field(default_factory=dict[str, str])
+    referring: list[str] = field(default_factory=list[str], repr=False, compare=False)
+    """The subschemas that have a reference of any kind."""
     types: dict[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]], repr=False, compare=False)
     """What :func:`policykit.grammar.productive.producible_types` finds, once it is asked."""
+    dynamically: dict[str, Json] = field(default_factory=dict[str, Json], repr=False, compare=False)
+    """What :func:`policykit.grammar.compound.reached` finds, once it is asked."""
+    _known: dict[str, Json] = field(default_factory=dict[str, Json], repr=False, compare=False)
+    _inside: dict[str, list[Edge]] = field(default_factory=dict[str, list[Edge]], repr=False, compare=False)
+    _resolved: dict[tuple[str, str], str | None] = field(
+        default_factory=dict[tuple[str, str], "str | None"], repr=False, compare=False
+    )
     _targets: dict[str, str | None] = field(default_factory=dict[str, "str | None"], repr=False, compare=False)
     _reached: dict[frozenset[str] | None, dict[str, Json]] = field(
         default_factory=dict["frozenset[str] | None", dict[str, Json]], repr=False, compare=False
@@ -108,14 +123,17 @@ class SchemaDocument:
         pending: list[tuple[str, Json, str]] = [("", root, "")]
         while pending:
             pointer, schema, base = pending.pop()
-            base = retrieved.get(pointer, base)
+            document._known[pointer] = schema
             if not isinstance(schema, dict):
                 continue
+            base = retrieved.get(pointer, base)
             document.bases[pointer] = base = document._named(pointer, schema, base)
             for key in ("$anchor", "$dynamicAnchor"):
                 if isinstance(anchor := schema.get(key), str):
                     document.resources.setdefault(f"{base}#{anchor}", pointer)
-            pending.extend((pointer + below, item, base) for _, below, item in children(schema))
+            if any(word in schema for word in REFERENCES):
+                document.referring.append(pointer)
+            pending += [(below, item, base) for _, below, item in document.children(pointer)]
         return document
 
     def _named(self, pointer: str, schema: dict[str, Json], base: str) -> str:
@@ -136,14 +154,20 @@ class SchemaDocument:
 
     def resolve(self, pointer: str, reference: str) -> str | None:
         """Where a reference written at ``pointer`` leads, as a pointer; None if it leaves the document."""
-        target, fragment = uri.defragment(uri.resolve(self.base(pointer), reference))
+        written = self.base(pointer), reference
+        if written not in self._resolved:
+            self._resolved[written] = self._resolve(*written)
+        return self._resolved[written]
+
+    def _resolve(self, base: str, reference: str) -> str | None:
+        target, fragment = uri.defragment(uri.resolve(base, reference))
         if fragment and not fragment.startswith("/"):
             return self.resources.get(f"{target}#{unquote(fragment)}")
         if target not in self.resources:
             return None
         found = self.resources[target] + unquote(fragment)
         try:
-            lookup(self.root, found)
+            self.at(found)
         except KeyError:
             return None
         return found
@@ -156,12 +180,15 @@ class SchemaDocument:
     def reference(self, pointer: str) -> str | None:
         """Where the ``$ref`` of the subschema at ``pointer`` leads, if it has one."""
         if pointer not in self._targets:
-            self._targets[pointer] = self._resolved(pointer, lookup(self.root, pointer))
+            schema = self.at(pointer)
+            written = schema.get("$ref") if isinstance(schema, dict) else None
+            self._targets[pointer] = self.resolve(pointer, written) if isinstance(written, str) else None
         return self._targets[pointer]
 
-    def _resolved(self, pointer: str, schema: Json) -> str | None:
-        written = schema.get("$ref") if isinstance(schema, dict) else None
-        return self.resolve(pointer, written) if isinstance(written, str) else None
+    def targets(self) -> set[str]:
+        """Where references lead, as pointers."""
+        found = map(self.reference, self.reachable(keywords=None)) if self.referring else ()
+        return {target for target in found if target is not None}
 
     def reachable(self, start: str = "", keywords: frozenset[str] | None = GENERATING) -> Mapping[str, Json]:
         """The subschemas that bear on the value, by pointer, in definition order (``keywords`` None: all of them)."""
@@ -173,40 +200,43 @@ class SchemaDocument:
 
     def reachable_without(self, dropped: AbstractSet[str]) -> Mapping[str, Json]:
         """The subschemas that bear on the value other than through a keyword of ``dropped`` (pointers of keywords)."""
-        return self._reach("", GENERATING, dropped)
+        return self._reach("", GENERATING, dropped) if dropped else self.reachable()
 
     def _reach(
         self, start: str, keywords: frozenset[str] | None, dropped: AbstractSet[str] = frozenset()
     ) -> dict[str, Json]:
         found: dict[str, Json] = {}
-        pending = [(start, lookup(self.root, start))]
+        pending = [(start, self.at(start))]
         while pending:
             pointer, schema = pending.pop()
             if pointer in found:
                 continue
             found[pointer] = schema
-            below = [
-                e for e in self.edges(pointer, schema, keywords) if not dropped or join(pointer, e[0]) not in dropped
-            ]
-            pending.extend((target, item) for _, target, item in reversed(below))
+            below = self.edges(pointer, schema, keywords)
+            if dropped:
+                below = [edge for edge in below if f"{pointer}/{edge[0]}" not in dropped]
+            pending += [(target, item) for _, target, item in reversed(below)]
         return found
 
-    def edges(
-        self, pointer: str, schema: Json, keywords: frozenset[str] | None = GENERATING
-    ) -> list[tuple[str, str, Json]]:
-        """``(keyword, pointer, subschema)`` of what a subschema applies: through ``keywords``, and through `$ref`."""
+    def edges(self, pointer: str, schema: Json, keywords: frozenset[str] | None = GENERATING) -> list[Edge]:
+        """What the subschema at a pointer applies: through ``keywords`` (None: all of them), and through `$ref`."""
         if not isinstance(schema, dict):
             return []
-        if pointer not in self._targets:
-            self._targets[pointer] = self._resolved(pointer, schema)
-        target = self._targets[pointer]
-        inside = () if self.ignores_siblings(schema) else children(schema, keywords)
-        found = [(keyword, pointer + path, item) for keyword, path, item in inside if keyword not in DEFINITIONS]
-        return found if target is None else [*found, ("$ref", target, lookup(self.root, target))]
+        inside = () if self.ignores_siblings(schema) else self.children(pointer)
+        found = [edge for edge in inside if edge[0] in (_APPLYING if keywords is None else keywords)]
+        target = self.reference(pointer) if "$ref" in schema else None
+        return found if target is None else [*found, ("$ref", target, self.at(target))]
+
+    def children(self, pointer: str) -> Sequence[Edge]:
+        """The subschemas directly inside one: whether or not they are applied."""
+        if pointer not in self._inside:
+            found = children(self.at(pointer))
+            self._inside[pointer] = [(keyword, pointer + below, item) for keyword, below, item in found]
+        return self._inside[pointer]
 
     def at(self, pointer: str) -> Json:
         """What stands at a pointer. Raises KeyError where nothing does."""
-        return lookup(self.root, pointer)
+        return self._known[pointer] if pointer in self._known else lookup(self.root, pointer)
 
     @property
     def has_one_base(self) -> bool:
@@ -215,7 +245,7 @@ class SchemaDocument:
 
     def ignores_siblings(self, schema: dict[str, Json]) -> bool:
         """Whether only the ``$ref`` of this subschema counts."""
-        return self.dialect.ref_stands_alone and "$ref" in schema
+        return "$ref" in schema and self.dialect.ref_stands_alone
 
     def base(self, pointer: str) -> str:
         """The base URI of references written at ``pointer``."""

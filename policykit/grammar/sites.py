@@ -28,9 +28,14 @@ def json_sites(document: SchemaDocument, place: Place) -> JsonSites:
     return JsonSites(tuple(fixed), tuple(strings))
 
 
+_WRITTEN: Final = frozenset({"const", "enum", "properties", "required"})
+
+
 def _fixed_texts(pointer: str, schema: dict[str, Json], needed: bool) -> list[FixedText]:
     found: list[FixedText] = []
     for keyword, value in schema.items():
+        if keyword not in _WRITTEN:
+            continue
         match keyword, value:
             case "const", _:
                 at = join(pointer, "const")

@@ -71,7 +71,7 @@ def strengthen(document: SchemaDocument) -> Strengthened:
     disjoint: set[str] = set()
     done: set[str] = set()
     left = 4 * MAX_CHARACTERS
-    targets = {document.reference(pointer) or "" for pointer in document.reachable(keywords=None)}
+    targets = document.targets()
     for _ in range(MAX_ROUNDS if document.has_one_base else 0):
         current = document if root is document.root else SchemaDocument.of(root, document.dialect)
         pending = [pointer for pointer in current.reachable() if pointer not in done]
@@ -79,9 +79,10 @@ def strengthen(document: SchemaDocument) -> Strengthened:
             break
         done.update(pending)
         for pointer in pending:
-            schema = lookup(root, pointer)
-            if not isinstance(schema, dict) or document.ignores_siblings(schema):
+            schema = current.at(pointer)
+            if not isinstance(schema, dict) or _IMPLYING.isdisjoint(schema) or document.ignores_siblings(schema):
                 continue
+            schema = cast(dict[str, Json], lookup(root, pointer))
             is_entered = "oneOf" in schema and any(
                 target.startswith(join(pointer, "oneOf") + "/") for target in targets
             )
@@ -100,6 +101,13 @@ def strengthen(document: SchemaDocument) -> Strengthened:
                     schema = cast(dict[str, Json], lookup(root, pointer))
                 additions.append(_add(schema, pointer, keywords, found))
     return Strengthened(root, tuple(additions), frozenset(disjoint))
+
+
+_IMPLYING: Final = frozenset({
+    "not", "if", "dependentRequired", "dependentSchemas", "dependencies", "oneOf", "contains", "uniqueItems",
+    "propertyNames", "unevaluatedProperties", "unevaluatedItems",
+})  # fmt: skip
+"""Keywords from which something follows that other keywords can say."""
 
 
 def _as_written(document: SchemaDocument, pointer: str, schema: dict[str, Json]) -> dict[str, Json]:

@@ -29,7 +29,7 @@ class JsonFault:
 
 _BESIDE_BRACKETS: Final = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\Z)|[^][{}"]+', re.DOTALL)
 """Strings, the last of which may be open, and what stands between brackets and strings."""
-_MAY_BE_SURROGATE: Final = re.compile(r"[\ud800-\udfff]|\\u[dD][89a-fA-F]")
+_SURROGATE_ESCAPE: Final = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 class _Faulty(Exception):
@@ -56,7 +56,7 @@ def parse(text: str) -> "Exact | JsonFault":
     except _Faulty as faulty:
         keyword, message = faulty.args
         return JsonFault(keyword, message)
-    if _MAY_BE_SURROGATE.search(text) and _has_surrogate(value):
+    if (_SURROGATE_ESCAPE.search(text) or not _is_unicode(text)) and _has_surrogate(value):
         return JsonFault("unicode", "an unpaired surrogate is not a character")
     return value
 
@@ -104,10 +104,24 @@ def _integer(source: str) -> int:
 
 def _depth(text: str) -> int:
     """The deepest nesting of brackets outside strings; 0 where there are few."""
-    brackets = _BESIDE_BRACKETS.sub("", text)
-    if max(brackets.count("["), brackets.count("]")) + max(brackets.count("{"), brackets.count("}")) <= MAX_DEPTH:
-        return 0  # not even all of them together
+    if _has_few_brackets(text) or _has_few_brackets(brackets := _BESIDE_BRACKETS.sub("", text)):
+        return 0
     return max(accumulate(1 if bracket in "[{" else -1 for bracket in brackets), default=0)
+
+
+def _has_few_brackets(text: str) -> bool:
+    """Whether not even all of them together nest too deep."""
+    n_arrays, n_objects = max(text.count("["), text.count("]")), max(text.count("{"), text.count("}"))
+    return n_arrays + n_objects <= MAX_DEPTH
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether no character is half of a pair."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _has_surrogate(value: Exact) -> bool:

@@ -5,7 +5,6 @@ cases: what has to hold in the case, and what is evaluated then. A subschema tha
 case needs no word of what does not hold, but for the `else` of a condition.
 """
 
-import copy
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
@@ -14,7 +13,7 @@ from typing import Final
 from policykit.grammar.complement import Complement, complement, resolved
 from policykit.grammar.keywords import is_asserted
 from policykit.grammar.schema_document import Dialect, SchemaDocument
-from policykit.grammar.values import Json, lookup
+from policykit.grammar.values import Json, copied_object, lookup
 
 MAX_CASES: Final = 8
 MAX_DEPTH: Final = 8
@@ -83,7 +82,7 @@ def with_conditions(document: SchemaDocument) -> SchemaDocument:
     nodes = document.reachable(keywords=None)
     if not any(isinstance(schema, dict) and (PROPERTIES in schema or ITEMS in schema) for schema in nodes.values()):
         return document
-    root: dict[str, Json] = copy.deepcopy(document.root)
+    root = copied_object(document.root)
     for pointer in nodes:
         schema = lookup(root, pointer)
         if isinstance(schema, dict) and "if" in schema and "then" not in schema and "else" not in schema:

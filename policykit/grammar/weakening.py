@@ -1,6 +1,5 @@
 """Keywords that the mask gives up: what that does to a schema, and which ones the engine makes us give up anyway."""
 
-import copy
 from collections.abc import Iterable, Sequence, Set as AbstractSet
 from dataclasses import dataclass
 from typing import Final, TypeGuard, cast
@@ -8,7 +7,7 @@ from typing import Final, TypeGuard, cast
 from policykit.diagnostics import InternalError
 from policykit.grammar.engine import PROBES, leaks_excluded_bounds, masks_format, masks_keyword
 from policykit.grammar.schema_document import SchemaDocument
-from policykit.grammar.values import Json, join, lookup
+from policykit.grammar.values import Json, copied_object, join, lookup
 
 EXACT_INTEGERS: Final = 2**53
 
@@ -50,7 +49,10 @@ class Weakening:
 
 
 def weakened(root: dict[str, Json], weakenings: Sequence[Weakening]) -> dict[str, Json]:
-    result: dict[str, Json] = copy.deepcopy(root)
+    """The schema with all of them given up; the same one where there is nothing to give up."""
+    if all(weakening.kept for weakening in weakenings):
+        return root
+    result = copied_object(root)
     # Inner subschemas first, since an outer weakening may remove the place of an inner one; at one place renamings
     # last, since they change what others go by.
     for weakening in sorted(weakenings, key=lambda w: (-w.pointer.count("/"), w.renames)):
@@ -112,6 +114,8 @@ def unknown_to_the_engine(document: SchemaDocument) -> list[Weakening]:
 def _leaking_bounds(document: SchemaDocument) -> list[Weakening]:
     """Excluded whole numbers less than 1 away from a bound of the other side, wherever that stands."""
     nodes = {p: s for p, s in document.reachable().items() if isinstance(s, dict) and not document.ignores_siblings(s)}
+    if not any(word in schema for schema in nodes.values() for word, _, _ in _EXCLUSIVE):
+        return []
     bounds = {word: [s[word] for s in nodes.values() if _is_number(s.get(word))] for word in _BOUNDS}
     found: list[Weakening] = []
     for pointer, schema in nodes.items():
@@ -128,6 +132,7 @@ _EXCLUSIVE: Final = (
     ("exclusiveMaximum", "maximum", ("minimum", "exclusiveMinimum")),
 )
 _BOUNDS: Final = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
+_BOUNDING: Final = frozenset({"const", "enum", *_BOUNDS})
 
 
 def _is_number(value: Json) -> TypeGuard[int | float]:
@@ -139,8 +144,7 @@ def _certain_reason(keyword: str, value: Json) -> str | None:
         return "the masking engine has no such keyword"
     if keyword == "format" and isinstance(value, str) and not masks_format(value):
         return UNKNOWN_FORMAT
-    bounded = ("const", "enum", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
-    if keyword in bounded and _has_large_number(value):
+    if keyword in _BOUNDING and _has_large_number(value):
         return "the masking engine rounds numbers beyond 2^53"
     return None
 
