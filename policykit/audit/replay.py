@@ -79,6 +79,8 @@ def replay_masks(
         plans = ", ".join(dict.fromkeys(data.plan_digest for data in record.replay))
         raise ReplayRefused.because(f"the tokens were not decoded under {plan.digest}", f"give the plan {plans}")
     vocabulary = _vocabulary(kept[0], tokenizer)
+    if kept[0].vocabulary_digest == vocabulary.showing_special().digest:
+        vocabulary = vocabulary.showing_special()
     for data in kept:
         if data.vocabulary_digest != vocabulary.digest:
             message = f"the vocabulary of `{tokenizer}` is {vocabulary.digest}"

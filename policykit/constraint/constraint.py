@@ -1,6 +1,7 @@
 """A plan bound to a vocabulary: grammar matcher and policy automata over the same tokens."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from policykit.constraint.both import Both, Matcher
 from policykit.constraint.lookahead import Lookahead
@@ -17,7 +18,7 @@ class Constraint:
 
     ``spells_apart``: besides free strings the grammar has places that want certain characters beyond ASCII, so that
     grammar and rules must agree on how an unfinished one ends. ``trimmed`` is a second grammar that excludes traps,
-    where the plan needed one.
+    where the plan needed one. ``marks`` are special tokens that the grammar has in the place of text, with their names.
     """
 
     vocabulary: Vocabulary
@@ -27,6 +28,7 @@ class Constraint:
     claimed: Liveness
     digest: str
     spells_apart: bool
+    marks: Mapping[int, bytes] = field(default_factory=dict[int, bytes])
 
     @property
     def liveness(self) -> Liveness:
@@ -47,17 +49,27 @@ class Constraint:
         if matcher is not None and self.trimmed is not None:
             matcher = Both(matcher, self.trimmed.start())
         if matcher is not None and prefix_in_grammar:
-            for byte in prefix:
-                if not matcher.accept(self.machine.byte_tokens.get(byte, -1)):
-                    raise ValueError(f"the prefix does not begin a text of the grammar: {prefix!r}")
+            self._begin(matcher, prefix)
         shadow = None
         if self.grammar is not None and self.liveness.kind == LivenessKind.BOUNDED:
             shadow = self.grammar.byte_matcher()
             for byte in prefix if prefix_in_grammar else b"":
                 shadow.accept(byte)
         horizon = self.liveness.horizon_bytes or 0
-        lookahead = Lookahead(self.machine, horizon, resets=self.liveness.resets) if shadow else None
+        resets, marks = self.liveness.resets, self.marks
+        lookahead = Lookahead(self.machine, horizon, resets=resets, marks=marks) if shadow else None
         # The engine writes JSON in strict UTF-8 by itself; other grammars may allow any bytes, or special tokens.
         alone = not prefix and not self.machine.program.units and self.grammar is not None and self.grammar.writes_json
         spells_apart = self.spells_apart
-        return State(self.machine, matcher, joint, lookahead, shadow, spells_apart=spells_apart, grammar_alone=alone)
+        about = {"spells_apart": spells_apart, "grammar_alone": alone}
+        return State(self.machine, matcher, joint, lookahead, shadow, **about, marks=marks)
+
+    def _begin(self, matcher: Matcher, prefix: bytes) -> None:
+        """Take a prefix into the grammar, byte by byte, and its marks as the special tokens that they are."""
+        at = 0
+        while at < len(prefix):
+            here = (i for i, name in self.marks.items() if prefix.startswith(name, at) and matcher.accept(i))
+            mark = next(here, None)
+            if mark is None and not matcher.accept(self.machine.byte_tokens.get(prefix[at], -1)):
+                raise ValueError(f"the prefix does not begin a text of the grammar: {prefix!r}")
+            at += 1 if mark is None else len(self.marks[mark])

@@ -5,6 +5,8 @@ search runs both over single bytes beside the real matcher and closes tokens fro
 What it could not decide within its budget stays open; a dead end that is met all the same is reported as one.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -26,11 +28,15 @@ class Lookahead:
     """The search of one plan: a continuation counts as alive if it can end, or reaches ``horizon`` bytes.
 
     With ``resets`` the rules read JSON strings and forget them when they close, and everything outside strings is
-    proved: then it is enough that the string at hand can be closed.
+    proved: then it is enough that the string at hand can be closed. ``marks`` are special tokens that the grammar has,
+    with the names that they are shown by.
     """
 
-    def __init__(self, machine: PolicyMachine, horizon: int, *, resets: bool) -> None:
+    def __init__(
+        self, machine: PolicyMachine, horizon: int, *, resets: bool, marks: Mapping[int, bytes] | None = None
+    ) -> None:
         self._machine = machine
+        self._marks = marks or {}
         self._horizon = horizon
         self._resets = resets
 
@@ -46,14 +52,16 @@ class Lookahead:
 
     def _candidates(self, row: NDArray[np.int32], joint: Joint) -> list[int]:
         special = self._machine.vocabulary.special_ids
+        marks = [i for i in set_bits(row).tolist() if i in self._marks] if self._marks else []
         if count_bits(row) > MAX_CANDIDATES and not joint.pending:
             row = row & self._machine.open_mask(joint)
-        return [i for i in set_bits(row).tolist() if i not in special][:MAX_CANDIDATES]
+        return [*marks, *(i for i in set_bits(row).tolist() if i not in special)][:MAX_CANDIDATES]
 
     def _survives(self, token_id: int, shadow: GrammarState, joint: Joint, budget: list[int]) -> bool:
-        after = self._machine.advance(joint, token_id)
+        mark = self._marks.get(token_id)
+        after = self._machine.advance(joint, token_id) if mark is None else self._machine.after_mark(joint, mark)
         ahead = shadow.ahead()
-        if after is None or not ahead.accept_all(self._machine.vocabulary.tokens[token_id]):
+        if after is None or not ahead.accept_all(mark or self._machine.vocabulary.tokens[token_id]):
             return False
         return self._escapes(ahead, after) or self._search(ahead, after, self._horizon, budget)
 

@@ -70,6 +70,13 @@ class PolicyMachine:
     def may_end(self, joint: Joint) -> bool:
         return self.reader.may_end(joint)
 
+    def after_mark(self, joint: Joint, name: bytes) -> Joint | None:
+        """The state after a special token that is shown by its name. What stands before it may also be shown alone, as
+        the content before a call is: None where that would break a rule, or the name does."""
+        found = self.reader.found_at_end(self.reader.current(joint))
+        broken = joint.pending or any(found[i] for i in self.reader.forbids)
+        return None if broken else self.advance_bytes(joint, name)
+
     # ---- fixed rows
 
     def _row_of(self, ids: Sequence[int]) -> Row:
@@ -271,12 +278,14 @@ class PolicyMachine:
 
     # ---- explanations
 
-    def closed_by(self, joint: Joint, token_id: int) -> tuple[str, ...]:
-        """The rules that forbid a token in this state, by name."""
+    def closed_by(self, joint: Joint, token_id: int, mark: bytes | None = None) -> tuple[str, ...]:
+        """The rules that forbid a token in this state, by name. ``mark`` is what a special token is shown as."""
         joint = self.reader.current(joint)
         if token_id in self.vocabulary.eos_ids:
             return self._open_rules(joint)
-        pieces = utf8.split(joint.pending + self.vocabulary.tokens[token_id])
+        if mark is not None and (ended := self._open_rules(joint)):
+            return ended
+        pieces = utf8.split(joint.pending + (mark or self.vocabulary.tokens[token_id]))
         if pieces is None or pieces.head:
             return ()
         names: dict[str, None] = {}

@@ -44,8 +44,10 @@ class State:
         *,
         spells_apart: bool = False,
         grammar_alone: bool = False,
+        marks: Mapping[int, bytes] | None = None,
     ) -> None:
         self._machine = machine
+        self._marks = marks or {}  # special tokens that the grammar has, with the names that they are shown by
         self._grammar = grammar
         self._spells_apart = spells_apart  # the grammar may want one character of many that begin alike
         self._alone = grammar if grammar_alone else None  # no rule reads along
@@ -114,7 +116,7 @@ class State:
                 return False
             self._history.append(self._history[-1])
             return True
-        joint = self._machine.advance(self._history[-1], token_id)
+        joint = self._after(token_id)
         if joint is None or (self._grammar is None and token_id in vocabulary.special_ids):
             return False
         if (self._lookahead is not None or (self._spells_apart and joint.pending)) and not self._is_open(token_id):
@@ -126,11 +128,17 @@ class State:
         self._history.append(joint)
         self._searched = None
         if self._shadow is not None:
-            token = vocabulary.tokens[token_id]
+            token = self._marks.get(token_id, vocabulary.tokens[token_id])
             if not self._shadow.accept_all(token):
                 raise InternalError(f"the byte matcher refuses what the token matcher took: {token!r}")
             self._n_bytes.append(len(token))
         return True
+
+    def _after(self, token_id: int) -> Joint | None:
+        """The automata after a token, or None where it is forbidden."""
+        mark = self._marks.get(token_id)
+        joint = self._history[-1]
+        return self._machine.advance(joint, token_id) if mark is None else self._machine.after_mark(joint, mark)
 
     def rollback(self, n: int) -> None:
         """Undo the last ``n`` accepted tokens. Raises ValueError if there are fewer."""
@@ -164,6 +172,7 @@ class State:
             shadow,
             spells_apart=self._spells_apart,
             grammar_alone=self._alone is not None,
+            marks=self._marks,
         )
         other._history = list(self._history)
         other._n_bytes = list(self._n_bytes)
@@ -190,7 +199,7 @@ class State:
         self.fill(row)
         if has_bit(row, token_id):
             return ()
-        rules = self._machine.closed_by(self._history[-1], token_id)
+        rules = self._machine.closed_by(self._history[-1], token_id, self._marks.get(token_id))
         if self._grammar is not None and not self._grammar.copy().accept(token_id):
             return (*rules, "grammar")
         return rules or ("lookahead",)
@@ -226,6 +235,9 @@ class State:
             self._grammar.fill(row)
             np.bitwise_and(row, policy, out=row)
             self._close_unfinished(row)
+            for token_id in self._marks:
+                if has_bit(row, token_id) and self._after(token_id) is None:
+                    close(row, token_id)
             if self._lookahead is not None and self._shadow is not None:
                 self._lookahead.prune(row, self._shadow, joint)
         if self._lookahead is not None:

@@ -48,6 +48,8 @@ class Vocabulary:
     """``tokens[id]`` are the token's bytes (empty for special tokens and for unused ids).
 
     ``strips_start``: the decoder drops one space at the start, so a rule anchored there would read another text.
+    ``shows_special``: special tokens are decoded to their names, so that a structural tag's marks may be such tokens
+    (:meth:`showing_special`).
     ``size`` is the number of ids. A vocabulary that cannot spell every byte of UTF-8 is refused unless it was made
     with ``allow_incomplete``: a plan then claims no liveness.
     """
@@ -58,6 +60,7 @@ class Vocabulary:
     is_complete: bool
     special_names: Mapping[int, bytes]
     strips_start: bool = False
+    shows_special: bool = False
     shared: dict[str, object] = field(init=False, default_factory=dict[str, object], repr=False)
     """What has been made for this vocabulary and is used again, by the name of the module that made it."""
 
@@ -78,13 +81,34 @@ class Vocabulary:
         found = hashlib.sha256(b"policykit/vocabulary/1\0")
         found.update(b"".join(len(token).to_bytes(4, "big") + token for token in self.tokens))
         named = sorted((i, self.special_names.get(i, b"").hex()) for i in self.special_ids)
-        rest = (self.size, named, sorted(set(self.eos_ids)), self.strips_start, self.is_complete)
+        rest = [self.size, named, sorted(set(self.eos_ids)), self.strips_start, self.is_complete]
+        rest += ["shows special tokens"] if self.shows_special else []
         found.update(json.dumps(rest).encode("ascii"))
         return f"sha256:{found.hexdigest()}"
 
     def decode(self, token_ids: Iterable[int]) -> bytes:
-        """The bytes that the tokens write; special tokens write none."""
-        return b"".join(self.tokens[i] for i in token_ids)
+        """The bytes that the tokens write. Special tokens write none or, where they are shown, their names; an end of
+        text never writes any."""
+        names = self.marks if self.shows_special else {}
+        return b"".join(names.get(i, self.tokens[i]) for i in token_ids)
+
+    @cached_property
+    def marks(self) -> Mapping[int, bytes]:
+        """The names of special tokens that end no text."""
+        return {i: name for i, name in self.special_names.items() if i not in self.eos_ids}
+
+    def showing_special(self) -> "Vocabulary":
+        """The same vocabulary of an engine that shows special tokens by their names (as vLLM does where it parses calls
+        of tools that they mark). What was made for one of the two is used for the other."""
+        if self.shows_special:
+            return self
+        other = self.shared.get(__name__)
+        if not isinstance(other, Vocabulary):
+            other = replace(self, shows_special=True)
+            object.__setattr__(other, "shared", self.shared)
+            object.__setattr__(other, "table", self.table)
+            self.shared[__name__] = other
+        return other
 
     def tail_of(self, token_id: int) -> bytes:
         """The unfinished character at a token's end, if it has one; the token begins with a whole character."""

@@ -6,7 +6,7 @@ from policykit.grammar.json_schema import json_schema
 from policykit.grammar.load import load_grammar, read_grammar
 from policykit.grammar.matcher import Beginning, CompiledGrammar, GrammarState, TokenTable, matches
 from policykit.grammar.prune import EmptyGrammar, without_fixed
-from policykit.grammar.structural_tags import structural_tag
+from policykit.grammar.structural_tags import marked_program, marks_in, structural_tag
 from policykit.grammar.text_grammars import choices, ebnf, gbnf, lark, plain_lark, regex
 from policykit.grammar.validator import GrammarValidator, GrammarViolation
 
@@ -28,6 +28,8 @@ __all__ = [
     "json_schema",
     "lark",
     "load_grammar",
+    "marked_program",
+    "marks_in",
     "matches",
     "plain_lark",
     "read_grammar",

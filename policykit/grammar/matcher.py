@@ -124,7 +124,8 @@ BYTES = TokenTable((*(bytes([i]) for i in range(256)), b"<end>"), frozenset({256
 
 
 class CompiledGrammar:
-    """A grammar compiled once for a vocabulary; each text starts its own state.
+    """A grammar compiled once for a vocabulary; each text starts its own state. ``marked`` is its program for a
+    vocabulary that has special tokens for some of its text; over single bytes that text is spelled out.
 
     Raises:
         InternalError: the engine refuses the grammar for this vocabulary (an unknown special token, a limit).
@@ -132,11 +133,11 @@ class CompiledGrammar:
 
     __slots__ = ("_forces", "_origin", "_program", "_table")
 
-    def __init__(self, spec: GrammarSpec, table: TokenTable) -> None:
+    def __init__(self, spec: GrammarSpec, table: TokenTable, marked: str | None = None) -> None:
         self._table = table
         self._program = spec.lowered
         self._forces = engine.forces(spec.lowered)
-        self._origin = table.compiler.matcher(spec.lowered)
+        self._origin = table.compiler.matcher(marked or spec.lowered)
         engine.use(table.compiler)
 
     @property

@@ -10,7 +10,7 @@ from policykit.automata import is_anchored_at_start
 from policykit.compile import PlanSpec, Program, compile_plan, lower
 from policykit.constraint import Constraint, Vocabulary, machine_of
 from policykit.diagnostics import Diagnostic, PolicyError
-from policykit.grammar import CompiledGrammar, EmptyGrammar, lark, without_fixed
+from policykit.grammar import CompiledGrammar, EmptyGrammar, lark, marked_program, marks_in, without_fixed
 from policykit.ir.document import PolicySet, Within
 from policykit.ir.grammar import GrammarSpec, JsonSites
 from policykit.ir.plan import CompileContext, Enforcement, Level, Liveness, Residue
@@ -149,11 +149,14 @@ class Plan:
             _check_start(lower(rules))
         machine = machine_of(rules, vocabulary, self.liveness)
         grammar = self.spec.grammar
-        compiled = CompiledGrammar(grammar, vocabulary.table) if grammar else None
+        marks = _marks(grammar, vocabulary) if grammar and vocabulary.shows_special else {}
+        marked = marked_program(grammar, {name.decode(): i for i, name in marks.items()}) if grammar and marks else None
+        compiled = CompiledGrammar(grammar, vocabulary.table, marked) if grammar else None
         trimmed = None
         if self.spec.trimmed is not None and grammar is not None:
             trimmed = CompiledGrammar(lark(self.spec.trimmed, grammar.place), vocabulary.table)
-        return Constraint(vocabulary, machine, compiled, trimmed, self.liveness, self.digest, _spells_apart(grammar))
+        apart = _spells_apart(grammar)
+        return Constraint(vocabulary, machine, compiled, trimmed, self.liveness, self.digest, apart, marks)
 
     def save(self, path: str | Path) -> None:
         """Write the plan as a file that loads to the same digest and the same masks."""
@@ -167,6 +170,12 @@ class Plan:
                 f"the plan expired on {self.valid_until}: a rule begins or ends that day",
                 help="compile it again from its policies",
             )
+
+
+def _marks(grammar: GrammarSpec, vocabulary: Vocabulary) -> Mapping[int, bytes]:
+    """The special tokens that stand for what a structural tag wants written, with their names."""
+    ids = {name.decode("utf-8", "replace"): i for i, name in vocabulary.marks.items()}
+    return {ids[name]: name.encode() for name in marks_in(grammar, ids)}
 
 
 def _spells_apart(grammar: GrammarSpec | None) -> bool:

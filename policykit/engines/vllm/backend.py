@@ -24,7 +24,7 @@ from policykit.engines.vllm.adapters import Adapter, AdapterPins
 from policykit.engines.vllm.alone import FailsAlone
 from policykit.engines.vllm.attempts import FreeText
 from policykit.engines.vllm.plans import Constraints, Plans
-from policykit.engines.vllm.requests import asked, dead_end_token
+from policykit.engines.vllm.requests import asked, dead_end_token, is_named
 from policykit.engines.vllm.sampling import check_mode
 from policykit.engines.vllm.text import ChoiceText, MaskedText, tell_end, tell_failed
 from policykit.engines.written import Written
@@ -68,8 +68,9 @@ class PolicyBackend(StructuredOutputBackend):
         vocabulary = Vocabulary.from_tokenizer(tokenizer, size=size, eos_ids=ends)
         self.plans = Plans.of_environment()
         self.constraints = Constraints(vocabulary)
+        self._shown = Constraints(vocabulary.showing_special())
         self.adapters = AdapterPins()
-        self.dead_end_id = dead_end_of(vllm_config.model_config, tokenizer)
+        self._dead_end_of = partial(dead_end_of, vllm_config.model_config, tokenizer)
 
     def compile_grammar(
         self, request_type: StructuredOutputOptions, grammar_spec: str, stop_token_ids: set[int] | None = None
@@ -85,8 +86,11 @@ class PolicyBackend(StructuredOutputBackend):
         source: str,
         prompt_token_ids: Sequence[int],
         adapter: Adapter | None = None,
+        *,
+        shows_special: bool = False,
     ) -> StructuredOutputGrammar:
-        """The mask of one choice. Raises PolicyError, and tells the guard, where there can be none."""
+        """The mask of one choice. ``shows_special``: its text will have special tokens by their names, so that a
+        structural tag's marks are such tokens. Raises PolicyError, and tells the guard, where there can be none."""
         request = asked(extra_args)
         reply = attest.Reply.to(self.plans.run, request.reply if request else "")
         try:
@@ -94,22 +98,25 @@ class PolicyBackend(StructuredOutputBackend):
             if adapter is not None:
                 self.adapters.check(adapter, plan)
             prefix, in_grammar = self._prefix(request, prompt_token_ids)
-            state = self.constraints.of(plan).start(prefix, prefix_in_grammar=in_grammar)
-            text = self._text(request, state, prompt_token_ids)
+            constraint = (self._shown if shows_special else self.constraints).of(plan)
+            state = constraint.start(prefix, prefix_in_grammar=in_grammar)
+            text = self._text(request, state, prompt_token_ids, self._dead_end_of(option, source))
         except Exception as error:
             tell_failed(reply, request, child, error)
             raise
         grammar = PolicyGrammar(FailsAlone(text, partial(tell_failed, reply, request, child)))
         if request is not None:
             before = prefix.decode("utf-8", "replace")
-            written = partial(Written.of, plan.digest, self.constraints.vocabulary, before, in_grammar)
+            written = partial(Written.of, plan.digest, constraint.vocabulary, before, in_grammar)
             told = (text, request, child, plan.digest, reply, written)
             grammar.tell_end = ended = weakref.finalize(grammar, tell_end, *told)
             ended.atexit = False
             reply.send(attest.Started(request.request, child, request.plan, plan.digest))
         return grammar
 
-    def _text(self, request: attest.MaskRequest | None, state: State, prompt_token_ids: Sequence[int]) -> ChoiceText:
+    def _text(
+        self, request: attest.MaskRequest | None, state: State, prompt_token_ids: Sequence[int], dead_end_id: int | None
+    ) -> ChoiceText:
         """The text that begins behind the prompt, or in it. Raises PolicyError for one that is refused there."""
         begun = request.begun if request else 0
         first = list(prompt_token_ids)[len(prompt_token_ids) - begun :] if begun else []
@@ -117,7 +124,7 @@ class PolicyBackend(StructuredOutputBackend):
             raise PolicyError.of("PK746", "the text that the request begins with is not legal itself")
         if request is not None and request.attempt:
             return FreeText(state, frozenset(request.not_first), self.constraints.vocabulary.eos_ids)
-        return MaskedText(state, self.dead_end_id)
+        return MaskedText(state, dead_end_id)
 
     def _prefix(self, request: attest.MaskRequest | None, prompt_token_ids: Sequence[int]) -> tuple[bytes, bool]:
         """What stands before the output, and whether it is the beginning of the grammar's text, too."""
@@ -143,7 +150,9 @@ def ends_of(model_config: Any, tokenizer: Any) -> list[int]:
     return [i for i in dict.fromkeys([tokenizer.eos_token_id, *more]) if i is not None]
 
 
-def dead_end_of(model_config: Any, tokenizer: Any) -> int | None:
-    """The token that vLLM is to stop at where nothing legal can follow."""
+def dead_end_of(model_config: Any, tokenizer: Any, option: str, source: str) -> int | None:
+    """The token that vLLM is to stop at where nothing legal can follow: none that the grammar may want written."""
     preferred = (getattr(tokenizer, "pad_token_id", None), getattr(tokenizer, "unk_token_id", None))
-    return dead_end_token(sorted(tokenizer.all_special_ids), ends_of(model_config, tokenizer), preferred)
+    special: dict[str, int] = dict(zip(tokenizer.all_special_tokens, tokenizer.all_special_ids, strict=True))
+    usable = special if option != "STRUCTURAL_TAG" else {n: i for n, i in special.items() if not is_named(n, source)}
+    return dead_end_token(sorted(usable.values()), ends_of(model_config, tokenizer), preferred)

@@ -111,7 +111,7 @@ def _check_requests() -> None:
         except PolicyError as error:
             tell_refused(plans.run, self.extra_args, error)
             raise VLLMValidationError(str(error), parameter="structured_outputs") from error
-        dead_end = dead_end_of(model_config, tokenizer)
+        dead_end = dead_end_of(model_config, tokenizer, option, source)
         if dead_end is not None and dead_end not in (self.stop_token_ids or ()):
             self.stop_token_ids = [*(self.stop_token_ids or ()), dead_end]
             self._all_stop_token_ids.add(dead_end)
@@ -199,7 +199,9 @@ def _make_masks() -> None:
         extra = request.sampling_params.extra_args if request.sampling_params else None
         prompt, lora = request.prompt_token_ids or (), request.lora_request
         adapter = None if lora is None else Adapter(lora.lora_name, lora.lora_path)
-        return self.backend.mask(request.request_id, extra, option.name, source, prompt, adapter)
+        shown = request.sampling_params is not None and not request.sampling_params.skip_special_tokens
+        about = (extra, option.name, source, prompt, adapter)
+        return self.backend.mask(request.request_id, *about, shows_special=shown)
 
     StructuredOutputManager._create_grammar = create_grammar
 

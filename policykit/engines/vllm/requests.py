@@ -1,5 +1,6 @@
 """What a request may ask of the sampler where policies hold. No vLLM is imported: parameters come as an object."""
 
+import json
 from collections.abc import Mapping, Sequence
 
 from policykit.diagnostics import PolicyError
@@ -59,6 +60,11 @@ def asked(extra_args: Mapping[str, object] | None) -> MaskRequest | None:
         names = ", ".join(f"`{name}`" for name in found.special)
         raise PolicyError.of("PK746", f"special tokens have no place in a text: {names}", help="leave `special` empty")
     return found
+
+
+def is_named(name: str, source: str) -> bool:
+    """Whether a special token's name stands in a structural tag's source, which is JSON and may be all ASCII."""
+    return name in source or json.dumps(name)[1:-1] in source
 
 
 def dead_end_token(special_ids: Sequence[int], ends: Sequence[int], preferred: Sequence[int | None]) -> int | None:
