@@ -89,8 +89,9 @@ class Vocabulary:
     def decode(self, token_ids: Iterable[int]) -> bytes:
         """The bytes that the tokens write. Special tokens write none or, where they are shown, their names; an end of
         text never writes any."""
-        names = self.marks if self.shows_special else {}
-        return b"".join(names.get(i, self.tokens[i]) for i in token_ids)
+        if not self.shows_special:
+            return b"".join(self.tokens[i] for i in token_ids)
+        return b"".join(self.marks.get(i, self.tokens[i]) for i in token_ids)
 
     @cached_property
     def marks(self) -> Mapping[int, bytes]:

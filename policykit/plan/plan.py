@@ -149,7 +149,7 @@ class Plan:
             _check_start(lower(rules))
         machine = machine_of(rules, vocabulary, self.liveness)
         grammar = self.spec.grammar
-        marks = _marks(grammar, vocabulary) if grammar and vocabulary.shows_special else {}
+        marks = _marks(grammar, vocabulary)
         marked = marked_program(grammar, {name.decode(): i for i, name in marks.items()}) if grammar and marks else None
         compiled = CompiledGrammar(grammar, vocabulary.table, marked) if grammar else None
         trimmed = None
@@ -172,8 +172,10 @@ class Plan:
             )
 
 
-def _marks(grammar: GrammarSpec, vocabulary: Vocabulary) -> Mapping[int, bytes]:
+def _marks(grammar: GrammarSpec | None, vocabulary: Vocabulary) -> Mapping[int, bytes]:
     """The special tokens that stand for what a structural tag wants written, with their names."""
+    if grammar is None or not vocabulary.shows_special:
+        return {}
     ids = {name.decode("utf-8", "replace"): i for i, name in vocabulary.marks.items()}
     return {ids[name]: name.encode() for name in marks_in(grammar, ids)}
 

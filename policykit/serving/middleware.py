@@ -22,6 +22,7 @@ from policykit.serving.drawing import Drawing
 from policykit.serving.environment import Environment
 from policykit.serving.incoming import Receive, Scope
 from policykit.serving.lifetime import Retirement
+from policykit.serving.marks import CallMarks
 from policykit.serving.responder import Send
 from policykit.serving.run import Model, around, check_grants
 from policykit.serving.shadow_source import Candidate
@@ -98,6 +99,7 @@ class Middleware:
                 version=_vllm_version(),
                 drawing=drawing,
                 adapters=adapters,
+                marks=partial(marks_of, scope["app"]) if "app" in scope else lambda: None,
             )
             switch = FileSwitch(self._environment.switch)
             run, bundle = self._environment.run, self._environment.bundle
@@ -140,6 +142,13 @@ def adapters_of(app: Any) -> dict[str, str]:
     """The folders of the adapters that vLLM's own application has now, by name."""
     models = getattr(app.state, "openai_serving_models", None)
     return {name: one.lora_path for name, one in getattr(models, "lora_requests", {}).items()}
+
+
+def marks_of(app: Any) -> CallMarks | None:
+    """The marks of calls that vLLM's own application reads."""
+    from policykit.engines.vllm.tool_marks import call_marks
+
+    return call_marks(app.state) if hasattr(app.state, "online_renderer") else None
 
 
 def _vllm_version() -> str | None:

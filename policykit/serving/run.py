@@ -26,6 +26,7 @@ from policykit.serving.health import Health, PlansReady, answers
 from policykit.serving.keeping import KeepingFiles
 from policykit.serving.lifetime import Lifetime, Retirement
 from policykit.serving.log import AuditBook
+from policykit.serving.marks import CallMarks, ServedMarks
 from policykit.serving.metrics import Metrics
 from policykit.serving.plain_drawing import check_draws, tokenizer_of
 from policykit.serving.services import GuardSettings
@@ -76,6 +77,8 @@ class Model:
     drawing: Drawing | None = None
     adapters: Callable[[], Mapping[str, str]] | None = None
     """Folders of the adapters that it has, by name, where that is known here."""
+    marks: Callable[[], CallMarks | None] = lambda: None
+    """What marks the calls that its parser reads, where that is known here."""
 
 
 def gateway(url: str, key: str | None, name: str | None, tokenizer: Path | None = None) -> Model:
@@ -155,6 +158,10 @@ def around(
     adapters = ServedAdapters(serving, model.adapters) if model.adapters else None
     if adapters is not None:
         adapters.begin()
+    found = model.marks()
+    marks = ServedMarks(serving, found) if found is not None else None
+    if marks is not None:
+        marks.begin()
     keeping = keeping or Keeping()
     watched = Watched.of(bundle, serving, switch, run)
     metrics, plans = Metrics(serving, watched.switch), PlansReady(serving)
@@ -202,7 +209,8 @@ def around(
     }
     beside = (candidate.watch if candidate else None, retirement)
     starting = (plans.prepare, *watched.starting, *(one.run for one in beside if one))
-    notes = {**watched.notes, **({"adapters": adapters.note} if adapters else {})}
+    said = {"adapters": adapters and adapters.note, "tools": marks and marks.note}
+    notes = {**watched.notes, **{name: note for name, note in said.items() if note}}
     return App(guard, serving, switch, metrics, Health(checks, notes), starting, (close,))
 
 

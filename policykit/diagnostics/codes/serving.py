@@ -40,6 +40,15 @@ CODES: tuple[CodeEntry, ...] = (
         "decoding: {strategy: block} with `policykit serve --upstream …`",
     ),
     CodeEntry(
+        "PK723",
+        "a mark of calls that is closed",
+        "Special tokens have no place in a text, so that none can hide a phrase. Where vLLM's parser of calls reads "
+        "such a token as the mark of a call, and vLLM can say in which form calls stand, the mask has it there and "
+        "nowhere else. Of other parsers the token stays closed: where the model is free to call or not, it calls "
+        "without the mark or not at all.",
+        "vllm serve … --tool-call-parser mistral, with a tokenizer in which `[TOOL_CALLS]` is a special token",
+    ),
+    CodeEntry(
         "PK721",
         "not one model to serve",
         "`policykit serve` stands before one model: one that vLLM or transformers runs, or a server that runs already.",

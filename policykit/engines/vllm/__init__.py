@@ -4,8 +4,8 @@ vLLM has no hook for backends, so :func:`policykit.engines.vllm.plugin.install`,
 point, changes six places (:mod:`policykit.engines.vllm.contracts` names them and what is relied on). The backend has
 its own name, so that an engine without the plugin does not start. Importing this package imports no vLLM and no torch.
 
-Departures: special tokens other than an end of text have no place in a text without a grammar; structural tags
-about tokens are refused; the CPU runs vLLM's first model runner only, the
+Departures: special tokens other than an end of text have a place only where a structural tag wants their names written
+and the text shows them; structural tags about tokens are refused; the CPU runs vLLM's first model runner only, the
 second one (the default on a GPU) was read and not run.
 """
 

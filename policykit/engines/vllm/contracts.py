@@ -117,6 +117,27 @@ CONTRACTS = (
         why="the guard finds the server's adapters there when it starts",
     ),
     Contract(
+        "parser-of-calls",
+        "renderers/online_renderer.py",
+        "OnlineRenderer.__init__",
+        says=("self.parser: type[Parser] | None = ParserManager.get_parser(",),
+        why="what marks calls is read from the parser when the guard starts",
+    ),
+    Contract(
+        "form-of-calls",
+        "parser/abstract_parser.py",
+        "DelegatingParser._apply_structural_tag",
+        says=("strict_level = self.tool_strict_level", "strict_level=strict_level"),
+        why="where marks of calls are special tokens, calls are asked for in their own form",
+    ),
+    Contract(
+        "shown-marks",
+        "v1/engine/detokenizer.py",
+        "",
+        says=("skip_special_tokens=self.skip_special_tokens",),
+        why="special tokens are text where a request shows them",
+    ),
+    Contract(
         "listening",
         "entrypoints/launchers/launcher.py",
         "serve_http",
