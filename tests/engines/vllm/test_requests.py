@@ -1,5 +1,6 @@
 """Parameters that are refused, requests for masks, and the end of a prompt."""
 
+import json
 from dataclasses import dataclass, field
 
 import pytest
@@ -9,7 +10,7 @@ from policykit.constraint import Vocabulary
 from policykit.diagnostics import PolicyError
 from policykit.engines import attest
 from policykit.engines.prompts import tail_of_prompt
-from policykit.engines.vllm.requests import asked, dead_end_token, refused
+from policykit.engines.vllm.requests import asked, dead_end_token, is_named, refused
 from tests.engines.vllm.plans import embedded_vocabulary
 
 
@@ -74,6 +75,13 @@ def test_the_token_of_a_dead_end() -> None:
     assert dead_end_token([1, 2, 3], [1], [None, 3]) == 3
     assert dead_end_token([1, 2, 3], [1], [1, 9]) == 2
     assert dead_end_token([1], [1], [None]) is None
+
+
+@pytest.mark.parametrize("ascii", [True, False])
+def test_a_mark_is_known_however_its_tag_is_written(ascii: bool) -> None:
+    tag = json.dumps({"begin": "<｜tool▁call｜>"}, ensure_ascii=ascii)
+    assert is_named("<｜tool▁call｜>", tag)
+    assert not is_named("<｜tool▁calls｜>", tag)
 
 
 @given(st.lists(st.sampled_from([2, 3, 100, 200, 300, 400]), max_size=12))
