@@ -31,8 +31,8 @@ from policykit.text import View, is_letter, view
 from policykit.text.properties import SEPARATOR_MARKS
 
 LINE_BREAKS = "\n\v\f\r\x85\u2028\u2029"
-MAX_STATES = 2_000
-"""States of a mark without the text around it; the sentences that lack it need up to four times as many."""
+MAX_STATES = 600
+"""States of what lacks a mark: some for each character of a mark, and of a sentence that needs none."""
 
 
 class TooManyStates(Exception):
@@ -70,7 +70,8 @@ def beginning(mark: Regex, per: Per) -> Regex:
 
 @dataclass(frozen=True, slots=True)
 class _Symbol:
-    """What the automaton tells of a character; ``of_mark`` is its class in the automaton of marks."""
+    """What the automaton tells of a character; ``of_mark`` is its class in the automaton of marks, ``own`` the
+    character itself where an exempt text has it."""
 
     is_letter: bool
     is_stop: bool
@@ -78,31 +79,54 @@ class _Symbol:
     is_white: bool
     is_end: bool
     of_mark: int
+    own: str
 
 
 @dataclass(frozen=True, slots=True)
 class _State:
     """``marks`` are the states of the marks that have begun; ``behind_stop``: nothing but what may stand between a
-    stop and the end of a sentence came since one."""
+    stop and the end of a sentence came since one. ``free`` are the beginnings of exempt texts that have been read."""
 
     is_first: bool
     has_letter: bool
     behind_stop: bool
     marks: frozenset[int]
+    free: frozenset[str]
 
 
-_FIRST = _State(True, False, False, frozenset())
+_DONE = "\n"
+"""An exempt text, and white space behind it. No exempt text has a line break."""
+_FIRST = _State(True, False, False, frozenset(), frozenset({""}))
+
+
+class _Exempt:
+    """Reads texts that need no mark; white space may follow them. States are what has been read of them."""
+
+    def __init__(self, texts: frozenset[str]) -> None:
+        self._texts = texts
+        self._begun = frozenset(text[:n] for text in texts for n in range(1, len(text) + 1))
+        self.characters = frozenset("".join(texts))
+
+    def read(self, states: frozenset[str], symbol: _Symbol) -> frozenset[str]:
+        ahead = self._begun & {at + symbol.own for at in states} if symbol.own else frozenset[str]()
+        return ahead | {_DONE} if symbol.is_white and self.ends(states) else ahead
+
+    def ends(self, states: frozenset[str]) -> bool:
+        """Whether all that has been read is such a text."""
+        return _DONE in states or not self._texts.isdisjoint(states)
 
 
 @lru_cache(maxsize=64)
-def uncited(mark: Regex, per: Per, on: View) -> Determined:
-    """From the first character of a sentence (line, text) to what ends it, if it has a letter and no mark.
+def uncited(mark: Regex, per: Per, free: tuple[str, ...], on: View) -> Determined:
+    """From the first character of a sentence (line, text) to what ends it, if it has a letter and no mark and is none
+    of the ``free`` texts.
 
     Raises TooManyStates.
     """
     anchored = AnchoredAutomaton(build(on, Pattern(mark)))
-    symbols = list(_symbols(anchored.alphabet, per))
-    numbers: dict[_State | None, int] = {_FIRST: 0}
+    exempt = _Exempt(frozenset(map(on.apply, free)))
+    symbols = list(_symbols(anchored.alphabet, per, exempt.characters))
+    numbers: dict[_State, int] = {_FIRST: 0}
     todo = [_FIRST]
     moves: dict[tuple[int, int], list[tuple[int, int]]] = {}
     accept = -1  # until the number of states is known
@@ -110,10 +134,11 @@ def uncited(mark: Regex, per: Per, on: View) -> Determined:
         state = todo.pop()
         for symbol, ranges in symbols:
             if symbol.is_end or (per is Per.SENTENCE and state.behind_stop and symbol.is_white):
-                if state.has_letter:
+                is_exempt = exempt.ends(state.free) or exempt.ends(exempt.read(state.free, symbol))
+                if state.has_letter and not is_exempt:
                     moves.setdefault((numbers[state], accept), []).extend(ranges)
                 continue
-            ahead = _step(state, symbol, anchored, per)
+            ahead = _step(state, symbol, anchored, exempt, per)
             if ahead is None:
                 continue
             if ahead not in numbers:
@@ -124,10 +149,11 @@ def uncited(mark: Regex, per: Per, on: View) -> Determined:
             moves.setdefault((numbers[state], numbers[ahead]), []).extend(ranges)
     n = len(numbers)
     edges = tuple((at, ranges_of(pairs), n if to == accept else to) for (at, to), pairs in moves.items())
-    return Determined(n + 1, edges, tuple(i for state, i in numbers.items() if state and state.has_letter))
+    at_end = tuple(i for state, i in numbers.items() if state.has_letter and not exempt.ends(state.free))
+    return Determined(n + 1, edges, at_end)
 
 
-def _step(state: _State, symbol: _Symbol, anchored: AnchoredAutomaton, per: Per) -> _State | None:
+def _step(state: _State, symbol: _Symbol, anchored: AnchoredAutomaton, exempt: _Exempt, per: Per) -> _State | None:
     """The state behind a character that ends nothing; None where there is a mark, or white space in front."""
     if state.is_first and symbol.is_white:
         return None
@@ -135,12 +161,16 @@ def _step(state: _State, symbol: _Symbol, anchored: AnchoredAutomaton, per: Per)
     if any(map(anchored.accepts, marks)):
         return None
     behind_stop = per is Per.SENTENCE and (symbol.is_stop or (state.behind_stop and symbol.is_between))
-    return _State(False, state.has_letter or symbol.is_letter, behind_stop, frozenset(marks))
+    has_letter = state.has_letter or symbol.is_letter
+    return _State(False, has_letter, behind_stop, frozenset(marks), exempt.read(state.free, symbol))
 
 
-def _symbols(alphabet: Alphabet, per: Per) -> Iterator[tuple[_Symbol, list[tuple[int, int]]]]:
+def _symbols(
+    alphabet: Alphabet, per: Per, own_characters: frozenset[str]
+) -> Iterator[tuple[_Symbol, list[tuple[int, int]]]]:
     """The characters that the automaton does not tell apart, as ranges."""
-    sets = (LETTER_RANGES, STOP_RANGES, between(), WHITE, ENDS[per])
+    named = {_set(char): char for char in sorted(own_characters)}
+    sets = (LETTER_RANGES, STOP_RANGES, between(), WHITE, ENDS[per], *named)
     own = partition(alphabet.view, sets, 0)
     members = [own.members(ranges) for ranges in sets]
     joint, (of_own, of_mark) = common(alphabet.view, [own, alphabet])
@@ -149,5 +179,6 @@ def _symbols(alphabet: Alphabet, per: Per) -> Iterator[tuple[_Symbol, list[tuple
     for low, following, symbol in zip(bounds, bounds[1:], joint.classes.tolist(), strict=False):
         ranges.setdefault(symbol, []).append((low, following - 1))
     for symbol, pairs in ranges.items():
-        letter, stop, may_follow, white, end = (int(of_own[symbol]) in inside for inside in members)
-        yield _Symbol(letter, stop, may_follow, white, end, int(of_mark[symbol])), pairs
+        letter, stop, may_follow, white, end, *of_named = (int(of_own[symbol]) in inside for inside in members)
+        char = next((char for char, is_it in zip(named.values(), of_named, strict=True) if is_it), "")
+        yield _Symbol(letter, stop, may_follow, white, end, int(of_mark[symbol]), char), pairs

@@ -68,8 +68,8 @@ def _part(
             return Room(unit is Unit.WORDS, most)
         case Measure(unit, at_least):
             return Measured(unit, at_least)
-        case Uncited(mark, per):
-            return uncited(mark.regex, per, view)
+        case Uncited(mark, per, free):
+            return uncited(mark.regex, per, free, view)
 
 
 def _alternatives(link: Link, view: View) -> tuple[Regex | Separated, ...]:

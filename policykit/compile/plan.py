@@ -92,7 +92,8 @@ def compile_plan(
     automata = [spec.make() for spec in program.units]
     states = _bounded_states(program.units, automata, decode)
     _check_absences(program, automata, states, decode)
-    witnesses = _witnesses(program, automata, decode)
+    marks = marks_of(decode)
+    witnesses = _witnesses(program, automata, decode, marks)
     pruned, grammar_rows = _without_clashes(grammar, program, automata, decode, prune)
     liveness, trimmed = _liveness(pruned, program, automata, states, witnesses, decode)
     bundle = bundle_digest(policies, grammar)
@@ -164,8 +165,11 @@ def _check_absences(
                     raise PolicyError([Diagnostic("PK305", text, program.units[unit].places[0], help_text)])
 
 
-def _witnesses(program: Program, automata: Sequence[Automaton], decode: Sequence[ResolvedRule]) -> list[str]:
-    """For every absence that a rule punishes, a text that mends it and that no rule forbids."""
+def _witnesses(
+    program: Program, automata: Sequence[Automaton], decode: Sequence[ResolvedRule], marks: Sequence[str]
+) -> list[str]:
+    """For every absence that a rule punishes, a text that mends it and that no rule forbids, where ``marks`` cite."""
+    cited = "".join(marks)
     units = zip(program.units, automata, strict=True)
     forbidding = [(spec, _text_automaton(a)) for spec, a in units if spec.forbids and not spec.admits]
     out: list[str] = []
@@ -174,12 +178,12 @@ def _witnesses(program: Program, automata: Sequence[Automaton], decode: Sequence
             plain = [u for u in literal.units if not program.units[u].unescape]
             found = (shortest_matches(_text_automaton(automata[u])) for u in plain)
             texts = list(islice(chain.from_iterable(found), MAX_WITNESSES))
-            good = next((t for t in texts if not any(_finds(a, f" {t} ") for _, a in forbidding)), None)
+            good = next((t for t in texts if not any(_finds(a, f" {t} {cited}") for _, a in forbidding)), None)
             if good is not None:
                 out.append(good)
                 continue
             rule = _rule(decode, requirement.rule)
-            blockers = {spec.owners[0] for spec, a in forbidding for t in texts if _finds(a, f" {t} ")}
+            blockers = {spec.owners[0] for spec, a in forbidding for t in texts if _finds(a, f" {t} {cited}")}
             others = tuple((_rule(decode, name).place, "this rule forbids it") for name in sorted(blockers))
             raise PolicyError(
                 [Diagnostic("PK305", f"rule `{rule.rule_id}` asks for a text that cannot be written", rule.place,

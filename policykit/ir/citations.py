@@ -66,7 +66,9 @@ def mark_source(form: str, id_source: str = DEFAULT_ID) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Uncited:
-    """A sentence, a line or a whole text that has a letter or digit and no mark, with what ends it."""
+    """A sentence, a line or a whole text that has a letter or digit and no mark, with what ends it. It is none of the
+    ``free`` texts, which white space may surround."""
 
     mark: Mark
     per: Per
+    free: tuple[str, ...] = ()

@@ -125,6 +125,11 @@ CHAIN_RECORDS = (
                 Choice(("sentence", "line", "text")),
                 "what must hold a citation if it has a letter or digit; `sentence` if not said",
             ),
+            Field(
+                "free",
+                Many(Text()),
+                "what needs no citation, such as `I do not know.`: a sentence (line, text) as it is written",
+            ),
             Field("from", Text(), "the fact that lists the ids that may be cited, such as `retrieved.ids`"),
         ),
     ),

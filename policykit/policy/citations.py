@@ -6,9 +6,11 @@ request. The second has the first one's id with `-sources` behind it, and everyt
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import assert_never
 
-from policykit.automata.citations import ENDS, WHITE, TooManyStates, uncited as finds_uncited
+from policykit.automata import compile_finder
+from policykit.automata.citations import ENDS, MAX_STATES, WHITE, TooManyStates, uncited as finds_uncited
 from policykit.automata.regex_syntax import parse
 from policykit.conditions import FactsSchema, parse_condition
 from policykit.diagnostics import Diagnostic, Place, PolicyError
@@ -38,8 +40,13 @@ def uncited(cited: Entries, place: Place) -> Chains:
     """Finds what holds no citation."""
     mark, per = _mark(cited), Per(cited.text("per") or Per.SENTENCE)
     what = {Per.SENTENCE: "sentence", Per.LINE: "line", Per.TEXT: "text"}[per]
-    chain = Chain(f"a {what} without a citation `{mark.form}`", (Uncited(mark, per),), place)
+    chain = Chain(f"a {what} without a citation `{mark.form}`", (Uncited(mark, per, free_of(cited)),), place)
     return Chains((chain,), _READING, place)
+
+
+def free_of(cited: Entries) -> tuple[str, ...]:
+    """The texts that need no citation."""
+    return tuple(str(leaf.value) for leaf in cited.leaves("free"))
 
 
 def sources(cited: Entries) -> Sources | None:
@@ -119,16 +126,31 @@ def _check_form(cited: Entries, diagnostics: list[Diagnostic]) -> None:
         check_regex(leaf, _READING.views, True, diagnostics)
         if len(diagnostics) > n:
             return
-    mark = _mark(cited)
-    why = _ambiguity(mark)
-    if why is None:
-        try:
-            finds_uncited(mark.regex, Per(cited.text("per") or Per.SENTENCE), view("raw"))
-        except TooManyStates:
-            why = "is too large an expression", "shorten bounded repetitions in `id`"
+    why = _ambiguity(_mark(cited))
     if why is not None:
         at = own[0].place if own else place
         diagnostics.append(Diagnostic("PK140", f"an id of `{form}` {why[0]}", at, why[1]))
+        return
+    try:
+        _check_free(cited, diagnostics)
+    except TooManyStates:
+        message = f"what lacks a citation `{form}` needs more than {MAX_STATES} states to be found"
+        help = "shorten bounded repetitions in `id`, or the texts that are `free`"
+        diagnostics.append(Diagnostic("PK140", message, place, help))
+
+
+def _check_free(cited: Entries, diagnostics: list[Diagnostic]) -> None:
+    """Each of the free texts is one sentence (line, text) that would lack a citation. Raises TooManyStates."""
+    mark, per = _mark(cited), Per(cited.text("per") or Per.SENTENCE)
+    finds_uncited(mark.regex, per, free_of(cited), view("raw"))
+    bare = replace(uncited(cited, cited.place).chains[0], parts=(Uncited(mark, per),))
+    finder = compile_finder(Chains((bare,), _READING, cited.place), view("raw"))
+    for leaf in cited.leaves("free"):
+        text = str(leaf.value)
+        if [(found.start, found.end) for found in finder.findall(text)] != [(0, len(text))]:
+            message = f"`{text}` is not one {per} that lacks a citation"
+            help = f"write one {per}, with its stop, without white space around it"
+            diagnostics.append(Diagnostic("PK143", message, leaf.place, help))
 
 
 def _ambiguity(mark: Mark) -> tuple[str, str] | None:

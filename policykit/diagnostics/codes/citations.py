@@ -1,4 +1,4 @@
-"""Codes PK140–PK142: citations that a text must hold."""
+"""Codes PK140–PK143: citations that a text must hold."""
 
 from policykit.diagnostics.codes.entry import CodeEntry
 
@@ -25,5 +25,12 @@ CODES: tuple[CodeEntry, ...] = (
         "escalates: nobody else knows the source. The strings of a JSON value are no sentences, so a plan with a JSON "
         "grammar refuses the rule.",
         'rules: [{id: r, target: input, require: {citations: {format: "[{id}]"}}, action: {block: {}}}]',
+    ),
+    CodeEntry(
+        "PK143",
+        "a text that needs no citation, and cannot stand alone",
+        "What is `free` of citations is compared with each sentence as a whole (or line, or text, as `per` says), so "
+        "it is one of them, as it is written, with its stop.",
+        'require: {citations: {format: "[{id}]", free: ["I do not know. Ask again."]}}',
     ),
 )
