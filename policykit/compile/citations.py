@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from policykit.automata import RegexAutomaton
 from policykit.automata.nfa import Pattern, build
 from policykit.compile.escape import shortest_matches
-from policykit.compile.resolve import leaves, sources
+from policykit.compile.resolve import leaves
 from policykit.diagnostics import Diagnostic, PolicyError
 from policykit.ir.document import Chains, Uncited
 from policykit.ir.plan import ResolvedRule
@@ -14,7 +14,7 @@ from policykit.text import view
 
 def check_citations(rules: Iterable[ResolvedRule], is_json: bool) -> None:
     """Raises PolicyError (PK142) for rules that demand citations of an output that is JSON by its grammar."""
-    wrong = [rule for rule in rules if is_json and (_uncited(rule) or sources(rule.matcher))]
+    wrong = [rule for rule in rules if is_json and _uncited(rule)]  # rules on sources never stand alone
     help = "keep the rule out of this profile's scope, or demand a list of sources in the schema"
     if wrong:
         raise PolicyError(
