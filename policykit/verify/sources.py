@@ -11,12 +11,12 @@ class UnknownSources(Exception):
 def listed(facts: Mapping[str, object], name: str) -> frozenset[str]:
     """The texts of the fact that ``name`` (names joined by dots) leads to. Raises UnknownSources."""
     at: object = facts
-    read: list[str] = []
-    for part in name.split("."):
-        read.append(part)
-        if not isinstance(at, Mapping) or part not in at:
-            raise UnknownSources(f"the fact `{'.'.join(read)}` is not known")
-        at = at[part]
+    names = name.split(".")
+    for n, part in enumerate(names, 1):
+        known = _members(at)
+        if part not in known:
+            raise UnknownSources(f"the fact `{'.'.join(names[:n])}` is not known")
+        at = known[part]
     if isinstance(at, str) or not isinstance(at, Sequence):
         raise UnknownSources(f"the fact `{name}` is no list")
     ids = cast(Sequence[object], at)
@@ -24,3 +24,7 @@ def listed(facts: Mapping[str, object], name: str) -> frozenset[str]:
     if not all(isinstance(one, str) for one in ids):
         raise UnknownSources(f"the fact `{name}` lists what is no text")
     return texts
+
+
+def _members(fact: object) -> Mapping[str, object]:
+    return cast(Mapping[str, object], fact) if isinstance(fact, Mapping) else {}
