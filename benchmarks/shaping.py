@@ -21,7 +21,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -86,7 +86,7 @@ def done(job: Job, extent: Extent, folder: Path) -> Row:
     """Makes and judges one model; its row. Runs in a process of its own, on one core."""
     _quietly()
     torch.manual_seed(job.seed)
-    started = perf_counter()
+    started, cpu_started = perf_counter(), process_time()
     plan, second = of_task.plan(job.policy), of_task.plan("claims-second")
     writer, base = Writer.load(folder / job.start), Writer.load(folder / "base")
     steps = list(_made(job, extent, writer, plan))
@@ -98,7 +98,8 @@ def done(job: Job, extent: Extent, folder: Path) -> Row:
         "second_bundle_digest": second.bundle_digest, "training_seconds": round(trained - started, 1),
         **evaluate(writer, base, held_out, plan, second, HELD_OUT_SEED),
     }  # fmt: skip
-    return row | {"judging_seconds": round(perf_counter() - trained, 1), "steps": steps}
+    row["judging_seconds"] = round(perf_counter() - trained, 1)
+    return row | {"cpu_seconds": round(process_time() - cpu_started, 1), "steps": steps}
 
 
 def _made(job: Job, extent: Extent, writer: Writer, plan: of_task.Plan) -> Iterator[Row]:
@@ -144,11 +145,11 @@ def history(rows: Sequence[Row]) -> Iterator[Row]:
 
 def run(extent: Extent, folder: Path, out: Path, is_quick: bool) -> None:
     """Everything, two processes at a time. Rows are written as they come."""
-    started = perf_counter()
+    started, cpu_started = perf_counter(), process_time()
     if not (folder / "base").exists():
         _quietly()
         train(folder / "base", of_task.ask, n_steps=extent.pretraining_steps)
-    pretrained = round(perf_counter() - started, 1)
+    pretrained, cpu = perf_counter() - started, process_time() - cpu_started
     rows = _kept(out, extent, folder)
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(2, mp_context=context) as pool:
@@ -157,7 +158,8 @@ def run(extent: Extent, folder: Path, out: Path, is_quick: bool) -> None:
             for row in pool.map(done, wave, [extent] * len(wave), [folder] * len(wave)):
                 rows.append(row)
                 _say(row)
-                seconds = {"pretraining": pretrained, "all": round(perf_counter() - started, 1)}
+                spent = cpu + sum(row["cpu_seconds"] for row in rows)
+                seconds = {"pretraining": pretrained, "all": perf_counter() - started, "cpu": spent}
                 _write(out, extent, rows, seconds, is_quick)
     write_plot(out)
 
@@ -189,7 +191,7 @@ def _write(out: Path, extent: Extent, rows: list[Row], seconds: Row, is_quick: b
         "benchmark": "shaping",
         "command": COMMAND + (" --quick" if is_quick else ""),
         "machine": {"python": platform.python_version(), "torch": torch.__version__, "cpus": os.cpu_count()},
-        "seconds": seconds,
+        "seconds": {name: round(value, 1) for name, value in seconds.items()},
         "extent": asdict(extent),
         "models": sorted(rows, key=lambda row: (row["policy"] != "claims", order.index(row["method"]), row["seed"])),
     }

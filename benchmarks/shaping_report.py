@@ -59,7 +59,9 @@ def caption(written: Row) -> str:
     asked = written["models"][0]["free"]["violations"]["n"]
     seeds = ", ".join(map(str, written["extent"]["seeds"]))
     note = f" Of this run: {written['note']}." if "note" in written else ""
-    return f"{asked:,} questions; seeds of rejection tuning and RLOO: {seeds}; others: one.{note}\n"
+    spent = written["seconds"]
+    took = f" It took {spent['all'] / 60:.0f} minutes, {spent['cpu'] / 60:.0f} of CPU time." if "cpu" in spent else ""
+    return f"{asked:,} questions; seeds of rejection tuning and RLOO: {seeds}; others: one.{took}{note}\n"
 
 
 def numbers(written: Row) -> str:

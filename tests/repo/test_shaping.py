@@ -69,6 +69,8 @@ def test_the_readme_and_the_plot_show_the_numbers_that_are_committed() -> None:
     assert RESULTS.with_suffix(".svg").read_text(encoding="utf-8") == shaping_report.plot(written["models"])
     written["models"][0]["free"]["task"]["share"] = 0.123
     assert shaping_report.in_readme(readme, shaping_report.numbers(written)) != readme
+    took = [shaping_report.caption(written | {"seconds": {"all": 720.0, **cpu}}) for cpu in ({}, {"cpu": 1320.0})]
+    assert ["It took 12 minutes, 22 of CPU time." in caption for caption in took] == [False, True]
     with pytest.raises(ValueError, match="no place"):
         shaping_report.in_readme("# nothing\n", "")
 
