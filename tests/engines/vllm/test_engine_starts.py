@@ -65,7 +65,7 @@ def test_without_the_plugin_the_backend_has_no_name(environment: dict[str, str],
     assert says in ran.stdout + ran.stderr
 
 
-@pytest.mark.parametrize("name", ["drafts", "adapters"])
+@pytest.mark.parametrize("name", ["drafts", "adapters", "pins"])
 def test_engines_of_other_kinds(guard: Guard, name: str, tmp_path: Path) -> None:
     """An engine each, in a process of its own: vLLM cannot start two in one."""
     ran = subprocess.run(
