@@ -4,7 +4,7 @@ from policykit.grammar.arriving import Unambiguous
 from policykit.grammar.documents import NO_DOCUMENTS, Documents, folder_documents
 from policykit.grammar.json_schema import json_schema
 from policykit.grammar.load import load_grammar, read_grammar
-from policykit.grammar.matcher import Beginning, CompiledGrammar, GrammarState, TokenTable, matches
+from policykit.grammar.matcher import Beginning, CompiledGrammar, GrammarState, TokenTable, matches, try_first_mask
 from policykit.grammar.prune import EmptyGrammar, without_fixed
 from policykit.grammar.structural_tags import marked_program, marks_in, structural_tag
 from policykit.grammar.text_grammars import choices, ebnf, gbnf, lark, plain_lark, regex
@@ -35,5 +35,6 @@ __all__ = [
     "read_grammar",
     "regex",
     "structural_tag",
+    "try_first_mask",
     "without_fixed",
 ]

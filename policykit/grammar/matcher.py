@@ -347,6 +347,18 @@ class Beginning:
         return len(good)
 
 
+def try_first_mask(spec: GrammarSpec) -> None:
+    """Compute the mask of the first byte, which some grammars that compile are too much for. One that names special
+    tokens is not tried.
+
+    Raises:
+        InternalError: the engine fails on it.
+    """
+    if engine.refusal(spec.lowered) is None:
+        row = np.zeros(BYTES.row_words, np.int32)
+        GrammarState(BYTES, engine.byte_compiler().matcher(spec.lowered), engine.forces(spec.lowered)).fill(row)
+
+
 def matches(spec: GrammarSpec, text: str) -> bool:
     """Whether the whole text belongs to the grammar as the mask knows it, independent of any vocabulary.
 

@@ -1,7 +1,19 @@
 """The facade over compiler, constraint and verifier."""
 
 from policykit.plan.bounded import Bounds, Compilers
+from policykit.plan.compiling import Unread
 from policykit.plan.file import load_plan
+from policykit.plan.for_requests import RequestBounds, load_proved, request_compilers
 from policykit.plan.plan import Plan, compile
 
-__all__ = ["Bounds", "Compilers", "Plan", "compile", "load_plan"]
+__all__ = [
+    "Bounds",
+    "Compilers",
+    "Plan",
+    "RequestBounds",
+    "Unread",
+    "compile",
+    "load_plan",
+    "load_proved",
+    "request_compilers",
+]

@@ -3,49 +3,51 @@
 A grammar that somebody sends may be one that takes hours, or all memory, or makes the engine stop the process. It is
 compiled in a process of its own; where that takes too long or too much, or ends, the process is replaced and the
 grammar refused (PK209). The process that asked goes on, and so does everything else in it.
+
+Nobody waits for long calls of others: what takes more than a second may hold half of the processes. One more that does
+makes room, and is begun anew when one of those is done.
 """
 
 import atexit
 import hashlib
 import os
 import pickle
-import selectors
-import signal
-import subprocess
 import time
+import weakref
 from collections import OrderedDict
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
 from queue import Empty, LifoQueue
-from threading import Lock
+from threading import Lock, Semaphore, Thread
 from typing import Any, TypeVar
 
+from policykit.compile import PlanSpec
 from policykit.diagnostics import InternalError, Place, PolicyError
 from policykit.ir.document import PolicySet
 from policykit.ir.grammar import GrammarSpec
-from policykit.plan.compiling import HEADER, compiles, write
-from policykit.plan.plan import Plan, compile as compile_here
-from policykit.predicates import child
+from policykit.plan.compiling import Unread, compiles, loads
+from policykit.plan.one_process import MAX_SHARED, POSTPONED, Call, OneProcess, Shared
+from policykit.plan.plan import Plan
 
 T = TypeVar("T")
-DEADLINE_S, MEMORY_MIB, N_PROCESSES = 10.0, 1024, 2
-START_S = 60.0
-"""For a process to start, which is nobody's grammar's fault."""
-MAX_CALLS = 1_000
-"""After so many calls a process is replaced, whatever it has kept."""
-MAX_SHARED = 8
-"""Sets of policies that are kept pickled, and that a process keeps, at most."""
+DEADLINE_S, MEMORY_MIB, N_PROCESSES, WAIT_S = 10.0, 1024, 3, 10.0
+REFUSED_S = 60.0
+"""So long it is known of a call that it does not come back within the bounds. It is then tried again: the machine may
+have had other things to do."""
+MAX_REFUSED = 1_000
 _HELP = "make it smaller: fewer alternatives, lower counts, less nesting; or raise the bound"
-Shared = tuple[str, bytes]
-"""A value that calls share: its key, and the value pickled."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How long a call may take, and how much memory it may take on top of what its process holds (Linux)."""
+    """How long a call may take, and how much memory it may take on top of what its process holds (Linux); and how long
+    it may wait for a process, and again for its turn among long calls."""
 
     deadline_s: float = DEADLINE_S
     memory_mib: int = MEMORY_MIB
+    wait_s: float = WAIT_S
 
 
 class Compilers:
@@ -59,13 +61,14 @@ class Compilers:
 
     def __init__(self, bounds: Bounds | None = None, n_processes: int = N_PROCESSES) -> None:
         self.bounds = bounds or Bounds()
-        self._processes: LifoQueue[_Process] = LifoQueue()
-        for _ in range(n_processes):
-            self._processes.put(_Process())
-        self._n = n_processes
-        self._lock = Lock()
+        self._all = [OneProcess() for _ in range(n_processes)]
         self._policies: OrderedDict[int, tuple[PolicySet, Shared]] = OrderedDict()
+        self._refused: OrderedDict[bytes, tuple[float, str]] = OrderedDict()
+        self._keeps_ready = False
+        self._reset()
         atexit.register(self.close)
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=_leaving(weakref.ref(self)))
 
     def make(self, function: Callable[..., T], *arguments: object, place: Place | None = None) -> T:
         """What a function of a module makes of values, such as ``Grammar.from_gbnf`` of a source.
@@ -76,32 +79,65 @@ class Compilers:
         """
         return self._call((), function, arguments, place)
 
-    def compile(self, policies: PolicySet | None, grammar: GrammarSpec | None, **context: Any) -> Plan:
-        """The plan of :func:`policykit.compile`, once another process has shown that it compiles within the bounds.
+    def compile(self, policies: PolicySet | None, grammar: "GrammarSpec | Unread | None", **context: Any) -> Plan:
+        """The plan of :func:`policykit.compile`, made in another process; that reads the grammar, too, where it is
+        :class:`Unread`.
 
         Raises:
             PolicyError: as there, and PK209.
             InternalError: as :meth:`make`.
         """
-        self.prove(policies, grammar, **context)
-        return compile_here(policies, grammar, **context)
-
-    def prove(self, policies: PolicySet | None, grammar: GrammarSpec | None, **context: Any) -> None:
-        """Nothing, where policies and grammar compile within the bounds. Raises as :meth:`compile` does."""
         place = grammar.place if grammar else None
-        self._call((self._shared(policies),), compiles, (grammar, context), place)
+        spec: PlanSpec = self._call((self._shared(policies),), compiles, (grammar, context), place)
+        return Plan(replace(spec, policies=policies or PolicySet(())))
+
+    def with_grammar(self, plan: Plan, grammar: Unread) -> Plan:
+        """:meth:`Plan.with_grammar`, made in another process. Raises as that does, and as :meth:`compile`."""
+        plan.check_takes_grammar(grammar.place)
+        context = plan.spec.context
+        names = ("profile", "tenant", "locale", "jurisdiction", "at")
+        made = self.compile(plan.spec.policies, grammar, **{name: getattr(context, name) for name in names})
+        return replace(plan, spec=made.spec)
+
+    def load(self, path: Path) -> Plan:
+        """The plan of :func:`load_plan`, which compiles it anew, made in another process. Raises as that does, and as
+        :meth:`compile`."""
+        return Plan(self._call((), loads, (str(path),), Place(str(path))))
+
+    def start(self) -> None:
+        """Have processes ready, so that no call waits for one to start: now, and whenever one had to be ended."""
+        self._keeps_ready = True
+        for process in self._taken():
+            _replace(process, self._idle)
 
     def close(self) -> None:
         """End the processes that do nothing; another call starts new ones."""
-        idle: list[_Process] = []
-        while True:
-            try:
-                idle.append(self._processes.get_nowait())
-            except Empty:
-                break
-        for process in idle:
+        self._keeps_ready = False
+        for process in self._taken():
             process.end()
-            self._processes.put(process)
+            self._idle.put(process)
+
+    def _taken(self) -> list[OneProcess]:
+        """All processes that do nothing, which are to be put back."""
+        taken: list[OneProcess] = []
+        with suppress(Empty):
+            while True:
+                taken.append(self._idle.get_nowait())
+        return taken
+
+    def _reset(self) -> None:
+        """No process is in use, and no lock is held."""
+        self._idle: LifoQueue[OneProcess] = LifoQueue()
+        for process in self._all:
+            self._idle.put(process)
+        self._long = Semaphore(max(1, len(self._all) // 2))
+        self._lock = Lock()
+
+    def leave(self) -> None:
+        """Let go of all processes: they are those of the process that this one was forked from."""
+        for process in self._all:
+            process.leave()
+        self._reset()
 
     def _shared(self, policies: PolicySet | None) -> Shared:
         """Policies, pickled once while they are the same ones."""
@@ -124,109 +160,116 @@ class Compilers:
         arguments: tuple[object, ...],
         place: Place | None,
     ) -> Any:
-        bounds = self.bounds
         try:
-            process = self._processes.get(timeout=bounds.deadline_s * 2)
-        except Empty:
-            message = f"{self._n} other grammars are being compiled, and none was done in time"
-            raise PolicyError.of("PK209", message, place, "try again later") from None
-        try:
-            kind, said = process.call(shared, function, arguments, bounds)
-        finally:
-            self._processes.put(process)
-        match kind:
-            case "value":
-                return said
-            case "refused":
-                raise PolicyError(said)
-            case "late":
-                message = f"it is not compiled within {bounds.deadline_s:g} s"
-            case "memory":
-                message = f"compiling it takes more than {bounds.memory_mib:,} MiB"
-            case "ended":
-                message = f"its compiler ended ({said}), as it does where memory runs out"
-            case _ if "PanicException" in str(said):
-                message = "the masking engine fails on it"
-            case _:
-                raise InternalError(f"the compiler failed: {said}")
-        raise PolicyError.of("PK209", message, place, _HELP)
-
-
-class _Process:
-    """One process, used by one thread at a time."""
-
-    def __init__(self) -> None:
-        self._process: subprocess.Popen[bytes] | None = None
-        self._pid = 0
-        self._has: set[str] = set()
-        self._n_calls = 0
-
-    def call(
-        self, shared: tuple[Shared, ...], function: Callable[..., Any], arguments: tuple[object, ...], bounds: Bounds
-    ) -> tuple[str, Any]:
-        """What became of a call: as the process says, or `late`, or `ended` and by what."""
-        process = self._started()
-        n_bytes, alarm_s = bounds.memory_mib << 20, int(bounds.deadline_s) + 5
-        sent = [(key, None if key in self._has else body) for key, body in shared]
-        try:
-            body = pickle.dumps((function, arguments, sent, n_bytes, alarm_s))
+            body = pickle.dumps((function, arguments))
         except (pickle.PicklingError, AttributeError, TypeError) as error:
             raise InternalError(f"this cannot be sent to a compiler: {error}") from error
-        self._n_calls += 1
-        self._has |= {key for key, _ in shared}
-        found = self._exchange(process, body, bounds.deadline_s)
-        is_full = self._n_calls >= MAX_CALLS or len(self._has) > MAX_SHARED
-        if found[0] not in ("value", "refused") or is_full:
-            self.end()  # what it holds is not known
-        return found
+        key = hashlib.sha256("".join(name for name, _ in shared).encode() + body).digest()
+        message = self._known(key)
+        if message is None:
+            call = Call(shared, body, self.bounds.memory_mib << 20, self.bounds.deadline_s)
+            kind, said = self._answer(call, place)
+            if kind == "value":
+                return said
+            if kind == "refused":
+                raise PolicyError(said)
+            message = _why(kind, said, self.bounds)
+            self._keep(key, message)
+        raise PolicyError.of("PK209", message, place, _HELP)
+
+    def _answer(self, call: Call, place: Place | None) -> tuple[str, Any]:
+        """What became of a call, which may become a long one while others are."""
+        long = _Long(self._long)
+        try:
+            with self._held(place) as process:
+                found = process.call(call, long.begin)
+            if found[0] != POSTPONED:
+                return found
+            if not long.begin(self.bounds.wait_s):
+                raise _busy("others that take as long are being compiled", place)
+            with self._held(place) as process:
+                return process.call(call, lambda: True)
+        finally:
+            long.end()
+
+    @contextmanager
+    def _held(self, place: Place | None = None) -> Generator[OneProcess]:
+        """A process while it is in use. Raises PolicyError (PK209) where none is to be had in time."""
+        idle = self._idle
+        try:
+            process = idle.get(timeout=self.bounds.wait_s)
+        except Empty:
+            raise _busy("others are being compiled, and none was done in time", place) from None
+        try:
+            yield process
+        finally:
+            if self._keeps_ready and not process.is_ready:
+                Thread(target=_replace, args=(process, idle), name="policykit-compiler", daemon=True).start()
+            else:
+                idle.put(process)
+
+    def _known(self, key: bytes) -> str | None:
+        with self._lock:
+            until, message = self._refused.get(key, (0.0, ""))
+            return message if time.monotonic() < until else None
+
+    def _keep(self, key: bytes, message: str) -> None:
+        with self._lock:
+            self._refused[key] = (time.monotonic() + REFUSED_S, message)
+            self._refused.move_to_end(key)
+            if len(self._refused) > MAX_REFUSED:
+                self._refused.popitem(last=False)
+
+
+def _replace(process: OneProcess, idle: "LifoQueue[OneProcess]") -> None:
+    try:
+        with suppress(InternalError, OSError):  # the call after this tries again, and says so
+            process.started()
+    finally:
+        idle.put(process)
+
+
+class _Long:
+    """The place that a call takes among the long ones, if it becomes one."""
+
+    def __init__(self, places: Semaphore) -> None:
+        self._places = places
+        self._is_held = False
+
+    def begin(self, wait_s: float = 0.0) -> bool:
+        self._is_held = self._places.acquire(timeout=wait_s) if wait_s else self._places.acquire(blocking=False)
+        return self._is_held
 
     def end(self) -> None:
-        process, self._process = self._process, None
-        self._has, self._n_calls = set(), 0
-        if process is None or self._pid != os.getpid():
-            return
-        child.end(process)
-
-    def _started(self) -> "subprocess.Popen[bytes]":
-        if self._pid != os.getpid():  # forked: the process is the parent's
-            self._process, self._pid, self._has, self._n_calls = None, os.getpid(), set(), 0
-        if self._process is not None and self._process.poll() is None:
-            return self._process
-        self.end()
-        self._process = process = child.start("policykit.plan.compiling", stderr=subprocess.DEVNULL)
-        if self._exchange(process, None, START_S)[0] != "ready":
-            self.end()
-            raise InternalError("the process that compiles does not start")
-        return process
-
-    def _exchange(self, process: "subprocess.Popen[bytes]", body: bytes | None, limit_s: float) -> tuple[str, Any]:
-        assert process.stdin is not None, "a pipe was asked for"
-        assert process.stdout is not None, "a pipe was asked for"
-        until = time.monotonic() + limit_s
-        try:
-            if body is not None:
-                write(process.stdin, body)
-        except OSError:
-            return "ended", _how(process)
-        read, wanted = bytearray(), HEADER.size
-        with selectors.DefaultSelector() as waiting:
-            waiting.register(process.stdout, selectors.EVENT_READ)
-            while len(read) < wanted:
-                if not waiting.select(max(until - time.monotonic(), 0)):
-                    return "late", None
-                some = os.read(process.stdout.fileno(), 1 << 20)
-                if not some:
-                    return "ended", _how(process)
-                read += some
-                if len(read) >= HEADER.size:
-                    wanted = HEADER.size + HEADER.unpack_from(read)[0]
-        return pickle.loads(bytes(read[HEADER.size :]))
+        if self._is_held:
+            self._places.release()
 
 
-def _how(process: "subprocess.Popen[bytes]") -> str:
-    """How a process ended."""
-    try:
-        status = process.wait(1)
-    except subprocess.TimeoutExpired:
-        return "it closed its pipes"
-    return signal.Signals(-status).name if status < 0 else f"status {status}"
+def _busy(why: str, place: Place | None) -> PolicyError:
+    return PolicyError.of("PK209", f"it was not begun: {why}", place, "try again later")
+
+
+def _why(kind: str, said: object, bounds: Bounds) -> str:
+    """Why a call did not come back within its bounds. Raises InternalError where it is not its arguments' fault."""
+    match kind:
+        case "late":
+            return f"it is not compiled within {bounds.deadline_s:g} s"
+        case "memory":
+            return f"compiling it takes more than {bounds.memory_mib:,} MiB"
+        case "ended":
+            return f"its compiler ended ({said}), as it does where memory runs out"
+        case _ if "PanicException" in str(said):
+            return "the masking engine fails on it"
+        case _ if "RecursionError" in str(said):
+            return "it is nested too deeply"
+        case _:
+            raise InternalError(f"the compiler failed: {said}")
+
+
+def _leaving(found: "weakref.ref[Compilers]") -> Callable[[], None]:
+    def leave() -> None:
+        compilers = found()
+        if compilers is not None:
+            compilers.leave()
+
+    return leave

@@ -1,19 +1,28 @@
 """The process that compiles for :mod:`policykit.plan.bounded`: `python -m policykit.plan.compiling`.
 
 It reads calls from standard input and answers on what was standard output: pickles, each after its length as eight
-bytes. Both ends are ours. It has a bound on memory for each call (Linux: `RLIMIT_DATA` above what it holds already),
-and an alarm, so that it ends also where nobody is left who could end it.
+bytes. Both ends are ours. It has a bound on memory for each call (Linux: `RLIMIT_DATA` above what it holds already).
+It ends with whoever asks: at the end of its input, and in the midst of a call by a signal (Linux) or an alarm, which
+need no interpreter to be heard.
 """
 
 import os
 import pickle
+import select
 import signal
 import struct
 import sys
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import IO, Any, TypeAlias
 
-from policykit.diagnostics import PolicyError
+from policykit.compile import PlanSpec
+from policykit.diagnostics import InternalError, Place, PolicyError
+from policykit.grammar import try_first_mask
+from policykit.ir.document import PolicySet
+from policykit.ir.grammar import GrammarSpec
+from policykit.plan.file import load_plan
 from policykit.plan.plan import compile as compile_plan
 
 HEADER = struct.Struct(">Q")
@@ -21,9 +30,30 @@ Kept: TypeAlias = dict[str, object]
 """Values that were sent once, such as policies, by key."""
 
 
-def compiles(policies: Any, grammar: Any, context: dict[str, Any]) -> None:
-    """Compile, and forget the plan: that it comes back is what is asked."""
-    compile_plan(policies, grammar, **context)
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """A grammar that nobody has looked at: what reads it, a function of a module, and what that is given."""
+
+    reads: Callable[..., GrammarSpec | None]
+    arguments: tuple[str, ...]
+    place: Place
+
+
+def compiles(policies: PolicySet | None, grammar: "GrammarSpec | Unread | None", context: dict[str, Any]) -> PlanSpec:
+    """The plan, without the policies: whoever sent them has them."""
+    made = grammar.reads(*grammar.arguments) if isinstance(grammar, Unread) else grammar
+    spec = compile_plan(policies, made, **context).spec
+    if spec.grammar is not None:
+        try:
+            try_first_mask(spec.grammar)
+        except InternalError as error:
+            message = f"no mask can be made of it: {error}"
+            raise PolicyError.of("PK209", message, spec.grammar.place, "make it smaller") from error
+    return replace(spec, policies=PolicySet(()))
+
+
+def loads(path: str) -> PlanSpec:
+    return load_plan(path).spec
 
 
 def read(stream: IO[bytes]) -> bytes | None:
@@ -52,26 +82,47 @@ def bound_memory(n_bytes: int | None) -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (wanted if hard < 0 else min(wanted, hard), hard))
 
 
-def answer(kept: Kept, call: bytes) -> tuple[str, object]:
-    """What became of a call: `value`, `refused` with diagnostics, `memory`, or `failed` with what was said."""
+def end_with_caller(is_on: bool) -> None:
+    """While a call is answered nothing comes in, so that whatever happens to the input means that nobody is left to
+    hear the answer. SIGIO then ends the process, also in the midst of what holds the interpreter (Linux)."""
+    if not sys.platform.startswith("linux"):
+        return
+    import fcntl
+
+    with suppress(OSError):
+        flags = fcntl.fcntl(0, fcntl.F_GETFL)
+        fcntl.fcntl(0, fcntl.F_SETOWN, os.getpid())
+        fcntl.fcntl(0, fcntl.F_SETFL, flags | os.O_ASYNC if is_on else flags & ~os.O_ASYNC)
+    if is_on:
+        waiting = select.poll()
+        waiting.register(0, select.POLLHUP)
+        if waiting.poll(0):
+            os._exit(0)
+
+
+def answer(kept: Kept, call: bytes) -> bytes:
+    """What became of a call, pickled: `value`, `refused` with diagnostics, `memory`, or `failed` with what was said."""
     try:
-        function, arguments, shared, n_bytes, alarm_s = pickle.loads(call)
+        body, shared, n_bytes, alarm_s = pickle.loads(call)
         signal.alarm(alarm_s)
+        end_with_caller(True)
+        function, arguments = pickle.loads(body)
         kept.update({key: pickle.loads(pickled) for key, pickled in shared if pickled is not None})
         values = [kept[key] for key, _ in shared]
         bound_memory(n_bytes)
-        return "value", function(*values, *arguments)
+        return pickle.dumps(("value", function(*values, *arguments)))
     except PolicyError as error:
-        return "refused", error.diagnostics
+        return pickle.dumps(("refused", error.diagnostics))
     except MemoryError:
-        return "memory", None
+        return pickle.dumps(("memory", None))
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a panic of the engine is no Exception
-        return "failed", f"{type(error).__name__}: {str(error)[:200]}"
+        return pickle.dumps(("failed", f"{type(error).__name__}: {str(error)[:200]}"))
     finally:
         signal.alarm(0)
         bound_memory(None)
+        end_with_caller(False)
 
 
 def main() -> None:
@@ -82,7 +133,7 @@ def main() -> None:
     kept: Kept = {}
     write(answers, pickle.dumps(("ready", None)))
     while (call := read(sys.stdin.buffer)) is not None:
-        write(answers, pickle.dumps(answer(kept, call)))
+        write(answers, answer(kept, call))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from pathlib import Path
 from policykit.automata import is_anchored_at_start
 from policykit.compile import PlanSpec, Program, compile_plan, lower
 from policykit.constraint import Constraint, Vocabulary, machine_of
-from policykit.diagnostics import Diagnostic, PolicyError
+from policykit.diagnostics import Diagnostic, Place, PolicyError
 from policykit.grammar import CompiledGrammar, EmptyGrammar, lark, marked_program, marks_in, without_fixed
 from policykit.ir.document import PolicySet, Within
 from policykit.ir.grammar import GrammarSpec, JsonSites
@@ -55,14 +55,18 @@ class Plan:
 
         Raises PolicyError as :func:`compile` does, and PK315 for a plan that has a grammar: it is not replaced.
         """
+        self.check_takes_grammar(grammar.place)
+        return replace(self, spec=compile_plan(self.spec.policies, grammar, self.spec.context, prune))
+
+    def check_takes_grammar(self, place: Place | None) -> None:
+        """Raises PolicyError (PK315) for a plan that has a grammar, at the place of the other one."""
         if self.spec.grammar is not None:
             raise PolicyError.of(
                 "PK315",
                 "the plan has a grammar, and a text cannot follow two",
-                grammar.place,
+                place,
                 "leave out one of the two: the plan's is not replaced",
             )
-        return replace(self, spec=compile_plan(self.spec.policies, grammar, self.spec.context, prune))
 
     @property
     def enforcements(self) -> tuple[Enforcement, ...]:

@@ -9,7 +9,7 @@ from policykit.diagnostics import Diagnostic, PolicyError
 from policykit.ir.grammar import GrammarSpec
 from policykit.ir.plan import Enforcement, Level
 from policykit.ir.verdict import Decision
-from policykit.plan import Plan, compile as compile_plan
+from policykit.plan import Plan, Unread, compile as compile_plan, request_compilers
 from policykit.plan.plan import today
 from policykit.profiles.profile import OutputRules, Profile, ProfileSet
 
@@ -33,7 +33,7 @@ class _Kept:
         return plan
 
 
-_Key = tuple[str, str | None, str | None, str | None, tuple[str, str] | None]
+_Key = tuple[str, str | None, str | None, str | None, tuple[str, ...] | None]
 
 
 class Plans:
@@ -55,7 +55,7 @@ class Plans:
         locale: str | None = None,
         jurisdiction: str | None = None,
         at: date | None = None,
-        grammar: GrammarSpec | None = None,
+        grammar: GrammarSpec | Unread | None = None,
     ) -> Plan:
         """The plan of :func:`plan_for`."""
         if grammar is not None and not profile.client_grammar:
@@ -63,20 +63,12 @@ class Plans:
             raise PolicyError.of("PK616", message, grammar.place, "leave it out, or use another profile")
         day = at or today()
         used = grammar or profile.grammar
-        key = (profile.digest, tenant, locale, jurisdiction, (used.kind.value, used.source) if used else None)
+        key = (profile.digest, tenant, locale, jurisdiction, _key_of(used))
         kept = self._entry(key)
         with kept.lock:
             plan = kept.holds(day)
             if plan is None:
-                plan = compile_plan(
-                    profile.policies,
-                    used,
-                    profile=profile.name,
-                    tenant=tenant,
-                    locale=locale,
-                    jurisdiction=jurisdiction,
-                    at=day,
-                )
+                plan = _compiled(profile, used, (tenant, locale, jurisdiction), day)
                 plan = replace(plan, spec=replace(plan.spec, enforcements=(*plan.enforcements, *tool_rows(profile))))
                 kept.plan, kept.at = plan, day
             return plan
@@ -88,6 +80,30 @@ class Plans:
             while len(self._kept) > self._size:
                 self._kept.popitem(last=False)
             return kept
+
+
+def _compiled(
+    profile: Profile,
+    grammar: GrammarSpec | Unread | None,
+    context: tuple[str | None, str | None, str | None],
+    day: date,
+) -> Plan:
+    """The plan for tenant, locale and jurisdiction; in another process where the grammar is a request's."""
+    tenant, locale, jurisdiction = context
+    asked = {"profile": profile.name, "tenant": tenant, "locale": locale, "jurisdiction": jurisdiction}
+    if isinstance(grammar, Unread):
+        return request_compilers().compile(profile.policies, grammar, at=day, **asked)
+    return compile_plan(profile.policies, grammar, at=day, **asked)
+
+
+def _key_of(grammar: GrammarSpec | Unread | None) -> tuple[str, ...] | None:
+    match grammar:
+        case None:
+            return None
+        case Unread(reads, arguments):
+            return (reads.__module__, reads.__qualname__, *arguments)
+        case _:
+            return (grammar.kind.value, grammar.source)
 
 
 def tool_rows(profile: Profile) -> tuple[Enforcement, ...]:
@@ -117,12 +133,13 @@ def plan_for(
     locale: str | None = None,
     jurisdiction: str | None = None,
     at: date | None = None,
-    grammar: GrammarSpec | None = None,
+    grammar: GrammarSpec | Unread | None = None,
 ) -> Plan:
     """The plan that a request is served under, compiled at most once while it is valid.
 
     ``at`` is the day (default: today, UTC). ``grammar`` is the request's own, which only a profile with
-    ``client_grammar`` takes. Raises PolicyError with every conflict, and PK616 for a grammar that is not taken.
+    ``client_grammar`` takes; where nobody has read it yet, that and the plan are made within the bounds on grammars of
+    requests. Raises PolicyError with every conflict, PK616 for a grammar that is not taken, and PK209.
     """
     return _PLANS.plan_for(profile, tenant=tenant, locale=locale, jurisdiction=jurisdiction, at=at, grammar=grammar)
 

@@ -9,7 +9,7 @@ from threading import Lock
 
 from policykit.grammar import GrammarValidator
 from policykit.ir.grammar import GrammarSpec
-from policykit.plan import Plan
+from policykit.plan import Plan, Unread
 from policykit.profiles import Keyring, Profile, ProfileSet, plan_for
 from policykit.verify import NONE, Resources
 
@@ -47,7 +47,7 @@ class Deployment:
         *,
         locale: str | None = None,
         jurisdiction: str | None = None,
-        grammar: GrammarSpec | None = None,
+        grammar: GrammarSpec | Unread | None = None,
     ) -> Plan:
         """The plan that a tenant's request is judged by, with the deployment's resources. May compile: slow."""
         plan = plan_for(profile, tenant=tenant, locale=locale, jurisdiction=jurisdiction, grammar=grammar)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from policykit.diagnostics import PolicyError
 from policykit.engines.attest import RUN_DIRECTORY
+from policykit.plan import RequestBounds
 from policykit.serving.bundled import BUNDLE, BundleFiles
 from policykit.serving.keeping import KeepingFiles
 from policykit.serving.lifetime import Lifetime
@@ -44,7 +45,9 @@ class Environment:
 
     @staticmethod
     def read(variables: Mapping[str, str]) -> "Environment":
-        """Raises PolicyError (PK680) with every variable that is missing, or for one that says nothing."""
+        """Raises PolicyError (PK680) with every variable that is missing, or for one that says nothing; PK316 for
+        bounds on compiling, which those read who compile."""
+        RequestBounds.read(variables)
         bundle = BundleFiles.read(variables)
         wanted = (*(() if bundle else (PROFILES,)), KEYS, LOG, RUN_DIRECTORY)
         missing = [name for name in wanted if not variables.get(name)]

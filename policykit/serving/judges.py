@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from policykit.diagnostics import CATALOGUE, PolicyError
-from policykit.engines.vllm.grammars import grammar_of
+from policykit.engines.vllm.grammars import unread
 from policykit.profiles import Grant, Profile
 from policykit.serving.deployment import Deployment
 from policykit.serving.errors import Refused
@@ -12,12 +12,12 @@ from policykit.serving.messages import Ask
 
 
 def judge_for(deployment: Deployment, grant: Grant, profile: Profile, ask: Ask, facts: Mapping[str, object]) -> Judge:
-    """The plans of a request, with the grammar that it brings. May compile: slow. Raises PolicyError; Refused for a
-    grammar of the request's own."""
+    """The plans of a request, with the grammar that it brings, which is compiled in another process. Slow. Raises
+    PolicyError; Refused for a grammar of the request's own."""
     context = {"locale": grant.locale, "jurisdiction": grant.jurisdiction}
     side = deployment.plan_without_grammar(profile, grant.tenant, **context)
     try:
-        grammar = None if ask.grammar is None else grammar_of(ask.grammar.form, ask.grammar.source)
+        grammar = None if ask.grammar is None else unread(ask.grammar.form, ask.grammar.source)
         plan = deployment.plan(profile, grant.tenant, grammar=grammar, **context)
     except PolicyError as error:
         if ask.grammar is None:

@@ -1,5 +1,6 @@
 """How much a key may ask at once and per minute."""
 
+import asyncio
 import math
 import time
 from collections import OrderedDict, deque
@@ -57,6 +58,36 @@ class Admission:
             if not self._uses[oldest].running:
                 del self._uses[oldest]
         return use
+
+
+class Turns:
+    """At most ``n`` at once for each key; others of it wait. Not for threads: it belongs to the event loop."""
+
+    def __init__(self, n: int) -> None:
+        self._n = n
+        self._turns: dict[str, tuple[asyncio.Semaphore, int]] = {}
+
+    async def take(self, key: str) -> Callable[[], None]:
+        """Waits for a turn; what is returned is to be called, once, when it is over."""
+        turn = self._count(key, 1)
+        try:
+            await turn.acquire()
+        except BaseException:
+            self._count(key, -1)
+            raise
+
+        def over() -> None:
+            turn.release()
+            self._count(key, -1)
+
+        return over
+
+    def _count(self, key: str, more: int) -> asyncio.Semaphore:
+        turn, n = self._turns.get(key) or (asyncio.Semaphore(self._n), 0)
+        self._turns[key] = turn, n + more
+        if n + more == 0:
+            del self._turns[key]
+        return turn
 
 
 def _too_many(why: str, wait_s: float) -> Refused:

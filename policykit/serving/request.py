@@ -124,16 +124,19 @@ class Request:
         if ask.grammar is None:
             return await asyncio.to_thread(self._judge, ask, profile)
         limit_s = min(self.services.settings.grammar_s, profile.limits.timeout_s / 2)
-        job = self.services.compiling.submit(self._judge, ask, profile)
-        made = asyncio.wrap_future(job)
-        made.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody may wait for it any more
         try:
-            return await asyncio.wait_for(asyncio.shield(made), limit_s)
+            async with asyncio.timeout(limit_s):
+                over = await self.services.turns.take(self.grant.key_id)
+                job = self.services.compiling.submit(self._judge, ask, profile)
+                made = asyncio.wrap_future(job)
+                made.add_done_callback(lambda done: (over(), done.cancelled() or done.exception()))  # who waits or not
+                try:
+                    return await asyncio.shield(made)
+                finally:
+                    job.cancel()  # where it has not begun
         except TimeoutError:
-            why = f"the grammar was not compiled within {limit_s:g} s: give a smaller one, or ask again later"
+            why = f"PK209: the grammar was not compiled within {limit_s:g} s: give a smaller one, or ask again later"
             raise Refused(400, "policykit_grammar_refused", why, param=ask.grammar.param) from None
-        finally:
-            job.cancel()  # where it has not begun
 
     def _judge(self, ask: Ask, profile: Profile) -> Judge:
         return judge_for(self.deployment, self.grant, profile, ask, self.services.facts(self.exchange.about))

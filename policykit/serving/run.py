@@ -12,6 +12,7 @@ import uvicorn
 from policykit.audit import Keeping, Log, LogError
 from policykit.diagnostics import PolicyError
 from policykit.engines.attest import ATTEMPTS, RUN_DIRECTORY
+from policykit.plan import RequestBounds, request_compilers
 from policykit.profiles import Keyring, check_keys, load_keys, load_profiles
 from policykit.serving import environment
 from policykit.serving.adapters import ServedAdapters
@@ -111,7 +112,8 @@ def on_transformers(name: str, run: Path) -> Model:
 
 
 def deployment(files: Files, model: str | None) -> Deployment:
-    """Raises PolicyError with everything that is wrong with profiles, bundle and keys."""
+    """Raises PolicyError with everything that is wrong with profiles, bundle and keys, and PK316."""
+    RequestBounds.read(os.environ)
     keys = load_keys(*files.keys)
     if files.bundle:
         found = opened(files.bundle.source(), keys, model, files.run)
@@ -162,7 +164,7 @@ def around(
     marks = ServedMarks(serving, found) if found is not None else None
     if marks is not None:
         marks.begin()
-    keeping = keeping or Keeping()
+    keeping, bounds = keeping or Keeping(), RequestBounds.read(os.environ).bounds
     watched = Watched.of(bundle, serving, switch, run)
     metrics, plans = Metrics(serving, watched.switch), PlansReady(serving)
     watched.told.append(metrics.on_reload)
@@ -177,7 +179,7 @@ def around(
         observers=(metrics, *traces),
         switch=watched.switch,
         attestor=EngineAttestor(run, replay=keeping.replay) if model.attests else None,
-        settings=GuardSettings(body_timeout_s=(waits or Waits()).body_s),
+        settings=GuardSettings(body_timeout_s=(waits or Waits()).body_s, grammar_s=bounds.wait_s + bounds.deadline_s),
         shadow=candidate.shadow if candidate else None,
         drawing=model.drawing,
     )
@@ -192,7 +194,12 @@ def around(
             return f"{error.diagnostics[0].code}: {error.diagnostics[0].message}"
         return await retirement.check() if retirement else None
 
+    async def compilers_ready() -> None:
+        if any(profile.client_grammar for profile in serving.deployment.profiles):
+            await asyncio.to_thread(request_compilers().start)
+
     async def close() -> None:
+        await asyncio.to_thread(request_compilers().close)
         for trace in traces:
             await asyncio.to_thread(trace.shutdown)
         if candidate is not None:
@@ -208,7 +215,7 @@ def around(
         "log": log_problem,
     }
     beside = (candidate.watch if candidate else None, retirement)
-    starting = (plans.prepare, *watched.starting, *(one.run for one in beside if one))
+    starting = (plans.prepare, compilers_ready, *watched.starting, *(one.run for one in beside if one))
     said = {"adapters": adapters and adapters.note, "tools": marks and marks.note}
     notes = {**watched.notes, **{name: note for name, note in said.items() if note}}
     return App(guard, serving, switch, metrics, Health(checks, notes), starting, (close,))

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+from policykit.plan.bounded import DEADLINE_S, WAIT_S
 from policykit.serving import sse
 from policykit.serving.attestation import Attestor
 from policykit.serving.deployment import Serving
@@ -11,13 +12,16 @@ from policykit.serving.drawing import Drawing
 from policykit.serving.errors import FieldRefusal
 from policykit.serving.exchange import Book
 from policykit.serving.hooks import About, Observer, Switch
-from policykit.serving.limits import Admission
+from policykit.serving.limits import Admission, Turns
 from policykit.serving.shadow import Shadow
 from policykit.serving.upstream import Upstream
 from policykit.serving.waits import Waits
 
-N_COMPILING = 2
-"""Grammars of requests that are compiled at once."""
+N_COMPILING = 32
+"""Requests whose grammars are waited for at once, in a thread each: they are compiled in other processes."""
+
+N_OF_A_KEY = 2
+"""How many of them may be of one key: what one key sends does not fill the queue of all."""
 
 CheckFields = Callable[[str, Mapping[str, object]], Iterable[FieldRefusal]]
 """Every field of a body that is refused on a route."""
@@ -37,8 +41,8 @@ class GuardSettings:
 
     max_body_bytes: int = 4 << 20
     body_timeout_s: float = Waits().body_s
-    grammar_s: float = 20.0
-    """How long a request waits for the plan with its own grammar. It is made all the same, and kept."""
+    grammar_s: float = WAIT_S + DEADLINE_S
+    """How long a request waits for the plan with its own grammar. It may be made all the same, and kept."""
     reading: sse.Limits = field(default_factory=sse.Limits)
 
 
@@ -58,5 +62,7 @@ class Services:
     admission: Admission
     shadow: Shadow | None = None
     drawing: Drawing | None = None
+    turns: Turns = field(default_factory=lambda: Turns(N_OF_A_KEY))
+    """Of keys, to have a grammar compiled."""
     compiling: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(N_COMPILING, "policykit-compile"))
-    """Where plans with requests' own grammars are made: never where texts are judged, which would wait for them."""
+    """Where plans with requests' own grammars are waited for: never where texts are judged, which would wait, too."""

@@ -163,6 +163,7 @@ KEYS = {
     "key-acme": Grant("k1", "acme", tuple(name for name in PROFILES if name != "other"), "plain"),
     "key-globex": Grant("k2", "globex", ("other",), "other"),
     "key-narrow": Grant("k3", "acme", ("prompted",), "prompted"),
+    "key-open": Grant("k5", "acme", ("open",), "open"),
     "key-foreign": Grant("k4", "acme", ("plain", "other"), "plain"),
 }
 

@@ -101,4 +101,12 @@ CODES: tuple[CodeEntry, ...] = (
         "drop what the plan promises.",
         "plan.with_grammar(grammar) for a plan that was compiled with a grammar",
     ),
+    CodeEntry(
+        "PK316",
+        "bounds on compiling requests' grammars that are none",
+        "`POLICYKIT_COMPILE_DEADLINE_S`, `POLICYKIT_COMPILE_WAIT_S`, `POLICYKIT_COMPILE_MEMORY_MIB` and "
+        "`POLICYKIT_COMPILE_PROCESSES` bound how grammars of requests are compiled. A server that cannot read one of "
+        "them does not start, for it would otherwise compile within bounds that nobody has chosen.",
+        "POLICYKIT_COMPILE_DEADLINE_S=10s policykit serve …",
+    ),
 )

@@ -15,7 +15,7 @@ from policykit.diagnostics import InternalError
 from policykit.engines import transformers as adapter
 from policykit.engines.attest import plan_path
 from policykit.engines.server.batch import Row, write
-from policykit.plan import load_plan
+from policykit.plan import load_proved
 
 MAX_BATCH = 8
 MAX_WAITING = 256
@@ -80,7 +80,7 @@ class Engine:
         with self._lock:
             found = self._constraints.get(digest)
             if found is None:
-                found = load_plan(path).constraint(self.vocabulary)
+                found = load_proved(path).constraint(self.vocabulary)
                 if found.digest != digest:
                     raise InternalError(f"`{path}` holds another plan")
                 self._constraints[digest] = found

@@ -1,17 +1,32 @@
 """A text whose errors are its own: vLLM would take the engine down, and every other request with it."""
 
+import time
 from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from policykit.diagnostics import PolicyError
 from policykit.engines.attest import Finished
 from policykit.engines.vllm.text import ChoiceText
 
+MAX_MASK_S = 5.0
+"""Of the processor's time, for one mask: while it is made every other text waits."""
+
+
+def check_mask_time(began: float) -> float:
+    """The processor's time of this thread since ``began``. Raises PolicyError (PK209) where it was too long."""
+    took = time.thread_time() - began
+    if took > MAX_MASK_S:
+        message = f"one mask of it takes {took:.1f} s of the processor's time, at most {MAX_MASK_S:g} s"
+        raise PolicyError.of("PK209", message, help="make the grammar smaller")
+    return took
+
 
 class FailsAlone:
-    """Another text, until that raises: ``on_error`` is told, and nothing is accepted any more, so that vLLM ends the
-    request as failed. Rows allow one token then: of a row without any it would draw one, too."""
+    """Another text, until that raises or takes too long for a mask: ``on_error`` is told, and nothing is accepted any
+    more, so that vLLM ends the request as failed. Rows allow one token then: of a row without any it would draw one,
+    too."""
 
     def __init__(self, text: ChoiceText, on_error: Callable[[Exception], None]) -> None:
         self._text = text
@@ -28,8 +43,10 @@ class FailsAlone:
 
     def fill(self, row: NDArray[np.int32]) -> None:
         if not self._has_failed:
+            began = time.thread_time()
             try:
                 self._text.fill(row)
+                check_mask_time(began)
                 return
             except Exception as error:
                 self._fail(error)

@@ -4,11 +4,13 @@
 # pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false, reportUntypedBaseClass=false
 # pyright: reportMissingModuleSource=false
 
+import time
 import weakref
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from vllm.v1.structured_output.backend_types import (
     StructuredOutputBackend,
@@ -16,18 +18,23 @@ from vllm.v1.structured_output.backend_types import (
     StructuredOutputOptions,
 )
 
-from policykit.constraint import State, Vocabulary
-from policykit.diagnostics import PolicyError
+from policykit.constraint import Constraint, State, Vocabulary
+from policykit.diagnostics import InternalError, PolicyError
 from policykit.engines import attest
 from policykit.engines.prompts import check_continued, tail_of_prompt
 from policykit.engines.vllm.adapters import Adapter, AdapterPins
-from policykit.engines.vllm.alone import FailsAlone
+from policykit.engines.vllm.alone import FailsAlone, check_mask_time
 from policykit.engines.vllm.attempts import FreeText
-from policykit.engines.vllm.plans import Constraints, Plans
+from policykit.engines.vllm.plans import Constraints, Kept, Plans
 from policykit.engines.vllm.requests import asked, dead_end_token, is_named
 from policykit.engines.vllm.sampling import check_mode
 from policykit.engines.vllm.text import ChoiceText, MaskedText, tell_end, tell_failed
 from policykit.engines.written import Written
+from policykit.plan import Plan
+
+MAX_QUICK = 1024
+"""Plans that are known to have their masks quickly."""
+QUICK_MASK_S = 0.1
 
 
 class PolicyGrammar(StructuredOutputGrammar):
@@ -71,12 +78,21 @@ class PolicyBackend(StructuredOutputBackend):
         self._shown = Constraints(vocabulary.showing_special())
         self.adapters = AdapterPins()
         self._dead_end_of = partial(dead_end_of, vllm_config.model_config, tokenizer)
+        self._quick: Kept[str, bool] = Kept(MAX_QUICK)
 
     def compile_grammar(
         self, request_type: StructuredOutputOptions, grammar_spec: str, stop_token_ids: set[int] | None = None
     ) -> StructuredOutputGrammar:
         """vLLM's own way in, which does not know the request: only the default plan can be meant."""
         return self.mask("", None, request_type.name, grammar_spec, ())
+
+    def is_quick(self, extra_args: Any, option: str, source: str) -> bool:
+        """Whether the mask of a request is made at once, or refused at once: its plan has been used before."""
+        try:
+            plan = self.plans.kept(asked(extra_args), option, source)
+        except PolicyError:
+            return True
+        return plan is not None and self._quick.kept(plan.digest) is not None
 
     def mask(
         self,
@@ -98,9 +114,10 @@ class PolicyBackend(StructuredOutputBackend):
             if adapter is not None:
                 self.adapters.check(adapter, plan)
             prefix, in_grammar = self._prefix(request, prompt_token_ids)
-            constraint = (self._shown if shows_special else self.constraints).of(plan)
+            constraint = _constraint(self._shown if shows_special else self.constraints, plan)
             state = constraint.start(prefix, prefix_in_grammar=in_grammar)
             text = self._text(request, state, prompt_token_ids, self._dead_end_of(option, source))
+            self._make_ready(plan, state)
         except Exception as error:
             tell_failed(reply, request, child, error)
             raise
@@ -113,6 +130,17 @@ class PolicyBackend(StructuredOutputBackend):
             ended.atexit = False
             reply.send(attest.Started(request.request, child, request.plan, plan.digest))
         return grammar
+
+    def _make_ready(self, plan: Plan, state: State) -> None:
+        """Make the first mask here, where nobody waits for it: the state keeps it. Raises PolicyError (PK209) where
+        there is none, or none in time."""
+        began = time.thread_time()
+        try:
+            state.fill(np.zeros(-(-state.vocabulary_size // 32), np.int32))
+        except InternalError as error:
+            raise _no_mask(plan, error) from error
+        if check_mask_time(began) < QUICK_MASK_S:
+            self._quick.get(plan.digest, lambda: True)
 
     def _text(
         self, request: attest.MaskRequest | None, state: State, prompt_token_ids: Sequence[int], dead_end_id: int | None
@@ -141,6 +169,20 @@ class PolicyBackend(StructuredOutputBackend):
 
     def destroy(self) -> None:
         pass
+
+
+def _constraint(constraints: Constraints, plan: Plan) -> Constraint:
+    """Raises PolicyError (PK209) where the engine has no mask for a grammar that compiles."""
+    try:
+        return constraints.of(plan)
+    except InternalError as error:
+        raise _no_mask(plan, error) from error
+
+
+def _no_mask(plan: Plan, error: InternalError) -> Exception:
+    if plan.spec.grammar is None:
+        return error
+    return PolicyError.of("PK209", f"no mask can be made of it: {error}", help="make the grammar smaller")
 
 
 def ends_of(model_config: Any, tokenizer: Any) -> list[int]:

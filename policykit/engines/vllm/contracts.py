@@ -156,8 +156,11 @@ CONTRACTS = (
         "v1/structured_output/__init__.py",
         "StructuredOutputManager.__init__",
         ("self", "vllm_config"),
-        ("self.backend: StructuredOutputBackend | None = None", "self.tokenizer = cached_tokenizer_from_config("),
-        "the backend is made with the manager, so that a wrong tokenizer stops the start",
+        (
+            *("self.backend: StructuredOutputBackend | None = None", "self.tokenizer = cached_tokenizer_from_config("),
+            "self.executor = ThreadPoolExecutor(",
+        ),
+        "the backend is made with the manager, so that a wrong tokenizer stops the start, and so are its threads",
     ),
     Contract(
         "one-backend",

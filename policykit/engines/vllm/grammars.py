@@ -6,6 +6,7 @@ from typing import cast
 from policykit.diagnostics import Place, PolicyError
 from policykit.grammar import choices, ebnf, gbnf, json_schema, lark, regex, structural_tag
 from policykit.ir.grammar import GrammarSpec
+from policykit.plan import Unread
 
 FREE = r"(?s:.*)"
 """The expression that stands for no grammar: vLLM masks only requests that have one."""
@@ -34,6 +35,11 @@ def grammar_of(option: str, source: str) -> GrammarSpec | None:
             return structural_tag(source, _PLACE)
         case _:
             raise _refused(f"the option `{option}`", "use json, regex, choice or grammar")
+
+
+def unread(option: str, source: str) -> Unread | None:
+    """The grammar as it came, for a process that may be ended to read; None for what says nothing."""
+    return None if (option, source) == ("REGEX", FREE) else Unread(grammar_of, (option, source), _PLACE)
 
 
 def _bnf(source: str) -> GrammarSpec:

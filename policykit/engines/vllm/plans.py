@@ -1,18 +1,19 @@
 """The plans that an engine decodes under, by digest, and their constraints on its vocabulary. No vLLM is imported."""
 
+import os
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from threading import Lock
+from threading import Lock, Thread
 from typing import Generic, TypeVar
 
 from policykit.constraint import Constraint, Vocabulary
 from policykit.diagnostics import PolicyError
 from policykit.engines import attest
-from policykit.engines.vllm.grammars import FREE, grammar_of
-from policykit.plan import Plan, load_plan
+from policykit.engines.vllm.grammars import FREE, unread
+from policykit.plan import Plan, RequestBounds, load_plan, load_proved, request_compilers
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -35,6 +36,11 @@ class Kept(Generic[K, V]):
         """Values that are kept or being made."""
         with self._lock:
             return len(self._values.keys() | self._making.keys())
+
+    def kept(self, key: K) -> V | None:
+        """What is there already."""
+        with self._lock:
+            return self._values.get(key)
 
     def get(self, key: K, make: Callable[[], V]) -> V:
         with self._lock:
@@ -68,6 +74,8 @@ class Plans:
 
     @staticmethod
     def of_environment() -> "Plans":
+        """Raises PolicyError (PK316) where the environment has no usable bounds on compiling."""
+        RequestBounds.read(os.environ)
         return Plans(attest.run_directory(), attest.default_plan())
 
     def base(self, asked: attest.MaskRequest | None) -> Plan:
@@ -82,22 +90,26 @@ class Plans:
                 message = "the request names no plan, and there is no default one"
                 help = f"send it through the guard, or set {attest.DEFAULT_PLAN} to a plan file"
                 raise PolicyError.of("PK740", message, help=help)
-            plan = self._plans.get(("", str(path), ""), lambda: load_plan(path))
+            plan = self._plans.get(_key(None, path), lambda: load_plan(path))
         else:
-            plan = self._plans.get((asked.plan, "", ""), lambda: self._load(asked.plan))
+            plan = self._plans.get(_key(asked, None), lambda: self._load(asked.plan))
         plan.check_date()
         return plan
 
     def plan(self, asked: attest.MaskRequest | None, option: str, source: str) -> Plan:
-        """The plan of a request with its own grammar, if it has one. Raises PolicyError (PK743 and others)."""
-        base = self.base(asked)
-        key = (base.digest, option, source)
+        """The plan of a request with its own grammar, if it has one: made in another process, within bounds, whoever
+        has looked at it before. Raises PolicyError (PK743, PK209 and others)."""
+        base, grammar = self.base(asked), unread(option, source)
+        if grammar is None:
+            return base
+        return self._plans.get((base.digest, option, source), lambda: request_compilers().with_grammar(base, grammar))
 
-        def combined() -> Plan:
-            grammar = grammar_of(option, source)
-            return base if grammar is None else base.with_grammar(grammar)
-
-        return self._plans.get(key, combined)
+    def kept(self, asked: attest.MaskRequest | None, option: str, source: str) -> Plan | None:
+        """The plan of :meth:`plan`, where that was made before."""
+        base = self._plans.kept(_key(asked, self._default_path))
+        if base is None or unread(option, source) is None:
+            return base
+        return self._plans.kept((base.digest, option, source))
 
     def path_of(self, digest: str) -> Path:
         """The file of a plan. Raises PolicyError (PK741) where there is none."""
@@ -109,33 +121,42 @@ class Plans:
 
     def _load(self, digest: str) -> Plan:
         path = self.path_of(digest)
-        plan = load_plan(path)
+        plan = load_proved(path)
         if plan.digest != digest:
             raise PolicyError.of("PK741", f"the plan in `{path.name}` has digest `{plan.digest}`", help="save it again")
         return plan
 
 
+def _key(asked: attest.MaskRequest | None, default: Path | None) -> tuple[str, str, str]:
+    """Under which a plan is kept that is no request's own."""
+    return ("", str(default), "") if asked is None else (asked.plan, "", "")
+
+
 class Checks:
     """What can be said of a request's plan before the engine has it, where others must not wait for that: the front end
     checks requests on the event loop that all of its streams go through. What takes longer than ``wait_s``, or would
-    wait for another, is left to the engine, which compiles in a thread and fails the request alone."""
+    wait for another, is left to the engine, which fails the request alone."""
 
-    def __init__(self, plans: Plans, wait_s: float = CHECK_S) -> None:
+    def __init__(self, plans: Plans, wait_s: float | None = None) -> None:
         self._plans = plans
         self._wait_s = wait_s
         self._compiling = ThreadPoolExecutor(1, thread_name_prefix="policykit-check")
         self._last: Future[Plan] | None = None
+        self._is_ready = False
 
     def check(self, asked: attest.MaskRequest | None, option: str, source: str) -> None:
         """Raises PolicyError as :meth:`Plans.plan` does, where that is soon known."""
         if asked is not None and (option, source) == ("REGEX", FREE):  # whoever names a plan has compiled it
             self._plans.path_of(asked.plan)
             return
+        if not self._is_ready:
+            self._is_ready = True
+            Thread(target=request_compilers().start, name="policykit-compilers", daemon=True).start()
         if self._last is not None and not self._last.done():
             return
         self._last = self._compiling.submit(self._plans.plan, asked, option, source)
         with suppress(TimeoutError):
-            self._last.result(self._wait_s)
+            self._last.result(CHECK_S if self._wait_s is None else self._wait_s)
 
 
 class Constraints:

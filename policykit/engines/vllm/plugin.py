@@ -8,6 +8,8 @@ The changes do nothing in an engine whose backend is not ours.
 
 import functools
 import logging
+import threading
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,6 +23,8 @@ from policykit.engines.vllm.parent import end_with_parent
 from policykit.engines.vllm.plans import Checks, Plans
 from policykit.engines.vllm.requests import asked, refused
 from policykit.engines.vllm.text import tell_failed
+from policykit.engines.vllm.threads import Threads
+from policykit.plan import request_compilers
 
 _MARK = "_policykit"
 _log = logging.getLogger("vllm.policykit")
@@ -159,7 +163,8 @@ def _mask_every_request() -> None:
 
 
 def _make_the_backend() -> None:
-    """Patch 4: the backend stands before the first request, so that what it cannot do stops the start."""
+    """Patch 4: the backend stands before the first request, so that what it cannot do stops the start; and masks are
+    made in threads of ours, where one that takes long keeps no other waiting."""
     from vllm.v1.structured_output import StructuredOutputManager
 
     make = StructuredOutputManager.__init__
@@ -178,11 +183,20 @@ def _make_the_backend() -> None:
         size = vllm_config.model_config.get_vocab_size()
         self.backend = PolicyBackend(vllm_config, tokenizer=self.tokenizer, vocab_size=size)
         self.backend_name = BACKEND
+        self.executor.shutdown()
+        self.executor = Threads(partial(_is_quick, self.backend))
+        threading.Thread(target=request_compilers().start, name="policykit-compilers", daemon=True).start()
         self.enable_in_reasoning = True  # reasoning is text that the model writes
         _always_on = True
         end_with_parent()
 
     StructuredOutputManager.__init__ = init
+
+
+def _is_quick(backend: Any, request: Any) -> bool:
+    option, source = request.structured_output_request.structured_output_key
+    extra = request.sampling_params.extra_args if request.sampling_params else None
+    return backend.is_quick(extra, option.name, source)
 
 
 def _make_masks() -> None:

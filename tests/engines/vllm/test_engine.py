@@ -10,8 +10,10 @@ import pytest
 import policykit as pk
 from policykit.diagnostics import InternalError
 from policykit.engines import attest
+from policykit.engines.vllm import plans
 from tests.engines.vllm.conftest import PROMPT, Guard
 from tests.engines.vllm.plans import PHRASES, POLICIES, plan
+from tests.serving.pathological import EXCEEDING
 
 pytestmark = pytest.mark.vllm
 OPENINGS = ("We can offer ", "It is a ", "Our fund is ", "")
@@ -168,6 +170,21 @@ def test_what_is_refused_says_why_and_the_engine_goes_on(vllm: SimpleNamespace, 
     with pytest.raises(Exception, match=reason):
         texts(vllm, [PROMPT], **params)
     assert texts(vllm, [PROMPT], max_tokens=4)
+
+
+def test_a_grammar_that_takes_too_long_fails_its_request_alone(
+    vllm: SimpleNamespace, guard: Guard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where no front end has looked at it: the engine itself compiles within bounds."""
+    monkeypatch.setattr(plans, "CHECK_S", 0.1)
+    guard.heard()
+    asked = guard.asks(plan(), request="endless")
+    outputs = vllm.outputs(**EXCEEDING["optional items"])
+    params = vllm.params(max_tokens=12, temperature=1.0, structured_outputs=outputs, extra_args=asked)
+    others = vllm.params(max_tokens=12, temperature=1.0)
+    found = vllm.engine.generate([PROMPT] * 3, [others, params, others], use_tqdm=False)
+    assert [request.outputs[0].finish_reason == "error" for request in found] == [False, True, False]
+    assert {m.code for m in guard.heard() if isinstance(m, attest.Failed) and m.request == "endless"} == {"PK209"}
 
 
 def test_a_dead_end_has_a_name(vllm: SimpleNamespace, guard: Guard) -> None:

@@ -1,0 +1,63 @@
+"""Masks that are made at once do not wait for grammars that take long; a mask that takes long fails its text."""
+
+import time
+from collections.abc import Sequence
+from concurrent.futures import wait
+from threading import Event
+from typing import Any
+
+import numpy as np
+import pytest
+
+from policykit.diagnostics import PolicyError
+from policykit.engines.vllm import alone
+from policykit.engines.vllm.alone import FailsAlone
+from policykit.engines.vllm.threads import N_SLOW, Threads
+
+
+def test_what_is_quick_does_not_wait_for_what_is_not() -> None:
+    gate = Event()
+
+    def create(request: str) -> str:
+        if request == "slow":
+            gate.wait(60)
+        return request
+
+    threads = Threads(lambda request: request == "quick")
+    slow = [threads.submit(create, "slow") for _ in range(N_SLOW + 4)]
+    assert [threads.submit(create, "quick").result(60) for _ in range(8)] == ["quick"] * 8
+    assert not any(one.done() for one in slow)
+    gate.set()
+    assert not wait(slow, 60).not_done
+    threads.shutdown()
+
+
+class Busy:
+    """A text whose masks take the processor's time."""
+
+    token_ids: Sequence[int] = ()
+    n_tokens = 0
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+
+    def fill(self, row: Any) -> None:
+        row[:] = -1
+        began = time.thread_time()
+        while time.thread_time() - began < self._seconds:
+            pass
+
+    def accept(self, token_ids: Sequence[int]) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("seconds", "fails"), [(0.0, False), (0.5, True)])
+def test_a_mask_that_takes_long_fails_its_text(monkeypatch: pytest.MonkeyPatch, seconds: float, fails: bool) -> None:
+    monkeypatch.setattr(alone, "MAX_MASK_S", 0.3)
+    errors: list[Exception] = []
+    text: Any = FailsAlone(Busy(seconds), errors.append)  # type: ignore[arg-type]
+    row = np.zeros(2, np.int32)
+    text.fill(row)
+    assert text.accept([1]) is not fails
+    assert list(row) == ([1, 0] if fails else [-1, -1])
+    assert [isinstance(error, PolicyError) and error.diagnostics[0].code for error in errors] == ["PK209"] * fails
