@@ -30,7 +30,6 @@ from policykit.ir.document import (
     Phrases,
     Regexes,
     Replace,
-    Sources,
     Tally,
     Target,
     Within,
@@ -148,7 +147,7 @@ def on_view(rule: ResolvedRule, name: str) -> ResolvedRule:
 
 def _on_view(matcher: Matcher, name: str) -> Matcher:
     match matcher:
-        case Predicate() | Classifier() | Language() | Sources():
+        case Predicate() | Classifier() | Language():
             return matcher
         case Phrases() | Regexes() | Chains() | Entities():
             return replace(matcher, reading=replace(matcher.reading, views=(name,)))

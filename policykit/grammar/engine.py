@@ -196,6 +196,18 @@ def refusal(program: str) -> str | None:
     return byte_compiler().refusal(program)
 
 
+def has_no_text(program: str) -> bool:
+    """Whether a program that compiles lets nothing be written and may not end either, as far as it names no special
+    token."""
+    if refusal(program) is not None:
+        return False
+    probe = byte_compiler().matcher(program).deep_copy()
+    if probe.is_accepting():
+        return False
+    probe.compute_bitmask()
+    return probe.is_error() and "NoExtensionBias" in probe.get_error()
+
+
 _in_use: "weakref.ref[Compiler] | None" = None
 
 

@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Final
 
 from policykit.grammar.positions import Positions, TooLarge, common_walks, intersect, positions
+from policykit.grammar.scalars import is_void
 from policykit.ir.grammar import Cfg, Production
 from policykit.ir.regex import Ranges, ranges_of
 
@@ -18,9 +19,10 @@ Sets = dict[str, frozenset[str]]
 
 
 def unfinishable(cfg: Cfg) -> tuple[Production, ...]:
-    """The productions, reachable from the start, of rules that derive no finite text."""
+    """The productions, reachable from the start, of rules that derive no finite text; a terminal may have none."""
     productive: set[str] = set()
-    while grown := {p.head for p in cfg.productions if _done(p, productive)} - productive:
+    void = {terminal.name for terminal in cfg.terminals if is_void(terminal.regex)}
+    while grown := {p.head for p in cfg.productions if _done(p, productive, void)} - productive:
         productive |= grown
     below: dict[str, set[str]] = {}
     for production in cfg.productions:
@@ -34,8 +36,10 @@ def unfinishable(cfg: Cfg) -> tuple[Production, ...]:
     return tuple(p for p in cfg.productions if p.head in reached - productive)
 
 
-def _done(production: Production, productive: set[str]) -> bool:
-    return all(symbol.is_terminal or symbol.name in productive for symbol in production.body)
+def _done(production: Production, productive: set[str], void: set[str]) -> bool:
+    return all(
+        symbol.name not in void if symbol.is_terminal else symbol.name in productive for symbol in production.body
+    )
 
 
 def splits_uniquely(cfg: Cfg, greedy: frozenset[str] = frozenset()) -> bool:

@@ -20,7 +20,7 @@ that are only declared, lookaround, backreferences and lazy repetition in expres
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from lark.exceptions import LarkError
 from lark.lexer import PatternRE, TerminalDef
@@ -28,8 +28,10 @@ from lark.load_grammar import load_grammar
 
 from policykit.automata import unparse
 from policykit.diagnostics import Place, PolicyError
+from policykit.grammar.lark_groups import Definition, with_groups_apart
 from policykit.grammar.python_regex import Unsupported, read as read_regex
 from policykit.grammar.rules import Chars, Group, Item, Reference, Rules
+from policykit.grammar.scalars import of_characters
 from policykit.ir import regex as expressions
 from policykit.ir.grammar import Cfg, Production, Symbol, Terminal
 from policykit.ir.regex import Regex
@@ -64,6 +66,9 @@ def read(source: str, place: Place) -> tuple[Cfg, frozenset[str]]:
     used = {symbol.name for rule in rules for symbol in rule.expansion if symbol.is_term}
     if missing := sorted(used - named.keys()):
         raise PolicyError.of("PK211", f"the terminal `{missing[0]}` is declared and has no text", place)
+    leads_to = {symbol.name for rule in rules for symbol in rule.expansion if not symbol.is_term}
+    if templates := sorted(leads_to - names.keys()):  # lark does not ask whether a template has its arguments
+        raise PolicyError.of("PK211", f"`{templates[0]}` is a template, and stands without arguments", place)
     gap = (Symbol(_GAP, False),) if ignored else ()
     productions = [
         Production(
@@ -101,6 +106,7 @@ def _loaded(source: str, place: Place) -> "tuple[list[TerminalDef], list[Any], l
         grammar, _ = load_grammar(source, place.file, [], False)
         if all(definition[0] != START for definition in grammar.rule_defs):
             raise PolicyError.of("PK210", f"there is no rule `{START}`", place)
+        grammar.rule_defs = with_groups_apart(cast(list[Definition], grammar.rule_defs))
         return grammar.compile([START], set())
     except (LarkError, AssertionError, OSError, KeyError, ValueError, TypeError, IndexError) as error:
         # lark's reader also fails on its own assertions and look-ups where a source is none of its kind
@@ -185,7 +191,8 @@ def render(cfg: Cfg) -> str:
 
 
 def _pattern(language: Regex) -> str:
-    return re.sub(r"\\x\{([0-9A-Fa-f]+)\}", lambda m: f"\\U{int(m[1], 16):08x}", unparse(language)).replace("/", "\\/")
+    written = unparse(of_characters(language))
+    return re.sub(r"\\x\{([0-9A-Fa-f]+)\}", lambda m: f"\\U{int(m[1], 16):08x}", written).replace("/", "\\/")
 
 
 def scannerless(cfg: Cfg) -> Rules:

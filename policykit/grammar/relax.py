@@ -296,7 +296,8 @@ def _shrink(
     groups = [chosen]
     while groups and trials:
         group = groups.pop(0)
-        without = [w for w in kept if w not in group]
+        tried = frozenset(group)
+        without = [w for w in kept if w not in tried]
         trials -= 1
         if refusal(weakened(root, [*certain, *without])) is None:
             kept = without

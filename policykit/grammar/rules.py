@@ -7,6 +7,9 @@ on how far a lexeme reaches: the language is the one that the rules derive.
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
+from policykit.grammar.scalars import meets_surrogates, without_surrogates
+from policykit.ir.regex import MAX_CODE_POINT, complement, ranges_of
+
 MAX_COUNT: Final = 1_000
 MAX_DEPTH: Final = 64
 
@@ -83,6 +86,10 @@ def _atom(atom: "Chars | Reference | Group", numbers: dict[str, str]) -> str:
         case Chars((), True):
             return "/(?s:.)/"
         case Chars(ranges, is_negated):
+            excluded = ranges_of(list(ranges))
+            if is_negated and meets_surrogates(excluded):
+                left = without_surrogates(complement(excluded))
+                ranges, is_negated = (left, False) if left else (((0, MAX_CODE_POINT),), True)
             body = "".join(
                 _escaped(low) if low == high else f"{_escaped(low)}-{_escaped(high)}" for low, high in ranges
             )

@@ -9,13 +9,14 @@ from policykit.automata import parse_regex, unparse
 from policykit.diagnostics import Diagnostic, Place, PolicyError
 from policykit.grammar.bnf import ROOT
 from policykit.grammar.ebnf import parse as parse_ebnf
-from policykit.grammar.engine import lark_program, refusal, syntax_refusal
+from policykit.grammar.engine import has_no_text, lark_program, refusal, syntax_refusal
 from policykit.grammar.gbnf import parse as parse_gbnf
 from policykit.grammar.lark_shape import cfg_of
 from policykit.grammar.lexing import reaching, splits_uniquely, unfinishable
 from policykit.grammar.plain_lark import read as read_plain_lark, render, scannerless
 from policykit.grammar.positions import TooLarge
 from policykit.grammar.rules import Rules, to_lark
+from policykit.grammar.scalars import is_void, of_characters
 from policykit.ir.grammar import Cfg, GrammarKind, GrammarShape, GrammarSpec, Production, Symbol, Terminal
 from policykit.ir.lark import lark_string
 from policykit.ir.plan import Enforcement, Level
@@ -60,6 +61,8 @@ def lark(source: str, place: Place) -> GrammarSpec:
         raise PolicyError(
             Diagnostic("PK208", f"the rule `{head}` can never be completed", places[head], advice) for head in heads
         )
+    if has_no_text(program):
+        raise PolicyError.of("PK208", "no text belongs to the grammar", place, "give the start a terminal that matches")
     shape = cfg if cfg is not None and splits_uniquely(cfg) else None
     return _specification(GrammarKind.LARK, source, program, shape, place)
 
@@ -142,6 +145,8 @@ def regex(source: str, place: Place) -> GrammarSpec:
     if _asserts(language):
         message = "a grammar's expression may assert nothing but the start and the end of the text"
         raise PolicyError.of("PK212", message, place, "spell the neighbouring characters out")
+    if is_void(language):
+        raise PolicyError.of("PK208", "the expression matches no text", place, "leave characters in its classes")
     program = lark_program(f"start: TEXT\nTEXT: {lark_pattern(language)}")
     if (refused := refusal(program)) is not None:
         code = "PK206" if _code(refused) == "PK206" else "PK212"
@@ -194,7 +199,7 @@ def _specification(kind: GrammarKind, source: str, program: str, shape: GrammarS
 
 def lark_pattern(language: Regex) -> str:
     """An expression as the dialect writes it."""
-    return "/" + unparse(language).replace("/", "\\/").replace("\n", "\\n") + "/"
+    return "/" + unparse(of_characters(language)).replace("/", "\\/").replace("\n", "\\n") + "/"
 
 
 def _is_text(text: str) -> bool:

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from policykit.diagnostics import Place
-from policykit.ir.citations import Uncited as Uncited
 from policykit.ir.reading import Phrase, Reading, RegexSource
 
 
@@ -52,7 +51,7 @@ class Chain:
     """Its parts one behind the other, without overlap. ``name`` says what it looks for."""
 
     name: str
-    parts: tuple[Link | Gap | Measure | Uncited, ...]
+    parts: tuple[Link | Gap | Measure, ...]
     place: Place
 
 
