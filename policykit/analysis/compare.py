@@ -30,6 +30,7 @@ from policykit.ir.document import (
     Phrases,
     Regexes,
     Replace,
+    Sources,
     Tally,
     Target,
     Within,
@@ -147,7 +148,7 @@ def on_view(rule: ResolvedRule, name: str) -> ResolvedRule:
 
 def _on_view(matcher: Matcher, name: str) -> Matcher:
     match matcher:
-        case Predicate() | Classifier() | Language():
+        case Predicate() | Classifier() | Language() | Sources():
             return matcher
         case Phrases() | Regexes() | Chains() | Entities():
             return replace(matcher, reading=replace(matcher.reading, views=(name,)))

@@ -12,7 +12,7 @@ from policykit.analysis.symbols import Symbols, symbols_of
 from policykit.automata import Automaton, compile_automata
 from policykit.automata.frames import InStrings
 from policykit.compile.program import Every, Formula, Literal, Some, negated
-from policykit.compile.resolve import leaves, opaque
+from policykit.compile.resolve import leaves, opaque, sources
 from policykit.diagnostics import Place
 from policykit.ir.document import (
     AllOf,
@@ -29,6 +29,7 @@ from policykit.ir.document import (
     Phrases,
     Regexes,
     Searched,
+    Sources,
     Tally,
     Within,
 )
@@ -54,6 +55,8 @@ def reads(matchers: Iterable[Matcher]) -> Within | str:
     matchers = tuple(matchers)
     if any(map(opaque, matchers)):
         return "asks a predicate or a classifier, or for the language"
+    if any(map(sources, matchers)):
+        return "depends on facts or people"
     found = [leaf for matcher in matchers for leaf in leaves(matcher)]
     if any(isinstance(leaf, Entities) for leaf in found):
         return "validates entities, by more than their form"
@@ -82,7 +85,7 @@ def anonymous(matcher: Matcher) -> Matcher:
             )
         case Chains():
             return replace(matcher, chains=tuple(map(_bare_chain, matcher.chains)), place=_NOWHERE)
-        case Entities() | Tally() | Predicate() | Classifier() | Language():
+        case Entities() | Tally() | Sources() | Predicate() | Classifier() | Language():
             return matcher
         case AnyOf(items):
             return AnyOf(tuple(map(anonymous, items)))
@@ -165,7 +168,7 @@ class _Lowering:
             case Not(item):
                 assert isinstance(item, Phrases | Regexes | Chains), "negation normal form"
                 return Literal(self._units(item), False)
-            case Entities() | Tally() | Predicate() | Classifier() | Language():
+            case Entities() | Tally() | Sources() | Predicate() | Classifier() | Language():
                 raise AssertionError("what is not regular was to be left out")
             case AllOf(items):
                 return Every(tuple(map(self.formula, items)))

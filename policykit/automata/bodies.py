@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from policykit.ir.chains import Unit
-from policykit.ir.regex import Regex
+from policykit.ir.regex import Ranges, Regex
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +42,20 @@ class Measured:
 
 
 @dataclass(frozen=True, slots=True)
-class Chained:
-    """Parts one behind the other: alternatives, room between them, and measures."""
+class Determined:
+    """A deterministic automaton over the view's characters, from state 0 to the last of ``n`` states; the end of the
+    text leads there from those in ``at_end``."""
 
-    parts: tuple[tuple[Regex | Separated, ...] | Room | Measured, ...]
+    n: int
+    edges: tuple[tuple[int, Ranges, int], ...]
+    at_end: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Chained:
+    """Parts one behind the other: alternatives, room between them, measures, automata."""
+
+    parts: tuple[tuple[Regex | Separated, ...] | Room | Measured | Determined, ...]
 
 
 Body: TypeAlias = Regex | Separated | Squeezed | Chained

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from policykit.automata.alphabet import PHRASE_WORD
+from policykit.automata.citations import beginning, uncited
 from policykit.automata.lazy import MAX_KEPT_STATES, Automaton, RegexAutomaton, run
-from policykit.automata.nfa import Chained, Measured, Pattern, Room, Separated, build
+from policykit.automata.nfa import Chained, Determined, Measured, Pattern, Room, Separated, build
 from policykit.automata.phrases import (
     ANYWHERE,
     AT_BOUNDARY,
@@ -22,7 +23,7 @@ from policykit.automata.phrases import (
 )
 from policykit.automata.spans import Spans
 from policykit.automata.squeezed import build_squeezed_trie, squeeze
-from policykit.ir.document import Chain, Chains, Gap, Link, Measure, Phrases, Searched, Unit
+from policykit.ir.document import Chain, Chains, Gap, Link, Measure, Phrases, Searched, Uncited, Unit
 from policykit.ir.regex import Regex
 from policykit.text import View
 
@@ -39,7 +40,7 @@ class Found:
 def patterns_of(leaf: Searched, view: View) -> tuple[Pattern, ...]:
     """One pattern per phrase, expression or chain, with the leaf's context around it."""
     if isinstance(leaf, Chains):
-        return tuple(Pattern(_chained(chain, view)) for chain in leaf.chains)
+        return tuple(Pattern(_chained(chain, view), _begins(chain)) for chain in leaf.chains)
     before = (leaf.before.regex, leaf.before.within) if leaf.before else None
     after = (leaf.after.regex, leaf.after.within) if leaf.after else None
     if isinstance(leaf, Phrases):
@@ -52,7 +53,14 @@ def _chained(chain: Chain, view: View) -> Chained:
     return Chained(tuple(_part(part, view) for part in chain.parts))
 
 
-def _part(part: Link | Gap | Measure, view: View) -> tuple[Regex | Separated, ...] | Room | Measured:
+def _begins(chain: Chain) -> tuple[Regex, int] | None:
+    first = chain.parts[0]
+    return (beginning(first.mark.regex, first.per), 0) if isinstance(first, Uncited) else None
+
+
+def _part(
+    part: Link | Gap | Measure | Uncited, view: View
+) -> tuple[Regex | Separated, ...] | Room | Measured | Determined:
     match part:
         case Link():
             return _alternatives(part, view)
@@ -60,6 +68,8 @@ def _part(part: Link | Gap | Measure, view: View) -> tuple[Regex | Separated, ..
             return Room(unit is Unit.WORDS, most)
         case Measure(unit, at_least):
             return Measured(unit, at_least)
+        case Uncited(mark, per, free):
+            return uncited(mark.regex, per, free, view)
 
 
 def _alternatives(link: Link, view: View) -> tuple[Regex | Separated, ...]:

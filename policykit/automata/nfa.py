@@ -28,6 +28,7 @@ from policykit.automata.alphabet import (
 from policykit.automata.bodies import (
     Body as Body,
     Chained as Chained,
+    Determined as Determined,
     Measured as Measured,
     Pattern as Pattern,
     Room as Room,
@@ -247,6 +248,8 @@ class _Builder:
                     at = loops[-1]
                 case Measured(unit, at_least):
                     at = self.measured(unit, at_least, self.gate(Gate.TEXT_START, at))
+                case Determined():
+                    at = self.determined(part, at)
                 case _:
                     at = self.any_of(part, at)
         self.gaps.append(tuple(reversed(loops)))  # what is left to find behind one loop is part of what was before it
@@ -254,9 +257,14 @@ class _Builder:
 
     def measured(self, unit: Unit, at_least: int, at: int) -> int:
         n, edges = measured(unit, at_least)
-        states = (at, *(self.state() for _ in range(n - 1)))
-        for source, ranges, to in edges:
+        return self.determined(Determined(n, tuple(edges), ()), at)
+
+    def determined(self, body: Determined, at: int) -> int:
+        states = (at, *(self.state() for _ in range(body.n - 1)))
+        for source, ranges, to in body.edges:
             self.edges[states[source]].append((ranges, states[to]))
+        for source in body.at_end:
+            self.gated[states[source]].append((Gate.TEXT_END, states[-1]))
         return states[-1]
 
     def any_of(self, bodies: tuple[Regex | Separated, ...], at: int) -> int:

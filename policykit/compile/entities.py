@@ -20,6 +20,7 @@ from policykit.ir.document import (
     Phrases,
     PolicySet,
     Regexes,
+    Sources,
     Tally,
 )
 from policykit.ir.opaque import Classifier, Language, Predicate
@@ -38,7 +39,7 @@ class EntityUse:
 def uses(matcher: Matcher | None, is_found: bool = True) -> tuple[EntityUse, ...]:
     """Every entity of a matcher, in order."""
     match matcher:
-        case None | Phrases() | Regexes() | Chains() | Predicate() | Classifier() | Language():
+        case None | Phrases() | Regexes() | Chains() | Sources() | Predicate() | Classifier() | Language():
             return ()
         case Tally(item):
             return tuple(EntityUse(use.entity, is_found, is_counted=True) for use in uses(item))

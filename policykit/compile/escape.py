@@ -40,8 +40,12 @@ def states_of(automaton: Automaton, limit: int = MAX_STATES) -> frozenset[int] |
     return frozenset(seen)
 
 
-def candidates(witnesses: Sequence[str] = ()) -> tuple[str, ...]:
-    """Texts that free most automata; ``witnesses`` are texts that requirements ask for, which all must contain."""
+def candidates(witnesses: Sequence[str] = (), marks: Sequence[str] = ()) -> tuple[str, ...]:
+    """Texts that free most automata; ``witnesses`` are texts that requirements ask for, which all must contain, and
+    ``marks`` the citations that whatever they begin with must hold."""
+    if marks:
+        cited, lead = "".join(marks), f"ꙮ {' '.join(witnesses)}" if witnesses else ""
+        return (lead + cited, *(lead + word + cited for word in FRESH_WORDS), *candidates(witnesses))
     words = [*FRESH_WORDS, *(w + o for w in FRESH_WORDS[:3] for o in FRESH_OTHERS)]
     others = [*FRESH_OTHERS, *(o + w for o in FRESH_OTHERS for w in FRESH_WORDS[:3])]
     plain = ["", *words, *others]
@@ -85,10 +89,14 @@ class Escape:
     fragile: tuple[int, ...]
 
 
-def best_escape(automata: Sequence[tuple[Automaton, frozenset[int] | None]], witnesses: Sequence[str] = ()) -> Escape:
+def best_escape(
+    automata: Sequence[tuple[Automaton, frozenset[int] | None]],
+    witnesses: Sequence[str] = (),
+    marks: Sequence[str] = (),
+) -> Escape:
     """The candidate that leaves the fewest automata fragile. States None: a phrase automaton's."""
     best: Escape | None = None
-    for text in candidates(witnesses):
+    for text in candidates(witnesses, marks):
         fragile = tuple(i for i, (a, states) in enumerate(automata) if not _always_frees(a, states, text))
         if best is None or len(fragile) < len(best.fragile):
             best = Escape(text, fragile)

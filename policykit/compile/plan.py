@@ -8,6 +8,8 @@ from typing import assert_never
 
 from policykit.automata import Automaton, PhraseAutomaton, run
 from policykit.automata.frames import InJoinedArrays, InStrings, innermost
+from policykit.compile.citations import check_citations, marks_of
+from policykit.compile.dates import check_dates, valid_until
 from policykit.compile.digest import bundle_digest, plan_digest
 from policykit.compile.escape import (
     MAX_STATES,
@@ -21,11 +23,11 @@ from policykit.compile.escape import (
 )
 from policykit.compile.product import Nothing, Safe, Trimmed, Undecided, analyse
 from policykit.compile.program import Program, UnitSpec, literals, lower
-from policykit.compile.resolve import is_effective, resolve
+from policykit.compile.resolve import resolve
 from policykit.compile.rows import rule_row
 from policykit.compile.strings import Clash, Forbidden, PolicyProduct, check_site, clashes
 from policykit.compile.transforms import check_transforms
-from policykit.diagnostics import Diagnostic, Place, PolicyError, Severity
+from policykit.diagnostics import Diagnostic, Place, PolicyError
 from policykit.ir.document import PolicySet, Within
 from policykit.ir.grammar import Cfg, GrammarSpec, JsonSites
 from policykit.ir.plan import (
@@ -80,16 +82,18 @@ def compile_plan(
     Raises PolicyError with every conflict: expired documents (PK301), rules that cannot be enforced in the declared
     bounds (PK303, PK304), requirements that other rules forbid (PK305), grammars that the rules empty (PK306, PK307).
     """
-    warnings = _check_dates(policies, context.at)
+    warnings = check_dates(policies, context.at)
     is_json = grammar is not None and grammar.is_json
     rules = resolve(policies, context, json_output=is_json)
     check_transforms(rules, is_json)
+    check_citations(rules, is_json)
     decode = tuple(rule for rule in rules if rule.level == Level.DECODE)
     program = lower(decode)
     automata = [spec.make() for spec in program.units]
     states = _bounded_states(program.units, automata, decode)
     _check_absences(program, automata, states, decode)
-    witnesses = _witnesses(program, automata, decode)
+    marks = marks_of(decode)
+    witnesses = _witnesses(program, automata, decode, marks)
     pruned, grammar_rows = _without_clashes(grammar, program, automata, decode, prune)
     liveness, trimmed = _liveness(pruned, program, automata, states, witnesses, decode)
     bundle = bundle_digest(policies, grammar)
@@ -104,37 +108,9 @@ def compile_plan(
         liveness=liveness,
         bundle_digest=bundle,
         digest=plan_digest(bundle, pruned, context, rules),
-        valid_until=_valid_until(policies, context.at),
+        valid_until=valid_until(policies, context.at),
         warnings=warnings,
     )
-
-
-# ---- dates
-
-
-def _check_dates(policies: PolicySet, at: date) -> tuple[Diagnostic, ...]:
-    expired: list[Diagnostic] = []
-    waiting: list[Diagnostic] = []
-    for document in policies.documents:
-        effective = document.effective
-        if effective.until is not None and effective.until <= at:
-            text = f"policy `{document.name}` expired on {effective.until}"
-            expired.append(Diagnostic("PK301", text, document.place, "renew `effective.until` or remove the document"))
-        elif not is_effective(document, at):
-            text = f"policy `{document.name}` is not effective before {effective.since}: its rules are not in this plan"
-            waiting.append(
-                Diagnostic("PK302", text, document.place, "compile again on that day", severity=Severity.WARNING)
-            )
-    if expired:
-        raise PolicyError(expired)
-    return tuple(waiting)
-
-
-def _valid_until(policies: PolicySet, at: date) -> date | None:
-    """The next day on which a document or an exception begins or ends."""
-    dates = [d for document in policies.documents for d in (document.effective.since, document.effective.until)]
-    dates += [e.expires for document in policies.documents for rule in document.rules for e in rule.exceptions]
-    return min((d for d in dates if d is not None and d > at), default=None)
 
 
 # ---- rules
@@ -189,8 +165,11 @@ def _check_absences(
                     raise PolicyError([Diagnostic("PK305", text, program.units[unit].places[0], help_text)])
 
 
-def _witnesses(program: Program, automata: Sequence[Automaton], decode: Sequence[ResolvedRule]) -> list[str]:
-    """For every absence that a rule punishes, a text that mends it and that no rule forbids."""
+def _witnesses(
+    program: Program, automata: Sequence[Automaton], decode: Sequence[ResolvedRule], marks: Sequence[str]
+) -> list[str]:
+    """For every absence that a rule punishes, a text that mends it and that no rule forbids, where ``marks`` cite."""
+    cited = "".join(marks)
     units = zip(program.units, automata, strict=True)
     forbidding = [(spec, _text_automaton(a)) for spec, a in units if spec.forbids and not spec.admits]
     out: list[str] = []
@@ -199,12 +178,12 @@ def _witnesses(program: Program, automata: Sequence[Automaton], decode: Sequence
             plain = [u for u in literal.units if not program.units[u].unescape]
             found = (shortest_matches(_text_automaton(automata[u])) for u in plain)
             texts = list(islice(chain.from_iterable(found), MAX_WITNESSES))
-            good = next((t for t in texts if not any(_finds(a, f" {t} ") for _, a in forbidding)), None)
+            good = next((t for t in texts if not any(_finds(a, f" {t} {cited}") for _, a in forbidding)), None)
             if good is not None:
                 out.append(good)
                 continue
             rule = _rule(decode, requirement.rule)
-            blockers = {spec.owners[0] for spec, a in forbidding for t in texts if _finds(a, f" {t} ")}
+            blockers = {spec.owners[0] for spec, a in forbidding for t in texts if _finds(a, f" {t} {cited}")}
             others = tuple((_rule(decode, name).place, "this rule forbids it") for name in sorted(blockers))
             raise PolicyError(
                 [Diagnostic("PK305", f"rule `{rule.rule_id}` asks for a text that cannot be written", rule.place,
@@ -283,7 +262,7 @@ def _liveness(
         return Liveness(LivenessKind.ESCAPE, "no rule is in the mask; the grammar engine never traps by itself"), None
     if any(spec.admits for spec in program.units) and grammar is None:
         return _admitted_liveness(program), None
-    escape = _escape(program, automata, states, witnesses)
+    escape = _escape(program, automata, states, witnesses, marks_of(decode))
     missing = [x for r in program.requirements for x in literals(r.formula) if not x.positive]
     mends = all(
         any(
@@ -324,13 +303,14 @@ def _escape(
     automata: Sequence[Automaton],
     states: Sequence[frozenset[int] | None],
     witnesses: Sequence[str],
+    marks: Sequence[str],
 ) -> Escape:
     """The best escape; ``fragile`` counts the program's units. What a requirement punishes (the positive leaves of its
     formula) must not be found by it either."""
     leaves = [literal for r in program.requirements for literal in literals(r.formula)]
     punished = {unit for literal in leaves if literal.positive for unit in literal.units}
     held = [i for i, spec in enumerate(program.units) if (spec.forbids and not spec.admits) or i in punished]
-    escape = best_escape([(_text_automaton(automata[i]), states[i]) for i in held], witnesses)
+    escape = best_escape([(_text_automaton(automata[i]), states[i]) for i in held], witnesses, marks)
     return Escape(escape.text, tuple(held[i] for i in escape.fragile))
 
 

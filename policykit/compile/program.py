@@ -39,6 +39,7 @@ from policykit.ir.document import (
     Phrase,
     Phrases,
     Regexes,
+    Sources,
     Tally,
     Within,
     patterns,
@@ -111,7 +112,9 @@ def negated(matcher: Matcher, positive: bool = True) -> Matcher:
         case AnyOf(items) | AllOf(items):
             both = tuple(negated(item, positive) for item in items)
             return AnyOf(both) if isinstance(matcher, AnyOf) == positive else AllOf(both)
-        case Phrases() | Regexes() | Chains() | Entities() | Tally() | Predicate() | Classifier() | Language():
+        case Phrases() | Regexes() | Chains() | Entities() | Predicate() | Classifier() | Language():
+            return matcher if positive else Not(matcher)
+        case Tally() | Sources():
             return matcher if positive else Not(matcher)
         case _:
             assert_never(matcher)
@@ -178,7 +181,7 @@ class _Lowering:
             case Not(item):
                 assert isinstance(item, Phrases | Regexes | Chains | Entities), "negation normal form"
                 return Literal(self.leaf(item, owner, forbids=False), False)
-            case Tally() | Predicate() | Classifier() | Language():
+            case Tally() | Sources() | Predicate() | Classifier() | Language():
                 raise AssertionError("what a mask enforces is made of automata")
             case AllOf(items):
                 return Every(tuple(self.formula(item, owner) for item in items))

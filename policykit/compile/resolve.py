@@ -33,6 +33,7 @@ from policykit.ir.document import (
     Rego,
     Rule,
     Scope,
+    Sources,
     Tally,
     Target,
     WholeTransform,
@@ -181,7 +182,7 @@ def _within(reads_json: bool) -> Within:
 
 def reads_facts(rule: ResolvedRule) -> bool:
     """Whether the rule depends on more than the text: facts of the request, or people."""
-    return bool(rule.when or rule.exceptions or rule.approvals)
+    return bool(rule.when or rule.exceptions or rule.approvals or sources(rule.matcher))
 
 
 def asked_of_opa(rule: ResolvedRule) -> tuple[str, ...]:
@@ -196,14 +197,14 @@ def level_of(rule: ResolvedRule, json_output: bool) -> Level:
     """Where a rule is enforced: a block that is to be avoided in the mask, what must be shown or replaced while text
     is released, what depends on text that comes later (an absence, a second find) when the output is complete. A mask
     knows no facts and no validators, so a rule that reads them is enforced by the verifier; what another service, a
-    predicate or a classifier decides, and what is counted after it was validated, waits until there is all to decide
-    about."""
+    predicate or a classifier decides, and what is counted after it was validated or held against facts, waits until
+    there is all to decide about."""
     if rule.mode == Mode.SHADOW:
         return Level.OBSERVE
     matcher = rule.matcher
     if rule.target is not Target.OUTPUT or matcher is None or isinstance(rule.action, WholeTransform):
         return Level.OUTPUT
-    if asked_of_opa(rule) or opaque(matcher) or tallies(matcher):
+    if asked_of_opa(rule) or opaque(matcher) or tallies(matcher) or sources(matcher):
         return Level.OUTPUT
     if not isinstance(rule.action, Block):
         return Level.OUTPUT if combines(matcher) else Level.STREAM
@@ -247,6 +248,8 @@ def _read(matcher: Matcher, within: Within) -> Matcher:
             read = _read(item, within)
             assert isinstance(read, Entities), "entities stay what they are"
             return replace(matcher, item=read)
+        case Sources():
+            return matcher
         case AnyOf(items):
             return AnyOf(tuple(_read(item, within) for item in items))
         case AllOf(items):
@@ -260,7 +263,7 @@ def _read(matcher: Matcher, within: Within) -> Matcher:
 def opaque(matcher: Matcher | None) -> tuple[Opaque, ...]:
     """All predicates, classifiers and languages, in order."""
     match matcher:
-        case None | Phrases() | Regexes() | Chains() | Entities() | Tally():
+        case None | Phrases() | Regexes() | Chains() | Entities() | Tally() | Sources():
             return ()
         case Predicate() | Classifier() | Language():
             return (matcher,)
@@ -281,6 +284,8 @@ def leaves(matcher: Matcher | None) -> tuple[Leaf, ...]:
             return (matcher,)
         case Tally(item):
             return (item,)
+        case Sources(_, marks):
+            return (marks,)
         case Predicate() | Classifier() | Language():
             return ()
         case AnyOf(items) | AllOf(items):
@@ -300,7 +305,7 @@ def combines(matcher: Matcher) -> bool:
             return any(combines(item) for item in items)
         case AllOf(items):
             return len(items) > 1 or any(combines(item) for item in items)
-        case Not(_) | Tally():
+        case Not(_) | Tally() | Sources():
             return True
         case _:
             assert_never(matcher)
@@ -309,7 +314,7 @@ def combines(matcher: Matcher) -> bool:
 def has_place(matcher: Matcher) -> bool:
     """Whether, wherever the matcher finds something, a part of it stands in the text."""
     match matcher:
-        case Phrases() | Regexes() | Entities() | Tally() | Predicate():
+        case Phrases() | Regexes() | Entities() | Tally() | Sources() | Predicate():
             return True
         case Chains():
             return not matcher.counts
@@ -328,8 +333,6 @@ def has_place(matcher: Matcher) -> bool:
 def tallies(matcher: Matcher | None) -> tuple[Tally, ...]:
     """All counts of entities, in order."""
     match matcher:
-        case None | Phrases() | Regexes() | Chains() | Entities() | Predicate() | Classifier() | Language():
-            return ()
         case Tally():
             return (matcher,)
         case AnyOf(items) | AllOf(items):
@@ -337,13 +340,28 @@ def tallies(matcher: Matcher | None) -> tuple[Tally, ...]:
         case Not(item):
             return tallies(item)
         case _:
-            assert_never(matcher)
+            return ()
+
+
+def sources(matcher: Matcher | None) -> tuple[Sources, ...]:
+    """Everything that holds the ids of citations against facts, in order."""
+    match matcher:
+        case Sources():
+            return (matcher,)
+        case AnyOf(items) | AllOf(items):
+            return tuple(found for item in items for found in sources(item))
+        case Not(item):
+            return sources(item)
+        case _:
+            return ()
 
 
 def has_absence(matcher: Matcher) -> bool:
     """Whether the matcher depends on something not being found."""
     match matcher:
-        case Phrases() | Regexes() | Chains() | Entities() | Tally() | Predicate() | Classifier() | Language():
+        case Phrases() | Regexes() | Chains() | Entities() | Predicate() | Classifier() | Language():
+            return False
+        case Tally() | Sources():
             return False
         case AnyOf(items) | AllOf(items):
             return any(has_absence(item) for item in items)

@@ -3,7 +3,7 @@
 from typing import assert_never
 
 from policykit.compile.entities import unmaskable, widened
-from policykit.compile.resolve import asked_of_opa, combines, has_absence, leaves, opaque, tallies
+from policykit.compile.resolve import asked_of_opa, combines, has_absence, leaves, opaque, sources, tallies
 from policykit.ir.document import Block, Escalate, Expression, OnMatch, Tally, Target, WholeTransform, Within
 from policykit.ir.opaque import Classifier, Language, Opaque, Predicate
 from policykit.ir.plan import Enforcement, Level, ResolvedRule
@@ -117,6 +117,9 @@ def _why_late(rule: ResolvedRule) -> str:
         return " and ".join(dict.fromkeys(map(_judged_by, opaque(rule.matcher))))
     if counted := tallies(rule.matcher):
         return " and ".join(dict.fromkeys(map(_counted, counted)))
+    if cited := sources(rule.matcher):
+        facts = ", ".join(dict.fromkeys(f"`{leaf.fact}`" for leaf in cited))
+        return f"holds the ids of citations against the fact {facts}, which a mask does not know"
     if asked_of_opa(rule) and not isinstance(rule.action, WholeTransform):
         return "what it finds is decided elsewhere"
     if isinstance(rule.action, WholeTransform):

@@ -3,7 +3,7 @@
 A rule that is not named here is decided where its match is; what is not known here waits.
 """
 
-from policykit.compile.resolve import combines, has_absence, leaves, tallies
+from policykit.compile.resolve import combines, has_absence, leaves, sources, tallies
 from policykit.ir.document import (
     AllOf,
     AnyOf,
@@ -83,6 +83,8 @@ def _late_transform(rule: ResolvedRule, is_json: bool) -> str | None:
 def _late_matcher(matcher: Matcher) -> str | None:
     if tallies(matcher):
         return "counts entities in the whole text"
+    if sources(matcher):
+        return "what the text cites is held against facts as a whole"
     if not _is_known(matcher) or any(name not in VIEW_NAMES for leaf in leaves(matcher) for name in leaf.reading.views):
         return "its matcher reads the whole text"
     if any(leaf.reading.unescape for leaf in leaves(matcher)):

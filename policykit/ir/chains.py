@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from policykit.diagnostics import Place
+from policykit.ir.citations import Uncited as Uncited
 from policykit.ir.reading import Phrase, Reading, RegexSource
 
 
@@ -51,7 +52,7 @@ class Chain:
     """Its parts one behind the other, without overlap. ``name`` says what it looks for."""
 
     name: str
-    parts: tuple[Link | Gap | Measure, ...]
+    parts: tuple[Link | Gap | Measure | Uncited, ...]
     place: Place
 
 

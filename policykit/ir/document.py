@@ -32,8 +32,10 @@ from policykit.ir.chains import (
     Gap as Gap,
     Link as Link,
     Measure as Measure,
+    Uncited as Uncited,
     Unit as Unit,
 )
+from policykit.ir.citations import Mark
 from policykit.ir.opaque import Classifier, Language, Predicate
 from policykit.ir.reading import (
     Context as Context,
@@ -126,6 +128,20 @@ class Tally:
 
 
 @dataclass(frozen=True, slots=True)
+class Sources:
+    """Where one of the ``marks`` has an id that is none of those in the request's ``fact``, a list of texts."""
+
+    mark: Mark
+    marks: Regexes
+    fact: str
+    place: Place
+
+    @property
+    def name(self) -> str:
+        return f"a source that `{self.fact}` does not list"
+
+
+@dataclass(frozen=True, slots=True)
 class AnyOf:
     items: "tuple[Matcher, ...]"
 
@@ -147,7 +163,7 @@ Searched: TypeAlias = Phrases | Regexes | Chains
 Leaf: TypeAlias = Searched | Entities
 """What reads text by itself."""
 Pattern: TypeAlias = Phrase | RegexSource | Chain
-Matcher: TypeAlias = Leaf | Tally | Predicate | Classifier | Language | AnyOf | AllOf | Not
+Matcher: TypeAlias = Leaf | Tally | Sources | Predicate | Classifier | Language | AnyOf | AllOf | Not
 
 
 def patterns(leaf: Searched) -> tuple[Pattern, ...]:

@@ -19,7 +19,11 @@ _EVALUATE = Record(
         Field("batch", Integer(1, 1 << 20), "prompts at once; 32 if not said"),
         Field("seed", Integer(0, (1 << 31) - 1), "0 if not said"),
         Field("masked", Integer(0, MAX), "prompts that are answered under the mask too, for its tax; 100 if not said"),
-        Field("citations", Text(), "a regex (RE2) that finds the sources that an answer cites"),
+        Field(
+            "citations",
+            Text(),
+            "a regex (RE2) that finds the sources that an answer cites, or their form, such as `[{id}]`",
+        ),
         Field("schema", Text(TextKind.PATH), "what valid answers belong to; the plan's grammar if not said"),
         Field("maxViolations", Number(0.0, 1.0), "a limit on the upper bounds of violations; none if not said"),
     ),

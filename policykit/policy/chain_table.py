@@ -115,6 +115,25 @@ CHAIN_RECORDS = (
         any_of=("atLeast", "atMost"),
     ),
     Record(
+        "citations",
+        "Citations that a text must hold, and the sources that they may name.",
+        (
+            Field("format", Text(), "a citation with `{id}` in place of the id, such as `[{id}]`", required=True),
+            Field("id", Text(TextKind.REGEX), "what an id is, in RE2 syntax; letters, digits, `-`, `_` if not said"),
+            Field(
+                "per",
+                Choice(("sentence", "line", "text")),
+                "what must hold a citation if it has a letter or digit; `sentence` if not said",
+            ),
+            Field(
+                "free",
+                Many(Text()),
+                "what needs no citation, such as `I do not know.`: a sentence (line, text) as it is written",
+            ),
+            Field("from", Text(), "the fact that lists the ids that may be cited, such as `retrieved.ids`"),
+        ),
+    ),
+    Record(
         "script",
         "Letters (and their marks) by their script; what several scripts share belongs to none.",
         (

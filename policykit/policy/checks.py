@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 from policykit.diagnostics import Diagnostic, Place, did_you_mean
 from policykit.policy.chains import check_composed
 from policykit.policy.checked import Entries, Leaf
+from policykit.policy.citations import check_citations, source_ids
 from policykit.policy.classifiers import asked_in, check_classifiers, check_scores
 from policykit.policy.decisions import check_decisions
 from policykit.policy.entities import check_entities
@@ -34,6 +35,7 @@ def check(document: Entries, diagnostics: list[Diagnostic]) -> None:
     _check_effective(document, diagnostics)
     check_stream_safe(document, diagnostics)
     check_rules(document, rules, diagnostics)
+    check_citations(document, rules, diagnostics)
     for rule in rules:
         match = rule.entries("match")
         require = rule.entries("require")
@@ -81,7 +83,7 @@ def _check_expectations(
     known += [DEFAULT_RULE] if any("allow" in a.keys for r in rules if (a := r.entries("action"))) else []
     if len(known) < len(rules):
         return  # an id that could not be read is reported already, and a test may mean that one
-    known += ids_of(document)
+    known += [*ids_of(document), *(rule_id for rule_id, _ in source_ids(rules))]
     check_tests(tests, known, [str(leaf.value) for leaf in exception_ids(rules) if leaf], diagnostics)
 
 

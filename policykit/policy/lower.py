@@ -1,5 +1,7 @@
 """Checked content as the values of the IR: defaults filled in, alternatives spelled out."""
 
+from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date
 from typing import TypedDict, TypeVar
 
@@ -46,6 +48,7 @@ from policykit.policy.canonical import canonical, canonical_json
 from policykit.policy.chains import lower_composed
 from policykit.policy.checked import Entries, Leaf
 from policykit.policy.checks import DEFAULT_VIEWS
+from policykit.policy.citations import SOURCES, citations_of, sources, uncited
 from policykit.policy.classifiers import stated_scores
 from policykit.policy.entities import entities_of
 from policykit.policy.lists import phrases_of
@@ -66,7 +69,7 @@ def lower(document: Entries) -> Document:
     metadata = need(document.entries("metadata"))
     defaults = document.entries("defaults")
     effective = document.entries("effective")
-    rules = tuple(_rule(rule, defaults) for rule in document.records("rules"))
+    rules = tuple(one for rule in document.records("rules") for one in _rules(rule, defaults))
     return Document(
         name=need(metadata.text("name")),
         version=need(metadata.text("version")),
@@ -114,6 +117,18 @@ def _scope(holder: Entries) -> Scope:
     return Scope(profiles, tenants, locales, jurisdictions)
 
 
+def _rules(rule: Entries, defaults: Entries | None) -> Iterator[Rule]:
+    """The rule, and the one on the sources of its citations if it names any."""
+    own = _rule(rule, defaults)
+    cited = citations_of(rule)
+    yield own
+    found = sources(cited) if cited else None
+    if found:
+        match = rule.entries("match")
+        matcher = AllOf((_matcher(match, rule.keys["match"]), found)) if match else found
+        yield replace(own, id=f"{own.id}{SOURCES}", matcher=matcher)
+
+
 def _rule(rule: Entries, defaults: Entries | None) -> Rule:
     def said(name: str) -> str | None:
         return rule.text(name) or (defaults.text(name) if defaults else None)
@@ -147,11 +162,15 @@ def _fires_on(rule: Entries) -> Matcher | None:
     """What is found and what is required and missing, as one matcher."""
     match, require = rule.entries("match"), rule.entries("require")
     found = _matcher(match, rule.keys["match"]) if match else None
-    demanded = require.entries("match") if require else None
-    if require is None or demanded is None:
+    if require is None:
         return found
-    missing = Not(_matcher(demanded, require.keys["match"]))
-    return AllOf((found, missing)) if found else missing
+    demanded, cited = require.entries("match"), require.entries("citations")
+    missing: list[Matcher] = [Not(_matcher(demanded, require.keys["match"]))] if demanded else []
+    missing += [uncited(cited, require.keys["citations"])] if cited else []
+    if not missing:
+        return found
+    lacks = missing[0] if len(missing) == 1 else AnyOf(tuple(missing))
+    return AllOf((found, lacks)) if found else lacks
 
 
 def _when(holder: Entries) -> Condition | None:

@@ -31,7 +31,6 @@ MODES = ("enforce", "shadow", "off")
 VIEWS = ("raw", "compat", "unmarked", "skeleton", "leet")
 
 LATER = {
-    "citations": "demanding sources",
     "exceptions": "exceptions",
     "grammar": "a grammar as matcher",
     "strict": "over-approximated matching",
@@ -159,9 +158,9 @@ RECORDS: dict[str, Record] = {
             (
                 Field("match", Ref("match"), "must be found in the text"),
                 Field("approvals", Ref("approvals"), "people must have approved exactly this"),
+                Field("citations", Ref("citations"), "what the text says must hold a citation"),
             ),
-            later=("citations",),
-            any_of=("match", "approvals"),
+            any_of=("match", "approvals", "citations"),
         ),
         Record(
             "approvals",

@@ -1,5 +1,6 @@
 """One document with everything that its tests need: judges a test's text, and says what came out otherwise."""
 
+import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TypeAlias
@@ -136,7 +137,8 @@ class Bench:
 
     def readings(self, test: TestCase, text: str) -> Readings:
         """A text as the matchers read it under the circumstances of a test."""
-        return Readings(text, reads_json(test.given, self._is_json), self._asked(test))
+        facts = json.loads(test.given.facts)
+        return Readings(text, reads_json(test.given, self._is_json), self._asked(test), facts)
 
     def spelled_cases(self, test: TestCase) -> Iterator[TestCase]:
         """The test in every claimed spelling."""
@@ -205,7 +207,7 @@ class Bench:
         text, output = test.given.text, judged.verdict.text
         fired = self._fired(judged.verdict)
         rules = [rule for rule in judged.rules if rule.rule_id in fired]
-        readings = Readings(text, reads_json(test.given, self._is_json), self._asked(test))
+        readings = self.readings(test, text)
         claims = claims_of(rules, readings, self._searches)
         measures = any(isinstance(rule.action, Hash | Truncate) for rule in rules)
         for claim in claims:
@@ -288,7 +290,7 @@ class Bench:
         if wanted is None:
             nothing_fired = not fired and test.expect.decision != "allow"
             wanted = tuple(rule.rule_id for rule in rules) if nothing_fired else ()
-        readings = Readings(test.given.text, reads_json(test.given, self._is_json), self._asked(test))
+        readings = self.readings(test, test.given.text)
         inapplicable = {self._id(row.rule): row.why for row in verdict.not_applicable}
         by_id = {rule.rule_id: rule for rule in rules}
         for rule_id in wanted:

@@ -20,7 +20,9 @@ from policykit.ir.document import (
     Phrases,
     Regexes,
     RegexSource,
+    Sources,
     Tally,
+    Uncited,
 )
 from policykit.ir.opaque import Classifier, Language, Predicate
 from policykit.text import View, is_word, view
@@ -63,6 +65,8 @@ def why_missed(matcher: Matcher, readings: Readings, searches: Searches) -> str:
             return _why_entities(matcher, readings, searches)
         case Tally():
             return _why_tally(matcher, readings, searches)
+        case Sources():
+            return f"whatever the text cites is listed by `{matcher.fact}`"
         case AnyOf(items):
             return "; ".join(why_missed(item, readings, searches) for item in items)
         case AllOf(items):
@@ -101,6 +105,8 @@ def _why_chains(leaf: Chains, readings: Readings, searches: Searches) -> str:
     chain = leaf.chains[0]
     links = [part for part in chain.parts if isinstance(part, Link)]
     if any(isinstance(part, Measure) for part in chain.parts):
+        return f"the text does not have {chain.name}"
+    if any(isinstance(part, Uncited) for part in chain.parts):
         return f"the text does not have {chain.name}"
     missing = [link for link in links if not found(replace(chain, parts=(link,)))]
     if missing:

@@ -18,6 +18,7 @@ from policykit.ir.document import (
     Phrases,
     Regexes,
     Searched,
+    Sources,
     Tally,
     Within,
 )
@@ -27,6 +28,7 @@ from policykit.predicates.language import library, told
 from policykit.text import View, view
 from policykit.verify.finders import Search, Searches
 from policykit.verify.findings import NO_FINDINGS, Finding, Findings, Listed, Part, part_of, separated
+from policykit.verify.sources import listed
 from policykit.verify.units import Readings
 
 
@@ -72,6 +74,8 @@ def compile_check(matcher: Matcher | None, searches: Searches, use_prefilter: bo
             return _entities(matcher, searches, use_prefilter)
         case Tally():
             return _tally(matcher, searches, use_prefilter)
+        case Sources():
+            return _sources(matcher, searches, use_prefilter)
         case AnyOf(items):
             return _any([compile_check(item, searches, use_prefilter) for item in items])
         case AllOf(items):
@@ -144,6 +148,22 @@ def counted(findings: Findings, distinct: bool) -> int:
     numbers: list[tuple[int, int]] = list(zip(kept.part.tolist(), kept.index.tolist(), strict=True))
     found = (kept.parts[part].finding(i) for part, i in numbers)
     return len({value_of(finding.matched, finding.content) for finding in found})
+
+
+def _sources(leaf: Sources, searches: Searches, use_prefilter: bool) -> Check:
+    """Raises UnknownSources where there are marks, and the request does not say which ids they may have."""
+    inner = _leaf(leaf.marks, searches, use_prefilter)
+
+    def check(readings: Readings) -> Outcome:
+        outcome = inner(readings)
+        if not outcome.fired:
+            return outcome
+        known = listed(readings.facts, leaf.fact)
+        wrong = [found for found in outcome.findings if leaf.mark.id_of(found.content) not in known]
+        named = tuple(found._replace(matched=leaf.name) for found in wrong)
+        return Outcome(True, Findings([Listed(named)])) if named else Outcome(False)
+
+    return check
 
 
 def _leaf(leaf: Searched, searches: Searches, use_prefilter: bool) -> Check:

@@ -14,7 +14,7 @@ import re2  # pyright: ignore[reportMissingTypeStubs]
 
 from policykit.automata import separate, squeeze
 from policykit.automata.alphabet import image_ranges
-from policykit.ir.document import Chains, Gap, Link, Measure, Phrases, Regexes, Searched, patterns
+from policykit.ir.document import Chains, Gap, Link, Measure, Phrases, Regexes, Searched, Uncited, patterns
 from policykit.ir.regex import Alternation, Assertion, Chars, Concat, Empty, Ranges, Regex, Repeat
 from policykit.text import View, is_letter
 
@@ -121,14 +121,14 @@ def compile_prefilter(leaf: Searched, view: View) -> Prefilter:
     return Expressions(compiled) if compiled else Undecided()
 
 
-def _of_part(part: Link | Gap | Measure, leaf: Chains, view: View) -> Prefilter:
+def _of_part(part: Link | Gap | Measure | Uncited, leaf: Chains, view: View) -> Prefilter:
     match part:
         case Link(phrases, regexes, exact):
             by_phrase = Phrases(phrases, exact, None, None, leaf.reading, leaf.place)
             by_regex = Regexes(regexes, None, None, leaf.reading, leaf.place)
             own = [some for some in (by_phrase, by_regex) if patterns(some)]
             return Some(tuple(compile_prefilter(some, view) for some in own))
-        case Gap():
+        case Gap() | Uncited():
             return Undecided()
         case Measure(_, at_least):
             return Longer(at_least)

@@ -8,7 +8,7 @@ Everything is computed at most once per text.
 import json
 import re
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby
@@ -133,10 +133,13 @@ class Seen:
 
 class Readings:
     """One text as every matcher of a plan may read it. ``is_json`` says whether the plan's grammar makes it JSON;
-    ``asked`` answers for predicates and classifiers."""
+    ``asked`` answers for predicates and classifiers; ``facts`` are those of the request."""
 
-    def __init__(self, text: str, is_json: bool, asked: Ask | None = None) -> None:
+    def __init__(
+        self, text: str, is_json: bool, asked: Ask | None = None, facts: Mapping[str, object] | None = None
+    ) -> None:
         self.text = text
+        self.facts = facts or {}
         self._ask = asked
         self._asked: dict[tuple[Predicate | Classifier, str], Asked] = {}
         self._is_json = is_json

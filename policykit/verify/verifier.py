@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from policykit.compile.facts import schema_of
+from policykit.compile.resolve import reads_facts
 from policykit.conditions import FactsSchema
 from policykit.grammar import GrammarValidator
 from policykit.ir.document import Target
@@ -142,7 +143,7 @@ class Verifier:
         is_output = subject.target is Target.OUTPUT
         is_json = self._is_json if is_output else subject.target is Target.TOOL_CALL
         grammar = self._grammar.check if self._grammar and is_output else None
-        readings = Readings(subject.text, is_json, self._opened.ask)
+        readings = Readings(subject.text, is_json, self._opened.ask, subject.facts)
         return judge(readings, subject, self._rules, grammar, self._transforms, self._setting, questions)
 
     def _problems(self, subject: Subject) -> list[str]:
@@ -172,7 +173,7 @@ class Verifier:
 
 def _schemas(rules: Iterable[ResolvedRule]) -> tuple[FactsSchema, ...]:
     """The facts schemas of all documents whose rules read facts, each once."""
-    named = {rule.facts_schema: rule.document_place or rule.place for rule in rules if rule.when or rule.exceptions}
+    named = {rule.facts_schema: rule.document_place or rule.place for rule in rules if reads_facts(rule)}
     schemas = (schema_of(source, place) for source, place in named.items())
     return tuple(schema for schema in schemas if schema)
 

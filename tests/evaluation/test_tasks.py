@@ -41,6 +41,7 @@ def test_citations_are_found_by_their_first_group() -> None:
     assert list(find(text)) == ["K1", "K1", "K7"]
     assert cited(find(text), ["K1", "K2", "K3"]) == Cited(n_cited=2, n_right=1, n_wanted=3)
     assert list(citations_by("K[0-9]+")("K1 K2")) == ["K1", "K2"]
+    assert list(citations_by("({id})")("So (K1), or (not this) [K3] (K-2).")) == ["K1", "K-2"]
 
 
 def test_a_pattern_that_cannot_run_in_linear_time_is_refused() -> None:

@@ -30,6 +30,7 @@ GRAMMAR_FILES = sorted(p for p in (ROOT / "grammars").iterdir() if not p.name.en
 EXPECTED_POLICIES = {
     "agent/destructive-actions",
     "agent/payment-actions",
+    "finance/cite-before-you-say",
     "finance/consumer-credit",
     "finance/no-speculative-promises",
     "finance/no-speculative-promises-de",

@@ -5,6 +5,7 @@ In ``new`` the expected underline stands between `«` and `»`; it is taken from
 
 from tests.policy.case import BASE as BASE, BLOCK as BLOCK, FACTS, PHRASES as PHRASES, RULE, Case as Case
 from tests.policy.chain_cases import CHAIN_CASES
+from tests.policy.citation_cases import CITATION_CASES
 
 
 def _regex(name: str, code: str, marked: str, help: str) -> Case:
@@ -173,7 +174,6 @@ CASES = (
         + RULE.removeprefix("rules:\n"),
         "remove `streamSafe`",
     ),
-    Case("citations", "PK040", "severity: high", "require: {«citations»: {per: sentence}}", "remove it"),
     Case("rego with a condition", "PK160", "severity: high", "when: {rego: «data.x.deny == true»}", "full name"),
     Case("rego without data", "PK160", "severity: high", "when: {rego: «x.deny»}", "did you mean `data.x.deny`?"),
     Case("all of rego", "PK160", "severity: high", "when: {rego: «data»}", "full name"),
@@ -349,6 +349,7 @@ CASES = (
     _regex("no code point", "PK105", "a«\\x{110000}»", "two digits"),
     _regex("octal", "PK106", "a«\\012»", "`\\x{A}`"),
     *CHAIN_CASES,
+    *CITATION_CASES,
     _regex("verbose flag", "PK107", "«(?x)»a b", "`i`, `m`, `s` and `U`"),
     _regex("unknown script", "PK108", "\\pL«\\p{Greak}»", "did you mean `Greek`?"),
     _regex("unknown bracket class", "PK108", "[«[:alhpa:]»]", "did you mean `alpha`?"),

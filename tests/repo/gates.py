@@ -15,6 +15,7 @@ CODE_RANGES = {
     "document": range(1, 100),
     "regex": range(100, 200),
     "chains": range(130, 140),
+    "citations": range(140, 150),
     "grammar": range(200, 300),
     "plan": range(300, 400),
     "engine": [*range(400, 500), *range(740, 760)],

@@ -28,6 +28,8 @@ from policykit.policy import load_policies
 MAX_WIDTH = 120
 MAX_NEW_TOKENS = 160
 TEMPERATURE = 1.0
+PROFILE = "answer"
+"""What the shipped policies are compiled for: its replies are an assistant's, and not research with sources."""
 
 
 def _configure(parser: ArgumentParser) -> None:
@@ -81,7 +83,7 @@ def _screen(args: Namespace, streams: Streams) -> Console:
 def _run(args: Namespace, streams: Streams) -> Exit:
     screen = _screen(args, streams)
     policies = load_policies(*(args.policies or [shipped_policies()]))
-    plan = compile_plan(policies, None, at=today())
+    plan = compile_plan(policies, None, profile=None if args.policies else PROFILE, at=today())
     with _busy(streams, "loading the embedded model"):
         model = load_language_model(embedded.NAME)
         constraint = plan.constraint(model.vocabulary)

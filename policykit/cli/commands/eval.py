@@ -87,7 +87,9 @@ def _configure(parser: ArgumentParser) -> None:
     judge.add_argument(
         "--schema", type=Path, metavar="PATH", help="what valid answers belong to (default: the plan's grammar)"
     )
-    judge.add_argument("--citations", metavar="REGEX", help="finds the sources that an answer cites")
+    judge.add_argument(
+        "--citations", metavar="REGEX", help="finds the sources that an answer cites; or their form: [{id}]"
+    )
     judge.add_argument("--pairs", type=Path, metavar="FILE", help="preference pairs, for their margins")
     judge.add_argument(
         "--beta", type=above_zero, default=0.1, metavar="B", help="of the margins (default: %(default)s)"

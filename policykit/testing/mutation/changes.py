@@ -122,7 +122,7 @@ class _Walk:
             yield from self._other_matches(node, rebuild, rule)
         for index, entry in enumerate(node.entries):
             field = record.field(entry.key.text)
-            if field is None or field.name in _NO_PART:
+            if field is None or (field.name in _NO_PART and record.name != "citations"):
                 continue
             if field.name in UNSEEN:
                 yield Unchanged(field.name, rule, UNSEEN[field.name], entry.key.place)
@@ -223,6 +223,8 @@ def _is_dropped_here(entry: Entry, record: Record) -> bool:
     """An optional part whose name means something else in other records; a list that goes with its only item."""
     if entry.key.text == "except" and isinstance(entry.value, Sequence):
         return len(entry.value.items) == 1
+    if record.name == "citations":
+        return entry.key.text in ("id", "free", "from")
     return entry.key.text == "within" and record.name == "match"
 
 

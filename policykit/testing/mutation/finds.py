@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import TypeAlias, assert_never
 
 from policykit.analysis.question import anonymous
-from policykit.ir.document import AllOf, AnyOf, Chains, Entities, Leaf, Matcher, Not, Phrases, Regexes, Tally
+from policykit.ir.document import AllOf, AnyOf, Chains, Entities, Leaf, Matcher, Not, Phrases, Regexes, Sources, Tally
 from policykit.ir.opaque import Classifier, Language, Predicate
 from policykit.verify import Searches, compile_check
 from policykit.verify.units import Readings
@@ -36,7 +36,7 @@ class Finds:
                 return _not(_any(_not(self.fired(item, readings, n)) for item in items))
             case Not(item):
                 return _not(self.fired(item, readings, n))
-            case Predicate() | Classifier() | Language():
+            case Predicate() | Classifier() | Language() | Sources():
                 raise AssertionError("what others decide is asked of the whole verifier")
             case _:
                 assert_never(matcher)

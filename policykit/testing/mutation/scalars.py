@@ -8,7 +8,7 @@ from policykit.policy.shapes import Choice, Day, Flag, Integer, Number, Shape, T
 from policykit.testing.mutation.conditions import changed_conditions
 from policykit.testing.mutation.regexes import changed_regexes
 
-_WORDS = frozenset({"mode", "encoding", "join", "distinctBy", "unit", "context"})
+_WORDS = frozenset({"mode", "encoding", "join", "distinctBy", "unit", "context", "per"})
 _MARK = "~"
 
 

@@ -8,7 +8,7 @@ fired come first, and the first that fails is the last that is run.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
-from policykit.compile.resolve import leaves, opaque, reads_facts, resolve
+from policykit.compile.resolve import leaves, opaque, reads_facts, resolve, sources
 from policykit.diagnostics import PolicyError
 from policykit.ir.decision import Decider
 from policykit.ir.document import (
@@ -136,7 +136,9 @@ class Suite:
         before, after = pairs[0]
         if before.matcher is None or after.matcher is None or replace(after, matcher=before.matcher) != before:
             return None
-        if isinstance(before.action, Allow) or opaque(before.matcher) or opaque(after.matcher):
+        if isinstance(before.action, Allow) or any(
+            opaque(matcher) or sources(matcher) for matcher in (before.matcher, after.matcher)
+        ):
             return None
         return _OneRule(before, after) if before.mode is not Mode.OFF else None
 
