@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from policykit.constraint.both import Both, Matcher
 from policykit.constraint.lookahead import Lookahead
@@ -37,6 +38,11 @@ class Constraint:
             return self.claimed
         return Liveness(LivenessKind.BOUNDED, "the vocabulary cannot spell every byte", 0)
 
+    @cached_property
+    def _lookahead(self) -> Lookahead:
+        liveness = self.liveness
+        return Lookahead(self.machine, liveness.horizon_bytes or 0, resets=liveness.resets, marks=self.marks)
+
     def start(self, prefix: bytes = b"", *, prefix_in_grammar: bool = False) -> State:
         """The state at the start of the output.
 
@@ -55,14 +61,12 @@ class Constraint:
             shadow = self.grammar.byte_matcher()
             for byte in prefix if prefix_in_grammar else b"":
                 shadow.accept(byte)
-        horizon = self.liveness.horizon_bytes or 0
-        resets, marks = self.liveness.resets, self.marks
-        lookahead = Lookahead(self.machine, horizon, resets=resets, marks=marks) if shadow else None
+        lookahead = self._lookahead if shadow else None
         # The engine writes JSON in strict UTF-8 by itself; other grammars may allow any bytes, or special tokens.
         alone = not prefix and not self.machine.program.units and self.grammar is not None and self.grammar.writes_json
         spells_apart = self.spells_apart
         about = {"spells_apart": spells_apart, "grammar_alone": alone}
-        return State(self.machine, matcher, joint, lookahead, shadow, **about, marks=marks)
+        return State(self.machine, matcher, joint, lookahead, shadow, **about, marks=self.marks)
 
     def _begin(self, matcher: Matcher, prefix: bytes) -> None:
         """Take a prefix into the grammar, byte by byte, and its marks as the special tokens that they are."""

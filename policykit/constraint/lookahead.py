@@ -3,6 +3,10 @@
 Under such a plan a token can lead to a place where grammar and policies, each alive, admit nothing together. The
 search runs both over single bytes beside the real matcher and closes tokens from which no continuation survives.
 What it could not decide within its budget stays open; a dead end that is met all the same is reported as one.
+
+A continuation that one token has is often one of others too (the rest of a date, the end of a name), so those that
+were found are tried first. Which are known decides how long a step takes, never what it finds: a continuation is one
+that a search without them would have found, or would have spent its budget before.
 """
 
 from collections.abc import Mapping
@@ -19,9 +23,10 @@ MAX_CANDIDATES = 64
 """Tokens examined per step. Where more are allowed, only those after which a rule does not let the text end."""
 MAX_NODES = 400
 """Bytes tried per token before it is left open."""
-MAX_STEP_NODES = 4_000
-"""Bytes tried per step before all tokens that are left stay open."""
+MAX_WAYS = 16
+"""Continuations that are kept, the one that served last first."""
 _ORDER = sorted(range(256), key=lambda b: (b not in b'"', b not in b" ,.}])", b))
+_BYTES = tuple(bytes([b]) for b in range(256))
 
 
 class Lookahead:
@@ -29,7 +34,7 @@ class Lookahead:
 
     With ``resets`` the rules read JSON strings and forget them when they close, and everything outside strings is
     proved: then it is enough that the string at hand can be closed. ``marks`` are special tokens that the grammar has,
-    with the names that they are shown by.
+    with the names that they are shown by. Shared by all texts.
     """
 
     def __init__(
@@ -39,16 +44,13 @@ class Lookahead:
         self._marks = marks or {}
         self._horizon = horizon
         self._resets = resets
+        self._ways: tuple[bytes, ...] = ()  # replaced as a whole: threads share it
 
     def prune(self, row: NDArray[np.int32], shadow: GrammarState, joint: Joint) -> None:
         """Close tokens in ``row`` that lead nowhere. ``shadow`` reads single bytes and stands at the same point."""
-        left = MAX_STEP_NODES
         for token_id in self._candidates(row, joint):
-            budget = [min(MAX_NODES, left)]
-            left -= budget[0]
-            if not self._survives(token_id, shadow, joint, budget):
+            if not self._survives(token_id, shadow, joint):
                 close(row, token_id)
-            left += budget[0]
 
     def _candidates(self, row: NDArray[np.int32], joint: Joint) -> list[int]:
         special = self._machine.vocabulary.special_ids
@@ -57,43 +59,104 @@ class Lookahead:
             row = row & self._machine.open_mask(joint)
         return [*marks, *(i for i in set_bits(row).tolist() if i not in special)][:MAX_CANDIDATES]
 
-    def _survives(self, token_id: int, shadow: GrammarState, joint: Joint, budget: list[int]) -> bool:
+    def _survives(self, token_id: int, shadow: GrammarState, joint: Joint) -> bool:
         mark = self._marks.get(token_id)
         after = self._machine.advance(joint, token_id) if mark is None else self._machine.after_mark(joint, mark)
-        ahead = shadow.ahead()
-        if after is None or not ahead.accept_all(mark or self._machine.vocabulary.tokens[token_id]):
+        token = mark or self._machine.vocabulary.tokens[token_id]
+        if after is None or not shadow.admits(token):
             return False
-        return self._escapes(ahead, after) or self._search(ahead, after, self._horizon, budget)
+        if self._is_enough(after, 0) or self._escapes(token, shadow, after) or self._knows_way(token, shadow, after):
+            return True
+        ahead, way, budget = shadow.ahead(), bytearray(), [MAX_NODES]
+        if not ahead.accept_all(token) or not self._search(ahead, after, way, budget):
+            return False
+        if budget[0] and way:
+            self._remember(bytes(way))
+        return True
 
-    def _escapes(self, shadow: GrammarState, joint: Joint) -> bool:
+    def _is_enough(self, joint: Joint, n_bytes: int) -> bool:
+        """Whether a continuation of so many bytes that leads here shows a way on, wherever the grammar stands."""
+        return n_bytes >= self._horizon or (self._resets and self._machine.reader.closes_strings(joint))
+
+    def _escapes(self, token: bytes, shadow: GrammarState, joint: Joint) -> bool:
         """Whether a short text that frees every rule is also legal in the grammar. The empty one shows nothing: what
         the grammar demands next may be what a rule forbids."""
         for text in self._machine.reader.escapes(joint):
             if not text or '"' in text or "\\" in text:  # what a JSON grammar would read as something else
                 continue
-            if shadow.ahead().accept_all(text.encode()):
+            if shadow.admits(token + text.encode()):
                 return True
         return False
 
-    def _search(self, shadow: GrammarState, joint: Joint, depth: int, budget: list[int]) -> bool:
-        """Depth first; ``budget`` is what the search of one token may still try."""
-        if depth == 0 or (self._resets and self._machine.reader.closes_strings(joint)):
+    def _knows_way(self, token: bytes, shadow: GrammarState, joint: Joint) -> bool:
+        """Whether a continuation that was found before leads on from here too."""
+        for at, way in enumerate(self._ways):
+            if not shadow.admits(token + way):
+                continue
+            after = self._after(joint, way)
+            if after is not None and (self._is_enough(after, len(way)) or self._ends(token + way, shadow, after)):
+                if at:
+                    self._remember(way)
+                return True
+        return False
+
+    def _remember(self, way: bytes) -> None:
+        self._ways = (way, *(known for known in self._ways if known != way))[:MAX_WAYS]
+
+    def _after(self, joint: Joint, way: bytes) -> Joint | None:
+        after: Joint | None = joint
+        for byte in way:
+            after = self._machine.reader.advance_byte(after, _BYTES[byte]) if after else None
+        return after
+
+    def _ends(self, text: bytes, shadow: GrammarState, joint: Joint) -> bool:
+        ahead = shadow.ahead()
+        return self._machine.may_end(joint) and ahead.accept_all(text) and ahead.accepting
+
+    def _search(self, ahead: GrammarState, joint: Joint, way: bytearray, budget: list[int]) -> bool:
+        """Depth first; ``budget`` is what the search of one token may still try. Leaves the continuation in ``way``."""
+        if self._is_enough(joint, len(way)) or (ahead.accepting and self._machine.may_end(joint)):
             return True
-        if shadow.accepting and self._machine.may_end(joint):
-            return True
+        forced = ahead.forced_bytes()
+        if forced:
+            return self._follow(ahead, joint, forced, way, budget)
         row = np.zeros(9, np.int32)
-        shadow.fill(row)
-        allowed = np.unpackbits(row.view(np.uint8), bitorder="little")
+        ahead.fill(row)
+        allowed = int.from_bytes(row.tobytes(), "little")
         for byte in _ORDER:
-            if not allowed[byte]:
+            if not allowed >> byte & 1:
                 continue
             if budget[0] == 0:
                 return True
             budget[0] -= 1
-            after = self._machine.advance_bytes(joint, bytes([byte]))
-            if after is None:
+            after = self._machine.reader.advance_byte(joint, _BYTES[byte])
+            if after is None or not ahead.accept(byte):
                 continue
-            ahead = shadow.ahead()
-            if ahead.accept(byte) and self._search(ahead, after, depth - 1, budget):
+            way.append(byte)
+            if self._search(ahead, after, way, budget):
                 return True
+            way.pop()
+            ahead.rollback(1)
+        return False
+
+    def _follow(self, ahead: GrammarState, joint: Joint, forced: bytes, way: bytearray, budget: list[int]) -> bool:
+        """The search where the grammar leaves no choice."""
+        length = len(way)
+        for byte in forced:
+            if budget[0] == 0:
+                return True
+            budget[0] -= 1
+            after = self._machine.reader.advance_byte(joint, _BYTES[byte])
+            if after is None:
+                break
+            joint = after
+            way.append(byte)
+            if self._is_enough(joint, len(way)):
+                return True
+        else:
+            if ahead.accept_all(forced):
+                if self._search(ahead, joint, way, budget):
+                    return True
+                ahead.rollback(len(forced))
+        del way[length:]
         return False

@@ -146,6 +146,9 @@ class PolicyMachine:
                 known.add(first)
                 self.mask(first)
                 if self.program.units and not first.pending:
+                    self.open_mask(first)
+                    if self._fragile:
+                        self.held_mask(self.reader.current(first), self.reader.forbids, by_escape=False)
                     self.reader.tabulate(self.reader.current(first))
 
     def trim(self) -> None:

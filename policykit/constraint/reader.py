@@ -230,6 +230,11 @@ class Reader:
         states = self._run(joint, shared)
         return self._settle(pieces.tail, tuple(modes), states) if states is not None else None
 
+    def advance_byte(self, joint: Joint, byte: bytes) -> Joint | None:
+        """:meth:`advance_bytes` for a single byte, remembered where no character is pending."""
+        joint = self.current(joint)
+        return self.advance_bytes(joint, byte) if joint.pending else self.advance_rest(joint, byte)
+
     def advance_rest(self, joint: Joint, rest: bytes) -> Joint | None:
         """:meth:`advance_bytes` for the rest of a token after a character, remembered like a token's."""
         if rest in joint.next:
@@ -241,6 +246,8 @@ class Reader:
             after = self.advance_rest(base, rest)
             if after is not None and after.epoch is joint.epoch:
                 after = self._rest_from_base(joint, rest, after)
+            elif after is not None or self.program.requirements:  # as in `_advance`
+                after = self.advance_bytes(joint, rest)
         joint.next[rest] = after
         return after
 

@@ -230,9 +230,12 @@ class Unit:
         reference = self.automaton.reference(state) if state else state
         base = self._held_base.get((mode, reference, by_escape))
         if base is None:
-            after = self.after_all(mode, reference)
-            held = self._held(after, by_escape) & (after != FOUND)
-            base = self._held_base[mode, reference, by_escape] = self._packed(held)
+            at = self._full(mode, reference)
+            at = np.where(trie.symbol < self.automaton.n_symbols, at, at[trie.parent])  # a tail is not read
+            held = self._held(at, by_escape) & (at != FOUND)
+            flags = np.zeros(self._size, bool)
+            flags[self._token_ids[mode]] = held[trie.token_node]
+            base = self._held_base[mode, reference, by_escape] = self._packed(flags)
         if state == reference or self._is_far(mode, state, len(self._escape)):
             return base
         _, nodes, own = self._difference(mode, state, reference)

@@ -265,6 +265,17 @@ class GrammarState:
         self._history += [(i, False) for i in ids]
         return True
 
+    def admits(self, text: bytes) -> bool:
+        """For a state over single bytes: whether they may follow, one after the other. Nothing changes.
+
+        Raises:
+            InternalError: the engine failed.
+        """
+        valid = -1 if self.finished else self._matcher.validate_tokens(list(text))
+        if self._matcher.is_error():
+            self._fail()
+        return valid == len(text)
+
     def _is_text(self, token_id: int) -> bool:
         """Whether the id is a token that does not end the text; unused ids are none."""
         tokens = self._table.tokens
