@@ -36,11 +36,13 @@ class Walk(Protocol):
 @dataclass(frozen=True)
 class Compiled:
     """A schema that was taken. ``judge`` is the engine's whole-text check with the keywords that a text breaks, where
-    it has one; ``residue`` names what its mask does not carry, by JSON pointer."""
+    it has one; ``residue`` names what its mask does not carry, by JSON pointer; ``liveness`` how it says that it keeps
+    from dead ends."""
 
     walk: Callable[[], Walk]
     judge: Callable[[str], Sequence[str] | None] | None = None
     residue: tuple[str, ...] = ()
+    liveness: str = ""
 
 
 class Engine(Protocol):
@@ -102,7 +104,7 @@ class _Policykit:
                 return []
             return [v.rule for v in verdict.violations] or ["error"]
 
-        return Compiled(walk, judge, tuple(r.pointer for r in plan.residue))
+        return Compiled(walk, judge, tuple(r.pointer for r in plan.residue), plan.liveness.kind.value)
 
 
 class _Filled:
