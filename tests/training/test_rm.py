@@ -205,13 +205,13 @@ def test_it_is_a_term_of_rewards(featured: Path) -> None:
     asked, said = ["Is it safe?"] * 2, [GOOD, BAD]
     found = model.term()(prompts=asked, completions=said)
     ended, cut = (model.term([1])(prompts=asked, completions=said, completion_ids=[[5, x], [5, x]]) for x in (1, 5))
-    assert found == pytest.approx(ended)
-    assert found != pytest.approx(cut)
+    assert found == pytest.approx(ended, rel=1e-5)
+    assert found != pytest.approx(cut, rel=1e-3)
     assert found[0] > found[1]
     messages = [[{"role": "assistant", "content": text}] for text in said]
-    assert model.term()(prompts=asked, completions=messages) == pytest.approx(found)
+    assert model.term()(prompts=asked, completions=messages) == pytest.approx(found, rel=1e-5)
     answers = [Answer(text, text, (), Finish.END, None, None, None, PLAN.verify(text)) for text in said]
-    assert [model.best()("Is it safe?", answer) for answer in answers] == pytest.approx(found)
+    assert [model.best()("Is it safe?", answer) for answer in answers] == pytest.approx(found, rel=1e-5)
     strange = replace(answers[0], verdict=pk.compile(policies(blocked("x", "x"), name="z")).verify(GOOD))
     with pytest.raises(PolicyError, match="PK762"):
         model.best()("Is it safe?", strange)

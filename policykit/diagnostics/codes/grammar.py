@@ -58,8 +58,9 @@ CODES: tuple[CodeEntry, ...] = (
         "PK209",
         "grammar not compiled within its bounds",
         "Compiling was given a deadline and a bound on memory (`--deadline`, `--memory`, `policykit.Bounds`), and has "
-        "not come back within them, or has ended its process. The example is plain Lark, which is 2^30 rules for lark.",
-        "start: " + '"a"? ' * 30,
+        "not come back within them, or has ended its process. The example is plain Lark: its "
+        "template is 2^30 rules for lark.",
+        'start: t{"a"}\nt{x}: ' + "x? " * 30,
     ),
     CodeEntry(
         "PK210",
