@@ -18,6 +18,7 @@ import policykit as pk
 from tests.laws import oracle
 from tests.laws.languages import FORMULAS, FREE, LANGUAGES, LEAVES, Language, Rules, rule, ruleset, schemas
 from tests.laws.worlds import World, allowed, bytewise, likely_texts, make_world, phrases_of, tokenised
+from tests.length import at_length
 
 SPELLER = "ab1A é-Ж"
 ENDINGS = '"}]bЖz. ꙮ☃\n'
@@ -205,9 +206,10 @@ def test_every_text_is_judged_as_the_oracle_does() -> None:
 
 @pytest.mark.slow
 def test_every_text_is_judged_as_the_oracle_does_at_length() -> None:
-    counted = run(DRAWS, 250, 70, 40)
-    assert counted["legal"] + counted["forbidden"] >= 10_000, counted
-    assert counted["co-accessible"] >= 3_000, counted
+    n = at_length(250, 75)
+    counted = run(DRAWS, n, 70, 40)
+    assert counted["legal"] + counted["forbidden"] >= 40 * n, counted
+    assert counted["co-accessible"] >= 12 * n, counted
 
 
 IN_JSON = st.builds(
@@ -224,8 +226,9 @@ def test_strings_of_json_are_judged_as_the_oracle_does() -> None:
 
 @pytest.mark.slow
 def test_strings_of_json_are_judged_as_the_oracle_does_at_length() -> None:
-    counted = run(st.tuples(IN_JSON, schemas(), st.integers(0, 2**32)), 150, 60, 30)
-    assert counted["legal"] + counted["forbidden"] >= 1_500, counted
+    n = at_length(150, 50)
+    counted = run(st.tuples(IN_JSON, schemas(), st.integers(0, 2**32)), n, 60, 30)
+    assert counted["legal"] + counted["forbidden"] >= 10 * n, counted
 
 
 def test_the_speller_can_fail() -> None:

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, seed, settings, strategies as st
 import policykit as pk
 from tests.laws.languages import FORMULAS, FREE, LEAVES, phrases, schemas
 from tests.laws.worlds import World, allowed, bytewise, likely_texts, make_world, tokenised, worlds
+from tests.length import at_length
 
 ANY = LEAVES | FORMULAS
 FAST = settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
@@ -76,7 +77,7 @@ def test_rules_that_combine(world: World) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("part", range(6))
+@pytest.mark.parametrize("part", range(at_length(6, 3)))
 def test_laws_at_length(part: int) -> None:
     """Parts with seeds of their own: the same worlds each time, so that the time they take is the same too."""
 

@@ -10,6 +10,7 @@ from tests.laws import oracle
 from tests.laws.languages import FREE, Rules, rule
 from tests.laws.test_exhaustive_speller import Explorer, is_written, speller_tokens
 from tests.laws.worlds import World, make_world, phrases_of, tokenised
+from tests.length import at_length
 
 PHRASES = ("abab abab ab", "a bbbb aaaaa", "ßab aéaaab1", "1ab1ab1 ab1a", "AAAAB bbbba")
 GAPS = ("", "", " ", ".", "-", "_", " . ", "\u200b", "☃", ". ", "  ", "/", "\n", "\u00ad", ",", "Ж")
@@ -76,10 +77,11 @@ def test_every_spelling_is_judged_as_the_oracle_does() -> None:
 
 @pytest.mark.slow
 def test_every_spelling_is_judged_as_the_oracle_does_at_length() -> None:
-    counted = run(60, 140, 20)
-    assert counted["legal"] + counted["forbidden"] >= 10_000, counted
-    assert min(counted["legal"], counted["forbidden"]) >= 3_000, counted
-    assert counted["co-accessible"] >= 800, counted
+    n = at_length(60, 24)
+    counted = run(n, 140, 20)
+    assert counted["legal"] + counted["forbidden"] >= 160 * n, counted
+    assert min(counted["legal"], counted["forbidden"]) >= 45 * n, counted
+    assert counted["co-accessible"] >= 12 * n, counted
 
 
 def test_the_oracle_can_say_no() -> None:

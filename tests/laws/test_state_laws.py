@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, seed, settings, strategies as st
 import policykit as pk
 from tests.laws.languages import text_of
 from tests.laws.worlds import World, allowed, new_row, phrases_of, seen, worlds
+from tests.length import at_length
 from tests.policy.documents import as_yaml, documents
 
 FAST = settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
@@ -121,7 +122,7 @@ def test_a_batch_is_its_singles(world: World) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("part", range(5))
+@pytest.mark.parametrize("part", range(at_length(5, 2)))
 def test_state_laws_at_length(part: int) -> None:
     """The same worlds each time, so that the time they take is the same too."""
 
