@@ -226,9 +226,8 @@ def test_strings_of_json_are_judged_as_the_oracle_does() -> None:
 
 @pytest.mark.slow
 def test_strings_of_json_are_judged_as_the_oracle_does_at_length() -> None:
-    n = at_length(150, 50)
-    counted = run(st.tuples(IN_JSON, schemas(), st.integers(0, 2**32)), n, 60, 30)
-    assert counted["legal"] + counted["forbidden"] >= 8 * n, counted
+    counted = run(st.tuples(IN_JSON, schemas(), st.integers(0, 2**32)), 150, 60, 30)
+    assert counted["legal"] + counted["forbidden"] >= 1_500, counted
 
 
 def test_the_speller_can_fail() -> None:

@@ -77,11 +77,10 @@ def test_every_spelling_is_judged_as_the_oracle_does() -> None:
 
 @pytest.mark.slow
 def test_every_spelling_is_judged_as_the_oracle_does_at_length() -> None:
-    n = at_length(60, 24)
-    counted = run(n, 140, 20)
-    assert counted["legal"] + counted["forbidden"] >= 160 * n, counted
-    assert min(counted["legal"], counted["forbidden"]) >= 45 * n, counted
-    assert counted["co-accessible"] >= 12 * n, counted
+    counted = run(at_length(60, 24), 140, 20)
+    assert counted["legal"] + counted["forbidden"] >= at_length(10_000, 4_000), counted
+    assert min(counted["legal"], counted["forbidden"]) >= at_length(3_000, 1_200), counted
+    assert counted["co-accessible"] >= at_length(800, 320), counted
 
 
 def test_the_oracle_can_say_no() -> None:
