@@ -8,6 +8,7 @@ from policykit.ir.regex import Concat, Regex, literal_text
 
 ID = "{id}"
 """What stands for the id in the form of a mark."""
+DEFAULT_FORM = "[{id}]"
 DEFAULT_ID = "[0-9A-Za-z_-]+"
 
 

@@ -118,7 +118,7 @@ CHAIN_RECORDS = (
         "citations",
         "Citations that a text must hold, and the sources that they may name.",
         (
-            Field("format", Text(), "a citation with `{id}` in place of the id, such as `[{id}]`", required=True),
+            Field("format", Text(), "a citation with `{id}` in place of the id; `[{id}]` if not said"),
             Field("id", Text(TextKind.REGEX), "what an id is, in RE2 syntax; letters, digits, `-`, `_` if not said"),
             Field(
                 "per",
@@ -130,7 +130,11 @@ CHAIN_RECORDS = (
                 Many(Text()),
                 "what needs no citation, such as `I do not know.`: a sentence (line, text) as it is written",
             ),
-            Field("from", Text(), "the fact that lists the ids that may be cited, such as `retrieved.ids`"),
+            Field(
+                "sources",
+                Text(),
+                "the fact that lists what may be cited, such as `retrieved`: ids, or documents that have an `id`",
+            ),
         ),
     ),
     Record(

@@ -1,6 +1,6 @@
 """`require: {citations: …}`: what must hold a citation, and which sources it may name.
 
-A rule that says ``from`` is two: one on the form, which a mask can hold, and one on the ids, which come with the
+A rule that says ``sources`` is two: one on the form, which a mask can hold, and one on the ids, which come with the
 request. The second has the first one's id with `-sources` behind it, and everything else as the first.
 """
 
@@ -14,7 +14,7 @@ from policykit.automata.citations import ENDS, MAX_STATES, WHITE, TooManyStates,
 from policykit.automata.regex_syntax import parse
 from policykit.conditions import FactsSchema, parse_condition
 from policykit.diagnostics import Diagnostic, Place, PolicyError
-from policykit.ir.citations import DEFAULT_ID, ID, Mark, Per
+from policykit.ir.citations import DEFAULT_FORM, DEFAULT_ID, ID, Mark, Per
 from policykit.ir.document import Chain, Chains, Reading, Regexes, RegexSource, Sources, Uncited, Within
 from policykit.ir.regex import Alternation, Assertion, Chars, Concat, Empty, Ranges, Regex, Repeat, ranges_of
 from policykit.policy.checked import Entries
@@ -51,19 +51,24 @@ def free_of(cited: Entries) -> tuple[str, ...]:
 
 def sources(cited: Entries) -> Sources | None:
     """Finds citations of what the request does not list; None where any source may be named."""
-    fact = cited.text("from")
+    fact = cited.text("sources")
     if fact is None:
         return None
-    mark, place = _mark(cited), cited.keys["from"]
-    marks = Regexes((RegexSource(mark.form, mark.regex, cited.fields["format"].place),), None, None, _READING, place)
+    mark, place = _mark(cited), cited.keys["sources"]
+    marks = Regexes((RegexSource(mark.form, mark.regex, _form_place(cited)),), None, None, _READING, place)
     return Sources(mark, marks, fact, place)
 
 
 def _mark(cited: Entries) -> Mark:
     own = cited.regexes("id")
     source = own[0].source if own else DEFAULT_ID
-    parsed = own[0].parsed if own else parse(DEFAULT_ID, cited.keys["format"])
-    return Mark(cited.text("format") or ID, parsed.regex, source)
+    parsed = own[0].parsed if own else parse(DEFAULT_ID, _form_place(cited))
+    return Mark(cited.text("format") or DEFAULT_FORM, parsed.regex, source)
+
+
+def _form_place(cited: Entries) -> Place:
+    """Where the form of a mark is said, or the demand that leaves it out."""
+    return cited.fields["format"].place if "format" in cited.fields else cited.place
 
 
 def source_ids(rules: Sequence[Entries]) -> list[tuple[str, Entries]]:
@@ -71,7 +76,7 @@ def source_ids(rules: Sequence[Entries]) -> list[tuple[str, Entries]]:
     return [
         (f"{rule_id}{SOURCES}", cited)
         for rule in rules
-        if (cited := citations_of(rule)) and "from" in cited.keys and (rule_id := rule.text("id"))
+        if (cited := citations_of(rule)) and "sources" in cited.keys and (rule_id := rule.text("id"))
     ]
 
 
@@ -91,7 +96,7 @@ def check_citations(document: Entries, rules: Sequence[Entries], diagnostics: li
     for rule_id, cited in source_ids(rules):
         if rule_id in taken:
             message = f"duplicate rule id `{rule_id}`"
-            related = ((cited.keys["from"], "the rule on the sources has it"),)
+            related = ((cited.keys["sources"], "the rule on the sources has it"),)
             diagnostics.append(Diagnostic("PK050", message, taken[rule_id], "rename it", related=related))
 
 
@@ -103,9 +108,11 @@ def _check_rule(rule: Entries, diagnostics: list[Diagnostic]) -> None:
     if target != "output":
         message = f"citations are for what the model writes, and the target is `{target}`"
         diagnostics.append(Diagnostic("PK142", message, place, "remove `target`, or say in `match` what to find"))
-    if action and action.keys.keys() & {"transform"}:
+    transform = action.entries("transform") if action else None
+    if transform and not transform.keys.keys() & {"append", "prepend"}:
         message = "a citation cannot be put where it is missing"
-        diagnostics.append(Diagnostic("PK142", message, place, "use `block` or `escalate`"))
+        help = "use `block` or `escalate`, or add a notice to the text with `append` or `prepend`"
+        diagnostics.append(Diagnostic("PK142", message, place, help))
     if "approvals" in require.keys:
         message = "citations and approvals cannot stand for each other"
         diagnostics.append(Diagnostic("PK142", message, place, "write two rules"))
@@ -113,10 +120,10 @@ def _check_rule(rule: Entries, diagnostics: list[Diagnostic]) -> None:
 
 def _check_form(cited: Entries, diagnostics: list[Diagnostic]) -> None:
     """A mark is told from the text and from other marks, and so is the id in it."""
-    form, own = cited.text("format"), cited.regexes("id")
-    if form is None or ("id" in cited.keys and not own):
+    form, own = cited.text("format") or DEFAULT_FORM, cited.regexes("id")
+    if ("format" in cited.keys and "format" not in cited.fields) or ("id" in cited.keys and not own):
         return  # told already
-    place = cited.fields["format"].place
+    place = _form_place(cited)
     if form.count(ID) != 1 or form.startswith(ID) or form.endswith(ID):
         help = "write what stands before and behind it: `[{id}]`"
         diagnostics.append(Diagnostic("PK140", f"`{form}` does not set an id apart with `{ID}`", place, help))
@@ -172,7 +179,7 @@ def _ambiguity(mark: Mark) -> tuple[str, str] | None:
 
 
 def _check_fact(cited: Entries, schema: FactsSchema | None, diagnostics: list[Diagnostic]) -> None:
-    leaf = cited.leaf("from")
+    leaf = cited.leaf("sources")
     if leaf is None:
         return
     fact = str(leaf.value)
@@ -182,12 +189,19 @@ def _check_fact(cited: Entries, schema: FactsSchema | None, diagnostics: list[Di
         return
     if schema is None:
         return
+    ids = _mistake(f'"" in {fact}', leaf.place, schema)
+    if ids is not None and _mistake(f'{fact}.all(one, one.id == "")', leaf.place, schema) is not None:
+        help = "describe it in the facts' schema as a list of texts, or of objects that have a text `id`"
+        diagnostics.append(Diagnostic("PK141", f"`{fact}` lists no ids: {ids}", leaf.place, help))
+
+
+def _mistake(condition: str, place: Place, schema: FactsSchema) -> str | None:
+    """What is wrong with a condition over the facts; None where nothing is."""
     try:
-        parse_condition(f'"" in {fact}', leaf.place, schema)
+        parse_condition(condition, place, schema)
     except PolicyError as error:
-        why = error.diagnostics[0].message
-        help = "describe it in the facts' schema as a list of texts"
-        diagnostics.append(Diagnostic("PK141", f"`{fact}` lists no ids: {why}", leaf.place, help))
+        return error.diagnostics[0].message
+    return None
 
 
 def _schema(document: Entries) -> FactsSchema | None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from policykit.compile.resolve import leaves
-from policykit.ir.document import Phrases
+from policykit.ir.document import Chains, Phrases, Uncited
 from policykit.ir.plan import ResolvedRule
 from policykit.testing.spellings import Claim
 from policykit.verify import Searches, compile_check
@@ -21,6 +21,8 @@ def claims_of(rules: Iterable[ResolvedRule], readings: Readings, searches: Searc
 
 def _claims(rule: ResolvedRule, readings: Readings, searches: Searches) -> Iterator[Claim]:
     for leaf in leaves(rule.matcher):
+        if isinstance(leaf, Chains) and any(isinstance(part, Uncited) for c in leaf.chains for part in c.parts):
+            continue  # finds that something is missing, however the rest is spelled
         loose = isinstance(leaf, Phrases) and not leaf.exact
         for name in leaf.reading.views:
             on_one = replace(leaf, reading=replace(leaf.reading, views=(name,), unescape=()))

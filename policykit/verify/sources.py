@@ -1,4 +1,4 @@
-"""The ids that citations may have: a fact of the request, which is there and a list of texts, or an error."""
+"""The ids that citations may have: a fact of the request, which is there and a list of ids, or an error."""
 
 from collections.abc import Mapping, Sequence
 from typing import cast
@@ -9,7 +9,10 @@ class UnknownSources(Exception):
 
 
 def listed(facts: Mapping[str, object], name: str) -> frozenset[str]:
-    """The texts of the fact that ``name`` (names joined by dots) leads to. Raises UnknownSources."""
+    """The ids in the fact that ``name`` (names joined by dots) leads to: texts, or the text `id` of each document.
+
+    Raises UnknownSources.
+    """
     at: object = facts
     names = name.split(".")
     for n, part in enumerate(names, 1):
@@ -20,10 +23,10 @@ def listed(facts: Mapping[str, object], name: str) -> frozenset[str]:
     if isinstance(at, str) or not isinstance(at, Sequence):
         raise UnknownSources(f"the fact `{name}` is no list")
     ids = cast(Sequence[object], at)
-    texts = frozenset(one for one in ids if isinstance(one, str))
-    if not all(isinstance(one, str) for one in ids):
-        raise UnknownSources(f"the fact `{name}` lists what is no text")
-    return texts
+    texts = [one if isinstance(one, str) else _members(one).get("id") for one in ids]
+    if not all(isinstance(text, str) for text in texts):
+        raise UnknownSources(f"the fact `{name}` lists what is no text and has no text `id`")
+    return frozenset(text for text in texts if isinstance(text, str))
 
 
 def _members(fact: object) -> Mapping[str, object]:

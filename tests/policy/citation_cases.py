@@ -15,7 +15,6 @@ def _rule(name: str, require: str, rest: str) -> Case:
 
 _HELP = {"citations of an input": "`target`", "a citation put in": "`block`", "citations or people": "two rules"}
 CITATION_CASES = (
-    Case("citations without a form", "PK021", "severity: high", "require: {«citations»: {per: line}}", "`[{id}]`"),
     _cited("no id in the form", "PK140", 'format: «"[1]"»', "`[{id}]`"),
     _cited("two ids in the form", "PK140", 'format: «"[{id}:{id}]"»', "`[{id}]`"),
     _cited("nothing around the id", "PK140", 'format: «"{id}"»', "before and behind"),
@@ -32,15 +31,15 @@ CITATION_CASES = (
     _cited("a free text with a citation", "PK143", 'format: "[{id}]", free: [«"Yes [1]."»]', "one sentence"),
     _cited("a free text with white space", "PK143", 'format: "[{id}]", per: line, free: [«" Yes"»]', "one line"),
     _cited("a free text that says nothing", "PK143", 'format: "[{id}]", free: [«"..."»]', "one sentence"),
-    _cited("an item of a fact", "PK141", 'format: "[{id}]", from: «"retrieved[0]"»', "`retrieved.ids`"),
-    _cited("what is judged as a fact", "PK141", 'format: "[{id}]", from: «json.ids»', "`retrieved.ids`"),
+    _cited("an item of a fact", "PK141", 'format: "[{id}]", sources: «"retrieved[0]"»', "`retrieved.ids`"),
+    _cited("what is judged as a fact", "PK141", 'format: "[{id}]", sources: «json.ids»', "`retrieved.ids`"),
     Case(
         "a fact that is no list of ids",
         "PK141",
         RULE,
         "facts: {inline: {type: object, properties: {hits: {type: number}}}}\n"
         + RULE
-        + '\n    require: {citations: {format: "[{id}]", from: «hits»}}',
+        + '\n    require: {citations: {format: "[{id}]", sources: «hits»}}',
         "list of texts",
     ),
     Case(
@@ -48,7 +47,7 @@ CITATION_CASES = (
         "PK141",
         RULE,
         "facts: {inline: {type: object, additionalProperties: false, properties: {ids: {type: array, items: "
-        "{type: string}}}}}\n" + RULE + '\n    require: {citations: {format: "[{id}]", from: «sources»}}',
+        "{type: string}}}}}\n" + RULE + '\n    require: {citations: {format: "[{id}]", sources: «papers»}}',
         "list of texts",
     ),
     _rule("citations of an input", '«citations»: {format: "[{id}]"}', "target: input\n    action: {block: {}}"),
@@ -66,7 +65,7 @@ CITATION_CASES = (
         "id of a rule on sources",
         "PK050",
         RULE,
-        'rules:\n  - {id: cite, require: {citations: {format: "[{id}]", from: ids}}, action: {block: {}}}\n'
+        'rules:\n  - {id: cite, require: {citations: {format: "[{id}]", sources: ids}}, action: {block: {}}}\n'
         "  - {id: «cite-sources», match: {phrases: [a b]}, action: {block: {}}}\n" + RULE.removeprefix("rules:\n"),
         "rename",
     ),

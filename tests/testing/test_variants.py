@@ -35,6 +35,26 @@ def test_a_mask_covers_every_spelling() -> None:
     assert result.n_variants > 50
 
 
+CITES = """\
+rules:
+  - id: no-guarantees
+    match: {phrases: [guaranteed returns]}
+    action: {block: {}}
+  - id: cite
+    require: {citations: {per: sentence}}
+    action: {block: {}}
+"""
+
+
+def test_a_missing_citation_keeps_no_spelling_from_being_tried() -> None:
+    expect = "expect: {decision: block, rules: [no-guarantees, cite]}"
+    (result,) = run_tests(
+        with_tests(f"{{name: t, given: {{output: '{TEXT}'}}, {expect}, {EVASION}}}", rules=CITES)
+    ).results
+    assert result.status is Status.PASSED
+    assert result.n_variants > 500
+
+
 SEES_ONE = """\
 rules:
   - id: no-guarantees

@@ -8,11 +8,13 @@ import pytest
 import policykit as pk
 from policykit.ir.document import PolicySet
 
-CITED = {"format": "[{id}]", "from": "retrieved.ids"}
+CITED = {"format": "[{id}]", "sources": "retrieved.ids"}
 
 
-def plan_of(cited: dict[str, Any] = CITED, grammar: Any = None, **more: Any) -> pk.Plan:
-    rule = {"id": "cite", "require": {"citations": cited}, "action": {"block": {"message": "(no)"}}}
+def plan_of(
+    cited: dict[str, Any] = CITED, grammar: Any = None, action: dict[str, Any] | None = None, **more: Any
+) -> pk.Plan:
+    rule = {"id": "cite", "require": {"citations": cited}, "action": action or {"block": {"message": "(no)"}}}
     metadata = {"name": "x", "version": "1.0.0", "owner": "a@example.org", "why": "to be tried"}
     document = {"apiVersion": "policykit/v1", "kind": "Policy", "metadata": metadata, "rules": [rule], **more}
     return pk.compile(PolicySet((pk.parse_document(json.dumps(document), "x.policy.yaml"),)), grammar)
@@ -56,7 +58,8 @@ def test_a_source_that_was_not_retrieved_is_named_with_its_place() -> None:
         ({"retrieved": {"ids": None}}, "the fact `retrieved.ids` is no list"),
         ({"retrieved": {"ids": "K1"}}, "the fact `retrieved.ids` is no list"),
         ({"retrieved": {"ids": {"K1": {}}}}, "the fact `retrieved.ids` is no list"),
-        ({"retrieved": {"ids": ["K1", 2]}}, "the fact `retrieved.ids` lists what is no text"),
+        ({"retrieved": {"ids": ["K1", 2]}}, "the fact `retrieved.ids` lists what is no text and has no text `id`"),
+        ({"retrieved": {"ids": [{"id": 1}]}}, "the fact `retrieved.ids` lists what is no text and has no text `id`"),
     ],
     ids=str,
 )
@@ -64,6 +67,24 @@ def test_without_a_list_of_ids_what_is_cited_is_blocked(facts: dict[str, Any], w
     verdict = judge("It is so [K1].", facts)
     assert verdict.decision.value == "block"
     assert [(error.rule, error.message) for error in verdict.errors] == [("cite-sources", f"UnknownSources: {why}")]
+
+
+def test_sources_may_be_documents_that_have_an_id() -> None:
+    plan = plan_of({"sources": "retrieved"})  # and the form of a citation, where none is said, is `[{id}]`
+    facts = {"retrieved": [{"id": "K1", "text": "Rates rose."}, "K2"]}
+    assert judge("It is so [K1]. It is [K2].", facts, plan).decision.value == "allow"
+    assert [v.rule for v in judge("It is so [K3].", facts, plan).violations] == ["cite-sources"]
+
+
+@pytest.mark.parametrize("where", ["append", "prepend"])
+def test_a_notice_is_added_once_where_a_citation_or_its_source_is_missing(where: str) -> None:
+    plan = plan_of({"sources": "ids"}, action={"transform": {where: "No advice."}})
+    facts = {"ids": ["K1"]}
+    texts = "It rose.", "It rose [K2].", "It rose. It fell [K2]."
+    shown = [f"{t} No advice." if where == "append" else f"No advice. {t}" for t in texts]
+    assert [judge(t, facts, plan).text for t in texts] == shown
+    assert [judge(t, facts, plan).text for t in shown] == shown
+    assert judge("It rose [K1].", facts, plan).decision.value == "allow"
 
 
 def test_no_list_is_needed_where_nothing_is_cited() -> None:
@@ -119,7 +140,7 @@ rules:
     cost: 3
     mode: shadow
     match: {phrases: [the fund]}
-    require: {citations: {format: "({id})", from: ids}}
+    require: {citations: {format: "({id})", sources: ids}}
     action: {escalate: {queue: desk}}
 """
     shape, sources = pk.parse_document(text, "x.policy.yaml").rules

@@ -14,16 +14,16 @@ CODES: tuple[CodeEntry, ...] = (
     CodeEntry(
         "PK141",
         "sources that are no fact",
-        "`from` is the name of a fact of the request, or names joined by dots. The fact lists the ids that may be "
-        "cited, as texts; where the facts have a schema, it says so.",
-        'require: {citations: {format: "[{id}]", from: "retrieved[0]"}}',
+        "`sources` is the name of a fact of the request, or names joined by dots. The fact lists the ids that may be "
+        "cited, as texts or as documents with a text `id`; where the facts have a schema, it says so.",
+        'require: {citations: {format: "[{id}]", sources: "retrieved[0]"}}',
     ),
     CodeEntry(
         "PK142",
         "citations that cannot be demanded here",
-        "Citations are demanded of the sentences that a model writes, and where one is missing, a rule blocks or "
-        "escalates: nobody else knows the source. The strings of a JSON value are no sentences, so a plan with a JSON "
-        "grammar refuses the rule.",
+        "Citations are demanded of the sentences that a model writes, and where one is missing, a rule blocks, "
+        "escalates, or adds a notice to the text: nobody else knows the source. The strings of a JSON value are no "
+        "sentences, so a plan with a JSON grammar refuses the rule.",
         'rules: [{id: r, target: input, require: {citations: {format: "[{id}]"}}, action: {block: {}}}]',
     ),
     CodeEntry(

@@ -224,7 +224,7 @@ def _is_dropped_here(entry: Entry, record: Record) -> bool:
     if entry.key.text == "except" and isinstance(entry.value, Sequence):
         return len(entry.value.items) == 1
     if record.name == "citations":
-        return entry.key.text in ("id", "free", "from")
+        return entry.key.text in ("id", "free", "sources")
     return entry.key.text == "within" and record.name == "match"
 
 
