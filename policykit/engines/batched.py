@@ -17,6 +17,7 @@ from transformers import DynamicCache
 
 from policykit.decoding.steps import Logps
 from policykit.decoding.together import Key
+from policykit.diagnostics import PolicyError
 
 N_KEPT = 4
 """Texts of one prompt, besides those under way, whose keys and values are kept."""
@@ -176,13 +177,27 @@ class CachedBatch:
         return out.logits[:, -1]
 
     def _cache(self) -> Any:
-        return DynamicCache(config=self._model.config)
+        return whole_cache(self._model)
 
     def _keep(self, rows: _Rows, which: Sequence[int]) -> None:
         for row in which:
             kept = self._kept.setdefault(rows.keys[row], [])
             kept.append(rows.held(row))
             del kept[:-N_KEPT]
+
+
+def whole_cache(model: Any) -> Any:
+    """An empty cache that keeps every position of every layer, so that any beginning can be cut out of it.
+
+    One that is made by the model's config keeps the end of a sliding window alone: what is cut out of that is of other
+    positions. Attention to the window is the mask's, which the model makes. Raises PolicyError (PK471) for a model with
+    states of which no beginning can be cut out.
+    """
+    kinds = set(getattr(model.config.get_text_config(), "layer_types", None) or ())
+    if others := sorted(kind for kind in kinds if not kind.endswith("_attention") or kind == "linear_attention"):
+        message = f"the model has layers `{others[0]}`, whose state cannot be taken back to an earlier place"
+        raise PolicyError.of("PK471", message, help="serve the model on vLLM, or use `mask` with `policykit generate`")
+    return DynamicCache()
 
 
 def _padded(one: _Held | None, like: _Held | None, layer: int, which: int, pad: int) -> torch.Tensor:

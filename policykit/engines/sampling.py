@@ -13,11 +13,11 @@ from inspect import signature
 from typing import Any, cast
 
 import torch
-from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from policykit.constraint import Constraint, Vocabulary
 from policykit.decoding.steps import Logps, StepSession
-from policykit.engines.batched import CachedBatch
+from policykit.engines.batched import CachedBatch, whole_cache
 from policykit.engines.prompts import prompt_ids
 from policykit.plan import Plan
 
@@ -99,7 +99,7 @@ class _CachedScorer:
 
     def _forked(self, cache: Any, length: int) -> Any:
         """A cache of its own that holds the first ``length`` positions of ``cache``."""
-        fork: Any = DynamicCache(config=cast(Any, self._engine.model).config)
+        fork = whole_cache(self._engine.model)
         if cache is not None and length:
             for i, layer in enumerate(cache.layers):
                 fork.update(layer.keys[:, :, :length].clone(), layer.values[:, :, :length].clone(), i)

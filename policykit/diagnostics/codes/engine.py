@@ -76,7 +76,8 @@ CODES: tuple[CodeEntry, ...] = (
         "PK471",
         "the engine cannot run the strategy",
         "Weights are products of the legal mass at every place. An engine that shows chosen tokens only cannot give "
-        "them, and weights that are made up would be worse than none.",
+        "them, and weights that are made up would be worse than none. Strategies also take texts back to an earlier "
+        "place, which a model whose layers keep one running state (linear attention) cannot do.",
         "sample(a_server, prompt, plan, Weighted())",
     ),
     CodeEntry(
