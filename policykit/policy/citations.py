@@ -38,7 +38,7 @@ def citations_of(rule: Entries) -> Entries | None:
 
 def uncited(cited: Entries, place: Place) -> Chains:
     """Finds what holds no citation."""
-    mark, per = _mark(cited), Per(cited.text("per") or Per.SENTENCE)
+    mark, per = mark_of(cited), Per(cited.text("per") or Per.SENTENCE)
     what = {Per.SENTENCE: "sentence", Per.LINE: "line", Per.TEXT: "text"}[per]
     chain = Chain(f"a {what} without a citation `{mark.form}`", (Uncited(mark, per, free_of(cited)),), place)
     return Chains((chain,), _READING, place)
@@ -54,12 +54,17 @@ def sources(cited: Entries) -> Sources | None:
     fact = cited.text("sources")
     if fact is None:
         return None
-    mark, place = _mark(cited), cited.keys["sources"]
-    marks = Regexes((RegexSource(mark.form, mark.regex, _form_place(cited)),), None, None, _READING, place)
-    return Sources(mark, marks, fact, place)
+    mark, place = mark_of(cited), cited.keys["sources"]
+    return Sources(mark, replace(marked(mark, _form_place(cited)), place=place), fact, place)
 
 
-def _mark(cited: Entries) -> Mark:
+def marked(mark: Mark, place: Place) -> Regexes:
+    """Finds citations of a form."""
+    return Regexes((RegexSource(mark.form, mark.regex, place),), None, None, _READING, place)
+
+
+def mark_of(cited: Entries) -> Mark:
+    """How a citation is written, by the fields `format` and `id`."""
     own = cited.regexes("id")
     source = own[0].source if own else DEFAULT_ID
     parsed = own[0].parsed if own else parse(DEFAULT_ID, _form_place(cited))
@@ -90,7 +95,7 @@ def check_citations(document: Entries, rules: Sequence[Entries], diagnostics: li
         cited = citations_of(rule)
         if cited:
             _check_rule(rule, diagnostics)
-            _check_form(cited, diagnostics)
+            check_form(cited, diagnostics)
             _check_fact(cited, schema, diagnostics)
     taken = {rule.text("id"): rule.fields["id"].place for rule in rules if "id" in rule.fields}
     for rule_id, cited in source_ids(rules):
@@ -118,8 +123,8 @@ def _check_rule(rule: Entries, diagnostics: list[Diagnostic]) -> None:
         diagnostics.append(Diagnostic("PK142", message, place, "write two rules"))
 
 
-def _check_form(cited: Entries, diagnostics: list[Diagnostic]) -> None:
-    """A mark is told from the text and from other marks, and so is the id in it."""
+def check_form(cited: Entries, diagnostics: list[Diagnostic]) -> None:
+    """Appends PK140 unless a mark is told from the text and from other marks, and so is the id in it."""
     form, own = cited.text("format") or DEFAULT_FORM, cited.regexes("id")
     if ("format" in cited.keys and "format" not in cited.fields) or ("id" in cited.keys and not own):
         return  # told already
@@ -133,7 +138,7 @@ def _check_form(cited: Entries, diagnostics: list[Diagnostic]) -> None:
         check_regex(leaf, _READING.views, True, diagnostics)
         if len(diagnostics) > n:
             return
-    why = _ambiguity(_mark(cited))
+    why = _ambiguity(mark_of(cited))
     if why is not None:
         at = own[0].place if own else place
         diagnostics.append(Diagnostic("PK140", f"an id of `{form}` {why[0]}", at, why[1]))
@@ -148,7 +153,7 @@ def _check_form(cited: Entries, diagnostics: list[Diagnostic]) -> None:
 
 def _check_free(cited: Entries, diagnostics: list[Diagnostic]) -> None:
     """Each of the free texts is one sentence (line, text) that would lack a citation. Raises TooManyStates."""
-    mark, per = _mark(cited), Per(cited.text("per") or Per.SENTENCE)
+    mark, per = mark_of(cited), Per(cited.text("per") or Per.SENTENCE)
     finds_uncited(mark.regex, per, free_of(cited), view("raw"))
     bare = replace(uncited(cited, cited.place).chains[0], parts=(Uncited(mark, per),))
     finder = compile_finder(Chains((bare,), _READING, cited.place), view("raw"))

@@ -10,7 +10,9 @@ import torch
 
 from policykit.constraint import Constraint
 from policykit.diagnostics import Diagnostic, PolicyError
+from policykit.plan import Plan
 from policykit.policy.checked import Entries, Json
+from policykit.training.citations import Citations, citations_from
 from policykit.training.encoding import Encoded, Fitting, batch_of, completion_logits, encode, token_logps
 from policykit.training.kinds.kind import Job, Start
 from policykit.training.likelihood import token_nll, unlikelihood, weighted_sums
@@ -20,16 +22,7 @@ from policykit.training.offline import Offline, Sums, Terms
 from policykit.training.replay import replay_masks
 from policykit.training.replies import Replies, distinct_prompts
 from policykit.training.rows import Row, Rows
-from policykit.training.segments import Segment, character_weights, regex_spans, segments_from, token_means
-
-
-@dataclass(frozen=True, slots=True)
-class Citations:
-    """What is a citation, what a supported one weighs, and how hard one is unlearned that the row's sources lack."""
-
-    regex: str
-    weight: float = 1.0
-    unsupported: float = 1.0
+from policykit.training.segments import Segment, character_weights, segments_from, token_means
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +97,7 @@ def prepare(start: Start) -> Job:
     """Read the section, encode every row, and check that the plan admits it where the penalty needs its masks."""
     section, config = start.config.section, start.config
     found: list[Diagnostic] = []
-    settings = settings_from(section, found)
+    settings = settings_from(section, start.plan, found)
     grammar = start.plan.spec.grammar if start.plan else None
     segments = segments_from(section.records("segments") if section else (), grammar, found)
     if settings.schema_penalty > 0 and start.plan is None:
@@ -137,6 +130,7 @@ def prepare(start: Start) -> Job:
         "rows that were dropped": fitting.n_dropped,
     }
     told = cast("dict[str, Json]", asdict(settings))
+    told["citations"] = settings.citations and settings.citations.told()
     told["segments"] = _told(section)
     measure = _replies(start, trained, settings)
     return Job(Offline(objective, trained.model, train, held_out, measure=measure).run, told, facts)
@@ -156,21 +150,12 @@ def _told(section: Entries | None) -> list[Json]:
     return [{name: e.text(name) or e.number(name) for name in e.fields} for e in section.records("segments")]
 
 
-def settings_from(section: Entries | None, found: list[Diagnostic]) -> Settings:
+def settings_from(section: Entries | None, plan: Plan | None, found: list[Diagnostic]) -> Settings:
     """The section's own settings."""
     if section is None:
         return Settings()
     entries = section.entries("citations")
-    citations = None
-    if entries is not None:
-        weight, unsupported = entries.number("weight"), entries.number("unsupported")
-        citations = Citations(
-            entries.text("regex") or "", 1.0 if weight is None else weight, 1.0 if unsupported is None else unsupported
-        )
-        try:
-            regex_spans(citations.regex)
-        except ValueError as error:
-            found.append(Diagnostic("PK780", str(error), entries.keys["regex"], "write one of Python's `re`"))
+    citations = None if entries is None else citations_from(entries, plan, found)
     replies, length = section.number("replies"), section.number("maxNewTokens")
     return Settings(
         section.number("labelSmoothing") or 0.0,
@@ -221,8 +206,8 @@ def example_of(row: Row, encoded: Encoded, settings: Settings, segments: Sequenc
         if sources is None:
             help = "list what the completion may cite: `sources`"
             raise PolicyError.of("PK781", "there is no column `sources`, which `citations` reads", row.place, help)
-        for start, end in regex_spans(settings.citations.regex)(text):
-            is_supported = text[start:end] in cast("list[str]", sources)
+        for start, end, source in settings.citations.spans(text):
+            is_supported = source in cast("list[str]", sources)
             weights[start:end] = [settings.citations.weight if is_supported else 0.0] * (end - start)
             against[start:end] = [0.0 if is_supported else settings.citations.unsupported] * (end - start)
     own = row.number("weight", 1.0)

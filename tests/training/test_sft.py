@@ -2,16 +2,23 @@
 
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, strategies as st
 
+import policykit as pk
 from policykit import Grammar
+from policykit.automata.regex_syntax import parse
 from policykit.diagnostics import Place, PolicyError
-from policykit.policy.checked import Json
+from policykit.ir.citations import Mark
+from policykit.ir.document import PolicySet
+from policykit.policy.checked import Entries, Json
+from policykit.training.citations import Citations, citations_from
 from policykit.training.config import Optimizer
 from policykit.training.encoding import encode
 from policykit.training.kinds.sft import KIND
@@ -21,7 +28,7 @@ from policykit.training.rows import Row
 from policykit.training.runs.run import Run
 from policykit.training.segments import Segment, character_weights, json_spans, regex_spans, segments_from, token_means
 from policykit.training.session import Ready, prepare, train
-from policykit.training.sft import Citations, Settings, example_of
+from policykit.training.sft import Settings, example_of
 from policykit.verify.json_fields import steps
 
 from .offline import HEAD, metrics, routed, weights, write_training
@@ -137,16 +144,17 @@ def tokenizer() -> Any:
 
 
 def test_citations_are_weighed_by_the_sources(tokenizer: Any) -> None:
-    text = "See K7 and K8."
+    text = "See (K7), (K8)."
     row = Row({"prompt": "?", "completion": text, "sources": ["K7"], "weight": 2.0}, PLACE)
     encoded = encode(tokenizer, "?", text)
     assert encoded.completion_ids[-1] == tokenizer.eos_token_id
     assert encoded.token_ids[0] == tokenizer.convert_tokens_to_ids("<|user|>")
-    settings = Settings(citations=Citations("K[0-9]", weight=3.0, unsupported=0.5))
+    mark = Mark("({id})", parse("K[0-9]", PLACE).regex, "K[0-9]")
+    settings = Settings(citations=Citations((mark,), weight=3.0, unsupported=0.5))
     example = example_of(row, encoded, settings, [])
     for weight, against, (start, end) in zip(example.weights, example.against, encoded.spans, strict=True):
-        by_hand = [6.0 if 4 <= i < 6 else 0.0 if 11 <= i < 13 else 2.0 for i in range(start, end)] or [2.0]
-        hard = [1.0 if 11 <= i < 13 else 0.0 for i in range(start, end)] or [0.0]
+        by_hand = [6.0 if 4 <= i < 8 else 0.0 if 10 <= i < 14 else 2.0 for i in range(start, end)] or [2.0]
+        hard = [1.0 if 10 <= i < 14 else 0.0 for i in range(start, end)] or [0.0]
         assert weight == pytest.approx(sum(by_hand) / len(by_hand))
         assert against == pytest.approx(sum(hard) / len(hard))
     with pytest.raises(PolicyError) as error:
@@ -235,10 +243,54 @@ def _tax_by_hand(made: Ready) -> float:
     return total / len(made.start.held_out)
 
 
+CITED = """\
+apiVersion: policykit/v1
+kind: Policy
+metadata: {name: cited, version: 1.0.0, owner: a@example.org, why: no claim without a source}
+rules:
+  - id: cite
+    require: {citations: {per: text, id: "K[0-9]+", sources: retrieved.ids}}
+    action: {block: {}}
+"""
+
+CITED_PLAN = pk.compile(PolicySet((pk.parse_document(CITED, "cited.policy.yaml"),)))
+THE_RULE_S = citations_from(Entries("citations", {}, {}, PLACE), CITED_PLAN, [])
+
+
+@given(st.text(alphabet="[]K019 \n(.a", max_size=40), st.sets(st.sampled_from(["K0", "K1", "K19", "K9"])))
+def test_what_training_calls_unsupported_the_rule_refuses_and_nothing_else(text: str, ids: set[str]) -> None:
+    """One form for both: the places are those of the verifier's own violations, and of the form as an expression."""
+    found = [(start, end, source) for start, end, source in THE_RULE_S.spans(text) if source not in ids]
+    verdict = CITED_PLAN.verify(text, {"retrieved": {"ids": sorted(ids)}})
+    refused = [(v.start, v.end) for v in verdict.violations if v.rule == "cite-sources"]
+    assert [(start, end) for start, end, _ in found] == refused
+    by_hand = [match for match in re.finditer(r"\[(K[0-9]+)\]", text) if match.group(1) not in ids]
+    assert found == [(*match.span(), match.group(1)) for match in by_hand]
+
+
+def test_a_training_file_takes_the_form_from_the_rule(tmp_path: Path) -> None:
+    rows = [{"prompt": "Is it safe?", "completion": f"It may fall [K{n}].", "sources": ["K1"]} for n in (1, 2)]
+    text = f"{HEAD}policies: [cited.policy.yaml]\nsft: {{replies: 0, citations: {{weight: 3, unsupported: 2}}}}\n"
+    file = write_training(tmp_path, text, rows, rows)
+    (tmp_path / "cited.policy.yaml").write_text(CITED)
+    made = prepare(KIND, file)
+    assert made.job.settings["citations"] == {
+        "marks": [{"format": "[{id}]", "id": "K[0-9]+"}], "weight": 3.0, "unsupported": 2.0,
+    }  # fmt: skip
+
+
 BAD = [
     pytest.param("sft: {schemaPenalty: 0.1}\n", "PK780", "no effect without a plan", id="a penalty without a plan"),
-    pytest.param("sft: {citations: {regex: 'K['}}\n", "PK780", "no regular expression", id="no expression"),
-    pytest.param("sft: {citations: {regex: K}}\n", "PK781", "no column `sources`", id="no sources"),
+    pytest.param("sft: {citations: {format: '[{id}]', id: 'K['}}\n", "PK100", "", id="no expression"),
+    pytest.param("sft: {citations: {format: 'K{id}'}}\n", "PK140", "set an id apart", id="a form without an end"),
+    pytest.param("sft: {citations: {weight: 2}}\n", "PK780", "nothing says how a citation", id="no form"),
+    pytest.param("sft: {citations: {format: '[{id}]'}}\n", "PK781", "no column `sources`", id="no sources"),
+    pytest.param(
+        "policies: [cited.policy.yaml]\nsft: {replies: 0, citations: {format: '({id})'}}\n",
+        "PK780",
+        "demand other citations: `[{id}]`",
+        id="not the plan's form",
+    ),
     pytest.param("sft: {segments: [{json: a, weight: 1}]}\n", "PK781", "Expecting", id="no JSON"),
     pytest.param(f"{GRAMMAR}sft: {{schemaPenalty: 1}}\n", "PK781", "does not admit", id="outside the grammar"),
     pytest.param("adapters: [nowhere]\n", "PK785", "holds no adapter", id="no adapter"),
@@ -251,6 +303,7 @@ def test_bad_settings_are_refused_before_the_first_step(tmp_path: Path, more: st
     row = {"prompt": "Is it safe?", "completion": "It may fall, see K1."}
     file = write_training(tmp_path, f"{HEAD}{more}", [row], [row])
     (tmp_path / "form.lark").write_text(FORM)
+    (tmp_path / "cited.policy.yaml").write_text(CITED)
     with pytest.raises(PolicyError) as error:
         prepare(KIND, file)
     assert {d.code for d in error.value.diagnostics} == {code}

@@ -1,6 +1,6 @@
 """Supervised fine-tuning, as a kind of training."""
 
-from policykit.policy.shapes import Field, Integer, Many, Number, Record, Ref, Text
+from policykit.policy.shapes import Field, Integer, Many, Number, Record, Ref, Text, TextKind
 from policykit.training.kinds.kind import Job, Kind, Start
 from policykit.training.rows import Column, ColumnType
 from policykit.training.segments import SEGMENT
@@ -9,8 +9,9 @@ _CITATIONS = Record(
     "citations",
     "Citations in a completion, held against the row's `sources`.",
     (
-        Field("regex", Text(), "what a citation looks like, as it stands in `sources`", required=True),
-        Field("weight", Number(0.0, 1000.0), "of the characters of one that is in `sources`; 1 if not said"),
+        Field("format", Text(), "a citation with `{id}` in place of the id, where no rule of the plan demands any"),
+        Field("id", Text(TextKind.REGEX), "what an id is, in RE2 syntax; letters, digits, `-`, `_` if not said"),
+        Field("weight", Number(0.0, 1000.0), "of the characters of one whose id is in `sources`; 1 if not said"),
         Field("unsupported", Number(0.0, 1000.0), "how hard one that is not is unlearned; 1 if not said"),
     ),
 )
