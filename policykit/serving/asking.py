@@ -1,9 +1,12 @@
 """Asking the upstream, once or again: within attempts, cost and time, and with every answer accounted for."""
 
+import asyncio
+import json
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 from policykit.profiles import Limits, Profile
 from policykit.serving import sse
@@ -20,6 +23,8 @@ from policykit.serving.wire import Reader, Usage
 
 NO_USAGE = Usage(0, 0)
 _KNOWN_REFUSALS = {400, 404, 413, 422}
+_MAX_ERROR, _ERROR_SECONDS = 1 << 14, 1.0
+"""What is read of an error, in bytes, and for how long."""
 
 
 @dataclass(slots=True)
@@ -157,13 +162,13 @@ class Asking:
         headers = {"content-type": "application/json", "accept": accept, **dict(self.exchange.about.headers)}
         request = UpstreamRequest("POST", self.sent.api.value, dumps(body), headers)
         async with self.upstream.send(request) as response:
-            check_status(response, self.ask.stream)
+            await check_status(response, self.ask.stream, body)
             yield response
 
 
-def check_status(response: UpstreamResponse, stream: bool) -> None:
-    """Raises UpstreamFault unless it is an answer of the kind that was asked for. What else the upstream says is its
-    own and goes nowhere: it may quote what it was sent."""
+async def check_status(response: UpstreamResponse, stream: bool, body: Mapping[str, object]) -> None:
+    """Raises UpstreamFault unless it is an answer of the kind that was asked for by ``body``. What else the upstream
+    says is its own and goes nowhere, since it may quote what it was sent: only which field of ours it refused."""
     status = response.status
     if status == 200:
         kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -173,7 +178,25 @@ def check_status(response: UpstreamResponse, stream: bool) -> None:
             raise UpstreamFault("policykit_upstream_malformed", "the upstream's answer is of another type than asked")
         return
     if status in _KNOWN_REFUSALS:
-        raise UpstreamFault("policykit_upstream_refused", f"the upstream refused the request ({status})", 400)
+        field = await _refused_field(response, body)
+        what = f"`{field}` of the request" if field else "the request"
+        raise UpstreamFault("policykit_upstream_refused", f"the upstream refused {what} ({status})", 400, param=field)
     if status in (429, 503):
         raise UpstreamFault("policykit_upstream_busy", f"the upstream takes no more requests ({status})", 503)
     raise UpstreamFault("policykit_upstream_failed", f"the upstream failed ({status})")
+
+
+async def _refused_field(response: UpstreamResponse, body: Mapping[str, object]) -> str | None:
+    """The `param` of an error in OpenAI's form, where it names a field of ``body``."""
+    data = bytearray()
+    try:
+        async with asyncio.timeout(_ERROR_SECONDS):
+            async for piece in response.body:
+                data += piece
+                if len(data) > _MAX_ERROR:
+                    return None
+        found: Any = json.loads(bytes(data))
+        named: Any = found["error"]["param"]
+    except (UpstreamFault, TimeoutError, ValueError, RecursionError, LookupError, TypeError):
+        return None
+    return named if isinstance(named, str) and named in body else None

@@ -293,7 +293,7 @@ async def _asked(asking: Asking, path: str, body: dict[str, Any]) -> AsyncGenera
     accept = "text/event-stream" if is_streamed else "application/json"
     headers = {"content-type": "application/json", "accept": accept, **dict(asking.exchange.about.headers)}
     async with asking.upstream.send(UpstreamRequest("POST", path, dumps(body), headers)) as response:
-        check_status(response, is_streamed)
+        await check_status(response, is_streamed, body)
         yield response
 
 

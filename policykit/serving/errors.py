@@ -53,11 +53,12 @@ def of_fields(refusals: Iterable[FieldRefusal]) -> Refused:
 
 
 class UpstreamFault(Exception):
-    """The model's server did not give a usable answer. ``code`` is a stable name, ``status`` what the client gets."""
+    """The model's server did not give a usable answer. ``code`` is a stable name, ``status`` what the client gets,
+    ``param`` the field that the server named."""
 
-    def __init__(self, code: str, message: str, status: int = 502) -> None:
+    def __init__(self, code: str, message: str, status: int = 502, *, param: str | None = None) -> None:
         super().__init__(message)
-        self.code, self.message, self.status = code, message, status
+        self.code, self.message, self.status, self.param = code, message, status, param
 
     def refused(self) -> Refused:
-        return Refused(self.status, self.code, self.message)
+        return Refused(self.status, self.code, self.message, param=self.param)

@@ -86,7 +86,8 @@ def check_fields(
 ) -> tuple[FieldRefusal, ...]:
     """Every field of ``body`` that is not let through on ``route``, in order, at most MAX_REFUSALS.
 
-    A null is a field that is left out, unless nobody knows its name. A name that is no plain word is shown as `?`:
+    A null is a field that is left out, unless nobody knows its name; so is an empty list or object of a field that is
+    refused. A name that is no plain word is shown as `?`:
     what a client writes there may be what rules forbid.
 
     >>> [str(refusal.param) for refusal in check_fields("/v1/completions", {"prompt": "a", "echo": True})]
@@ -131,7 +132,7 @@ def _field(
 ) -> Iterator[FieldRefusal]:
     if entry is None:
         yield FieldRefusal(param, "is not known; leave it out")
-    elif value is None or entry.open:
+    elif value is None or entry.open or (entry.kind is Class.REFUSED and value in ([], {})):
         return
     elif entry.kind is Class.REFUSED:
         yield FieldRefusal(param, entry.why if ";" in entry.why else f"{entry.why}; leave it out")

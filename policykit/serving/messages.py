@@ -81,6 +81,8 @@ class Ask:
     grammar: Wanted | None = None
     continues: bool = False
     """The answer goes on with the last message, an assistant's."""
+    unused: tuple[str, ...] = ()
+    """Fields that change nothing here: the answer names them."""
 
     @property
     def named_tool(self) -> str | None:
@@ -143,10 +145,12 @@ def invalid(param: str, why: str) -> Refused:
 
 
 def object_at(value: Any, param: str, known: set[str]) -> dict[str, object]:
-    """A JSON object without its nulls. Raises Refused for any other name than those ``known``."""
+    """A JSON object without its nulls, and without empty lists and objects that nobody reads. Raises Refused for any
+    other name than those ``known``."""
     if not isinstance(value, dict):
         raise invalid(param, "give an object")
-    found = {name: item for name, item in cast(dict[str, object], value).items() if item is not None}
+    items = cast(dict[str, object], value).items()
+    found = {name: item for name, item in items if item is not None and (name in known or item not in ([], {}))}
     for name in found:
         if name not in known:
             where = f"{param}.{name}" if param else name

@@ -235,6 +235,7 @@ class Request:
             "profile": about.profile,
             "attempts": len(account.attempts),
             "clamped": dict(asking.settings.clamped),
+            "unused": list(asking.ask.unused),
             "mask": account.mask,
             "record": about.request_id,
         }

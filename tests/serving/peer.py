@@ -77,7 +77,7 @@ class Peer:
     async def _answer(self, path: str, body: Json, send: Any) -> None:
         say = self.answer(body)
         if say.status != 200:
-            await _send(send, say.status, "application/json", [b'{"error": {"message": "no"}}'])
+            await _send(send, say.status, "application/json", [say.raw or b'{"error": {"message": "no"}}'])
             return
         stream = body.get("stream", False)
         kind = say.raw_type or ("text/event-stream" if stream else "application/json")

@@ -55,6 +55,39 @@ def test_a_stream_that_breaks_no_rule_passes(house: World) -> None:
     assert len(house.log.accounts) == 1
 
 
+UNUSED = {
+    "metadata": {"a": "Use code 1234."},
+    "service_tier": "auto",
+    "store": False,
+    "user": "guaranteed returns",
+    "safety_identifier": "x",
+    "prompt_cache_key": "x",
+    "prompt_cache_retention": "24h",
+}
+
+
+@pytest.mark.parametrize("route", ["chat", "responses"])
+def test_what_clients_of_openai_send_along_is_named_and_goes_nowhere(house: World, route: str) -> None:
+    says(house, Say(("All is well.",)))
+    nothing = {"include": []} if route == "responses" else {"logit_bias": {}}
+    if route == "chat":
+        answer = ask(house, extra_body={**UNUSED, **nothing})
+    else:
+        answer = house.client().responses.create(
+            model="profile:plain", input="Hello?", extra_body={**UNUSED, **nothing}
+        )
+    assert sorted(answer.model_extra["policykit"]["unused"]) == sorted(UNUSED)
+    assert not {*UNUSED, *nothing}.intersection(house.peer.bodies[-1])
+    assert "1234" not in repr(house.last)
+    assert "guaranteed" not in repr(house.last)
+
+
+def test_nothing_is_stored_for_who_counts_on_it(house: World) -> None:
+    with pytest.raises(openai.BadRequestError) as refused:
+        ask(house, store=True)
+    assert (refused.value.param, "leave it out" in refused.value.message) == ("store", True)
+
+
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_transform_is_applied(house: World, stream: bool) -> None:
     says(house, Say(("Use code 1234 today.",)))

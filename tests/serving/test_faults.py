@@ -152,6 +152,25 @@ def test_what_else_an_upstream_answers(small: World, stream: bool, status: int, 
     assert (error.status_code, error.code) == (ours, code)
 
 
+@pytest.mark.parametrize(
+    ("error", "param"),
+    [
+        ({"error": {"message": "guaranteed returns", "param": "messages"}}, "messages"),
+        ({"error": {"message": "x", "param": "guaranteed returns"}}, None),
+        ({"error": {"message": "x" * 20_000, "param": "messages"}}, None),
+        ({"error": {"param": ["messages"]}}, None),
+        ({"error": "x"}, None),
+        ([], None),
+    ],
+)
+def test_a_field_that_an_upstream_refuses_is_named(small: World, error: Any, param: str | None) -> None:
+    small.peer.answer = lambda body: Say(status=400, raw=json.dumps(error).encode())
+    said = failure(small)
+    assert (said.code, said.param) == ("policykit_upstream_refused", param)
+    assert "guaranteed" not in str(said)
+    assert ("`messages`" in str(said)) is (param is not None)
+
+
 @pytest.mark.parametrize("stream", [False, True])
 def test_an_answer_of_another_type(small: World, stream: bool) -> None:
     small.peer.answer = lambda body: Say(("Hello.",), raw_type="text/html")

@@ -12,26 +12,30 @@ from policykit.serving.routes.shape import Choice, Envelope, ToolCall, dumps, us
 from policykit.serving.wire import Api, FinishReason, Usage
 
 MAX_TOKENS = 1 << 24
-KNOWN = {
-    "model",
-    "messages",
-    "documents",
-    "stream",
-    "stream_options",
-    "n",
-    "max_tokens",
-    "max_completion_tokens",
-    "temperature",
-    "top_p",
-    "seed",
-    "tools",
-    "tool_choice",
-    "parallel_tool_calls",
-    "response_format",
-    "structured_outputs",
-    "continue_final_message",
-    "add_generation_prompt",
-} | settings.PASSED
+KNOWN = (
+    {
+        "model",
+        "messages",
+        "documents",
+        "stream",
+        "stream_options",
+        "n",
+        "max_tokens",
+        "max_completion_tokens",
+        "temperature",
+        "top_p",
+        "seed",
+        "tools",
+        "tool_choice",
+        "parallel_tool_calls",
+        "response_format",
+        "structured_outputs",
+        "continue_final_message",
+        "add_generation_prompt",
+    }
+    | settings.PASSED
+    | settings.UNUSED
+)
 FIELDS = {
     Channel.CONTENT: "content",
     Channel.REASONING: "reasoning_content",
@@ -71,6 +75,7 @@ class Chat:
             tool_choice=settings.tool_choice_at(found.get("tool_choice"), "tool_choice", flat=False),
             parallel_tool_calls=settings.flag_at(found, "parallel_tool_calls"),
             grammar=settings.structured_at(found.get("structured_outputs"), formatted),
+            unused=settings.unused_at(found),
         )
 
     def whole(

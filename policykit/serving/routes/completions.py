@@ -12,18 +12,22 @@ from policykit.serving.routes.chat import MAX_TOKENS
 from policykit.serving.routes.shape import Choice, Envelope, ToolCall, dumps, usage_of
 from policykit.serving.wire import Api, FinishReason, Usage
 
-KNOWN = {
-    "model",
-    "prompt",
-    "stream",
-    "stream_options",
-    "n",
-    "max_tokens",
-    "temperature",
-    "top_p",
-    "seed",
-    "structured_outputs",
-} | settings.PASSED
+KNOWN = (
+    {
+        "model",
+        "prompt",
+        "stream",
+        "stream_options",
+        "n",
+        "max_tokens",
+        "temperature",
+        "top_p",
+        "seed",
+        "structured_outputs",
+    }
+    | settings.PASSED
+    | settings.UNUSED
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,7 @@ class Completions:
             seed=settings.whole_at(found, "seed", -(1 << 63), (1 << 63) - 1),
             passed=settings.passed_at(found),
             grammar=settings.structured_at(found.get("structured_outputs"), None),
+            unused=settings.unused_at(found),
         )
 
     def whole(

@@ -34,12 +34,11 @@ KNOWN = {
     "temperature",
     "top_p",
     "stream",
-    "store",
     "tools",
     "tool_choice",
     "parallel_tool_calls",
     "text",
-}
+} | settings.UNUSED
 PARTS = ("input_text", "output_text", "text")
 
 
@@ -53,8 +52,6 @@ class Responses:
 
     def read(self, body: Mapping[str, object]) -> Ask:
         found = object_at(dict(body), "", KNOWN)
-        if settings.flag_at(found, "store"):
-            raise invalid("store", "responses are not stored; leave it out")
         messages = list(_messages(found.get("input")))
         if "instructions" in found:
             messages.insert(0, Message("system", text_at(found["instructions"], "instructions")))
@@ -69,6 +66,7 @@ class Responses:
             tool_choice=settings.tool_choice_at(found.get("tool_choice"), "tool_choice", flat=True),
             parallel_tool_calls=settings.flag_at(found, "parallel_tool_calls"),
             grammar=_grammar(found.get("text")),
+            unused=settings.unused_at(found),
         )
 
     def whole(

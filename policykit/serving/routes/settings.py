@@ -16,6 +16,10 @@ FORMS = {
     "structural_tag": "STRUCTURAL_TAG",
 }  # fmt: skip
 """The forms of a grammar in vLLM's `structured_outputs`, and what vLLM calls them inside."""
+UNUSED = {
+    "metadata", "prompt_cache_key", "prompt_cache_retention", "safety_identifier", "service_tier", "store", "user",
+}  # fmt: skip
+"""What clients of OpenAI send along, and what is the deployment's to decide here: read by nobody, kept nowhere."""
 PASSED = {"stop", *PENALTIES, *VLLM_ONLY}
 
 
@@ -42,6 +46,13 @@ def flag_at(body: Mapping[str, object], name: str) -> bool | None:
     if value is not None and not isinstance(value, bool):
         raise invalid(name, "give true or false")
     return value
+
+
+def unused_at(body: Mapping[str, object]) -> tuple[str, ...]:
+    """The fields of UNUSED that a request has. Raises Refused where it counts on being stored."""
+    if flag_at(body, "store"):
+        raise invalid("store", "nothing is stored; leave it out")
+    return tuple(name for name in body if name in UNUSED)
 
 
 def model_at(body: Mapping[str, object]) -> str | None:

@@ -74,6 +74,12 @@ def test_a_null_is_nothing_unless_nobody_knows_the_name() -> None:
     assert [found.param for found in check_fields(CHAT, {"shiny": None})] == ["shiny"]
 
 
+@pytest.mark.parametrize("nothing", [[], {}])
+def test_an_empty_list_or_object_is_nothing_unless_nobody_knows_the_name(nothing: object) -> None:
+    assert check_fields(CHAT, {"messages": [MESSAGE], "logit_bias": nothing, "functions": nothing}) == ()
+    assert [found.param for found in check_fields(CHAT, {"shiny": nothing})] == ["shiny"]
+
+
 def test_what_every_client_sends_is_let_through() -> None:
     call = {"id": "c1", "type": "function", "function": {"name": "order", "arguments": "{}"}}
     body: dict[str, object] = {
