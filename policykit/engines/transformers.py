@@ -7,6 +7,7 @@ the text that the constraint has seen; assisted decoding is not claimed.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 import codecs
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -114,7 +115,7 @@ def load_model(path_or_id: str | Path, device: str | None = None) -> tuple[PreTr
     """
     name = _source(str(path_or_id))
     is_folder = Path(name).is_dir()
-    target = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    target = device or usual_device()
     dtype: Any = torch.float32 if target == "cpu" else "auto"
     try:
         tokenizer: Any = AutoTokenizer.from_pretrained(name, local_files_only=is_folder)
@@ -124,6 +125,14 @@ def load_model(path_or_id: str | Path, device: str | None = None) -> tuple[PreTr
         help = "pass a local folder, `embedded`, or a hub id; HF_HUB_OFFLINE=1 keeps transformers from fetching"
         raise PolicyError.of("PK451", f"cannot load the model `{path_or_id}`: {reason}", None, help) from error
     return model.to(target).eval(), tokenizer
+
+
+def usual_device() -> str:
+    """Where a model is loaded to if nothing is said: each of several processes has a GPU of its own, by the variable
+    `LOCAL_RANK` that launchers set."""
+    if not torch.cuda.is_available():
+        return "cpu"
+    return f"cuda:{int(os.environ.get('LOCAL_RANK', '0')) % torch.cuda.device_count()}"
 
 
 def _source(named: str) -> str:

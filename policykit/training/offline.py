@@ -8,7 +8,7 @@ the batch is cut into micro-batches and spread over processes.
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -112,6 +112,7 @@ class _Loop(Generic[Example]):
 
         self.offline, self.run_, self.config = offline, run, run.config
         self.accelerator = Accelerator(cpu=not torch.cuda.is_available())
+        tell_deepspeed(self.accelerator.state.deepspeed_plugin, self.config, self.accelerator.num_processes)
         self.peft_model: Any = offline.model
         resumed = run.resumed
         decay = self.config.optimizer.weight_decay
@@ -160,11 +161,12 @@ class _Loop(Generic[Example]):
         # What dropout draws depends on the step, and not on what was drawn before: a run that goes on draws the same.
         torch.manual_seed((steps.seed * 1_000_003 + step) * 1_009 + self.accelerator.process_index)
         self.model.train()
-        sums = self._pass(rows, with_gradient=True)
-        norm = self.accelerator.clip_grad_norm_(self.model.parameters(), self.config.optimizer.clip)
+        # Before the gradients: DeepSpeed moves the weights as soon as it has them.
         rate = rate_at(self.config.optimizer, step, steps.n_steps)
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["scale"]
+        sums = self._pass(rows, with_gradient=True)
+        norm = self.accelerator.clip_grad_norm_(self.model.parameters(), self.config.optimizer.clip)
         self.optimizer.step()
         self.optimizer.zero_grad()
         return {**sums, "grad_norm": float(norm or 0.0), "rate": rate}
@@ -178,15 +180,18 @@ class _Loop(Generic[Example]):
     def _pass(self, rows: Sequence[Example], with_gradient: bool) -> dict[str, float]:
         objective, process = self.offline.objective, self.accelerator.process_index
         denominators = torch.tensor([objective.denominators(row) for row in rows], dtype=torch.float64).sum(0)
-        mine = rows[process :: self.accelerator.num_processes]
-        parts = list(_parts(mine, self.config.steps.micro_batch))
-        # Processes may have different numbers of parts to evaluate: none may wait for another's.
+        # Processes may have different numbers of parts to evaluate, and none may wait for another's. Where each holds a
+        # part of the model they have to: those with fewer compute some again.
+        parts, again = shared(rows, self.config.steps.micro_batch, process, self.accelerator.num_processes)
         is_alone = not with_gradient and not _is_sharded(self.accelerator)
-        model = self.peft_model if is_alone else self.model
+        model, again = (self.peft_model, ()) if is_alone else (self.model, again)
         with torch.no_grad():
-            found = [objective.constants(model, part) for part in parts]
-        constants = self._averages(_added(found))
+            found = [objective.constants(model, part) for part in (*parts, *again)]
+        constants = self._averages(_added(found[: len(parts)]))
         told: list[Sums] = []
+        with torch.no_grad():
+            for part in again:
+                objective.terms(model, part, constants)
         for i, part in enumerate(parts):
             waits = with_gradient and i + 1 < len(parts)
             with self.accelerator.no_sync(model) if waits else nullcontext():
@@ -262,9 +267,35 @@ def _check_processes(config: Config, n_held_out: int, n_processes: int) -> None:
         raise PolicyError.of("PK780", message, config.place("data", "heldOut"), "hold out more rows")
 
 
-def _parts(rows: Sequence[Example], size: int) -> Iterator[Sequence[Example]]:
-    for start in range(0, len(rows), size):
-        yield rows[start : start + size]
+def shared(
+    rows: Sequence[Example], size: int, process: int, n_processes: int
+) -> tuple[Sequence[Sequence[Example]], Sequence[Sequence[Example]]]:
+    """The parts of one process, of at most ``size`` rows each, and as many more as another process has: all call the
+    model equally often. Each process has a row at least.
+
+    >>> shared("abcde", 1, 1, 2)
+    (['b', 'd'], ['b'])
+    """
+    mine = rows[process::n_processes]
+    parts = [mine[start : start + size] for start in range(0, len(mine), size)]
+    most = math.ceil(len(rows[::n_processes]) / size)
+    return parts, parts[:1] * (most - len(parts))
+
+
+def tell_deepspeed(plugin: Any, config: Config, n_processes: int) -> None:
+    """What DeepSpeed (accelerate's plugin of it; None elsewhere) would take from data loaders and from a file of its
+    own: how many rows a process has, and the largest norm of a gradient.
+
+    Raises PolicyError (PK780) for micro-batches: it moves the weights after each gradient.
+    """
+    if plugin is None:
+        return
+    n_rows = config.steps.batch // n_processes
+    if config.steps.micro_batch < n_rows:
+        message = f"DeepSpeed takes a step for every micro-batch, and a process has {n_rows} rows"
+        raise PolicyError.of("PK780", message, config.place("run", "microBatch"), "leave `microBatch` out, or use FSDP")
+    plugin.deepspeed_config["train_micro_batch_size_per_gpu"] = n_rows
+    plugin.deepspeed_config["gradient_clipping"] = config.optimizer.clip
 
 
 def _added(parts: Sequence[Sums]) -> Sums:

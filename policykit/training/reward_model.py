@@ -18,7 +18,7 @@ import torch
 from policykit.adapters.reward import RewardModelFile, check_reward_file, read_reward_file
 from policykit.decoding import Answer, Finish
 from policykit.diagnostics import Place, PolicyError
-from policykit.engines.transformers import load_model
+from policykit.engines.transformers import load_model, usual_device
 from policykit.plan import Plan
 from policykit.policy.checked import Json
 from policykit.rewards import CostModel
@@ -31,12 +31,16 @@ BATCH = 32
 class RewardNet(torch.nn.Module):
     """Rewards [B] of texts: the head's number at the last token, and Σ w·φ of features φ, both 0 before training.
 
+    The head is in single precision, whatever the body is in: a half one tells rewards of 4 apart by 1/32.
     ``classifier`` is a model for sequence classification with one label, or PEFT's wrapper of one.
     """
 
     def __init__(self, classifier: Any, n_features: int = 0) -> None:
         super().__init__()
         self.classifier = classifier
+        self._inner().score.float()
+        self._no_split_modules = getattr(self._inner(), "_no_split_modules", None)
+        """The layers that FSDP shards one by one, as transformers' own classes name them."""
         device = next(classifier.parameters()).device
         self.features = torch.nn.Linear(n_features, 1, bias=False, device=device) if n_features else None
         if self.features is not None:
@@ -51,7 +55,7 @@ class RewardNet(torch.nn.Module):
         body: Any = getattr(model, model.base_model_prefix)
         states = body(input_ids=input_ids, attention_mask=attention_mask, use_cache=False).last_hidden_state
         last = attention_mask.sum(-1) - 1
-        rewards = model.score(states[torch.arange(len(last), device=states.device), last])[:, 0].float()
+        rewards = model.score(states[torch.arange(len(last), device=states.device), last].float())[:, 0].float()
         if self.features is None:
             return rewards
         assert features is not None, "a net with features is given some"
@@ -91,8 +95,8 @@ def classifier_of(model: Any, pad_id: int) -> Any:
         message = f"a model of the type `{model.config.model_type}` cannot be made a reward model"
         raise PolicyError.of("PK786", message, help="use a decoder that transformers can classify with") from error
     setattr(classifier, classifier.base_model_prefix, body)
-    parameter = next(body.parameters())
-    classifier.score = torch.nn.Linear(hidden_size, 1, bias=False, dtype=parameter.dtype, device=parameter.device)
+    device = next(body.parameters()).device
+    classifier.score = torch.nn.Linear(hidden_size, 1, bias=False, device=device)
     torch.nn.init.zeros_(classifier.score.weight)
     return classifier
 
@@ -219,7 +223,7 @@ def rewards_of(
 def _full(folder: Path, device: str | None) -> tuple[Any, Any]:
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-    target = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    target = device or usual_device()
     dtype: Any = torch.float32 if target == "cpu" else "auto"
     tokenizer: Any = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
     model: Any = AutoModelForSequenceClassification.from_pretrained(str(folder), local_files_only=True, dtype=dtype)

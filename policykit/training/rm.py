@@ -2,6 +2,7 @@
 # torch leaves parts of its interface untyped.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
+import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -25,7 +26,7 @@ from policykit.training.offline import Offline, Sums, Terms
 from policykit.training.pairing import check_left, judged_pairs, unjudged
 from policykit.training.preferences import bradley_terry_loss
 from policykit.training.reward_model import RewardNet, classifier_of, features_of, rewards_of
-from policykit.training.rows import Rows
+from policykit.training.rows import Row, Rows
 from policykit.training.runs.folder import write
 from policykit.training.runs.run import Run
 
@@ -51,7 +52,8 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two encoded completions, the better one first, with the costs of each by rule. ``half`` is that of its row."""
+    """Two encoded completions, the better one first, with the costs of each by rule. ``half`` is that of its
+    prompt."""
 
     chosen: Encoded
     rejected: Encoded
@@ -194,13 +196,18 @@ def _pairs(
     counts: Counter[str],
     found: list[Diagnostic],
 ) -> Iterator[Pair]:
-    at = {row.place: i for i, row in enumerate(rows)}
+    # Pairs of one prompt depend on each other: they are in one half.
+    prompts = {prompt: i for i, prompt in enumerate(dict.fromkeys(_prompt_of(row) for row in rows))}
     for one in judged_pairs(rows, judge, settings, counts, found):
         chosen, rejected = one.encoded(trained.tokenizer)
         if fitting.fits(one.row.place, chosen, rejected):
             first, second = (features_of(settings.features, names, costs) for costs in one.costs)
-            half = at[one.row.place] % 2
+            half = prompts[_prompt_of(one.row)] % 2
             yield Pair(chosen, rejected, one.costs, (first, second), one.margin, one.smoothing, one.weight, half)
+
+
+def _prompt_of(row: Row) -> str:
+    return json.dumps(row.values["prompt"], sort_keys=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -285,3 +285,11 @@ def test_without_held_out_pairs_nothing_is_called_calibrated(tmp_path: Path) -> 
     train(prepare(rm.KIND, file))
     found = json.loads((tmp_path / "run" / "reward-model" / FILE).read_text())
     assert (found["is_calibrated"], found["temperature"], found["evaluation"]) == (False, 1.0, {})
+
+
+def test_pairs_of_one_prompt_calibrate_together(tmp_path: Path) -> None:
+    """In two halves they would score each other, and the error would look smaller than it is."""
+    rows = [{"prompt": prompt, "chosen": GOOD, "rejected": bad} for prompt in "abcd" for bad in (BAD, RISKY)]
+    made = prepare(rm.KIND, under_plan(tmp_path, "", rows, rows))
+    pairs = made.job.run.__self__.held_out  # type: ignore[attr-defined]
+    assert [pair.half for pair in pairs] == [0, 0, 1, 1, 0, 0, 1, 1]

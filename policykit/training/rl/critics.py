@@ -36,7 +36,9 @@ class Critics(torch.nn.Module):
             out = body(input_ids=batch.input_ids, attention_mask=batch.attention_mask, use_cache=False, **more)
             hidden = out.last_hidden_state[:, -batch.n_tokens - 1 : -1]
         assert hidden is not None, "critics without a body read the policy's states"
-        return self.head(hidden.detach() if self.body is None else hidden).float()
+        # The head keeps its own precision, whatever the model is in: half of one has no room for small steps.
+        hidden = (hidden.detach() if self.body is None else hidden).to(next(self.head.parameters()).dtype)
+        return self.head(hidden).float()
 
 
 def critics_for(model: Any, n: int, *, with_body: bool = False) -> Critics:

@@ -2,7 +2,7 @@
 # torch leaves parts of its interface untyped.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,7 +15,7 @@ from policykit.rewards import PolicyReward
 from policykit.training.config import Config
 from policykit.training.offline import batch_at, rate_at
 from policykit.training.rl.price import Pricer
-from policykit.training.rl.processes import gathered, n_processes, rank, summed
+from policykit.training.rl.processes import gathered, n_processes, rank
 from policykit.training.rl.rollouts import Prompt, Sampler
 from policykit.training.runs.guards import diverged
 from policykit.training.runs.run import Run
@@ -81,8 +81,7 @@ class Online:
         # What is drawn depends on the step alone: a run that goes on draws the same.
         torch.manual_seed((steps.seed * 1_000_003 + step) * 1_009 + rank())
         found = self.learner.step([self.train[i] for i in chosen])
-        values = summed(*found.values())
-        return {**{name: value / n_processes() for name, value in zip(found, values, strict=True)}, "rate": rate}
+        return {**averaged(gathered([found])), "rate": rate}
 
     def evaluate(self) -> dict[str, float]:
         """Free completions of the held-out prompts, the same draws every time: rates by group, and the task."""
@@ -117,6 +116,13 @@ class Online:
                 parameter.copy_(state["weights"][name])
         self.learner.load_state_dict(state["learner"])
         self.reward.load_state_dict(state["reward"])
+
+
+def averaged(told: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The mean of each metric over the processes that have it: one whose rows were all lost has no rates."""
+    names = dict.fromkeys(name for one in told for name in one)
+    of = {name: [one[name] for one in told if name in one] for name in names}
+    return {name: sum(values) / len(values) for name, values in of.items()}
 
 
 def _moving(model: Any) -> list[tuple[str, torch.nn.Parameter]]:

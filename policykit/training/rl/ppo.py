@@ -31,7 +31,8 @@ from policykit.training.rl.scorer import Scorer
 class PpoSettings:
     """``kl_coef`` weighs the KL to the reference, and with ``kl_target`` (nat a completion) moves towards it over
     ``kl_horizon`` completions; above ``max_kl`` the run stops. In the first ``critic_warmup`` steps critics alone
-    learn. ``batch_size`` completions make a step of the optimizers, ``n_epochs`` times over each batch of rollouts."""
+    learn. ``batch_size`` completions of all processes make a step of the optimizers, ``n_epochs`` times over each batch
+    of rollouts."""
 
     kl_coef: float = 0.02
     kl_target: float | None = None
@@ -181,23 +182,27 @@ class Ppo:
         old, advantages, counts = (
             x[chosen, :t].to(device) for x in (experience.old, experience.advantages, experience.counts)
         )
-        loss = token_ratio_loss(scored.logp, old, advantages, counts, clip=s.clip)
-        loss = loss + s.mask_tax * scored.mask_tax.mean()
-        values = self.critics(batch, hidden)
         real = experience.is_real[chosen, :t].to(device)
+        # Means are over the tokens, and the rows, of all processes: each computes its part of them.
+        own = float(counts.sum()), float(real.sum()), float(len(chosen))
+        of_tokens, of_values, of_rows = (n / max(1.0, total) for n, total in zip(own, summed(*own), strict=True))
+        loss = of_tokens * token_ratio_loss(scored.logp, old, advantages, counts, clip=s.clip)
+        loss = loss + of_rows * s.mask_tax * scored.mask_tax.mean()
+        values = self.critics(batch, hidden)
         before, returns = (x[chosen, :t].to(device) for x in (experience.old_values, experience.returns))
-        of_values = [
+        losses = [
             value_loss(values[..., i], before[..., i], returns[..., i], real, clip=s.value_clip)
             for i in range(values.shape[-1])
         ]
-        value = torch.stack(of_values).sum()
+        value = of_values * torch.stack(losses).sum()
         norm = self._descend(self.optimizer, loss) if learns_policy else 0.0
         self._descend(self.critic_optimizer, value)
-        return {"loss": float(loss.detach()), "value_loss": float(value.detach()), "grad_norm": norm}
+        of_policy, of_critics = summed(float(loss.detach()), float(value.detach()))
+        return {"loss": of_policy, "value_loss": of_critics, "grad_norm": norm}
 
     def _descend(self, optimizer: torch.optim.Optimizer, loss: torch.Tensor) -> float:
         optimizer.zero_grad()
-        (loss / n_processes()).backward()
+        loss.backward()
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
         sum_gradients(parameters)
         norm = float(torch.nn.utils.clip_grad_norm_(parameters, self.settings.max_grad_norm))
@@ -206,8 +211,9 @@ class Ppo:
         return norm
 
     def _parts(self, rows: Sequence[int]) -> Iterator[list[int]]:
-        for start in range(0, len(rows), self.settings.batch_size):
-            yield list(rows[start : start + self.settings.batch_size])
+        size = max(1, self.settings.batch_size // n_processes())
+        for start in range(0, len(rows), size):
+            yield list(rows[start : start + size])
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint needs besides the model: critics, both optimizers, the KL's weight and the steps done."""

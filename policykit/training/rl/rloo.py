@@ -114,8 +114,9 @@ class Rloo:
         norm = torch.nn.utils.clip_grad_norm_(parameters, self.settings.max_grad_norm)
         check_finite(float(norm), "the norm of the gradient")
         self.optimizer.step()
-        means = {name: sums[name] / max(1, len(rows)) for name in (TAX, *taxes)}
-        return {"loss": sums["loss"], **means, "grad_norm": float(norm)}
+        n_rows, loss, *of_taxes = summed(float(len(rows)), *sums.values())
+        means = {name: tax / max(1.0, n_rows) for name, tax in zip((TAX, *taxes), of_taxes, strict=True)}
+        return {"loss": loss, **means, "grad_norm": float(norm)}
 
     def _loss(
         self, rollouts: Rollouts, chosen: Sequence[int], advantages: torch.Tensor, n: float, *, check: bool

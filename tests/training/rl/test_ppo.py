@@ -142,3 +142,33 @@ def test_critics_of_their_own_leave_the_policy_alone() -> None:
     critics(batch, None).sum().backward()
     assert all(p.grad is None for p in net.parameters())
     assert any(p.grad is not None and p.grad.any() for p in critics.body.parameters())
+
+
+@pytest.mark.parametrize("mode", [MASKED, FREE])
+def test_two_processes_descend_by_the_means_of_one(mode: rw.RolloutMode, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tokens weigh alike, whichever process has them: gradients of parts add up to the gradient of all."""
+    net, rows = tiny.model(1), tiny.legal_rows()
+    trainer = loop(net, mode, kl_coef=0.0, mask_tax=0.1 if mode is MASKED else 0.0)
+    n, group = len(rows), rolled(rows, own_logps(net, mode), mode)
+    worth = priced([float(i) for i in range(n)], [[0.5, 1.0]] * n, [0.5, 2.0])
+    trainer.critics = critics_for(net, 3).double()
+    experience, _, _ = trainer._experience(group, worth)
+    found: list[torch.Tensor] = []
+
+    def descend(optimizer: torch.optim.Optimizer, loss: torch.Tensor) -> float:
+        parts = torch.autograd.grad(loss, [*net.parameters(), *trainer.critics.parameters()], allow_unused=True)
+        found.append(torch.cat([part.flatten() for part in parts if part is not None]))
+        return 0.0
+
+    monkeypatch.setattr(trainer, "_descend", descend)
+    trainer._update(group, experience, list(range(n)))
+    whole, parts = found[:2], (list(range(3)), list(range(3, n)))
+    real = [experience.is_real[part].sum().item() for part in parts]
+    assert real[0] / 3 != real[1] / (n - 3), "or a mean of means is the mean"
+    found.clear()
+    counts = float(experience.counts.sum()), float(experience.is_real.sum()), float(n)
+    monkeypatch.setattr("policykit.training.rl.ppo.summed", lambda *own: counts if len(own) == 3 else own)
+    for part in parts:
+        trainer._update(group, experience, part)
+    for i in (0, 1):
+        torch.testing.assert_close(found[i] + found[2 + i], whole[i])

@@ -1,0 +1,127 @@
+"""What only several processes or a GPU would show, as far as it can be told on a CPU alone."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from accelerate import Accelerator, DeepSpeedPlugin
+from hypothesis import given, strategies as st
+
+from policykit.diagnostics import PolicyError
+from policykit.engines.transformers import load_model, usual_device
+from policykit.training.encoding import Encoded
+from policykit.training.kinds.sft import KIND
+from policykit.training.offline import shared, tell_deepspeed
+from policykit.training.reward_model import RewardNet, classifier_of, rewards_of
+from policykit.training.rl.critics import critics_for
+from policykit.training.rl.online import averaged
+from policykit.training.rl.score import token_batch
+from policykit.training.session import prepare, train
+
+from .offline import HEAD, metrics, routed, write_training
+
+ROWS = [Encoded((1, 2, 3, 4), 2, ()), Encoded((1, 2, 5), 2, ())]
+
+
+@given(st.integers(1, 40), st.integers(1, 9), st.integers(1, 8))
+def test_every_process_calls_the_model_equally_often(n_rows: int, size: int, n_processes: int) -> None:
+    """Where each holds a part of the model, one that computes less would leave the others waiting for ever."""
+    rows = list(range(max(n_rows, n_processes)))
+    found = [shared(rows, size, process, n_processes) for process in range(n_processes)]
+    assert len({len(parts) + len(again) for parts, again in found}) == 1
+    assert sorted(row for parts, _ in found for part in parts for row in part) == rows
+    assert all(0 < len(part) <= size for parts, again in found for part in (*parts, *again))
+
+
+def test_a_sharded_evaluation_counts_nothing_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The numbers are those of an evaluation in which nothing is computed again."""
+    from policykit.training import offline
+
+    text = HEAD.replace("steps: 6", "steps: 1").replace("checkpointEvery: 3", "microBatch: 2")
+    train(prepare(KIND, write_training(tmp_path / "plain", text, routed(8, 1), routed(3, 2))))
+    plain, evaluate = offline.shared, offline._Loop.evaluate  # pyright: ignore[reportPrivateUsage]
+    n_again: list[int] = []
+
+    def more(rows: Any, *how: int) -> Any:
+        parts, _ = plain(rows, *how)
+        n_again.append(1)
+        return parts, parts[:1]
+
+    def evaluated(self: Any) -> dict[str, float]:
+        with monkeypatch.context() as inside:
+            inside.setattr(offline, "_is_sharded", lambda accelerator: True)
+            inside.setattr(offline, "shared", more)
+            return evaluate(self)
+
+    monkeypatch.setattr(offline._Loop, "evaluate", evaluated)  # pyright: ignore[reportPrivateUsage]
+    train(prepare(KIND, write_training(tmp_path / "again", text, routed(8, 1), routed(3, 2))))
+    assert len(n_again) == 2
+    assert metrics(tmp_path / "plain" / "run") == metrics(tmp_path / "again" / "run")
+
+
+def test_a_step_has_its_rate_before_its_gradient(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """DeepSpeed moves the weights in `backward`: with the rate of the step before, a warm-up would begin at the top."""
+    seen: list[float] = []
+    plain = Accelerator.backward
+
+    def backward(self: Any, loss: Any, **more: Any) -> None:
+        seen.append(self._optimizers[0].param_groups[0]["lr"])
+        plain(self, loss, **more)
+
+    monkeypatch.setattr(Accelerator, "backward", backward)
+    text = HEAD.replace("steps: 6", "steps: 3").replace("schedule: constant", "schedule: constant, warmup: 2")
+    train(prepare(KIND, write_training(tmp_path, text, routed(8, 1), routed(4, 2))))
+    assert seen == pytest.approx([0.0025, 0.005, 0.005])
+
+
+def test_deepspeed_is_told_what_it_would_ask_for(tmp_path: Path) -> None:
+    """Of accelerate's own plugin: unsaid rows are an error there, and an unsaid clip is one of its own."""
+    config: Any = prepare(KIND, write_training(tmp_path, f"{HEAD}", routed(8, 1), routed(4, 2))).start.config
+    plugin = DeepSpeedPlugin(zero_stage=2)
+    assert plugin.is_auto("train_micro_batch_size_per_gpu")
+    assert plugin.is_auto("gradient_clipping")
+    tell_deepspeed(plugin, config, 4)
+    assert plugin.get_value("train_micro_batch_size_per_gpu") == 2
+    assert plugin.get_value("gradient_clipping") == 1.0
+    tell_deepspeed(None, config, 4)
+    cut = HEAD.replace("batch: 8", "batch: 8, microBatch: 1")
+    config = prepare(KIND, write_training(tmp_path / "cut", cut, routed(8, 1), routed(4, 2))).start.config
+    with pytest.raises(PolicyError, match="micro-batch") as error:
+        tell_deepspeed(plugin, config, 4)
+    assert error.value.diagnostics[0].code == "PK780"
+
+
+def test_each_process_loads_to_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert usual_device() == "cpu"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    assert usual_device() == "cuda:0"
+    monkeypatch.setenv("LOCAL_RANK", "3")
+    assert usual_device() == "cuda:3"
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)  # each process sees its own alone
+    assert usual_device() == "cuda:0"
+
+
+def test_rewards_and_values_of_a_half_precision_model_are_not_rounded_to_it() -> None:
+    """Models on a GPU are bfloat16, of which 8 bits tell numbers apart: two near rewards would be one."""
+    model: Any = load_model("embedded", "cpu")[0].to(torch.bfloat16)
+    net = RewardNet(classifier_of(model, 0))
+    with torch.no_grad():
+        net.classifier.score.weight.normal_(generator=torch.Generator().manual_seed(0))
+        found = rewards_of(net, net, ROWS, [(), ()], 0)
+    assert found.dtype == torch.float32
+    assert (found != found.to(torch.bfloat16).float()).all()
+    critics = critics_for(model, 2)
+    batch = token_batch([(1, 2), (1, 2)], [(3, 4), (5,)], 0)
+    hidden = torch.zeros(2, 2, model.config.hidden_size, dtype=torch.bfloat16)
+    assert critics(batch, hidden).dtype == torch.float32
+    assert critics_for(model, 2, with_body=True)(batch, None).shape == (2, 2, 2)
+
+
+def test_a_process_without_rates_leaves_those_of_the_others() -> None:
+    """Where all its rows were lost a process has no rates: numbers are matched by name, and not by place."""
+    first = {"reward": 1.0, "policy/lost": 0.5, "policy/violation_rate/a": 0.25}
+    assert averaged([first, {"reward": 3.0, "policy/lost": 1.0}]) == {
+        "reward": 2.0, "policy/lost": 0.75, "policy/violation_rate/a": 0.25,
+    }  # fmt: skip
