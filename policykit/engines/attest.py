@@ -24,6 +24,11 @@ DEFAULT_PLAN = "POLICYKIT_DEFAULT_PLAN"
 ATTEMPTS = "POLICYKIT_ATTEMPTS"
 """Environment variable: with `1` the engine draws attempts of decoding strategies unmasked. Whoever sets it sees to it
 that nothing but a guard sends requests, and that the guard judges each text before any of it is shown."""
+WHOLE: Mapping[str, float] = {
+    "top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0, "presence_penalty": 0.0, "frequency_penalty": 0.0,
+}  # fmt: skip
+"""What a request says to be drawn from all that the model would say: of what it leaves unsaid, vLLM takes settings from
+the model's folder (`generation_config.json`)."""
 XARG = "policykit"
 """The name under which a :class:`MaskRequest` stands in a request's extra arguments."""
 VERSION = 1

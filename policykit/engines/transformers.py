@@ -7,6 +7,7 @@ the text that the constraint has seen; assisted decoding is not claimed.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 import codecs
+import copy
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
     BatchEncoding,
+    GenerationConfig,
     LogitsProcessor,
     LogitsProcessorList,
     PreTrainedModel,
@@ -135,6 +137,13 @@ def usual_device() -> str:
     return f"cuda:{int(os.environ.get('LOCAL_RANK', '0')) % torch.cuda.device_count()}"
 
 
+def _plain(model: PreTrainedModel) -> Any:
+    """The same model, without settings of sampling: those of its folder would hold wherever a call says nothing."""
+    plain: Any = copy.copy(model)
+    plain.generation_config = GenerationConfig()
+    return plain
+
+
 def _source(named: str) -> str:
     """The folder that was named, else the hub id. What can only be a path and is no folder is refused."""
     folder = embedded.model_path() if named == embedded.NAME else Path(named).expanduser()
@@ -163,7 +172,8 @@ def generate(
     """One generation per prompt, all in one batch; the same seed and batch give the same texts.
 
     ``chat`` puts prompts into the tokenizer's chat template, by default where it has one. ``processors`` run after
-    the constraint. Sampling is from the whole (masked) distribution: no top-k or top-p. The global random state is
+    the constraint. Sampling is from the whole (masked) distribution: no top-k, no top-p, and none of the settings that
+    a model's folder brings along (`generation_config.json`). The global random state is
     left as it was. Raises PolicyError (PK4xx) for a tokenizer that cannot be constrained, InternalError as
     `PolicyLogitsProcessor` does.
     """
@@ -182,7 +192,7 @@ def generate(
     devices = [model.device] if model.device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices), torch.inference_mode():
         torch.manual_seed(seed)
-        rows: Any = cast(Any, model).generate(
+        rows: Any = _plain(model).generate(
             **inputs,
             **sampling,
             do_sample=do_sample,

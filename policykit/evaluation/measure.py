@@ -209,7 +209,7 @@ def _results(
         _by_cohort(rows, job.confidence),
         _task(job, rows),
         _divergence(job, scored),
-        _mask_tax(taxes, job.settings.seed),
+        _mask_tax(taxes, job),
         _margin_results(job, found),
     )
 
@@ -256,8 +256,8 @@ def _divergence(job: Job, scored: "Sequence[Scored | None]") -> Divergence | Non
     return Divergence(job.base_name, n_tokens, sum(sums) / n_tokens, spread_of, mean)
 
 
-def _mask_tax(taxes: Sequence[float], seed: int) -> MaskTax | None:
-    spread_of, mean = spread(taxes), bootstrap(taxes, seed)
+def _mask_tax(taxes: Sequence[float], job: Job) -> MaskTax | None:
+    spread_of, mean = spread(taxes), bootstrap(taxes, job.settings.seed, confidence=job.confidence)
     return None if spread_of is None or mean is None else MaskTax(len(taxes), spread_of, mean)
 
 

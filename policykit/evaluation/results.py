@@ -155,7 +155,8 @@ def read(folder: Path) -> Saved:
     """Raises PolicyError (PK844): the folder holds no finished evaluation, or one of another format."""
     try:
         results: Any = json.loads((folder / RESULTS).read_text("utf-8"))
-        rows = tuple(json.loads(line) for line in (folder / ROWS).read_text("utf-8").splitlines() if line)
+        # Not `splitlines`: a text may hold U+2028, which ends no line of JSON.
+        rows = tuple(json.loads(line) for line in (folder / ROWS).read_text("utf-8").split("\n") if line)
         if not isinstance(results, dict) or cast("dict[str, Any]", results).get("format") != FORMAT:
             raise ValueError(f"`{RESULTS}` is not of the format `{FORMAT}`")
     except (OSError, ValueError) as error:

@@ -22,6 +22,7 @@ from policykit.constraint import Constraint, State, Vocabulary
 from policykit.decoding import Ask, Draw, Stop
 from policykit.decoding.engine import Session
 from policykit.decoding.steps import state_after, take
+from policykit.engines.attest import WHOLE
 from policykit.engines.vllm.plans import Constraints
 from policykit.engines.vllm.sampling import drawn
 from policykit.plan import Plan
@@ -255,6 +256,7 @@ def settings_of(asking: Asking) -> dict[str, Any]:
         "n": 1,
         "return_token_ids": True,
         "cache_salt": salt_of(asking.sent.tenant),
+        **WHOLE,
     }
 
 

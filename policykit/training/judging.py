@@ -1,11 +1,14 @@
 """What a plan's verifier says of the completions in a data set."""
 
+import json
 from collections.abc import Mapping
 from math import fsum
+from typing import cast
 
-from policykit.diagnostics import Diagnostic, Place, PolicyError
+from policykit.diagnostics import Diagnostic, PolicyError
 from policykit.plan import Plan
 from policykit.rewards import CostModel
+from policykit.training.rows import Row
 
 
 class Judge:
@@ -14,23 +17,29 @@ class Judge:
     def __init__(self, plan: Plan) -> None:
         plan.check_date()
         self._plan, self._costs = plan, CostModel(plan)
-        self._known: dict[str, Mapping[str, float]] = {}
+        self._known: dict[tuple[str, str], Mapping[str, float]] = {}
 
     @property
     def names(self) -> tuple[str, ...]:
         """The groups of rules: every enforced rule on outputs, and the grammar."""
         return tuple(group.name for group in self._costs.groups)
 
-    def cost(self, text: str, place: Place) -> float:
+    def cost(self, text: str, row: Row) -> float:
         """Σ of the costs of all groups. Raises PolicyError as :meth:`costs` does."""
-        return fsum(self.costs(text, place).values())
+        return fsum(self.costs(text, row).values())
 
-    def costs(self, text: str, place: Place) -> Mapping[str, float]:
-        """Raises PolicyError (PK781) for a text that could not be judged: it has no price, and is not free either."""
-        if text not in self._known:
-            costs = self._costs.of(self._plan.verify(text))
+    def costs(self, text: str, row: Row) -> Mapping[str, float]:
+        """Of a completion of a row, whose column `facts` is what conditions and citations read.
+
+        Raises PolicyError (PK781) for a text that could not be judged: it has no price, and is not free either.
+        """
+        facts = cast("Mapping[str, object] | None", row.values.get("facts"))
+        key = text, json.dumps(facts, sort_keys=True)
+        if key not in self._known:
+            costs = self._costs.of(self._plan.verify(text, facts))
             if costs.errors:
                 message = f"the plan could not judge the completion: {costs.errors[0]}"
-                raise PolicyError((Diagnostic("PK781", message, place, "repair the check, or leave the row out"),))
-            self._known[text] = costs.by_group
-        return self._known[text]
+                help = "give the row the `facts` that its rules read, repair the check, or leave the row out"
+                raise PolicyError((Diagnostic("PK781", message, row.place, help),))
+            self._known[key] = costs.by_group
+        return self._known[key]

@@ -153,7 +153,7 @@ def _completions(row: Row, judge: Judge | None) -> list[tuple[str, bool, bool]]:
     named = [name for name in ("completion", "chosen", "rejected") if row.values.get(name) is not None]
     if named == ["completion"]:
         label = row.values.get("desirable")
-        is_clean = judge is None or judge.cost(row.text("completion"), row.place) == 0
+        is_clean = judge is None or judge.cost(row.text("completion"), row) == 0
         if label is None and judge is None:
             help = "give every row `desirable`, or name a plan that judges them"
             raise PolicyError.of("PK781", "nothing says whether the completion is desirable", row.place, help)
@@ -165,6 +165,6 @@ def _completions(row: Row, judge: Judge | None) -> list[tuple[str, bool, bool]]:
     if named != ["chosen", "rejected"]:
         message = f"the row has {' and '.join(f'`{n}`' for n in named) or 'no completion'}"
         raise PolicyError.of("PK781", message, row.place, "give `completion`, or `chosen` and `rejected`")
-    is_clean = judge is None or judge.cost(row.text("chosen"), row.place) == 0
+    is_clean = judge is None or judge.cost(row.text("chosen"), row) == 0
     ends = [row.values.get(f"{side}_finish", ENDS) == ENDS for side in named]
     return [(row.text("chosen"), is_clean, ends[0]), (row.text("rejected"), False, ends[1])]

@@ -93,7 +93,7 @@ def _texts(row: Row, judge: Judge | None, counts: Counter[str]) -> list[tuple[st
     named = [name for name in ("chosen", "rejected", "candidates") if row.values.get(name) is not None]
     if named == ["candidates"] and judge is not None:
         texts = cast("list[str]", row.values["candidates"])
-        costs = [judge.cost(text, row.place) for text in texts]
+        costs = [judge.cost(text, row) for text in texts]
         made = pairs_of(costs)
         if not made:
             counts[Outcome.BOTH_BAD if costs and costs[0] > 0 else Outcome.TIE] += 1
@@ -134,12 +134,12 @@ def _pair(
 
 def _side(row: Row, text: str, side: str, judge: Judge | None) -> tuple[str, bool, Mapping[str, float]]:
     ends = row.values.get(f"{side}_finish", ENDS) == ENDS
-    return text, ends, {} if judge is None else judge.costs(text, row.place)
+    return text, ends, {} if judge is None else judge.costs(text, row)
 
 
 def _costs(row: Row, chosen: str, rejected: str, judge: Judge | None) -> tuple[float | None, float | None]:
     if judge is not None:
-        return judge.cost(chosen, row.place), judge.cost(rejected, row.place)
+        return judge.cost(chosen, row), judge.cost(rejected, row)
     if "chosen_cost" in row.values and "rejected_cost" in row.values:
         return row.number("chosen_cost"), row.number("rejected_cost")
     return None, None

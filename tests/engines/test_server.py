@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 import policykit as pk
-from policykit.engines.attest import Failed, Finished, MaskRequest, Started, parse, plan_path
+from policykit.engines.attest import WHOLE, Failed, Finished, MaskRequest, Started, parse, plan_path
 from policykit.engines.server import Engine, EngineApp, load_engine
 from policykit.engines.server.texts import Texts
 
@@ -217,6 +217,7 @@ def test_a_message_that_the_prompt_does_not_end_with_is_refused(
         ({"model": "gpt"}, 404, "model"),
         ({"logit_bias": {"1": 100}}, 400, "logit_bias"),
         ({"ignore_eos": True}, 400, "ignore_eos"),
+        ({**WHOLE, "top_k": 5}, 400, "top_k"),
         ({"n": 0}, 400, "n"),
         ({"temperature": 3}, 400, "temperature"),
         ({"messages": []}, 400, "messages"),

@@ -233,3 +233,21 @@ def test_outcomes_of_the_processor_are_the_constraints(common_words, vocabulary)
     word = vocabulary.tokens.index(b" the")
     assert processor.outcome([word]) is None
     assert processor.outcome([vocabulary.eos_ids[0]]) is Outcome.FINISHED
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("repetition_penalty", 3.0), ("min_p", 0.5), ("typical_p", 0.2), ("no_repeat_ngram_size", 1), ("max_time", 0.0)],
+)
+def test_settings_that_a_model_brings_along_change_nothing(embedded_model, name: str, value: float) -> None:
+    """A folder's `generation_config.json` would hold for all that a call leaves unsaid, and what is drawn would not be
+    what the model says."""
+    model, tokenizer = embedded_model
+    plain = generate(model, tokenizer, PROMPTS, max_new_tokens=16, seed=5)
+    before = getattr(model.generation_config, name, None)
+    setattr(model.generation_config, name, value)
+    try:
+        assert generate(model, tokenizer, PROMPTS, max_new_tokens=16, seed=5) == plain
+        assert getattr(model.generation_config, name) == value, "the model is the caller's"
+    finally:
+        setattr(model.generation_config, name, before)

@@ -144,6 +144,13 @@ def test_what_is_saved_is_read_as_answers_again(tmp_path: Path, plan: Plan) -> N
     assert read(tmp_path / "run").results["first"]["whole"]["k"] == 2
 
 
+def test_a_text_may_hold_what_other_formats_end_lines_with(tmp_path: Path, plan: Plan) -> None:
+    text = "One\u2028two\u2029three\x85four."
+    found = measure(Job(plan, read_answers(write_rows(tmp_path / "rows.jsonl", [{"prompt": "?", "output": text}]))))
+    save(tmp_path / "run", found.results(made()), found.rows)
+    assert [row["output"] for row in read(tmp_path / "run").rows] == [text]
+
+
 def test_runs_are_compared_prompt_by_prompt(tmp_path: Path, plan: Plan, second: Plan) -> None:
     texts = {"before": ["guaranteed returns"] * 6 + ["a b", "a b"], "after": ["a b"] * 6 + ["a b", "a c"]}
     for name, outputs in texts.items():

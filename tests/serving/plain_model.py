@@ -16,6 +16,9 @@ from policykit.engines.transformers import load_model
 N_CHUNK = 3
 """Tokens of one event: what lies behind a refused token comes with it."""
 
+TOP_K = 1
+"""A setting of the model's folder, for what a request leaves unsaid, as servers have them."""
+
 
 @dataclass
 class PlainModel:
@@ -84,6 +87,8 @@ class PlainModel:
             (raw,) = scorer.logps([tuple(text)])
             p = np.exp(raw / (body["temperature"] or 1.0))
             p[banned] = 0.0
+            if isinstance(body.get("prompt"), list) and (k := body.get("top_k", TOP_K)):
+                p[np.argsort(p)[:-k]] = 0.0
             token = int(p.argmax()) if body["temperature"] == 0 else pick(p, rng)
             shown = float(raw[token]) - (float(np.log(p.sum())) if self.wrong == "processed" else 0.0)
             top = {str(i): float(raw[i]) for i in np.argsort(raw)[-2:]}

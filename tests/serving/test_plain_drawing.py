@@ -14,6 +14,7 @@ import policykit as pk
 from policykit.audit import SamplingReport
 from policykit.decoding.blocks import block_starts
 from policykit.embedded import model_path
+from policykit.engines.attest import WHOLE
 from policykit.profiles import load_profiles
 from policykit.serving import Deployment, Guard, Serving
 from policykit.serving.drawing import Drawing
@@ -190,3 +191,13 @@ def test_what_would_bend_the_distribution_is_refused_by_name(house: House, field
     for name in NAMES:
         with pytest.raises(openai.BadRequestError, match=f"{field}.*{name}"):
             drawn.said(house.client(), name, **{field: value})
+
+
+def test_texts_are_drawn_from_all_that_the_model_would_say(house: House) -> None:
+    """What a request leaves unsaid the server takes from the model's folder: here a top-k of 1, under which every seed
+    has one text."""
+    found = {drawn.said(house.client(), "exact", seed=seed, max_tokens=8)[0] for seed in range(4)}
+    assert len(found) > 1
+    asked = [body for body in house.model.bodies if body["max_tokens"] == 8]
+    assert asked
+    assert all(body[name] == value for body in asked for name, value in WHOLE.items())

@@ -155,6 +155,40 @@ def test_a_plan_decides_what_labels_leave_open(tmp_path: Path) -> None:
     assert (facts["desirable"], facts["undesirable"]) == (1, 2)
 
 
+CITED = """\
+apiVersion: policykit/v1
+kind: Policy
+metadata: {name: cited, version: 1.0.0, owner: a@example.org, why: no claim without a source}
+rules:
+  - id: cite
+    require: {citations: {per: text, sources: retrieved.ids}}
+    action: {block: {}}
+"""
+
+
+def test_rows_bring_the_facts_that_their_rules_read(tmp_path: Path) -> None:
+    """One text is right for one row, and cites what another does not list."""
+    (tmp_path / "cited.policy.yaml").write_text(CITED)
+    head = f"{HEAD}policies: [../cited.policy.yaml]\n"
+    first, second = "It may fall [K1].", "It may fall [K2]."
+    texts = {"prompt": "Is it safe?", "chosen": first, "rejected": second}
+    facts = {"retrieved": {"ids": ["K1"]}}
+    made = prepare(
+        dpo.KIND, write_training(tmp_path / "a", head, [{**texts, "facts": facts}], [{**texts, "facts": facts}])
+    )
+    assert made.job.facts["ordered (all rows)"] == 2
+    other = {**texts, "facts": {"retrieved": {"ids": ["K2"]}}}
+    relabelled = f"{head}dpo: {{relabel: true}}\n"
+    made = prepare(dpo.KIND, write_training(tmp_path / "b", relabelled, [other], [{**texts, "facts": facts}]))
+    assert (made.job.facts["swapped (all rows)"], made.job.facts["ordered (all rows)"]) == (1, 1)
+    labels = [{"prompt": "?", "completion": first, "facts": {"retrieved": {"ids": [name]}}} for name in ("K1", "K2")]
+    found = prepare(kto.KIND, write_training(tmp_path / "c", head, labels, labels)).job.facts
+    assert (found["desirable"], found["undesirable"]) == (1, 1)
+    with pytest.raises(PolicyError, match="give the row the `facts`") as error:
+        prepare(dpo.KIND, write_training(tmp_path / "d", head, [texts], [texts]))
+    assert {d.code for d in error.value.diagnostics} == {"PK781"}
+
+
 BAD_FILES = [
     pytest.param("dpo: {loss: kto_pair}\n", PAIR, "PK023", "unknown value `kto_pair`", id="an unknown loss"),
     pytest.param("dpo: {loss: ipo, margin: 1}\n", PAIR, "PK780", "no effect on the loss `ipo`", id="no such margin"),

@@ -342,6 +342,11 @@ def test_an_adapter_is_merged_and_gone_on_from(tmp_path: Path) -> None:
     first = metrics(tmp_path / "second" / "run")[0]
     assert (last["phase"], first["phase"], first["step"]) == ("heldOut", "heldOut", 0)
     assert first["nll"] == pytest.approx(last["nll"], rel=1e-4)
+    other = tmp_path / "first" / "run" / "adapter" / "adapter_model.safetensors"
+    other.write_bytes(other.read_bytes()[:-4] + bytes(4))  # another adapter in its place
+    with pytest.raises(PolicyError, match="began with another `adapters`") as error:
+        train(ready(tmp_path / "second", f"{HEAD}adapters: [../first/run/adapter]\n"), resume=True)
+    assert error.value.diagnostics[0].code == "PK784"
 
 
 @pytest.mark.slow

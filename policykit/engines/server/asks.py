@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
 
-from policykit.engines.attest import XARG, Malformed, MaskRequest
+from policykit.engines.attest import WHOLE, XARG, Malformed, MaskRequest
 
 MAX_CHOICES = 16
 _COMMON = {
@@ -59,7 +59,8 @@ def read(body: bytes, *, chat: bool) -> Ask:
         data = None
     if not isinstance(data, dict):
         raise BadRequest("the body is no JSON object")
-    given = {name: value for name, value in cast(dict[str, object], data).items() if value is not None}
+    said = cast(dict[str, object], data)
+    given = {name: value for name, value in said.items() if value is not None and WHOLE.get(name) != value}
     known = _COMMON | (_CHAT if chat else {"prompt"})
     unknown = next((name for name in given if name not in known), None)
     if unknown is not None:

@@ -36,6 +36,7 @@ KIND = Kind(
         Column("chosen_finish", ColumnType.TEXT, required=False),
         Column("rejected_finish", ColumnType.TEXT, required=False),
         Column("weight", ColumnType.NOT_NEGATIVE, required=False),
+        Column("facts", ColumnType.OBJECT, required=False),
     ),
     _prepare,
     plots={"accuracy": ("accuracy",), "gain": ("gain desirable", "gain undesirable"), "kl": ("kl",)},

@@ -14,6 +14,7 @@ COLUMNS = (
     Column("rejected_finish", ColumnType.TEXT, required=False),
     Column("tie", ColumnType.FLAG, required=False),
     Column("weight", ColumnType.NOT_NEGATIVE, required=False),
+    Column("facts", ColumnType.OBJECT, required=False),
 )
 
 

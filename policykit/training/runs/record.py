@@ -2,9 +2,12 @@
 
 import platform
 from dataclasses import asdict
+from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import cast
 
+from policykit.plan.pins import weights_of
 from policykit.policy.checked import Json
 from policykit.training.config import Config
 from policykit.training.kinds.kind import Job, Start
@@ -27,9 +30,11 @@ def record_of(start: Start, job: Job) -> dict[str, Json]:
 def _identity(start: Start, job: Job) -> dict[str, Json]:
     config, plan = start.config, start.plan
     steps = config.steps
+    merged: dict[str, Json] = {"adapters": [_digest(path) for path in config.adapters]} if config.adapters else {}
     return {
         "kind": config.kind,
         "model": config.model,
+        **merged,
         "plan_digest": plan.digest if plan else None,
         "bundle_digest": plan.bundle_digest if plan else None,
         "data": {"train": start.train.digest, "held_out": start.held_out.digest},
@@ -50,6 +55,11 @@ def _paths(config: Config) -> dict[str, Json]:
         "held_out": str(held_out) if held_out else None,
         "adapters": [str(path) for path in config.adapters],
     }
+
+
+def _digest(adapter: Path) -> str:
+    """Of an adapter's weights: what is trained is on top of them, and another one would be another beginning."""
+    return f"sha256:{sha256(weights_of(adapter).read_bytes()).hexdigest()}"
 
 
 def _version(name: str) -> str | None:
