@@ -8,6 +8,7 @@ import torch
 from accelerate import Accelerator, DeepSpeedPlugin
 from hypothesis import given, strategies as st
 
+from policykit import rewards as rw
 from policykit.diagnostics import PolicyError
 from policykit.engines.transformers import load_model, usual_device
 from policykit.training.encoding import Encoded
@@ -16,10 +17,13 @@ from policykit.training.offline import shared, tell_deepspeed
 from policykit.training.reward_model import RewardNet, classifier_of, rewards_of
 from policykit.training.rl.critics import critics_for
 from policykit.training.rl.online import averaged
+from policykit.training.rl.price import Pricer
+from policykit.training.rl.rollouts import Rollouts
 from policykit.training.rl.score import token_batch
 from policykit.training.session import prepare, train
 
 from .offline import HEAD, metrics, routed, write_training
+from .rl import common
 
 ROWS = [Encoded((1, 2, 3, 4), 2, ()), Encoded((1, 2, 5), 2, ())]
 
@@ -125,3 +129,21 @@ def test_a_process_without_rates_leaves_those_of_the_others() -> None:
     assert averaged([first, {"reward": 3.0, "policy/lost": 1.0}]) == {
         "reward": 2.0, "policy/lost": 0.75, "policy/violation_rate/a": 0.25,
     }  # fmt: skip
+
+
+def test_a_process_without_usable_completions_says_so_to_the_others() -> None:
+    """Others have some, and wait until every process has told what it saw."""
+    told: list[list[Any]] = []
+
+    def gather(rows: list[Any]) -> list[Any]:
+        told.append(rows)
+        return rows
+
+    reward = rw.PolicyReward(common.plan(), rw.Lagrangian({common.RULE: 0.4}), mode=rw.RolloutMode.REJECTED)
+    reward.attach(gather)
+    prompts = tuple(common.prompts(2, 1))
+    rollouts = Rollouts(prompts, ((1,), (2,)), ("a", "b"), ((0.0,), (0.0,)), (False, False), rw.RolloutMode.REJECTED)
+    priced = Pricer(reward, common.task).price(rollouts)
+    assert told == [[]]
+    assert not priced.has.any()
+    assert reward.weights == {common.RULE: 1.0, "hallucination": 0.0}

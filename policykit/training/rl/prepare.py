@@ -48,6 +48,9 @@ def prepare(start: Start) -> Job:
     if section and mode is not RolloutMode.MASKED and "maskTax" in section.fields:
         message = "`maskTax` has no effect without masked rollouts"
         found.append(Diagnostic("PK780", message, section.keys["maskTax"], "say `mode: masked`, or remove it"))
+    if config.lora.dropout > 0:
+        message = "`dropout` has no effect: what is learned from is what was sampled, by the whole model"
+        found.append(Diagnostic("PK780", message, config.place("lora", "dropout"), "remove it"))
     if found:
         raise PolicyError(found)
     reward = reward_from(section, plan, config.place(config.kind))

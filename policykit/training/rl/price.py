@@ -51,6 +51,8 @@ class Pricer:
             facts = cast("Sequence[Mapping[str, object]] | None", columns.get("facts"))
             for i, row in zip(chosen, self.reward.price([text_of(s) for s in said], task, shares, facts), strict=True):
                 rows[i] = row
+        else:
+            self.reward.price((), ())  # other processes have some, and wait until all have told what they saw
         return self._priced(rows)
 
     def _priced(self, rows: Sequence[RewardRow | None]) -> Priced:

@@ -59,7 +59,9 @@ def _paths(config: Config) -> dict[str, Json]:
 
 def _digest(adapter: Path) -> str:
     """Of an adapter's weights: what is trained is on top of them, and another one would be another beginning."""
-    return f"sha256:{sha256(weights_of(adapter).read_bytes()).hexdigest()}"
+    files = (weights_of(adapter), adapter / "adapter_config.json")
+    whole = sha256(b"".join(sha256(path.read_bytes()).digest() for path in files if path.is_file()))
+    return f"sha256:{whole.hexdigest()}"
 
 
 def _version(name: str) -> str | None:

@@ -189,3 +189,17 @@ def test_generators_give_seeds(engine: VllmEngine, words: pk.Plan) -> None:
     one, two, other = (session.draw([Ask((), 12)] * 3, np.random.default_rng(s)) for s in (1, 1, 2))
     assert one == two != other
     assert len({draw.token_ids for draw in one}) == 3
+
+
+def test_a_model_s_folder_has_no_say_where_all_is_drawn_from() -> None:
+    """Of what a request leaves unsaid, the server's own reader takes the folder's settings; these say it all."""
+    from vllm.entrypoints.openai.completion.protocol import CompletionRequest
+
+    folder = {"repetition_penalty": 1.3, "presence_penalty": 0.5, "frequency_penalty": 0.4, "top_k": 20, "min_p": 0.1}
+
+    def params(**said: Any) -> dict[str, Any]:
+        asked: Any = CompletionRequest(model="m", prompt=[1, 2], **said).to_sampling_params(10, folder)
+        return {name: getattr(asked, name) for name in folder}
+
+    assert params() == folder
+    assert params(**attest.WHOLE) == dict(attest.WHOLE)

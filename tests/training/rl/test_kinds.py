@@ -142,6 +142,13 @@ def test_what_is_wrong_is_said_before_anything_is_loaded(tmp_path: Path, kind: s
     assert said in str(error.value)
 
 
+def test_a_dropout_that_nothing_would_drop_is_refused(tmp_path: Path) -> None:
+    file = written(tmp_path, "rloo")
+    file.write_text(file.read_text() + "lora: {dropout: 0.1}\n")
+    with pytest.raises(pk.PolicyError, match="PK780: `dropout` has no effect"):
+        ready("rloo", file)
+
+
 def test_a_task_of_the_wrong_length_and_a_row_of_another_bundle_are_refused(tmp_path: Path) -> None:
     file = written(tmp_path, "rloo")
     (tmp_path / "task.py").write_text("def finished(prompts, completions, **_):\n    return [1.0]\n")
