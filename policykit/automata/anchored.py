@@ -61,13 +61,27 @@ class AnchoredAutomaton:
     def reached(self, symbols: Sequence[int], at: int, state: int, stop: int) -> list[int]:
         """Where matches can end that are in ``state`` at a place, shortest first; nothing reads over ``stop``."""
         rows, accepts, out = self._rows, self._accepts, list[int]()
-        while state and (symbol := symbols[at]) != stop:
-            to = rows[state].get(symbol)
-            state = self.step(state, symbol) if to is None else to
-            at += 1
-            if accepts[state]:
-                out.append(at)
-        return out
+        while True:
+            try:
+                while state:
+                    state = rows[state][symbols[at]]
+                    at += 1
+                    if accepts[state]:
+                        out.append(at)
+                return out
+            except KeyError:
+                if symbols[at] == stop:
+                    return out
+                self.step(state, symbols[at])
+
+    def shortest(self) -> int:
+        """Characters of the shortest match, 0 where there is none."""
+        todo, seen, n = {self.start}, {self.start}, 0
+        while todo and not any(self._accepts[state] for state in todo):
+            todo = {self.step(state, symbol) for state in todo for symbol in range(self.alphabet.n)} - seen - {DEAD}
+            seen |= todo
+            n += 1
+        return n if todo else 0
 
     def accepts(self, state: int) -> bool:
         """Whether a match can end in the state."""

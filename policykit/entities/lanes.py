@@ -3,7 +3,8 @@
 Where places are few or a match is long, they are read one by one, and what was read is remembered.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -12,12 +13,14 @@ from numpy.typing import NDArray
 from policykit.automata.anchored import DEAD, AnchoredAutomaton
 from policykit.automata.nfa import Nfa
 from policykit.entities.compact import Places
-from policykit.text.joined import SURROGATE, Joined
+from policykit.text.joined import SURROGATE, Joined, join
 
-Symbols: TypeAlias = "memoryview[int]"
+Symbols: TypeAlias = "memoryview[int] | Sequence[int]"
 MayEnd: TypeAlias = Callable[[int], bool]
 FEW = 24
 """Places that are cheaper one by one."""
+_AHEAD = 400
+"""States of an automaton that is worked out ahead."""
 STEPS, LEAPS = 64, 32
 """Steps before runs of characters that keep a state are leapt over, and such leaps."""
 _REMEMBER_EVERY = 16
@@ -57,6 +60,26 @@ class Lanes:
         out[-1] = self._end
         return out
 
+    def of_ascii(self, text: str) -> Sequence[int]:
+        """The symbols of one text in ASCII, and one more for its end."""
+        if self._ascii is None:
+            return self.symbols(join([text])).tolist()
+        return text.encode("ascii").translate(self._ascii) + self._after
+
+    @cached_property
+    def _ascii(self) -> bytes | None:
+        table = self._symbol_of(False)
+        return table[:256].tobytes() if table.itemsize == 1 else None
+
+    @cached_property
+    def _after(self) -> bytes:
+        return bytes([self._end])
+
+    @cached_property
+    def shortest(self) -> int:
+        """Characters of the shortest match."""
+        return self._automaton.shortest()
+
     def firsts(self, symbols: NDArray[Any]) -> NDArray[np.bool_]:
         """Which of some symbols a match may begin with."""
         is_first = np.zeros(self._width, np.bool_)
@@ -84,10 +107,22 @@ class Lanes:
         index = states * self._width + symbols
         found = self._table.take(index)
         while found.size and found.min() < 0:
-            for unknown in set(index[found < 0].tolist()):
+            for unknown in np.flatnonzero(np.bincount(index[found < 0])).tolist():
                 self._learn(unknown)
             found = self._table.take(index)
         return found
+
+    def work_out(self) -> None:
+        """Take all steps ahead, if they are few."""
+        todo, seen = [self._automaton.start], {DEAD, self._automaton.start}
+        while todo and len(seen) <= _AHEAD:
+            state = todo.pop()
+            for symbol in range(self._end):
+                self._learn(state * self._width + symbol)
+                to = self._automaton.step(state, symbol)
+                if to not in seen:
+                    seen.add(to)
+                    todo.append(to)
 
     def longest(self, symbols: NDArray[Any], starts: Places, may_end: NDArray[np.bool_]) -> tuple[Places, Places]:
         """The longest match from each place from which some match ends where one may (``[characters + 2]``). Linear."""
@@ -154,6 +189,10 @@ class Lanes:
     def is_first(self, symbol: int) -> bool:
         """Whether a match may begin with the symbol."""
         return symbol in self._automaton.first
+
+    def is_first_of(self, char: str) -> bool:
+        """Whether a match may begin with a character of the view."""
+        return self._automaton.alphabet.of(char) in self._automaton.first
 
     def _begun(self, starts: Places) -> tuple[Places, Places, NDArray[np.int32]]:
         return np.arange(len(starts)), starts.copy(), np.full(len(starts), self._automaton.start, np.int32)

@@ -8,9 +8,10 @@ other only the longer is reported; so whoever removes what is reported removes e
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,7 @@ from policykit.entities.compact import Compact, Places, compact
 from policykit.entities.context import Words
 from policykit.entities.entity import ASK, NO, YES
 from policykit.entities.guards import Beside, is_near
-from policykit.entities.lanes import Lanes
+from policykit.entities.lanes import Lanes, Symbols
 from policykit.entities.patterns import body_of, needs_context
 from policykit.entities.registry import entity_type
 from policykit.ir.document import Entities, Entity
@@ -85,14 +86,27 @@ class EntityFinder:
                 parts.append(Matches(starts, ends, np.full(len(starts), index)))
         return not_contained(joined(parts))
 
+    def warm(self) -> None:
+        """Do now what the first candidates would wait for."""
+        for one in self._types:
+            one.warm()
+
     def arrived(self, index: int, view_text: str, first: int, *, lead: str = "", is_end: bool) -> list[tuple[int, int]]:
         """Valid occurrences of one entity from ``first`` on that none of the others contains, and that are so whatever
         follows the text; ``is_end`` says that nothing follows. Raises what a validator raises."""
-        return list(self._types[index].arrived(_alone(view_text, lead), first, is_end))
+        return list(self._types[index].arrived(view_text, lead, first, is_end))
 
 
 def _alone(text: str, lead: str) -> Read:
     return Read((text,), lambda _: lead, join([text]))
+
+
+CANDIDATES = "card 4929 0000 0000 0000, AB12 3456 7890 1234, +1 212 555 0100, 123-45-6789, name X1234567, a@b.example; "
+"""Text that is nearly what many types are."""
+
+
+_Begun: TypeAlias = tuple[int, int, str, str]
+"""Where a match may begin, where the text that it is in does, that text, and what stands before it."""
 
 
 class _Candidates:
@@ -111,6 +125,17 @@ class _Candidates:
         self._behind, self._ahead = re.compile(kind.guard.behind), re.compile(kind.guard.ahead)
         self._decide = kind.check.decide if kind.check and entity.region is None else None
         self._words = Words(kind, view) if needs_context(entity) else None
+
+    def warm(self) -> None:
+        """Work out the automaton, load what the validator reads, and look at candidates, few and many."""
+        self._lanes.work_out()
+        _ = self._begins
+        with suppress(Exception):  # what fails here fails in verdicts, and is named there
+            if self._check and self._check.read_ahead:
+                self._check.read_ahead()
+            for candidates in (CANDIDATES, CANDIDATES * MANY):
+                self.valid(_alone(candidates, ""), None)
+                tuple(self.arrived(candidates[:200], "", 0, is_end=False))
 
     def valid(self, read: Read, stretches: Stretches | None) -> tuple[Places, Places]:
         """For every start the longest valid occurrence, unless an earlier one contains it."""
@@ -132,37 +157,55 @@ class _Candidates:
             return _not_contained(*self._lanes.longest(symbols, starts, may_end))
         return self._longest_valid(read, *self._screened(read, *self._lanes.every(symbols, starts, may_end)))
 
-    def arrived(self, read: Read, first: int, is_end: bool) -> Iterator[tuple[int, int]]:
+    def arrived(self, text: str, lead: str, first: int, is_end: bool) -> Iterator[tuple[int, int]]:
         """The same in one text from a place on. Where the text may go on, what holds however it does."""
-        symbols = self._lanes.symbols(read.joined)
-        return self._one_by_one(read, symbols, range(first, len(symbols) - 1), is_end)
+        if text.isascii():
+            symbols: Symbols = self._lanes.of_ascii(text)
+            places: Iterable[int] = (found.start() for found in self._begins.finditer(text, first))
+        else:
+            symbols = self._lanes.symbols(join([text])).data
+            firsts = (start for start in range(first, len(text)) if self._lanes.is_first(symbols[start]))
+            places = (start for start in firsts if self._behind.match(text, start))
+        return self._from_each(symbols, ((start, 0, text, lead) for start in places), is_end)
 
-    def _one_by_one(
-        self, read: Read, symbols: NDArray[Any], starts: Iterable[int], is_end: bool = True
-    ) -> Iterator[tuple[int, int]]:
-        seen, known, reach = symbols.data, dict[int, int](), -1
-        last = len(symbols) - 1 - (not is_end and bool(self._guard.right))
-        is_jointed = read.joined.is_jointed
+    @cached_property
+    def _begins(self) -> re.Pattern[str]:
+        """Where a match may begin in ASCII: behind what the guard allows, with what the body begins with."""
+        firsts = "".join(re.escape(chr(c)) for c in range(128) if self._lanes.is_first_of(chr(c)))
+        return re.compile(f"{self._behind.pattern}[{firsts}]" if firsts else "(?!)")
+
+    def _one_by_one(self, read: Read, symbols: NDArray[Any], starts: Iterable[int]) -> Iterator[tuple[int, int]]:
+        return self._from_each(symbols.data, self._beginning(read, symbols.data, starts))
+
+    def _beginning(self, read: Read, symbols: Symbols, starts: Iterable[int]) -> Iterator[_Begun]:
+        """Those of some places where a match may begin."""
         for start in starts:
-            if not self._lanes.is_first(seen[start]):
-                continue
-            number, begin = read.at(start) if is_jointed else (0, 0)
-            text = read.texts[number]
-            if not self._behind.match(text, start - begin):
-                continue
+            if self._lanes.is_first(symbols[start]):
+                number, begin = read.at(start)
+                text = read.texts[number]
+                if self._behind.match(text, start - begin):
+                    yield start, begin, text, read.leads(number)
+
+    def _from_each(self, symbols: Symbols, begins: Iterable[_Begun], is_end: bool = True) -> Iterator[tuple[int, int]]:
+        known, reach = dict[int, int](), -1
+        last = len(symbols) - 1 - (not is_end and bool(self._guard.right))
+        shortest = self._lanes.shortest
+        for start, begin, text, lead in begins:
+            if start + shortest > last:
+                break
             beside = text if is_end else text + _BESIDE_NOTHING
 
             def may_end(end: int, beside: str = beside, begin: int = begin) -> bool:
                 return end <= last and bool(self._ahead.match(beside, end - begin))
 
             if self._is_exact:
-                ends = [self._lanes.longest_from(seen, start, may_end, known)]
+                ends = [self._lanes.longest_from(symbols, start, may_end, known)]
             else:
-                ends = self._lanes.every_from(seen, start, may_end)
+                ends = self._lanes.every_from(symbols, start, may_end)
             for end in ends:
                 if end <= reach:
                     break
-                if self._is_exact or self._is_valid(read, start, end, is_end):
+                if self._is_exact or self._is_valid(text, lead, start - begin, end - begin, is_end):
                     reach = end
                     yield start, end
                     break
@@ -197,20 +240,21 @@ class _Candidates:
     def _chosen(self, read: Read, starts: Places, ends: Places, known: NDArray[np.int8]) -> Iterator[tuple[int, int]]:
         reach, done = -1, -1
         for start, end, is_known in zip(starts.tolist(), ends.tolist(), known.tolist(), strict=True):
-            if start == done or end <= reach or (is_known == ASK and not self._is_valid(read, start, end)):
+            if start == done or end <= reach:
                 continue
+            if is_known == ASK:
+                number, begin = read.at(start)
+                if not self._is_valid(read.texts[number], read.leads(number), start - begin, end - begin):
+                    continue
             reach, done = end, start
             yield start, end
 
-    def _is_valid(self, read: Read, start: int, end: int, is_end: bool = True) -> bool:
-        number, begin = read.at(start)
-        text = read.texts[number]
-        start, end = start - begin, end - begin
+    def _is_valid(self, text: str, lead: str, start: int, end: int, is_end: bool = True) -> bool:
         if self._check:
             stretch = text[start:end]
             if not self._check.run(stretch if self._as_seen else compact(stretch), self._entity):
                 return False
-        return self._words is None or self._words.near(text, start, end, read.leads(number), is_end)
+        return self._words is None or self._words.near(text, start, end, lead, is_end)
 
 
 def _within(stretches: Stretches, n: int) -> Places:

@@ -9,7 +9,7 @@ from policykit.ir.document import Entities
 from policykit.streaming.bunch import Part
 from policykit.streaming.expressions import TaggedExpression
 from policykit.streaming.joint import Match
-from policykit.streaming.readings import Reading
+from policykit.streaming.readings import Sight
 from policykit.text import View
 
 
@@ -22,7 +22,7 @@ class Confirms:
         self._index = index
         self._view = on
 
-    def matches(self, reading: Reading, match: Match, is_end: bool) -> list[Match]:
+    def matches(self, reading: Sight, match: Match, is_end: bool) -> list[Match]:
         """The valid occurrences that are known with the match's completion and begin with it or later; of those that
         contain each other the longest. Raises what a validator raises."""
         seen = reading.seen(self._view, match.start, match.at)

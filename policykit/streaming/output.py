@@ -8,6 +8,7 @@ from policykit.streaming.program import Slot, Watch
 from policykit.streaming.readings import ALL, JsonReading, Reading, TextReading
 from policykit.streaming.settle import confirmed
 from policykit.streaming.tags import UNITS
+from policykit.streaming.trail import Trail
 from policykit.streaming.window import Window
 
 
@@ -69,24 +70,25 @@ class Output:
             self._cuts.append((edit.start, edit.end, self.text.end, self.text.end + len(new)))
         return self._read(new)
 
-    def calm(self) -> tuple[str, Row | None] | None:
-        """What has not gone out, and the row of the one reading; None where there is more to know about it."""
+    def calm(self) -> tuple[str, Row | None, Trail | None] | None:
+        """What has not gone out, the row of the one reading, and where it learns of what is read elsewhere; None where
+        there is more to know about it."""
         is_plain = not self.text.n_bytes or (_is_kept(self._cuts[-1]) and self._cuts[-1][2] <= self.text.start)
         readings = self._readings
         if self._stop is not None or not is_plain or len(readings) > 1 or any(r.cursor.registers for r in readings):
             return None
-        if not all(isinstance(reading, TextReading) for reading in readings):
+        held = self.text.text(self.text.start, self.text.end)
+        if not readings:
+            return held, None, None
+        reading = readings[0]
+        if not isinstance(reading, TextReading):
             return None
-        return self.text.text(self.text.start, self.text.end), readings[0].cursor.row if readings else None
+        return held, reading.cursor.row, Trail(reading, self._slots[0])
 
-    def jump(self, row: Row | None, start: int, text: str, n_shown: int) -> None:
-        """Take text that stays as it is and was read elsewhere; ``n_shown`` characters have gone out."""
+    def jump(self, start: int, text: str, n_shown: int) -> None:
+        """Take text that stays as it is and was read on the trail; ``n_shown`` characters have gone out."""
         if text:
             self._note_kept(start, text)
-        for reading in self._readings:
-            assert isinstance(reading, TextReading), "only such outputs are calm"
-            assert row is not None, "what is read stands in a row"
-            reading.jump(row, text)
         self.text.append(text)
         self.text.take(self.text.start + n_shown)
         self._cuts = [cut for cut in self._cuts if cut[3] > self.text.start]

@@ -37,24 +37,30 @@ class UnreadableString(Exception):
 @dataclass(frozen=True, slots=True)
 class Seen:
     """Text on a view around a match that begins at ``first``, at the earliest. Character ``i`` from ``behind`` on comes
-    from the ``offsets[i - behind]``-th character after ``start`` of the reading. ``lead`` is read before the text."""
+    from the ``offsets[i - behind]``-th character after ``start`` of the reading, or where the view changes nothing from
+    the one with that number. ``lead`` is read before the text."""
 
     text: str
     first: int
     behind: int
     start: int
-    offsets: NDArray[np.int64]
+    offsets: NDArray[np.int64] | None
     lead: str = ""
 
     def position(self, at: int) -> int:
         """Where a character of the view stands, in UNITS."""
         i = at - self.behind
+        if self.offsets is None:
+            return (self.start + i) * UNITS
         source = int(self.offsets[i])
         return (self.start + source) * UNITS + i - int(np.searchsorted(self.offsets, source))
 
 
 def seen_of(on: View, text: str, start: int, first: int, at: int, behind: str = "", lead: str = "") -> Seen:
     """The characters from ``start`` up to ``at`` on a view; ``first`` and ``at`` are positions in UNITS."""
+    if not on.images:
+        first_at = first // UNITS - start
+        return Seen(behind + text[: -(-at // UNITS) - start], len(behind) + first_at, len(behind), start, None, lead)
     image, offsets = on.apply_with_offsets(text[: -(-at // UNITS) - start])
     if at % UNITS:  # only a part of the last character's image
         image = image[: int(np.searchsorted(offsets, at // UNITS - start)) + at % UNITS]
@@ -62,7 +68,15 @@ def seen_of(on: View, text: str, start: int, first: int, at: int, behind: str = 
     return Seen(behind + image, len(behind) + begin, len(behind), start, offsets, lead)
 
 
-class Reading(Protocol):
+class Sight(Protocol):
+    """What a candidate is looked at by."""
+
+    def seen(self, on: View, first: int, at: int) -> Seen:
+        """The text up to ``at`` on a view, with what decides about a match that begins at ``first``; in UNITS."""
+        ...
+
+
+class Reading(Sight, Protocol):
     """What a reading answers; positions of matches are in its own characters, ``UNITS`` to each."""
 
     cursor: Cursor
@@ -89,10 +103,6 @@ class Reading(Protocol):
         """Where the characters ``[start, end)`` stand in the original, and what they say."""
         ...
 
-    def seen(self, on: View, first: int, at: int) -> Seen:
-        """The text up to ``at`` on a view, with what decides about a match that begins at ``first``; in UNITS."""
-        ...
-
     def let_go(self, until: int) -> None:
         """Nothing before ``until`` of the original is asked for any more."""
         ...
@@ -114,11 +124,14 @@ class TextReading:
     def rewind(self) -> None:
         pass
 
-    def jump(self, row: Row, text: str) -> None:
-        """Stand in ``row`` behind a text that was read elsewhere."""
-        self.cursor.row = row
-        self.cursor.position += len(text)
+    def note(self, text: str) -> None:
+        """Keep text that is read elsewhere. The reading stands where it did, and jumps behind it later."""
         self._kept.append(text)
+
+    def jump(self, row: Row, n: int) -> None:
+        """Stand in ``row``, ``n`` characters of noted text further."""
+        self.cursor.row = row
+        self.cursor.position += n
 
     def read(self, text: str) -> list[Match]:
         self._kept.append(text)
@@ -144,11 +157,13 @@ class TextReading:
     def pieces(self, start: int, end: int) -> tuple[tuple[Span, ...], str]:
         return ((start, end),), self._kept.text(start, end)
 
-    def seen(self, on: View, first: int, at: int) -> Seen:
+    def seen(self, on: View, first: int, at: int, ahead: str = "") -> Seen:
+        """``ahead`` is text behind what is kept."""
         kept, n_back = self._kept, _NEAR
+        end = -(-at // UNITS)
         while True:
             start = max(first // UNITS - n_back, kept.start)
-            text = kept.text(start, -(-at // UNITS))
+            text = kept.text(start, min(end, kept.end)) + ahead[: max(end - kept.end, 0)]
             if start == kept.start:
                 return seen_of(on, text, start, first, at, self._behind[on.name][1])
             if len(on.apply(text[: first // UNITS - start])) >= _NEAR:

@@ -12,6 +12,7 @@ from policykit.streaming.program import Program, Role, Slot, holds
 from policykit.streaming.readings import ALL, TRANSFORMS, Reading, TextReading
 from policykit.streaming.settle import Chosen, Unions, confirmed, finding_of
 from policykit.streaming.tags import UNITS
+from policykit.streaming.trail import Trail
 from policykit.streaming.window import Window
 from policykit.verify.findings import Finding
 from policykit.verify.judgement import RuleCheck
@@ -138,20 +139,22 @@ class Session:
         calm = self._output.calm()
         if calm is None:
             return None
-        text, row = calm
+        text, row, output_trail = calm
         held = text + self._text.text(self._text.start, self.position)
-        return Glide(reading.cursor.joint, reading.cursor.row, row, held, len(text), self._max_held, self._land)
+        trail = Trail(reading, self._chosen[0].slots)
+        at = reading.cursor.row
+        return Glide(reading.cursor.joint, at, trail, row, output_trail, held, len(text), self._max_held, self._land)
 
-    def _land(self, glide: Glide, text: str) -> None:
-        """Bring up to date what stood still while ``text`` was read by the glide."""
-        reading = self._readings[0]
-        assert isinstance(reading, TextReading), "only such sessions glide"
-        reading.jump(glide.row, text)
+    def _land(self, glide: Glide) -> None:
+        """Bring up to date what stood still while the glide read."""
+        text = glide.trail.land(glide.row)
         self.position += len(text)
         self._text.append(text)
         start = self._text.start
         n_behind = 0 if glide.output_row is None else len(glide.held) - glide.n_output
-        self._output.jump(glide.output_row, start, self._text.take(self.position - n_behind), glide.n_shown)
+        if glide.output_row is not None and glide.output_trail is not None:
+            glide.output_trail.land(glide.output_row)
+        self._output.jump(start, self._text.take(self.position - n_behind), glide.n_shown)
         self.let_go()
 
     # -- one step ------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from heapq import heapify, heappop, heappush
 
 from policykit.streaming.joint import Match
 from policykit.streaming.program import Slot
-from policykit.streaming.readings import Reading
+from policykit.streaming.readings import Reading, Sight
 from policykit.streaming.tags import UNITS
 from policykit.verify.findings import Finding
 from policykit.verify.transforms import Wanted
@@ -33,7 +33,7 @@ class CannotConfirm(Exception):
         super().__init__(why)
 
 
-def confirmed(slots: Sequence[Slot], reading: Reading, matches: Iterable[Match], is_end: bool) -> Iterator[Match]:
+def confirmed(slots: Sequence[Slot], reading: Sight, matches: Iterable[Match], is_end: bool) -> Iterator[Match]:
     """The matches that are no mere candidates. Raises CannotConfirm."""
     for match in matches:
         slot = slots[match.part]
