@@ -108,6 +108,8 @@ def hostile_texts(phrases: Sequence[str], matching: Sequence[str], size: int) ->
         "network addresses": lambda: "1.1.1.1 ",
         "telephone numbers nobody has": lambda: "+1 2 3 4 5 6 7 8 9 1 2 3 4 5 6 7 ,",
         "telephone numbers": lambda: f"+49 170 {rng.randrange(10**6, 10**7)} ",
+        "telephone numbers of any country": lambda: f"+{rng.randrange(10**10, 10**12)} ",
+        "telephone numbers as dialled within Argentina": lambda: f"+54 0 11 15 {rng.randrange(10**7, 10**8)} ",
         "social security numbers": lambda: "123-45-6789 ",
         "social security numbers with a word": lambda: "ssn 123-45-6789 ",
         "social security numbers with nearly a word": lambda: "xssnx 123-45-6789 ",

@@ -49,7 +49,8 @@ def iban(checksum: Screen) -> Check:
     def decide(text: Compact, starts: Places, ends: Places) -> numbers.Decided:
         return numbers.iban(text, starts, ends, checksum)
 
-    return Check("stdnum iban, international part", run, "python-stdnum", decide=decide)
+    name = "stdnum iban, international part"
+    return Check(name, run, "python-stdnum", decide=decide, read_ahead=numbers.read_account_forms)
 
 
 def plain(name: str, holds: Callable[[str], bool], screen: Screen | None = None, decide: Decide | None = None) -> Check:
@@ -98,7 +99,9 @@ def phone_number(text: str, entity: Entity) -> bool:
         return False
 
 
-PHONE = Check("phonenumbers is_valid_number", phone_number, "phonenumbers", phones.screen, phones.decide)
+PHONE = Check(
+    "phonenumbers is_valid_number", phone_number, "phonenumbers", phones.screen, phones.decide, phones.read_ahead
+)
 
 
 def phone_regions() -> frozenset[str]:

@@ -24,6 +24,11 @@ def compact(text: str) -> str:
     return _NOT_COMPACT.sub("", text).upper()
 
 
+def lengths_of(starts: Places, ends: Places) -> list[int]:
+    """The lengths of stretches, each once, in order."""
+    return np.flatnonzero(np.bincount(ends - starts)).tolist() if len(starts) else []
+
+
 class Compact:
     """All of a text at once: ``chars`` are what is kept of it, as ASCII codes."""
 
@@ -93,7 +98,7 @@ class Compact:
 
     def _luhn_each(self, starts: Places, ends: Places, more: int) -> NDArray[np.bool_]:
         out = np.zeros(len(starts), np.bool_)
-        for length in np.unique(ends - starts).tolist():
+        for length in lengths_of(starts, ends):
             own = np.flatnonzero(ends - starts == length)
             digits = self.rows(starts[own], length) - np.uint8(ord("0"))
             digits[:, -2::-2] = _DOUBLED[np.minimum(digits[:, -2::-2], 9)]
@@ -102,7 +107,7 @@ class Compact:
 
     def _mod_97_each(self, starts: Places, ends: Places) -> Places:
         out = np.zeros(len(starts), np.int64)
-        for length in np.unique(ends - starts).tolist():
+        for length in lengths_of(starts, ends):
             own = np.flatnonzero(ends - starts == length)
             rest = np.zeros(len(own), np.int64)
             for column in range(length):

@@ -68,6 +68,7 @@ class Check:
     ``name`` is in the digest: it changes when what is valid changes. ``package`` is the distribution whose version is.
     ``screen`` says for many stretches at once which of them may be valid; it lets pass at least those that are.
     ``decide`` says of many, as they stand in the text, what ``run`` says where no region is named: YES, NO, or ASK.
+    ``read_ahead`` reads what is read once in a process.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Check:
     package: str | None = None
     screen: Callable[[Compact, Places, Places], NDArray[np.bool_]] | None = None
     decide: Callable[[Compact, Places, Places], NDArray[np.int8]] | None = None
+    read_ahead: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,15 @@ import re
 from collections.abc import Callable, Iterator
 from functools import cache
 from importlib import import_module
+from itertools import product
+from string import ascii_uppercase
 
 import numpy as np
 from numpy.typing import NDArray
 
-from policykit.entities.compact import Compact, Places
+from policykit.entities.compact import Compact, Places, lengths_of
 from policykit.entities.entity import ASK, NO
-from policykit.entities.language import language
+from policykit.entities.language import Rows, language
 
 Decided = NDArray[np.int8]
 _SSN_DIGITS = 9
@@ -23,8 +25,28 @@ _SSN_DIGITS = 9
 def by_length(starts: Places, ends: Places) -> Iterator[tuple[int, Places]]:
     """The lengths of stretches, and which have each."""
     lengths = ends - starts
-    for length in np.flatnonzero(np.bincount(lengths)).tolist() if len(lengths) else ():
+    for length in lengths_of(starts, ends):
         yield length, np.flatnonzero(lengths == length)
+
+
+MOST_DIGITS = 18
+"""Digits of a number that :func:`distinct` can read."""
+
+
+def distinct(numbers: Places) -> tuple[Places, Places]:
+    """Some numbers each once, ascending, and which of them each is."""
+    order = np.argsort(numbers, kind="stable")
+    ahead = numbers[order]
+    is_new = np.append(True, ahead[1:] != ahead[:-1])[: len(ahead)]
+    which = np.empty(len(numbers), np.int64)
+    which[order] = np.cumsum(is_new) - 1
+    return ahead[is_new], which
+
+
+def digits_of(numbers: Places, length: int) -> Rows:
+    """The digits of numbers of one length, ``[n, length]``."""
+    tens = 10 ** np.arange(length - 1, -1, -1, dtype=np.int64)
+    return (numbers[:, None] // tens % 10 + ord("0")).astype(np.uint8)
 
 
 def in_language(source: str, text: Compact, starts: Places, ends: Places) -> NDArray[np.bool_]:
@@ -112,3 +134,11 @@ def _account_form(country: str) -> tuple[str, int] | tuple[()] | None:
         return None
     fields = _FIELD.findall(form)
     return "".join(f"{_OF_FIELD[kind]}{{{count}}}" for count, kind in fields), sum(int(count) for count, _ in fields)
+
+
+def read_account_forms() -> None:
+    """Read the account numbers of all countries."""
+    for first, second in product(ascii_uppercase, repeat=2):
+        form = _account_form(first + second)
+        if form:
+            language(form[0])

@@ -91,7 +91,7 @@ class Dense:
         """Twice the next state, and one more where a match ends before the symbol."""
         values = self._table.take(index)
         while values.size and values.min() < 0:
-            for unknown in set(index[values < 0].tolist()):
+            for unknown in np.flatnonzero(np.bincount(index[values < 0])).tolist():
                 self._learn(unknown)
             values = self._table.take(index)
         return values

@@ -151,7 +151,8 @@ class Expressions:
         return [i - 1 for i in sorted(found) if i] if found else range(len(self.names))
 
     def some_spans(self, index: int, data: bytes, most: int) -> Stretches | None:
-        """Successive matches of one of them, None where there are more or where that took more than linear time."""
+        """Successive matches of one of them, None where there are more, or where there will be if the rest of the text
+        is like its beginning, or where that took more than linear time."""
         return _spans(self.compiled[index], data, most)
 
     def spans(self, data: bytes, dense: Dense = lambda name: None) -> "dict[int, Stretches | None]":
@@ -191,6 +192,9 @@ _NONE = (-1, -1)
 _BENEATH = getattr(re2, "_re2", None)  # not part of the package's interface
 _UNANCHORED = None if _BENEATH is None else _BENEATH.RE2.Anchor.UNANCHORED
 _CHECK_EVERY = 256
+_BLOCK = range(_CHECK_EVERY)
+_FAR_MORE = 4
+"""So many times what is wanted at most: a text that is on the way there is given up."""
 _DENSE = 125
 """Characters for each match, below which a text is full of them."""
 _SLOW_START_S, _PER_MATCH_S, _PER_BYTE_S = 0.02, 40e-6, 40e-9
@@ -202,24 +206,26 @@ def _spans(
 ) -> Stretches | None:
     starts: list[int] = []
     ends: list[int] = []
-    begun = thread_time()
+    note_start, note_end, begun = starts.append, ends.append, thread_time()
     match, anchor, end, n = _matcher(compiled), _UNANCHORED, 0, len(data)
     while end < n:
-        start, end = match(anchor, data, end, n)[0]
-        if start < 0:
-            break
-        starts.append(start)
-        ends.append(end)
-        if len(starts) == most:
+        for _ in _BLOCK:  # none matches the empty string, so none is found at the end
+            start, end = match(anchor, data, end, n)[0]
+            if start < 0:
+                break
+            note_start(start)
+            note_end(end)
+        if most is not None and (len(starts) >= most or (end >= 0 and len(starts) * n > _FAR_MORE * most * end)):
             return None
+        if end < 0:
+            break
         if full and len(starts) == _CHECK_EVERY and end < _DENSE * _CHECK_EVERY:
             found = full()
             if found is not None:
                 return found
-        if not len(starts) % _CHECK_EVERY:
-            allowed = _SLOW_START_S + _PER_MATCH_S * len(starts) + _PER_BYTE_S * end
-            if thread_time() - begun > allowed:
-                return None
+        allowed = _SLOW_START_S + _PER_MATCH_S * len(starts) + _PER_BYTE_S * end
+        if thread_time() - begun > allowed:
+            return None
     return places(starts), places(ends)
 
 

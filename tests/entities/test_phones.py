@@ -15,6 +15,7 @@ from policykit.entities.compact import Compact
 from policykit.ir.document import Entity
 from policykit.text.joined import join
 from tests.entities.find import entities
+from tests.entities.sampled import sampled
 
 CODES = sorted(phonenumbers.COUNTRY_CODE_TO_REGION_CODE)
 DIGITS = "0123456789"
@@ -82,6 +83,45 @@ def test_numbers_near_examples() -> None:
     texts = [near(rng) for _ in range(4_000)]
     assert 0.3 < sum(map(said, texts)) / len(texts) < 0.8
     assert agree(texts) > 0.9 * len(texts)
+
+
+def dialled(rng: Random) -> str:
+    """A number of some country with what is dialled before it there, whole or nearly."""
+    code = rng.choice(CODES)
+    region = phonenumbers.region_code_for_country_code(code)
+    plan = phonenumbers.PhoneMetadata.metadata_for_region_or_calling_code(code, region)
+    assert plan is not None
+    own = [text for text in examples() if text.startswith(f"+{code}")] or [f"+{code}1234567"]
+    number = rng.choice(own)[1 + len(str(code)) :]
+    at = rng.randrange(len(number))
+    number = number[:at] + rng.choice(DIGITS) + number[at + rng.choice((0, 1, 1, 1)) :]
+    return f"+{code}{sampled(rng, plan.national_prefix_for_parsing or '')}{number[rng.choice((0, 0, 0, 2)) :]}"
+
+
+@pytest.mark.parametrize("worth", [1, 10**9])
+def test_what_is_dialled_within_a_country_is_decided_as_it_is_parsed(
+    worth: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One by one and many at once."""
+    monkeypatch.setattr(phones, "_WORTH", worth)
+    rng = Random(23 + worth % 2)
+    texts = [text for text in (dialled(rng) for _ in range(700)) if 8 <= len(text) <= 18]
+    truths = [said(text) for text in texts]
+    assert 0.2 < sum(truths) / len(texts) < 0.8
+    assert [phones.decided(text) for text in texts] == truths
+    compact = Compact(join([" ".join(texts)]))
+    starts = np.cumsum([0, *(len(text) + 1 for text in texts[:-1])])
+    ends = starts + np.array([len(text) for text in texts])
+    assert phones.decide(compact, starts, ends).tolist() == [int(truth) for truth in truths]
+
+
+def test_a_prefix_that_is_not_taken_off_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def untouched(_code: int, number: str, _found: object) -> str:
+        return number
+
+    monkeypatch.setattr(phones, "_without", untouched)
+    with pytest.raises(AssertionError):
+        test_what_is_dialled_within_a_country_is_decided_as_it_is_parsed(10**9, monkeypatch)
 
 
 @settings(deadline=None, max_examples=100)
