@@ -141,6 +141,18 @@ class Plan:
         subject = facts if isinstance(facts, Subject) else Subject("", facts=facts or {})
         return self._streaming.open(subject, max_held_bytes=max_held_bytes)
 
+    def warm(self, facts: Mapping[str, object] | Subject | None = None) -> None:
+        """Do now what the first texts and streams would wait for, so that they cost what later ones do.
+
+        Expressions are compiled, automata worked out, numbering plans read, and what streams under such ``facts`` watch
+        for reads some text. For a server at its start: about two seconds of processor time for 1,000 phrases and ten
+        entities. Verdicts are the same without; nobody is asked, and nothing is used up. Raises PolicyError if the plan
+        has expired.
+        """
+        self.check_date()
+        self.verifier.warm()
+        self._streaming.warm(facts if isinstance(facts, Subject) else Subject("", facts=facts or {}))
+
     @cached_property
     def _streaming(self) -> Streaming:
         return Streaming(self.verifier, self.spec.grammar, self.digest)

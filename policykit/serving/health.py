@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from policykit.diagnostics import PolicyError
@@ -78,7 +79,8 @@ def plans_of(deployment: Deployment) -> list[Plan]:
 
 
 class PlansReady:
-    """Compiles the plans of what is served, in a thread, and says whether that is done."""
+    """Compiles the plans of what is served, in a thread, and says whether that is done. Then it warms them, which
+    nothing waits for: the first requests are served meanwhile, and cost more."""
 
     def __init__(self, serving: Serving) -> None:
         self._serving = serving
@@ -88,13 +90,16 @@ class PlansReady:
 
     async def prepare(self) -> None:
         """Compile now. What does not compile is a problem that the check tells."""
-        deployment = self._serving.deployment
+        deployment, plans = self._serving.deployment, list[Plan]()
         problem = None
         try:
-            await asyncio.to_thread(plans_of, deployment)
+            plans = await asyncio.to_thread(plans_of, deployment)
         except PolicyError as error:
             problem = "; ".join(f"{d.code}: {d.message}" for d in error.diagnostics[:3])
         self._done, self._problem = deployment, problem
+        for plan in plans:
+            with suppress(PolicyError):  # one that has expired meanwhile is compiled again for its next request
+                await asyncio.to_thread(plan.warm)
 
     async def check(self) -> str | None:
         """What is served since the last check is compiled too: after a reload it is so already, which is soon seen."""

@@ -24,6 +24,12 @@ class TaggedPhrases:
 
     def step(self, state: TagState, classes: tuple[int, ...]) -> TagStep:
         """Read one character of the text, given by the classes of its image."""
+        if len(classes) == 1 and state.threads and self._leaves(state, classes[0]):
+            fresh = self.states.state(state.before, (), 0)
+            known = fresh.memo.get(classes)
+            if known is None:
+                known = fresh.memo[classes] = self.step(fresh, classes)
+            return known
         before = bool(state.before)
         threads = tags_of(state)
         completed: list[Completed] = []
@@ -43,6 +49,18 @@ class TaggedPhrases:
             self._ended(ahead, ENDS, j + 1, completed)
             threads = {node: tag for node, tag in ahead.items() if self._goes_on[node]}
         return self.states.aged(int(before), state.n_registers, threads, tuple(completed))
+
+    def _leaves(self, state: TagState, symbol: int) -> bool:
+        """Whether nothing that is begun goes on with the symbol, nor is complete before it: then the step is that of a
+        state without threads, which is known from elsewhere."""
+        trie = self._trie
+        if state.n_registers or trie.also or symbol == trie.separator:
+            return False
+        ends = bool(state.before) != self._is_word[symbol]
+        for node, _, _ in state.threads:
+            if symbol in trie.children[node] or (ends and trie.final[node] == ENDS_AT_BOUNDARY):
+                return False
+        return True
 
     def _moves(self, node: int, symbol: int) -> Iterable[int]:
         if symbol != self._trie.separator and not self._trie.also:

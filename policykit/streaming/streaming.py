@@ -1,5 +1,6 @@
 """What is compiled once so that many streams can be opened."""
 
+from contextlib import suppress
 from functools import cached_property
 
 from policykit.compile.resolve import combines
@@ -10,6 +11,7 @@ from policykit.ir.document import Mode, SpanTransform, Target
 from policykit.ir.grammar import GrammarSpec
 from policykit.streaming.program import Parts, Program, Unsupported, program_of
 from policykit.streaming.stream import MAX_HELD_BYTES, Judge, Stream, Waits
+from policykit.streaming.warm import warm
 from policykit.verify import Subject, Verifier
 
 _WHOLE = "is judged on the whole text"
@@ -24,6 +26,12 @@ class Streaming:
         self._digest = digest
         self._is_json = bool(grammar and grammar.is_json)
         self._parts = Parts()
+
+    def warm(self, subject: Subject) -> None:
+        """Build now what the first stream of such a subject would build while it reads."""
+        if not self.waits(subject):
+            with suppress(Unsupported):  # then its streams judge whole texts
+                warm(program_of(self._verifier.checks, self._parts, subject, self._is_json))
 
     def open(self, subject: Subject, *, max_held_bytes: int = MAX_HELD_BYTES) -> Stream:
         """A stream for a subject whose text is yet to come."""

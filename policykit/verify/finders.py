@@ -75,6 +75,11 @@ class EntityLeafSearch:
     def find_by_automata(self, seen: Seen) -> Matches:
         return self._find(seen, dict.fromkeys(range(len(self.numbers))))
 
+    def warm(self) -> None:
+        """Do now what the first candidates would wait for."""
+        with self.lock:
+            self.finder.warm()
+
     def _find(self, seen: Seen, may_be: Mapping[int, Stretches | None]) -> Matches:
         with self.lock:
             return self.finder.find(seen.once(read_of), may_be)

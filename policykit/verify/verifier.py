@@ -20,6 +20,7 @@ from policykit.verify.resources import NONE, Resources
 from policykit.verify.subject import Subject
 from policykit.verify.transforms import TransformFailed, Transforms, apply_edits
 from policykit.verify.units import Readings
+from policykit.verify.warm import warm
 
 MAX_BYTES = 10_000_000
 ANYWHERE = CompileContext()
@@ -49,7 +50,9 @@ class Verifier:
         self._transforms = Transforms(rules, resources)
         self._setting = Setting(context, digest, resources)
         among = rules if among is None else among
-        self._rules = compile_rules(rules, searches or joint_searches(rules), prefilter, self._setting, among)
+        self._searches = searches or joint_searches(rules)
+        self._resolved = rules
+        self._rules = compile_rules(rules, self._searches, prefilter, self._setting, among)
         self._schemas = _schemas(rules)
         self._opened = Opened(resources, self._setting.facts)
         self._grammar = GrammarValidator(grammar) if grammar else None
@@ -91,6 +94,10 @@ class Verifier:
         if not self._use(judged, subject):
             return self._verdict(judged, Decision.BLOCK, "")
         return self._verdict(judged, Decision.TRANSFORM if edits else Decision.ALLOW, changed, edits)
+
+    def warm(self) -> None:
+        """Do now what the first texts would wait for. Verdicts are the same without."""
+        warm(self._resolved, self._searches)
 
     @property
     def checks(self) -> tuple[RuleCheck, ...]:
