@@ -3,6 +3,7 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # pyright: reportMissingTypeStubs=false
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -30,6 +31,9 @@ from policykit.training.rl.rollouts import Prompt, Sampler
 from policykit.training.rl.sections import mode_of, number, reward_from, term_from, told
 from policykit.training.rows import Rows
 
+SHARDING = {"FSDP": "ACCELERATE_USE_FSDP", "DeepSpeed": "ACCELERATE_USE_DEEPSPEED"}
+"""What divides a model among processes, and the variables by which `accelerate launch` asks for it."""
+
 
 def prepare(start: Start) -> Job:
     """A job of the kind `ppo`, `grpo` or `rloo`. Raises PolicyError with what is wrong with the section, the functions
@@ -48,6 +52,11 @@ def prepare(start: Start) -> Job:
     if section and mode is not RolloutMode.MASKED and "maskTax" in section.fields:
         message = "`maskTax` has no effect without masked rollouts"
         found.append(Diagnostic("PK780", message, section.keys["maskTax"], "say `mode: masked`, or remove it"))
+    for name, variable in SHARDING.items():
+        if os.environ.get(variable, "false").lower() in ("1", "true"):
+            message = f"{name} has no effect: to learn from rewards, every process holds the whole model"
+            help = "launch it without, as `launch/cpu-2.yaml` does"
+            found.append(Diagnostic("PK780", message, config.place(config.kind), help))
     if config.lora.dropout > 0:
         message = "`dropout` has no effect: what is learned from is what was sampled, by the whole model"
         found.append(Diagnostic("PK780", message, config.place("lora", "dropout"), "remove it"))

@@ -149,6 +149,15 @@ def test_a_dropout_that_nothing_would_drop_is_refused(tmp_path: Path) -> None:
         ready("rloo", file)
 
 
+@pytest.mark.parametrize("variable", ["ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED"])
+def test_a_model_in_parts_is_refused_where_it_would_be_whole(
+    tmp_path: Path, variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, "true")
+    with pytest.raises(pk.PolicyError, match=r"PK780: .* every process holds the whole model"):
+        ready("rloo", written(tmp_path, "rloo"))
+
+
 def test_a_task_of_the_wrong_length_and_a_row_of_another_bundle_are_refused(tmp_path: Path) -> None:
     file = written(tmp_path, "rloo")
     (tmp_path / "task.py").write_text("def finished(prompts, completions, **_):\n    return [1.0]\n")
