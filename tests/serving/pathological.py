@@ -27,6 +27,8 @@ REFUSED: dict[str, dict[str, Any]] = {
     "nested rules": {"grammar": "root ::= " + '("a"? ' * 2_000 + ")" * 2_000},
 }
 """What is refused when it is read."""
+AMBIGUOUS = 'start: s\ns: s s s s | s s s | s s | "a" | "b" | "c" | "d" | "e" | " "'
+"""What compiles at once, and has masks that take longer with every token."""
 EVERYDAY: dict[str, Any] = {"json": {"enum": ["yes", "no"]}}
 
 

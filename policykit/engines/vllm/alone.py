@@ -6,32 +6,22 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from policykit.diagnostics import PolicyError
 from policykit.engines.attest import Finished
+from policykit.engines.mask_time import MaskTime
 from policykit.engines.vllm.text import ChoiceText
-
-MAX_MASK_S = 5.0
-"""Of the processor's time, for one mask: while it is made every other text waits."""
-
-
-def check_mask_time(began: float) -> float:
-    """The processor's time of this thread since ``began``. Raises PolicyError (PK209) where it was too long."""
-    took = time.thread_time() - began
-    if took > MAX_MASK_S:
-        message = f"one mask of it takes {took:.1f} s of the processor's time, at most {MAX_MASK_S:g} s"
-        raise PolicyError.of("PK209", message, help="make the grammar smaller")
-    return took
 
 
 class FailsAlone:
-    """Another text, until that raises or takes too long for a mask: ``on_error`` is told, and nothing is accepted any
+    """Another text, until that raises or its masks take too long: ``on_error`` is told, and nothing is accepted any
     more, so that vLLM ends the request as failed. Rows allow one token then: of a row without any it would draw one,
     too."""
 
-    def __init__(self, text: ChoiceText, on_error: Callable[[Exception], None]) -> None:
+    def __init__(self, text: ChoiceText, on_error: Callable[[Exception], None], spent: MaskTime | None = None) -> None:
         self._text = text
         self._on_error = on_error
-        self._has_failed = False
+        self._spent = spent or MaskTime()
+        self._accepting_s = 0.0  # since the last mask
+        self.error: Exception | None = None  # why nothing is accepted any more
 
     @property
     def token_ids(self) -> Sequence[int]:
@@ -42,11 +32,12 @@ class FailsAlone:
         return self._text.n_tokens
 
     def fill(self, row: NDArray[np.int32]) -> None:
-        if not self._has_failed:
+        if self.error is None:
             began = time.thread_time()
             try:
                 self._text.fill(row)
-                check_mask_time(began)
+                took, self._accepting_s = time.thread_time() - began + self._accepting_s, 0.0
+                self._spent.spend(took)
                 return
             except Exception as error:
                 self._fail(error)
@@ -54,16 +45,19 @@ class FailsAlone:
         row[:1] = 1
 
     def accept(self, token_ids: Sequence[int]) -> bool:
-        if self._has_failed:
+        if self.error is not None:
             return False
+        began = time.thread_time()
         try:
             return self._text.accept(token_ids)
         except Exception as error:
             self._fail(error)
             return False
+        finally:
+            self._accepting_s += time.thread_time() - began
 
     def allowed_prefix(self, token_ids: Sequence[int]) -> list[int]:
-        if self._has_failed:
+        if self.error is not None:
             return []
         try:
             return self._text.allowed_prefix(token_ids)
@@ -72,7 +66,7 @@ class FailsAlone:
             return []
 
     def rollback(self, n: int) -> None:
-        if self._has_failed:
+        if self.error is not None:
             return
         try:
             self._text.rollback(n)
@@ -83,5 +77,5 @@ class FailsAlone:
         return self._text.finished(request, child, digest, counts_rules=counts_rules)
 
     def _fail(self, error: Exception) -> None:
-        self._has_failed = True
+        self.error = error
         self._on_error(error)

@@ -21,10 +21,13 @@ from vllm.v1.structured_output.backend_types import (
 from policykit.constraint import Constraint, State, Vocabulary
 from policykit.diagnostics import InternalError, PolicyError
 from policykit.engines import attest
+from policykit.engines.mask_time import EngineShare, MaskTime, check_first
 from policykit.engines.prompts import check_continued, tail_of_prompt
+from policykit.engines.vllm import refusals
 from policykit.engines.vllm.adapters import Adapter, AdapterPins
-from policykit.engines.vllm.alone import FailsAlone, check_mask_time
+from policykit.engines.vllm.alone import FailsAlone
 from policykit.engines.vllm.attempts import FreeText
+from policykit.engines.vllm.grammars import unread
 from policykit.engines.vllm.plans import Constraints, Kept, Plans
 from policykit.engines.vllm.requests import asked, dead_end_token, is_named
 from policykit.engines.vllm.sampling import check_mode
@@ -40,12 +43,21 @@ QUICK_MASK_S = 0.1
 class PolicyGrammar(StructuredOutputGrammar):
     """vLLM's interface over a :class:`MaskedText`."""
 
-    def __init__(self, text: ChoiceText) -> None:
+    def __init__(self, text: FailsAlone) -> None:
         self._text = text
+        self._has_rejected = False
         self.tell_end: Callable[[], object] | None = None  # tells the guard, once
 
+    @property
+    def reason(self) -> str | None:
+        """Why vLLM had to end the text as failed, if that was for something here."""
+        if self._text.error is not None:
+            return refusals.render(self._text.error)
+        return refusals.NOT_ALLOWED if self._has_rejected else None
+
     def accept_tokens(self, request_id: str, tokens: list[int]) -> bool:
-        return self._text.accept(tokens)
+        self._has_rejected = not self._text.accept(tokens)
+        return not self._has_rejected
 
     def validate_tokens(self, tokens: list[int]) -> list[int]:
         return self._text.allowed_prefix(tokens)
@@ -77,7 +89,8 @@ class PolicyBackend(StructuredOutputBackend):
         self.constraints = Constraints(vocabulary)
         self._shown = Constraints(vocabulary.showing_special())
         self.adapters = AdapterPins()
-        self._dead_end_of = partial(dead_end_of, vllm_config.model_config, tokenizer)
+        self.dead_end_of = partial(dead_end_of, vllm_config.model_config, tokenizer)
+        self._share = EngineShare()
         self._quick: Kept[str, bool] = Kept(MAX_QUICK)
 
     def compile_grammar(
@@ -116,12 +129,13 @@ class PolicyBackend(StructuredOutputBackend):
             prefix, in_grammar = self._prefix(request, prompt_token_ids)
             constraint = _constraint(self._shown if shows_special else self.constraints, plan)
             state = constraint.start(prefix, prefix_in_grammar=in_grammar)
-            text = self._text(request, state, prompt_token_ids, self._dead_end_of(option, source))
+            text = self._text(request, state, prompt_token_ids, self.dead_end_of(option, source))
             self._make_ready(plan, state)
         except Exception as error:
             tell_failed(reply, request, child, error)
             raise
-        grammar = PolicyGrammar(FailsAlone(text, partial(tell_failed, reply, request, child)))
+        spent = MaskTime(self._share if unread(option, source) else None)
+        grammar = PolicyGrammar(FailsAlone(text, partial(tell_failed, reply, request, child), spent))
         if request is not None:
             before = prefix.decode("utf-8", "replace")
             written = partial(Written.of, plan.digest, constraint.vocabulary, before, in_grammar)
@@ -139,7 +153,7 @@ class PolicyBackend(StructuredOutputBackend):
             state.fill(np.zeros(-(-state.vocabulary_size // 32), np.int32))
         except InternalError as error:
             raise _no_mask(plan, error) from error
-        if check_mask_time(began) < QUICK_MASK_S:
+        if check_first(began) < QUICK_MASK_S:
             self._quick.get(plan.digest, lambda: True)
 
     def _text(

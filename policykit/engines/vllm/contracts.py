@@ -208,6 +208,61 @@ CONTRACTS = (
         "the guard is told what a mask did when its request is freed",
     ),
     Contract(
+        "reasons",
+        "v1/core/sched/scheduler.py",
+        "Scheduler.update_from_output",
+        ("self", "scheduler_output", "model_runner_output"),
+        (
+            *("request.status = RequestStatus.FINISHED_ERROR", "error_req_ids, RequestStatus.FINISHED_ERROR"),
+            "EngineCoreOutputs(outputs=outs)",
+        ),
+        "the last output of a request that failed in this step is given the reason",
+    ),
+    Contract(
+        "reason-in-outputs",
+        "v1/engine/output_processor.py",
+        "OutputProcessor.process_outputs",
+        says=("stop_reason = engine_core_output.stop_reason",),
+        why="the reason goes to the front end as what a text stopped at",
+    ),
+    Contract(
+        "reasons-raised",
+        "v1/engine/async_llm.py",
+        "AsyncLLM.generate",
+        ("self", "prompt", "sampling_params", "request_id"),
+        ("except (asyncio.CancelledError, GeneratorExit):", "await self.abort(q.request_id, internal=True)"),
+        "what the engine said is raised for the request, and the rest of it ended",
+    ),
+    Contract(
+        "settled-streams",
+        "entrypoints/generate/base/serving.py",
+        "GenerateBaseServing._with_kv_transfer_rejection_cleanup",
+        ("self", "awaitable"),
+        ("return await awaitable",),
+        "no stream begins before it is known whether there is a mask",
+    ),
+    Contract(
+        "settled-tokens",
+        "entrypoints/scale_out/token_in_token_out/serving.py",
+        "ServingTokens.serve_tokens",
+        says=("result_generator = self.engine_client.generate(", "return self.serve_tokens_stream_generator("),
+        why="streams of token ids are given out there",
+    ),
+    *(
+        Contract(
+            f"settled-{name}",
+            f"entrypoints/openai/{name}/serving.py",
+            "",
+            says=(f"return await self._with_kv_transfer_rejection_cleanup(self._create_{what}(",),
+            why="streams of this route are given out there",
+        )
+        for name, what in (
+            ("chat_completion", "chat_completion"),
+            ("completion", "completion"),
+            ("responses", "responses"),
+        )
+    ),
+    Contract(
         "interface",
         "v1/structured_output/backend_types.py",
         "StructuredOutputGrammar",

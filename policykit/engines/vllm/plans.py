@@ -1,10 +1,12 @@
 """The plans that an engine decodes under, by digest, and their constraints on its vocabulary. No vLLM is imported."""
 
 import os
+from asyncio import get_running_loop
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from threading import Lock, Thread
 from typing import Generic, TypeVar
@@ -74,9 +76,12 @@ class Plans:
 
     @staticmethod
     def of_environment() -> "Plans":
-        """Raises PolicyError (PK316) where the environment has no usable bounds on compiling."""
+        """Those of this process: where front end and engine share one, a grammar is compiled for both at once.
+
+        Raises PolicyError (PK316) where the environment has no usable bounds on compiling.
+        """
         RequestBounds.read(os.environ)
-        return Plans(attest.run_directory(), attest.default_plan())
+        return _of_process(attest.run_directory(), attest.default_plan())
 
     def base(self, asked: attest.MaskRequest | None) -> Plan:
         """The plan that a request names, or the default one for requests that name none.
@@ -85,11 +90,7 @@ class Plans:
         what :func:`load_plan` and an expired plan raise.
         """
         if asked is None:
-            path = self._default_path
-            if path is None:
-                message = "the request names no plan, and there is no default one"
-                help = f"send it through the guard, or set {attest.DEFAULT_PLAN} to a plan file"
-                raise PolicyError.of("PK740", message, help=help)
+            path = self.find(None)
             plan = self._plans.get(_key(None, path), lambda: load_plan(path))
         else:
             plan = self._plans.get(_key(asked, None), lambda: self._load(asked.plan))
@@ -111,8 +112,17 @@ class Plans:
             return base
         return self._plans.kept((base.digest, option, source))
 
-    def path_of(self, digest: str) -> Path:
-        """The file of a plan. Raises PolicyError (PK741) where there is none."""
+    def find(self, asked: attest.MaskRequest | None) -> Path:
+        """The file of :meth:`base`. Raises PolicyError (PK740, PK741) where there is none."""
+        if asked is not None:
+            return self._path_of(asked.plan)
+        if self._default_path is None:
+            message = "the request names no plan, and there is no default one"
+            help = f"send it through the guard, or set {attest.DEFAULT_PLAN} to a plan file"
+            raise PolicyError.of("PK740", message, help=help)
+        return self._default_path
+
+    def _path_of(self, digest: str) -> Path:
         path = attest.plan_path(self.run, digest) if self.run else None
         if path is None or not path.is_file():
             message = f"there is no plan `{digest}` in the run directory"
@@ -120,11 +130,16 @@ class Plans:
         return path
 
     def _load(self, digest: str) -> Plan:
-        path = self.path_of(digest)
+        path = self._path_of(digest)
         plan = load_proved(path)
         if plan.digest != digest:
             raise PolicyError.of("PK741", f"the plan in `{path.name}` has digest `{plan.digest}`", help="save it again")
         return plan
+
+
+@cache
+def _of_process(run: Path | None, default: Path | None) -> Plans:
+    return Plans(run, default)
 
 
 def _key(asked: attest.MaskRequest | None, default: Path | None) -> tuple[str, str, str]:
@@ -133,9 +148,9 @@ def _key(asked: attest.MaskRequest | None, default: Path | None) -> tuple[str, s
 
 
 class Checks:
-    """What can be said of a request's plan before the engine has it, where others must not wait for that: the front end
-    checks requests on the event loop that all of its streams go through. What takes longer than ``wait_s``, or would
-    wait for another, is left to the engine, which fails the request alone."""
+    """What can be said of a request's plan before the engine has it. What takes longer than ``wait_s``, or would wait
+    for another, is left to the engine, which fails the request alone and says why; and so is every grammar on an event
+    loop, which all streams of a server go through."""
 
     def __init__(self, plans: Plans, wait_s: float | None = None) -> None:
         self._plans = plans
@@ -146,9 +161,9 @@ class Checks:
 
     def check(self, asked: attest.MaskRequest | None, option: str, source: str) -> None:
         """Raises PolicyError as :meth:`Plans.plan` does, where that is soon known."""
-        if asked is not None and (option, source) == ("REGEX", FREE):  # whoever names a plan has compiled it
-            self._plans.path_of(asked.plan)
-            return
+        self._plans.find(asked)
+        if _on_a_loop() or (asked is not None and (option, source) == ("REGEX", FREE)):
+            return  # whoever names a plan has compiled it
         if not self._is_ready:
             self._is_ready = True
             Thread(target=request_compilers().start, name="policykit-compilers", daemon=True).start()
@@ -157,6 +172,14 @@ class Checks:
         self._last = self._compiling.submit(self._plans.plan, asked, option, source)
         with suppress(TimeoutError):
             self._last.result(CHECK_S if self._wait_s is None else self._wait_s)
+
+
+def _on_a_loop() -> bool:
+    try:
+        get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 class Constraints:

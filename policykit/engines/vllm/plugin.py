@@ -1,4 +1,4 @@
-"""The `vllm.general_plugins` entry point: six places of vLLM changed, each once, in every process that loads it.
+"""The `vllm.general_plugins` entry point: nine places of vLLM changed, each once, in every process that loads it.
 
 The changes do nothing in an engine whose backend is not ours.
 """
@@ -8,6 +8,7 @@ The changes do nothing in an engine whose backend is not ours.
 
 import functools
 import logging
+import os
 import threading
 from functools import partial
 from pathlib import Path
@@ -15,16 +16,16 @@ from typing import Any, Literal
 
 from policykit.diagnostics import PolicyError
 from policykit.engines.attest import Reply
-from policykit.engines.vllm import BACKEND
+from policykit.engines.vllm import BACKEND, refusals
 from policykit.engines.vllm.adapters import Adapter
 from policykit.engines.vllm.contracts import check_source, check_version
 from policykit.engines.vllm.grammars import FREE
 from policykit.engines.vllm.parent import end_with_parent
 from policykit.engines.vllm.plans import Checks, Plans
-from policykit.engines.vllm.requests import asked, refused
+from policykit.engines.vllm.requests import asked, check_unseen, refused
 from policykit.engines.vllm.text import tell_failed
 from policykit.engines.vllm.threads import Threads
-from policykit.plan import request_compilers
+from policykit.plan import RequestBounds, request_compilers
 
 _MARK = "_policykit"
 _log = logging.getLogger("vllm.policykit")
@@ -59,6 +60,9 @@ def install() -> None:
     _make_the_backend()
     _make_masks()
     _tell_ends()
+    _tell_reasons()
+    _raise_reasons()
+    _settle_streams()
     setattr(StructuredOutputsConfig, _MARK, True)
 
 
@@ -115,13 +119,16 @@ def _check_requests() -> None:
         except PolicyError as error:
             tell_refused(plans.run, self.extra_args, error)
             raise VLLMValidationError(str(error), parameter="structured_outputs") from error
-        dead_end = dead_end_of(model_config, tokenizer, option, source)
-        if dead_end is not None and dead_end not in (self.stop_token_ids or ()):
-            self.stop_token_ids = [*(self.stop_token_ids or ()), dead_end]
-            self._all_stop_token_ids.add(dead_end)
+        _stop_at(self, dead_end_of(model_config, tokenizer, option, source))
         return None
 
     SamplingParams._validate_structured_outputs = checked
+
+
+def _stop_at(params: Any, dead_end: int | None) -> None:
+    if dead_end is not None and dead_end not in (params.stop_token_ids or ()):
+        params.stop_token_ids = [*(params.stop_token_ids or ()), dead_end]
+        params._all_stop_token_ids.add(dead_end)
 
 
 def tell_refused(run: Path | None, extra_args: Any, error: PolicyError) -> None:
@@ -201,6 +208,7 @@ def _is_quick(backend: Any, request: Any) -> bool:
 
 def _make_masks() -> None:
     """Patch 5: a mask is made where the request is still at hand."""
+    from vllm.sampling_params import SamplingParams
     from vllm.v1.structured_output import StructuredOutputManager
 
     create = StructuredOutputManager._create_grammar
@@ -210,10 +218,14 @@ def _make_masks() -> None:
         if not is_ours(self.vllm_config):
             return create(self, request)
         option, source = request.structured_output_request.structured_output_key
-        extra = request.sampling_params.extra_args if request.sampling_params else None
+        params, extra = request.sampling_params, None
+        if params is not None:
+            check_unseen(params, SamplingParams())
+            _stop_at(params, self.backend.dead_end_of(option.name, source))
+            extra = params.extra_args
         prompt, lora = request.prompt_token_ids or (), request.lora_request
         adapter = None if lora is None else Adapter(lora.lora_name, lora.lora_path)
-        shown = request.sampling_params is not None and not request.sampling_params.skip_special_tokens
+        shown = params is not None and not params.skip_special_tokens
         about = (extra, option.name, source, prompt, adapter)
         return self.backend.mask(request.request_id, *about, shows_special=shown)
 
@@ -230,9 +242,87 @@ def _tell_ends() -> None:
     def free_request(self: Any, request: Any, *args: Any, **kwargs: Any) -> Any:
         freed = free(self, request, *args, **kwargs)
         asked = request.structured_output_request
-        tell_end = getattr(asked.grammar, "tell_end", None) if asked is not None else None
+        grammar = None if asked is None else asked.grammar
+        if request.status.name == "FINISHED_ERROR":
+            reason = refusals.render(grammar) if isinstance(grammar, Exception) else getattr(grammar, "reason", None)
+            if reason is not None and is_ours(self.vllm_config):
+                _reasons[request.request_id] = reason
+        tell_end = getattr(grammar, "tell_end", None)
         if tell_end is not None:
             tell_end()
         return freed
 
     Scheduler._free_request = free_request
+
+
+_reasons: dict[str, str] = {}
+"""Of requests that are freed in this step of the engine."""
+
+
+def _tell_reasons() -> None:
+    """Patch 7: a request's last output says why it failed, and has no token that its mask does not."""
+    from vllm.v1.core.sched.scheduler import Scheduler
+
+    update = Scheduler.update_from_output
+
+    @functools.wraps(update)
+    def update_from_output(self: Any, *args: Any, **kwargs: Any) -> Any:
+        _reasons.clear()
+        said = update(self, *args, **kwargs)
+        if _reasons:
+            for output in (output for outputs in said.values() for output in outputs.outputs):
+                if output.finish_reason is not None and output.request_id in _reasons:
+                    output.stop_reason = _reasons[output.request_id]
+                    output.new_token_ids, output.new_logprobs = [], None
+                    if hasattr(output, "error"):  # vLLM 0.33 has a reason of its own, of grammars only
+                        output.error = None
+        return said
+
+    Scheduler.update_from_output = update_from_output
+
+
+def _raise_reasons() -> None:
+    """Patch 8: the front end raises what the engine said: a 400 where a grammar was refused."""
+    from vllm.exceptions import GenerationError, VLLMValidationError
+    from vllm.v1.engine.async_llm import AsyncLLM
+
+    generate = AsyncLLM.generate
+
+    def error_of(reason: refusals.Reason) -> Exception:
+        if reason.is_fault:
+            return GenerationError(reason.message)
+        return VLLMValidationError(reason.message, parameter="structured_outputs")
+
+    @functools.wraps(generate)
+    def raising(self: Any, prompt: Any, sampling_params: Any, *args: Any, **kwargs: Any) -> Any:
+        outputs = generate(self, prompt, sampling_params, *args, **kwargs)
+        if not is_ours(self.vllm_config):
+            return outputs
+        asked = getattr(sampling_params, "structured_outputs", None)
+        return refusals.explained(outputs, refusals.begun(waits=asked is not None), error_of)
+
+    AsyncLLM.generate = raising
+
+
+def _settle_streams() -> None:
+    """Patch 9: no stream begins before it is known whether its request has a mask, or that takes longer than grammars
+    may."""
+    from vllm.entrypoints.generate.base.serving import GenerateBaseServing
+    from vllm.entrypoints.scale_out.token_in_token_out.serving import ServingTokens
+
+    bounds = RequestBounds.read(os.environ).bounds
+    longest_s = bounds.deadline_s + 2 * bounds.wait_s
+    for owner, name in (
+        (GenerateBaseServing, "_with_kv_transfer_rejection_cleanup"),  # chats, completions, responses, messages
+        (ServingTokens, "serve_tokens"),
+    ):
+        setattr(owner, name, _settling(getattr(owner, name), longest_s))
+
+
+def _settling(serve: Any, longest_s: float) -> Any:
+    @functools.wraps(serve)
+    async def settled(self: Any, *args: Any, **kwargs: Any) -> Any:
+        served = serve(self, *args, **kwargs)
+        return await (refusals.settled(served, longest_s) if is_ours(self.engine_client.vllm_config) else served)
+
+    return settled

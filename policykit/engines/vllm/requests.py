@@ -44,6 +44,14 @@ def refused(params: object, defaults: object, names: Sequence[str]) -> list[str]
     return found
 
 
+def check_unseen(params: object, defaults: object) -> None:
+    """Raises PolicyError (PK746) for what :func:`refused` would have refused, in the engine: library code can send it
+    requests that no front end has looked at. What vLLM itself sets behind that look is left alone."""
+    wrong = refused(params, defaults, sorted(WHY.keys() - {"watermarking"}))
+    if wrong:
+        raise PolicyError.of("PK746", "; ".join(wrong), help="leave it out")
+
+
 def asked(extra_args: Mapping[str, object] | None) -> MaskRequest | None:
     """The plan that a request names, if it names one. Raises PolicyError (PK746) for what is malformed."""
     if not extra_args or XARG not in extra_args:

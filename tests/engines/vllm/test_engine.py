@@ -9,11 +9,11 @@ import pytest
 
 import policykit as pk
 from policykit.diagnostics import InternalError
-from policykit.engines import attest
-from policykit.engines.vllm import plans
+from policykit.engines import attest, mask_time
+from policykit.engines.vllm import plans, refusals
 from tests.engines.vllm.conftest import PROMPT, Guard
 from tests.engines.vllm.plans import PHRASES, POLICIES, plan
-from tests.serving.pathological import EXCEEDING
+from tests.serving.pathological import AMBIGUOUS, EXCEEDING
 
 pytestmark = pytest.mark.vllm
 OPENINGS = ("We can offer ", "It is a ", "Our fund is ", "")
@@ -184,7 +184,60 @@ def test_a_grammar_that_takes_too_long_fails_its_request_alone(
     others = vllm.params(max_tokens=12, temperature=1.0)
     found = vllm.engine.generate([PROMPT] * 3, [others, params, others], use_tqdm=False)
     assert [request.outputs[0].finish_reason == "error" for request in found] == [False, True, False]
+    failed = found[1].outputs[0]
+    assert (failed.text, failed.token_ids) == ("", [])
+    assert failed.stop_reason.startswith("policykit refuses: <request>:1:1: PK209: it is not compiled within 20 s")
     assert {m.code for m in guard.heard() if isinstance(m, attest.Failed) and m.request == "endless"} == {"PK209"}
+
+
+UNSEEN: dict[str, Any] = {
+    "ignore_eos": True,
+    "min_tokens": 4,
+    "allowed_token_ids": [5],
+    "bad_words": ["yes"],
+    "logprob_token_ids": [5],
+}
+
+
+@pytest.mark.parametrize("name", UNSEEN)
+def test_the_engine_refuses_what_no_front_end_has_looked_at(
+    vllm: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(vllm.params, "_validate_structured_outputs", lambda *_: None)
+    params = [vllm.params(max_tokens=8), vllm.params(max_tokens=8, **{name: UNSEEN[name]})]
+    good, bad = (found.outputs[0] for found in vllm.engine.generate([PROMPT] * 2, params, use_tqdm=False))
+    assert good.text
+    assert (bad.text, bad.finish_reason) == ("", "error")
+    assert bad.stop_reason.startswith(f"policykit refuses: PK746: `{name}` is not served under a policy: ")
+
+
+def test_a_token_that_the_mask_does_not_have_is_not_told(
+    vllm: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever drew it: the engine ends the text before it, and says so."""
+    accept = pk.State.accept
+
+    def stops(self: pk.State, token_id: int) -> bool:
+        return self.n_tokens < 3 and accept(self, token_id)
+
+    monkeypatch.setattr(pk.State, "accept", stops)
+    found = vllm.engine.generate([PROMPT], vllm.params(max_tokens=12), use_tqdm=False)[0].outputs[0]
+    assert (len(found.token_ids), found.finish_reason) == (3, "error")
+    assert found.stop_reason == refusals.NOT_ALLOWED
+
+
+def test_masks_that_take_long_together_fail_their_text_alone(
+    vllm: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An ambiguous grammar, whose masks take longer with every token; none of them stands out."""
+    monkeypatch.setattr(mask_time, "MAX_OWED_S", 0.3)
+    slow = vllm.params(max_tokens=200, temperature=1.0, structured_outputs=vllm.outputs(grammar=AMBIGUOUS), seed=1)
+    other = vllm.params(max_tokens=40, temperature=1.0)
+    found = vllm.engine.generate([PROMPT] * 3, [other, slow, other], use_tqdm=False)
+    assert [request.outputs[0].finish_reason == "error" for request in found] == [False, True, False]
+    failed = found[1].outputs[0]
+    assert "PK209: its masks hold up the engine: by 0.3 s of the processor's time so far" in failed.stop_reason
+    assert failed.text
 
 
 def test_a_dead_end_has_a_name(vllm: SimpleNamespace, guard: Guard) -> None:
@@ -248,6 +301,10 @@ def test_an_error_in_a_mask_fails_its_request_alone(
     params = vllm.params(max_tokens=12, temperature=1.0, seed=1, extra_args=asked)
     found = vllm.engine.generate([PROMPT] * 4, params, use_tqdm=False)
     assert sorted(request.outputs[0].finish_reason == "error" for request in found) == [False, False, False, True]
+    (broken,) = (request.outputs[0] for request in found if request.outputs[0].finish_reason == "error")
+    (other, *_) = (request.outputs[0] for request in found if request.outputs[0].finish_reason != "error")
+    assert list(broken.token_ids) == list(other.token_ids)[: len(broken.token_ids)], "no token that no mask has"
+    assert broken.stop_reason == f"policykit failed: {refusals.FAULT}"
     (failed,) = (message for message in guard.heard() if isinstance(message, attest.Failed))
     assert (failed.request, failed.code, failed.message) == ("failing", "PK747", "the grammar engine failed")
     assert texts(vllm, [PROMPT], max_tokens=4)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from policykit.diagnostics import PolicyError
-from policykit.engines.vllm import alone
+from policykit.engines import mask_time
 from policykit.engines.vllm.alone import FailsAlone
 from policykit.engines.vllm.threads import N_SLOW, Threads
 
@@ -52,8 +52,8 @@ class Busy:
 
 
 @pytest.mark.parametrize(("seconds", "fails"), [(0.0, False), (0.5, True)])
-def test_a_mask_that_takes_long_fails_its_text(monkeypatch: pytest.MonkeyPatch, seconds: float, fails: bool) -> None:
-    monkeypatch.setattr(alone, "MAX_MASK_S", 0.3)
+def test_masks_that_take_long_fail_their_text(monkeypatch: pytest.MonkeyPatch, seconds: float, fails: bool) -> None:
+    monkeypatch.setattr(mask_time, "MAX_OWED_S", 0.3)
     errors: list[Exception] = []
     text: Any = FailsAlone(Busy(seconds), errors.append)  # type: ignore[arg-type]
     row = np.zeros(2, np.int32)
