@@ -1,11 +1,13 @@
 """Server-sent events (WHATWG HTML, section 9.2): the part of it that completions are streamed in."""
 
+import re
 from codecs import BOM_UTF8
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
 
 from policykit.serving.errors import UpstreamFault
 
+_LINE_END = re.compile(rb"\r\n|[\r\n]")
 DONE = b"data: [DONE]\n\n"
 
 
@@ -42,11 +44,13 @@ async def events_of(pieces: AsyncIterator[bytes], limits: Limits) -> AsyncGenera
         if pending_cr and piece:
             piece = piece.removeprefix(b"\n")
             pending_cr = False
+        searched = len(buffer)  # no line ends before
         buffer += piece
-        while (end := _line_end(buffer)) is not None:
-            line, skip = bytes(buffer[: end[0]]), end[1]
-            pending_cr = skip == len(buffer) and buffer[-1] == 0x0D
-            del buffer[:skip]
+        at = 0
+        while (end := _LINE_END.search(buffer, max(at, searched))) is not None:
+            line = bytes(buffer[at : end.start()])
+            at = end.end()
+            pending_cr = at == len(buffer) and buffer[-1] == 0x0D
             n_event += len(line)
             if line:
                 lines.append(line)
@@ -56,6 +60,7 @@ async def events_of(pieces: AsyncIterator[bytes], limits: Limits) -> AsyncGenera
                 lines, n_event = [], 0
             if n_event > limits.event_bytes:
                 raise too_large(limits.event_bytes)
+        del buffer[:at]
         if n_event + len(buffer) > limits.event_bytes:
             raise too_large(limits.event_bytes)
         if found:
@@ -75,16 +80,6 @@ async def _without_mark(pieces: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
             start = None
     if start:
         yield start
-
-
-def _line_end(buffer: bytearray) -> tuple[int, int] | None:
-    """Where the first line ends, and where the next begins."""
-    lf, cr = buffer.find(b"\n"), buffer.find(b"\r")
-    if lf < 0 and cr < 0:
-        return None
-    if cr < 0 or 0 <= lf < cr:
-        return lf, lf + 1
-    return cr, cr + 2 if buffer.startswith(b"\n", cr + 1) else cr + 1
 
 
 def _data(lines: list[bytes]) -> bytes:

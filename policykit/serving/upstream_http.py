@@ -1,5 +1,6 @@
 """An upstream over HTTP: any server that speaks OpenAI's API."""
 
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -10,6 +11,8 @@ from policykit.serving.upstream import Kind, UpstreamRequest, UpstreamResponse
 
 CONNECT_S = 5.0
 MAX_HEADER_BYTES = 16_384
+MAX_LOGGED = 200
+_LOG = logging.getLogger(__name__)
 
 
 class HttpUpstream:
@@ -91,7 +94,9 @@ async def _pieces(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
 
 
 def _fault(error: Exception) -> UpstreamFault:
-    why = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    """What a client is told: the message of an error may quote what the upstream sent, and names its address."""
+    _LOG.warning("the upstream's answer did not arrive: %s: %r", type(error).__name__, str(error)[:MAX_LOGGED])
+    why = type(error).__name__
     if isinstance(error, TimeoutError):
         return UpstreamFault("policykit_upstream_timeout", f"the upstream did not answer in time: {why}", 504)
     return UpstreamFault("policykit_upstream_unreachable", f"the upstream's answer did not arrive: {why}")

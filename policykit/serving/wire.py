@@ -15,6 +15,8 @@ from policykit.serving.hooks import Channel
 from policykit.serving.upstream import UpstreamResponse
 
 MAX_TOOL_CALLS = 128
+MAX_TOKENS = 1 << 40
+"""What a count of tokens may be: it is priced, and stands in records."""
 
 
 class FinishReason(StrEnum):
@@ -230,7 +232,11 @@ def _reason(value: object) -> FinishReason:
 def _usage(usage: Mapping[str, object]) -> Usage:
     def count(name: str) -> int:
         value = usage.get(name)
-        return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else 0
+        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+            return 0
+        if value > MAX_TOKENS:
+            raise malformed("more tokens are counted than there can be")
+        return value
 
     return Usage(count("prompt_tokens"), count("completion_tokens"))
 
