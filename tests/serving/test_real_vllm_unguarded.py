@@ -11,9 +11,14 @@ from typing import Any
 
 import httpx
 import pytest
+from tokenizers import Tokenizer
 
+from policykit.embedded import tokenizer_path
 from policykit.engines import attest
-from tests.engines.vllm.plans import plan
+from tests.engines.vllm.plans import PHRASES, plan
+from tests.engines.vllm.test_engine import forbidden
+from tests.serving.attacks import unguarded
+from tests.serving.attacks.unguarded import Attack, Tokens
 from tests.serving.pathological import AMBIGUOUS, EXCEEDING, REFUSED, quick
 from tests.serving.real_vllm import Server, plain_command, vllm_served
 
@@ -87,6 +92,34 @@ def test_a_request_that_names_a_plan_that_is_not_there(server: Server, stream: b
         answer = post(server, "/v1/chat/completions", asked)
         assert answer.status_code == 400, answer.text
         assert says in answer.json()["error"]["message"]
+
+
+def test_nothing_forbidden_is_written_whatever_route_and_field(server: Server) -> None:
+    """As plain text; what was cut is given a letter, since a word could have gone on there."""
+    tokenizer = Tokenizer.from_file(str(tokenizer_path()))
+    tokens = Tokens(lambda text: tokenizer.encode(text, add_special_tokens=False).ids)
+    tokens.push(PHRASES)
+
+    def wrong(attack: Attack) -> list[str]:
+        answer = post(server, attack.route, attack.body)
+        about = f"{attack.name} {attack.route} {attack.body.get('stream')}"
+        if answer.status_code >= 500 or (attack.says and answer.status_code != 400):
+            return [f"{about}: status {answer.status_code}: {answer.text[:300]}"]
+        if answer.status_code != 200:
+            said = answer.json()["error"]["message"]
+            return [] if len(said.split()) > 3 and attack.says in said else [f"{about}: it does not say why: {said}"]
+        found = [f"{about}: {answer.text[:300]}"] if '"error"' in answer.text else []
+        known = forbidden(attack.begun)
+        for text, is_cut in unguarded.texts(attack.route, answer.content, tokenizer.decode):
+            whole = attack.begun + text + "x" * is_cut
+            found += [f"{about}: {phrase} in {whole}" for phrase in forbidden(whole) if phrase not in known]
+        return found
+
+    attacks = list(unguarded.attacks(tokens))
+    assert len(attacks) >= 200
+    with ThreadPoolExecutor(12) as pool:
+        assert [line for lines in pool.map(wrong, attacks) for line in lines] == []
+    assert post(server, "/v1/completions", ROUTES["/v1/completions"]).status_code == 200
 
 
 def pieces(server: Server, over: Event, came: list[float]) -> None:

@@ -125,7 +125,7 @@ CODES: tuple[CodeEntry, ...] = (
     CodeEntry(
         "PK744",
         "an untested vLLM version",
-        "The plugin takes hold of vLLM's source at nine places, which move between versions. On a version that it was "
+        "The plugin takes hold of vLLM's source at ten places, which move between versions. On a version that it was "
         "not tested with it does not start.",
         "policykit beside vllm==0.31",
     ),

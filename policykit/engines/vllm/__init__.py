@@ -1,7 +1,7 @@
 """vLLM 0.32 and 0.33: policies as a structured-output backend that is always on.
 
 vLLM has no hook for backends, so :func:`policykit.engines.vllm.plugin.install`, its `vllm.general_plugins` entry
-point, changes nine places (:mod:`policykit.engines.vllm.contracts` names them and what is relied on). The backend has
+point, changes ten places (:mod:`policykit.engines.vllm.contracts` names them and what is relied on). The backend has
 its own name, so that an engine without the plugin does not start. Importing this package imports no vLLM and no torch.
 
 Departures: special tokens other than an end of text have a place only where a structural tag wants their names written

@@ -234,6 +234,13 @@ CONTRACTS = (
         "what the engine said is raised for the request, and the rest of it ended",
     ),
     Contract(
+        "requests-added",
+        "v1/engine/async_llm.py",
+        "AsyncLLM.generate",
+        says=("q = await self.add_request(",),
+        why="a request without a grammar is known to be right when the engine has it",
+    ),
+    Contract(
         "settled-streams",
         "entrypoints/generate/base/serving.py",
         "GenerateBaseServing._with_kv_transfer_rejection_cleanup",
@@ -261,6 +268,17 @@ CONTRACTS = (
             ("completion", "completion"),
             ("responses", "responses"),
         )
+    ),
+    *(
+        Contract(
+            f"beams-{name.lower()}",
+            f"entrypoints/generate/beam_search/{name.lower()}.py",
+            f"BeamSearch{name}Mixin.beam_search",
+            ("self",),
+            (says,),
+            "beam search is refused where it begins",
+        )
+        for name, says in (("Online", "self.engine_client."), ("Offline", "self.llm_engine."))
     ),
     Contract(
         "interface",

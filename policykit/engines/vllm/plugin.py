@@ -1,4 +1,4 @@
-"""The `vllm.general_plugins` entry point: nine places of vLLM changed, each once, in every process that loads it.
+"""The `vllm.general_plugins` entry point: ten places of vLLM changed, each once, in every process that loads it.
 
 The changes do nothing in an engine whose backend is not ours.
 """
@@ -28,6 +28,8 @@ from policykit.engines.vllm.threads import Threads
 from policykit.plan import RequestBounds, request_compilers
 
 _MARK = "_policykit"
+ABOUT_PLANS = ("PK740", "PK741", "PK746", "PK749")
+"""Codes of errors in what says under which plan a request is decoded."""
 _log = logging.getLogger("vllm.policykit")
 
 
@@ -63,6 +65,7 @@ def install() -> None:
     _tell_reasons()
     _raise_reasons()
     _settle_streams()
+    _refuse_beams()
     setattr(StructuredOutputsConfig, _MARK, True)
 
 
@@ -118,7 +121,8 @@ def _check_requests() -> None:
             checks.check(asked(self.extra_args), option, source)
         except PolicyError as error:
             tell_refused(plans.run, self.extra_args, error)
-            raise VLLMValidationError(str(error), parameter="structured_outputs") from error
+            parameter = "vllm_xargs" if error.diagnostics[0].code in ABOUT_PLANS else "structured_outputs"
+            raise VLLMValidationError(str(error), parameter=parameter) from error
         _stop_at(self, dead_end_of(model_config, tokenizer, option, source))
         return None
 
@@ -286,7 +290,7 @@ def _raise_reasons() -> None:
     from vllm.exceptions import GenerationError, VLLMValidationError
     from vllm.v1.engine.async_llm import AsyncLLM
 
-    generate = AsyncLLM.generate
+    generate, add = AsyncLLM.generate, AsyncLLM.add_request
 
     def error_of(reason: refusals.Reason) -> Exception:
         if reason.is_fault:
@@ -301,7 +305,13 @@ def _raise_reasons() -> None:
         asked = getattr(sampling_params, "structured_outputs", None)
         return refusals.explained(outputs, refusals.begun(waits=asked is not None), error_of)
 
-    AsyncLLM.generate = raising
+    @functools.wraps(add)
+    async def adding(self: Any, *args: Any, **kwargs: Any) -> Any:
+        added = await add(self, *args, **kwargs)
+        refusals.added()
+        return added
+
+    AsyncLLM.generate, AsyncLLM.add_request = raising, adding
 
 
 def _settle_streams() -> None:
@@ -326,3 +336,31 @@ def _settling(serve: Any, longest_s: float) -> Any:
         return await (refusals.settled(served, longest_s) if is_ours(self.engine_client.vllm_config) else served)
 
     return settled
+
+
+def _refuse_beams() -> None:
+    """Patch 10: beam search asks anew for each token, so that a grammar would begin at its start each time."""
+    from vllm.entrypoints.generate.beam_search.offline import BeamSearchOfflineMixin
+    from vllm.entrypoints.generate.beam_search.online import BeamSearchOnlineMixin
+
+    def config_online(self: Any) -> Any:
+        return self.engine_client.vllm_config
+
+    def config_offline(self: Any) -> Any:
+        return self.llm_engine.vllm_config
+
+    for owner, config_of in ((BeamSearchOnlineMixin, config_online), (BeamSearchOfflineMixin, config_offline)):
+        owner.beam_search = _refusing_beams(owner.beam_search, config_of)
+
+
+def _refusing_beams(search: Any, config_of: Any) -> Any:
+    from vllm.exceptions import VLLMValidationError
+
+    @functools.wraps(search)
+    def beam_search(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if is_ours(config_of(self)):
+            message = "beam search is not served under a policy: it asks anew for each token, and no grammar goes on"
+            raise VLLMValidationError(message, parameter="use_beam_search")
+        return search(self, *args, **kwargs)
+
+    return beam_search

@@ -60,6 +60,8 @@ class Admission:
     """What an HTTP request has heard of the engine: nothing, that texts are written, or an error."""
 
     def __init__(self) -> None:
+        self.waits = True
+        """Whether the engine has to see its grammar. What has none is known when the engine has it."""
         self._is_known = asyncio.Event()
         self._error: Exception | None = None
 
@@ -140,11 +142,18 @@ _asking: ContextVar[Admission | None] = ContextVar("policykit_admission", defaul
 
 
 def begun(waits: bool) -> Admission | None:
-    """The admission of the HTTP request that is being answered. One that brings no grammar has nothing to wait for."""
+    """The admission of the HTTP request that is being answered."""
     admission = _asking.get()
-    if admission is not None and not waits:
-        admission.admit()
+    if admission is not None:
+        admission.waits = waits
     return admission
+
+
+def added() -> None:
+    """The engine has the request that is being answered: its parameters are right."""
+    admission = _asking.get()
+    if admission is not None and not admission.waits:
+        admission.admit()
 
 
 async def settled(answer: Awaitable[Any], seconds: float) -> Any:

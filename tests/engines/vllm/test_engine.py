@@ -211,6 +211,13 @@ def test_the_engine_refuses_what_no_front_end_has_looked_at(
     assert bad.stop_reason.startswith(f"policykit refuses: PK746: `{name}` is not served under a policy: ")
 
 
+def test_beam_search_is_refused_by_name(vllm: SimpleNamespace) -> None:
+    from vllm.sampling_params import BeamSearchParams
+
+    with pytest.raises(Exception, match="beam search is not served under a policy"):
+        vllm.engine.beam_search([{"prompt": PROMPT}], BeamSearchParams(beam_width=2, max_tokens=4))
+
+
 def test_a_token_that_the_mask_does_not_have_is_not_told(
     vllm: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:

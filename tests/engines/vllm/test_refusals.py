@@ -69,6 +69,7 @@ class House:
 
     async def engine(self) -> AsyncGenerator[Said]:
         self.n_begun += 1
+        refusals.added()
         try:
             for step in self._steps:
                 for _ in range(step if isinstance(step, int) else 1):
@@ -175,6 +176,19 @@ def test_a_fault_before_any_output_is_raised_as_it_is() -> None:
 
     with pytest.raises(ZeroDivisionError):
         asyncio.run(refusals.settled(Broken([]).serve(), 30))
+
+
+@pytest.mark.parametrize("lazily", [False, True])
+def test_what_is_wrong_before_the_engine_has_it_is_raised_for_a_stream_too(lazily: bool) -> None:
+    """A parameter that is refused, of a request without a grammar."""
+
+    class Wrong(House):
+        async def engine(self) -> AsyncGenerator[Said]:
+            raise Failed(Reason("`ignore_eos` is not served", is_fault=False))
+            yield Said()
+
+    with pytest.raises(Failed, match="ignore_eos"):
+        asyncio.run(refusals.settled(Wrong([], waits=False, lazily=lazily, hides=True).serve(), 30))
 
 
 STEPS = st.lists(st.one_of(st.integers(0, 3), st.builds(Said), st.just(failed(GRAMMAR))), max_size=8)
