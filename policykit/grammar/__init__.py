@@ -4,10 +4,11 @@ from policykit.grammar.arriving import Unambiguous
 from policykit.grammar.documents import NO_DOCUMENTS, Documents, folder_documents
 from policykit.grammar.json_schema import json_schema
 from policykit.grammar.load import load_grammar, read_grammar
-from policykit.grammar.matcher import Beginning, CompiledGrammar, GrammarState, TokenTable, matches, try_first_mask
+from policykit.grammar.matcher import Beginning, CompiledGrammar, GrammarState, matches, try_first_mask
 from policykit.grammar.prune import EmptyGrammar, without_fixed
 from policykit.grammar.structural_tags import marked_program, marks_in, structural_tag
 from policykit.grammar.text_grammars import choices, ebnf, gbnf, lark, plain_lark, regex
+from policykit.grammar.token_table import TokenTable
 from policykit.grammar.validator import GrammarValidator, GrammarViolation
 
 __all__ = [

@@ -1,9 +1,6 @@
 """A grammar bound to a vocabulary: which tokens may come next, and the state that follows each."""
 
-from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from typing import Final, Self
 
 import numpy as np
@@ -12,115 +9,11 @@ from numpy.typing import NDArray
 
 from policykit.diagnostics import InternalError
 from policykit.grammar import engine
+from policykit.grammar.token_table import BYTES, TokenTable, ids_at, place_of
 from policykit.ir.grammar import GrammarSpec
 
-WORD_BITS = 32
-MAX_SPELLED: Final = 4096
 LOOKS_BACK: Final = 4
 """How many bytes before the end of forced text the engine looks for tokens that go on beyond it."""
-
-
-def place_of(token_id: int) -> tuple[int, int]:
-    """A token's word in a mask row, and its bit there."""
-    return token_id // WORD_BITS, 1 << (token_id % WORD_BITS)
-
-
-@dataclass(frozen=True)
-class TokenTable:
-    """A vocabulary as bytes. ``tokens[i]`` is what token ``i`` writes (its name, for a special token).
-
-    Special tokens write nothing: a grammar admits them only where it names them. An ordinary token without bytes is
-    never admitted. (Not slotted: the engine's view of it is built once and kept.)
-
-    Raises:
-        ValueError: no end of text, or an id outside the vocabulary.
-    """
-
-    tokens: tuple[bytes, ...]
-    special_ids: frozenset[int]
-    eos_ids: tuple[int, ...]
-
-    def __post_init__(self) -> None:
-        if not self.eos_ids:
-            raise ValueError("a vocabulary needs an end of text")
-        if any(not 0 <= i < len(self.tokens) for i in (*self.eos_ids, *self.special_ids)):
-            raise ValueError("a token id is outside the vocabulary")
-
-    @property
-    def row_words(self) -> int:
-        """The length of a mask row: ceil(V / 32)."""
-        return -(-len(self.tokens) // WORD_BITS)
-
-    @cached_property
-    def compiler(self) -> engine.Compiler:
-        """The engine's view; end-of-text tokens are special whether listed or not."""
-        special = self.special_ids | frozenset(self.eos_ids)
-        _ = self._longest  # found out together, before a text waits for it
-        return engine.Compiler(engine.vocabulary(self.tokens, special, self.eos_ids))
-
-    @cached_property
-    def _by_text(self) -> tuple[list[bytes], list[int]]:
-        """Ordinary tokens in the order of their bytes, and their ids."""
-        special = self.special_ids | frozenset(self.eos_ids)
-        ids = sorted((i for i, t in enumerate(self.tokens) if t and i not in special), key=self.tokens.__getitem__)
-        return [self.tokens[i] for i in ids], ids
-
-    @cached_property
-    def _places(self) -> dict[bytes, int]:
-        """Where the first token of these bytes stands in that order."""
-        texts, _ = self._by_text
-        return {texts[k]: k for k in range(len(texts) - 1, -1, -1)}
-
-    @cached_property
-    def _longest(self) -> int:
-        return max(map(len, self._places), default=0)
-
-    @cached_property
-    def _spelled(self) -> dict[bytes, tuple[tuple[int, int], ...]]:
-        """What :meth:`beginnings` has found, for a few thousand texts."""
-        return {}
-
-    def beginnings(self, text: bytes) -> tuple[tuple[int, int], ...]:
-        """The tokens that ``text`` begins with, whole: for each its word in a mask row, and its bit there."""
-        known = self._spelled.get(text)
-        if known is None:
-            if len(self._spelled) >= MAX_SPELLED:
-                self._spelled.clear()
-            known = self._spelled[text] = tuple(map(place_of, self._beginnings(text)))
-        return known
-
-    def _beginnings(self, text: bytes) -> list[int]:
-        texts, ids = self._by_text
-        found: list[int] = []
-        for length in range(1, min(len(text), self._longest) + 1):
-            head = text[:length]
-            at = self._places.get(head, len(texts))
-            while at < len(texts) and texts[at] == head:
-                found.append(ids[at])
-                at += 1
-        return found
-
-    def longer(self, text: bytes) -> list[int]:
-        """The tokens that begin with ``text`` and go on."""
-        texts, ids = self._by_text
-        found: list[int] = []
-        at = bisect_right(texts, text)
-        while at < len(texts) and texts[at].startswith(text):
-            found.append(ids[at])
-            at += 1
-        return found
-
-    @cached_property
-    def eos_bits(self) -> NDArray[np.int32]:
-        """The mask row ``[ceil(V/32)]`` that allows the ends of text and nothing else."""
-        row = np.zeros(self.row_words, dtype=np.uint32)
-        for i in self.eos_ids:
-            row[i // WORD_BITS] |= np.uint32(1 << (i % WORD_BITS))
-        return row.view(np.int32)
-
-
-BYTES = TokenTable((*(bytes([i]) for i in range(256)), b"<end>"), frozenset({256}), (256,))
-"""One token for each byte and one end of text."""
 
 
 class CompiledGrammar:
@@ -208,8 +101,22 @@ class GrammarState:
             self._fail()
         if self._forces and (forced := self._matcher.compute_ff_bytes()):
             self._open_forced(row, forced)
-        if self.accepting:
-            row |= self._table.eos_bits
+        self._set_special(row)
+
+    def _set_special(self, row: NDArray[np.int32]) -> None:
+        """Ends of text where the text may end, and special tokens where the grammar takes them. A complement (`~`) is
+        one of all bytes for the engine, among which it has those that stand for special tokens."""
+        words = row.data.cast("B").cast("I")
+        for word, bits in self._table.special_words:
+            for token_id in ids_at(word, words[word] & bits) if words[word] & bits else ():
+                if self._matcher.validate_tokens([token_id]) != 1:
+                    _, bit = place_of(token_id)
+                    words[word] &= ~bit
+        if self._matcher.is_error():
+            self._fail()
+        is_end = self.accepting
+        for word, bits in self._table.eos_words:
+            words[word] = words[word] | bits if is_end else words[word] & ~bits
 
     def _open_forced(self, row: NDArray[np.int32], forced: bytes) -> None:
         """Add every tokenisation of text that must come next: tokens that it begins with, and longer ones, which the
