@@ -1,12 +1,14 @@
 """JSON Schemas as grammars: the strongest mask, and a row for every keyword that says who enforces it."""
 
 import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, cast
 
 import jsonschema_rs
 
 from policykit.diagnostics import Place, PolicyError
+from policykit.grammar.class_notation import for_the_engine, plain
 from policykit.grammar.documents import NO_DOCUMENTS, Documents
 from policykit.grammar.engine import json_program, json_refusal, spells_names_freely
 from policykit.grammar.judge import judge
@@ -16,6 +18,7 @@ from policykit.grammar.relax import relax
 from policykit.grammar.schema_check import checked_document
 from policykit.grammar.schema_document import SchemaDocument
 from policykit.grammar.sites import json_sites
+from policykit.grammar.turning import turning_reference
 from policykit.grammar.values import Json, strings_in
 from policykit.ir.grammar import GrammarKind, GrammarShape, GrammarSpec, JsonSites, StringSite
 from policykit.ir.plan import Enforcement, Level, Residue
@@ -39,7 +42,8 @@ def json_schema(schema: dict[str, Json] | bool | str, place: Place, documents: D
     the verifier checks.
 
     Raises:
-        PolicyError: PK201–PK207 (see :func:`checked_document`), PK208 (nothing satisfies it).
+        PolicyError: PK201–PK207 (see :func:`checked_document`), PK208 (nothing satisfies it), PK204 (what a reference
+            means is not said, see :mod:`policykit.grammar.turning`).
     """
     source, document = checked_document(schema, place, documents)
     try:
@@ -53,6 +57,10 @@ def json_schema(schema: dict[str, Json] | bool | str, place: Place, documents: D
     except Unsatisfiable as error:
         message = f"no value satisfies the schema: {error.args[0]}"
         raise PolicyError.of("PK208", message, place) from error
+    turning = turning_reference(document)
+    if turning is not None:
+        message = f"the reference at `{turning}/$ref` leads back to itself without a step into the value"
+        raise PolicyError.of("PK204", message, place, "no validator knows what that means; take it out")
     # What a policy forbids of such strings is not looked at when compiling, so that liveness is not called proved.
     opaque = tuple(StringSite(at, None, f"what follows from `{at.rpartition('/')[2]}`") for at in lowered.implied)
     return specification(source, lowered, JsonSites(sites.fixed, (*sites.strings, *opaque)), place)
@@ -71,22 +79,33 @@ def lower(document: SchemaDocument, sites: JsonSites, place: Place) -> Lowered:
         Unsatisfiable: nothing satisfies the schema.
     """
     escapes = _needs_control_characters(document, sites)
+    is_plain = all(for_the_engine(pattern) == pattern for pattern in _patterns(document))
     asked: tuple[dict[str, Json], str] | None = None
 
     def program(schema: dict[str, Json]) -> str:
         """Of the last schema that was asked about, mostly."""
         nonlocal asked
         if asked is None or asked[0] is not schema:
-            asked = schema, json_program(schema, escapes)
+            asked = schema, json_program(schema if is_plain else plain(schema), escapes)
         return asked[1]
 
     relaxed = relax(document, lambda schema: json_refusal(program(schema)))
     rows = keyword_rows(document, relaxed, place)
     residue = [Residue(row.name, row.name.rpartition("/")[2], row.why) for row in rows if row.level is Level.OUTPUT]
-    why = _reader_disagreement(document, escapes or spells_names_freely())
+    nodes = [*document.reachable().values()]
+    if relaxed.weakenings:  # what is given up no longer bounds a number, nor closes an object
+        nodes += SchemaDocument.of(relaxed.schema, document.dialect).reachable().values()
+    why = _reader_disagreement(nodes, escapes or spells_names_freely())
     if why:
         rows.append(Enforcement("grammar", "I-JSON", Level.STREAM, why, place))
     return Lowered(program(relaxed.schema), tuple(rows), tuple(residue), relaxed.implied_strings)
+
+
+def _patterns(document: SchemaDocument) -> Iterator[str]:
+    for schema in document.reachable(keywords=None).values():
+        if isinstance(schema, dict):
+            pattern, names = schema.get("pattern"), schema.get("patternProperties")
+            yield from (one for one in (pattern, *(names if isinstance(names, dict) else ())) if isinstance(one, str))
 
 
 def _needs_control_characters(document: SchemaDocument, sites: JsonSites) -> bool:
@@ -108,20 +127,19 @@ _SPELLING: Final = frozenset({"pattern", "patternProperties", "const", "enum"})
 _ESCAPED_AS_NUMBER: Final = re.compile(r"[^\x20-\x7e\x80-\U0010ffff\b\t\n\f\r]")
 
 
-def _reader_disagreement(document: SchemaDocument, escapes: bool) -> str:
+def _reader_disagreement(nodes: Sequence[Json], escapes: bool) -> str:
     """What a mask cannot rule out and the reader does (I-JSON, RFC 7493), as soon as it is written; or nothing.
 
     No keyword of the schema is weakened by it, so it is a row of the plan and no residue.
     """
-    nodes = document.reachable()
     found: list[str] = []
-    if any(_is_open_object(schema) for schema in nodes.values()):
+    if any(map(_is_open_object, nodes)):
         found.append("repeated names in open objects")
         if escapes:
             found.append("escaped spellings of defined names")
-    if any(_is_unbounded_number(schema) for schema in nodes.values()):
+    if any(map(_is_unbounded_number, nodes)):
         found.append("numbers beyond a double")
-    if any(_is_unbounded_nesting(schema) for schema in nodes.values()):
+    if any(map(_is_unbounded_nesting, nodes)):
         found.append("nesting beyond 256 levels")
     return f"read as every reader reads it (RFC 7493): no {', no '.join(found)}" if found else ""
 

@@ -1,33 +1,50 @@
 """The full validator for a JSON Schema: same dialect, same formats as the mask, bounded patterns, nothing fetched."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Final
 
 import jsonschema_rs
 
+from policykit.grammar.class_notation import BRIDGE, for_the_engine, plain
 from policykit.grammar.engine import masks_format
 from policykit.grammar.schema_check import is_linear
-from policykit.grammar.schema_document import SchemaDocument
+from policykit.grammar.schema_document import Dialect, SchemaDocument
 from policykit.grammar.values import Json
 
 BACKTRACK_LIMIT: Final = 100_000
 
 
 def judge(document: SchemaDocument) -> jsonschema_rs.Validator:
-    """The validator. Formats that the mask does not know are annotations for it too.
+    """The validator. Formats that the mask does not know are annotations for it too, and those that it knows are
+    judged in every dialect, as it masks them (`uuid` and `duration` came with 2019-09).
 
     Raises:
         ValueError, jsonschema_rs.ReferencingError: the schema cannot be validated with.
     """
     nodes = [schema for schema in document.reachable(keywords=None).values() if isinstance(schema, dict)]
     named = {name for schema in nodes if isinstance(name := schema.get("format"), str)}
-    ignored = {name: _accept for name in named if not masks_format(name)}
+    formats = {name: _accept for name in named if not masks_format(name)}
+    if document.dialect not in _WITH_NEW_FORMATS:
+        formats |= {name: _newly_judged(name) for name in named & _NEW_FORMATS}
     linear = all(is_linear(source) for schema in nodes for source in _patterns(schema))
     options = jsonschema_rs.RegexOptions() if linear else jsonschema_rs.FancyRegexOptions(BACKTRACK_LIMIT)
-    root: dict[str, Json] = {**document.root, "$schema": document.dialect.value}
+    misread = (one for schema in nodes for one in _patterns(schema) if BRIDGE in for_the_engine(one))
+    found = plain(document.root) if any(misread) else document.root
+    root: dict[str, Json] = {**found, "$schema": document.dialect.value}
     return jsonschema_rs.validator_for(
-        root, formats=ignored, validate_formats=True, pattern_options=options, offline=True
+        root, formats=formats, validate_formats=True, pattern_options=options, offline=True
     )
+
+
+_WITH_NEW_FORMATS: Final = (Dialect.DRAFT_2019, Dialect.DRAFT_2020)
+_NEW_FORMATS: Final = frozenset({"uuid", "duration"})
+
+
+@cache
+def _newly_judged(name: str) -> Callable[[str], bool]:
+    schema = {"$schema": Dialect.DRAFT_2020.value, "format": name}
+    return jsonschema_rs.validator_for(schema, validate_formats=True).is_valid
 
 
 def _accept(_: str) -> bool:

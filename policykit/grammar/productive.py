@@ -106,6 +106,9 @@ def _named_types(schema: dict[str, Json]) -> frozenset[str]:
 
 def _object_possible(pointer: str, schema: dict[str, Json], types: Types) -> bool:
     required = schema.get("required")
+    least = schema.get("minProperties")
+    if isinstance(least, int) and least > 0 and not _member_possible(pointer, schema, types):
+        return False
     properties = schema.get("properties")
     known = properties if isinstance(properties, dict) else {}
     for name in required if isinstance(required, list) else []:
@@ -117,6 +120,18 @@ def _object_possible(pointer: str, schema: dict[str, Json], types: Types) -> boo
         elif "patternProperties" not in schema and not types.get(join(pointer, "additionalProperties"), ALL_TYPES):
             return False
     return True
+
+
+def _member_possible(pointer: str, schema: dict[str, Json], types: Types) -> bool:
+    """Whether an object may have any member at all."""
+    patterns = schema.get("patternProperties")
+    rules = {p: types[join(pointer, "patternProperties", p)] for p in patterns} if isinstance(patterns, dict) else {}
+    if not rules.get("", ALL_TYPES):
+        return False
+    properties = schema.get("properties")
+    named = [join(pointer, "properties", name) for name in properties] if isinstance(properties, dict) else []
+    others = types.get(join(pointer, "additionalProperties"), ALL_TYPES) if "" not in rules else NOTHING
+    return bool(others) or any(map(types.__getitem__, named)) or any(rules.values())
 
 
 def _array_possible(pointer: str, schema: dict[str, Json], types: Types) -> bool:

@@ -270,6 +270,8 @@ def _containing(document: SchemaDocument, schema: dict[str, Json]) -> Complement
 
 def _places(seen: int, least: int, most: float) -> list[tuple[int, ...]]:
     """Which of the first items may be those that are wanted: the fewest, where more may be; else how many there are."""
+    if least > seen:
+        return []
     if most >= seen or not least:
         return list(combinations(range(seen), least if most >= seen else int(most)))
     return [chosen for n in range(least, int(most) + 1) for chosen in combinations(range(seen), n)]

@@ -8,6 +8,7 @@ from typing import Final
 from policykit.automata import parse_regex, unparse
 from policykit.diagnostics import Diagnostic, Place, PolicyError
 from policykit.grammar.bnf import ROOT
+from policykit.grammar.class_notation import misread_complement
 from policykit.grammar.ebnf import parse as parse_ebnf
 from policykit.grammar.engine import has_no_text, lark_program, refusal, syntax_refusal
 from policykit.grammar.gbnf import parse as parse_gbnf
@@ -45,6 +46,9 @@ def lark(source: str, place: Place) -> GrammarSpec:
     if "x-guidance" in source:
         message = "`x-guidance` switches the engine's checks and may not stand in a grammar"
         raise PolicyError.of("PK216", message, place)
+    if misread_complement(source):
+        message = "a class is read otherwise by the masking engine: U+D7FF and U+E000 stand in it, apart"
+        raise PolicyError.of("PK212", message, place, "add the range `\\x{D7FF}-\\x{E000}`, which says no more")
     program = lark_program(source)
     refused = syntax_refusal(program)
     if refused is None:

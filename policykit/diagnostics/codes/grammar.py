@@ -25,7 +25,13 @@ CODES: tuple[CodeEntry, ...] = (
         "file of the schema and refer to it by its path. The dialects' own meta-schemas are always there.",
         '{"$ref": "https://example.com/person.json"}',
     ),
-    CodeEntry("PK204", "reference leads nowhere", "No such place in the schema.", '{"$ref": "#/$defs/persn"}'),
+    CodeEntry(
+        "PK204",
+        "reference leads nowhere",
+        "No such place in the schema; or the reference leads back to where it stands without a step into the value, so "
+        "that nothing says what it means (2020-12 core, section 9.4.1).",
+        '{"$ref": "#/$defs/persn"}',
+    ),
     CodeEntry(
         "PK205",
         "unknown JSON Schema dialect",

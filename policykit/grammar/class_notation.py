@@ -1,0 +1,195 @@
+"""Classes of characters in the notation that the masking engine reads as they are meant.
+
+The engine's expressions are Rust's. There `[`, `&&`, `~~` and `--` inside a class nest and combine classes; in
+ECMA-262, which JSON Schema patterns are written in, they are characters. And Rust's `regex-syntax` (that of llguidance
+1.7) takes U+D7FF and U+E000 out of a negated class in which one range ends at the first and another begins at the
+second. One range across both says the same and is read as it is meant, for between them are surrogates, which are no
+characters.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, cast
+
+from policykit.grammar.schema_document import ONE_SCHEMA, SCHEMA_LIST, SCHEMA_MAP
+from policykit.grammar.values import Json
+
+BRIDGE: Final = "\ud7ff-\ue000"
+_LAST, _NEXT = 0xD7FF, 0xE000
+_ATOM: Final = re.compile(
+    r"\\(?:x(?P<x>[0-9A-Fa-f]{2})|u(?P<u>[0-9A-Fa-f]{4})|U(?P<U>[0-9A-Fa-f]{8})|[xu]\{(?P<b>[0-9A-Fa-f]+)\}"
+    r"|(?P<p>[pP])(?:\{(?P<name>[^}]*)\}|(?P<one>\w))|c[A-Za-z]|.)|(?P<c>.)",
+    re.DOTALL,
+)
+_CLASS_ESCAPE: Final = re.compile(r"\\[dDwWsSpP]")
+_LOW: Final = frozenset({"c", "other", "cn", "unassigned", "any"})
+_HIGH: Final = frozenset({"c", "other", "co", "privateuse", "any", "assigned"})
+"""General categories, as the engine knows them, that U+D7FF and U+E000 are of. No script has either."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Class:
+    """A class from its opening bracket to behind its closing one; ``atoms`` are what stands in it, piece by piece."""
+
+    start: int
+    end: int
+    is_negated: bool
+    atoms: tuple[str, ...]
+
+
+def for_the_engine(pattern: str) -> str:
+    """An ECMA-262 pattern in which no class is read otherwise; the same one where none would be."""
+    out: list[str] = []
+    at = 0
+    for found in _classes(pattern):
+        written = _written(found)
+        out += [pattern[at : found.start], written if written else pattern[found.start : found.end]]
+        at = found.end
+    return "".join([*out, pattern[at:]]) if out else pattern
+
+
+def with_plain_classes(schema: Json) -> Json:
+    """A schema with its patterns :func:`for_the_engine`; the same one where no pattern changes."""
+    if not isinstance(schema, dict):
+        return schema
+    found: dict[str, Json] = {}
+    for keyword, value in schema.items():
+        match value:
+            case str() if keyword == "pattern":
+                found[keyword] = for_the_engine(value)
+            case dict() if keyword in SCHEMA_MAP:
+                is_of_patterns = keyword == "patternProperties"
+                found[keyword] = {
+                    for_the_engine(name) if is_of_patterns else name: with_plain_classes(item)
+                    for name, item in value.items()
+                }
+            case dict() if keyword in ONE_SCHEMA:
+                found[keyword] = with_plain_classes(value)
+            case list() if keyword in SCHEMA_LIST:
+                found[keyword] = list(map(with_plain_classes, value))
+            case _:
+                found[keyword] = value
+    return found
+
+
+def plain(schema: dict[str, Json]) -> dict[str, Json]:
+    return cast("dict[str, Json]", with_plain_classes(schema))
+
+
+def misread_complement(source: str) -> bool:
+    """Whether an expression in Rust's notation has a class, negated or combined, that may be read otherwise: one of
+    its pieces has U+D7FF and another one U+E000."""
+    for found in _nested(source):
+        atoms = [match[0] for match in _ATOM.finditer(found)]
+        is_combined = "^" in atoms or any(word in found for word in ("&&", "~~", "--", "\\P"))
+        low, high = ([atom for atom in atoms if _has(atom, code)] for code in (_LAST, _NEXT))
+        if is_combined and low and high and not set(low) & set(high):
+            return True
+    return False
+
+
+def _classes(pattern: str) -> Iterator[_Class]:
+    """The classes of an ECMA-262 pattern. One without an end is none."""
+    at = 0
+    while at < len(pattern):
+        match = _ATOM.match(pattern, at)
+        assert match is not None, "something stands there"
+        if match[0] != "[":
+            at = match.end()
+            continue
+        start, at = at, at + 1
+        is_negated = pattern.startswith("^", at)
+        at += is_negated
+        atoms: list[str] = []
+        while (match := _ATOM.match(pattern, at)) is not None and match[0] != "]":
+            atoms.append(match[0])
+            at = match.end()
+        if match is None:
+            return
+        at += 1
+        yield _Class(start, at, is_negated, tuple(atoms))
+
+
+def _written(found: _Class) -> str | None:
+    """The class in other words, where the engine would misread it."""
+    body = "".join(found.atoms)
+    is_misread = "[" in found.atoms or any(pair in body for pair in ("&&", "~~", "--"))
+    ranges = list(_ranges(found.atoms))
+    needs_bridge = found.is_negated and all(any(map(_holds(code), ranges)) for code in (_LAST, _NEXT))
+    if not is_misread and not needs_bridge:
+        return None
+    parts = [_plain(low) if high is None else f"{_plain(low)}-{_plain(high)}" for low, high in ranges]
+    return f"[{'^' if found.is_negated else ''}{''.join(parts)}{BRIDGE if needs_bridge else ''}]"
+
+
+def _ranges(atoms: tuple[str, ...]) -> Iterator[tuple[str, str | None]]:
+    """Single atoms and the two ends of ranges. A hyphen beside a class escape is a character (annex B.1.2)."""
+    at = 0
+    while at < len(atoms):
+        is_range = at + 2 < len(atoms) and atoms[at + 1] == "-"
+        if is_range and not any(map(_CLASS_ESCAPE.match, (atoms[at], atoms[at + 2]))):
+            yield atoms[at], atoms[at + 2]
+            at += 3
+        elif is_range:
+            yield from ((atoms[at], None), ("-", None), (atoms[at + 2], None))
+            at += 3
+        else:
+            yield atoms[at], None
+            at += 1
+
+
+def _plain(atom: str) -> str:
+    return f"\\{atom}" if atom in ("[", "&", "~", "-", "^") else atom
+
+
+class _holds:
+    """Whether a code point is in a range or an atom."""
+
+    def __init__(self, code: int) -> None:
+        self._code = code
+
+    def __call__(self, ends: tuple[str, str | None]) -> bool:
+        low, high = ends
+        if high is None:
+            return _has(low, self._code)
+        first, last = _code_of(low), _code_of(high)
+        return first is not None and last is not None and first <= self._code <= last
+
+
+def _has(atom: str, code: int) -> bool:
+    """Whether a piece of a class has U+D7FF or U+E000 in it; `\\W`, `\\D` and `\\S` have both in one range."""
+    match = _ATOM.fullmatch(atom)
+    assert match is not None, "it was found so"
+    if match["p"] is None:
+        return _code_of(atom) == code
+    name = (match["name"] or match["one"]).lower().rpartition("=")[2]
+    is_in = re.sub(r"[\s_-]", "", name) in (_LOW if code == _LAST else _HIGH)
+    return is_in != (match["p"] == "P")
+
+
+def _code_of(atom: str) -> int | None:
+    """The character that an atom is, if it is one by itself or by its number."""
+    match = _ATOM.fullmatch(atom)
+    assert match is not None, "it was found so"
+    number = next((match[name] for name in ("x", "u", "U", "b") if match[name]), None)
+    if number is not None:
+        return int(number, 16)
+    if match["c"] is not None:
+        return ord(match["c"])
+    return ord(atom[1]) if len(atom) == 2 and not atom[1].isalnum() else None
+
+
+def _nested(source: str) -> Iterator[str]:
+    """Outermost bracketed pieces, brackets within them and all; one without an end goes on to the end."""
+    depth, start = 0, 0
+    for match in _ATOM.finditer(source):
+        if match[0] == "[":
+            start = match.start() if not depth else start
+            depth += 1
+        elif match[0] == "]" and depth:
+            depth -= 1
+            if not depth:
+                yield source[start : match.end()]
+    if depth:
+        yield source[start:]

@@ -1,0 +1,126 @@
+"""What fuzzed schemas and grammars have shown once, so that it is not seen again; laws stand in the other files."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+import policykit as pk
+from policykit.grammar import CompiledGrammar, GrammarValidator, TokenTable, matches
+from policykit.grammar.schema_document import Dialect, SchemaDocument
+from policykit.grammar.turning import turning_reference
+from policykit.grammar.values import Json
+from tests.fuzz.made_schemas import turns_in_place
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"not": {"$ref": "#"}},
+        {"anyOf": [{"$ref": "#"}, {"type": "null"}]},
+        {"oneOf": [{"type": "number"}, {"$ref": "#/$defs/n"}], "$defs": {"n": {"$ref": "#/$defs/n"}}},
+        {"if": {"$ref": "#/$defs/a"}, "then": {"$ref": "#"}, "$defs": {"a": {"not": {"$ref": "#"}}}},
+        {"properties": {"a": {"not": {"$ref": "#/properties/a"}}}},
+    ],
+)
+def test_a_reference_that_turns_in_place_is_refused(schema: dict[str, Json]) -> None:
+    """The mask read it as nothing, the verifier as everything."""
+    with pytest.raises(pk.PolicyError, match=r"PK204.*back to itself"):
+        pk.Grammar.from_json_schema(schema)
+
+
+def test_recursion_is_not_turning() -> None:
+    tree: dict[str, Json] = {"type": "object", "properties": {"a": {"$ref": "#"}, "b": {"items": {"$ref": "#"}}}}
+    unused: dict[str, Json] = {"type": "null", "$defs": {"n": {"$ref": "#/$defs/n"}}}
+    twice: dict[str, Json] = {"allOf": [{"$ref": "#/$defs/x"}, {"$ref": "#/$defs/x"}], "$defs": {"x": {"minimum": 1}}}
+    for schema in (tree, unused, twice):
+        pk.Grammar.from_json_schema(schema)
+
+
+def test_turning_is_what_an_independent_reading_says() -> None:
+    """All ways in which three definitions may refer to each other, in place or by a step."""
+    words = ("allOf", "items", "not")
+    for code in range(3**3 * 3**3):
+        parts: list[int] = []
+        for _ in range(6):
+            code, part = divmod(code, 3)
+            parts.append(part)
+        defs: dict[str, Any] = {}
+        for i in range(3):
+            to = {"$ref": f"#/$defs/d{parts[i]}"}
+            word = words[parts[3 + i]]
+            defs[f"d{i}"] = {word: [to] if word == "allOf" else to}
+        root: dict[str, Any] = {"allOf": [{"$ref": f"#/$defs/d{i}"} for i in range(3)], "$defs": defs}
+        found = turning_reference(SchemaDocument.of(root, Dialect.DRAFT_2020))
+        assert (found is not None) == turns_in_place(root), root
+
+
+@pytest.mark.parametrize(
+    ("schema", "is_satisfied"),
+    [
+        ({"minProperties": 1, "properties": {"a": {"$ref": "#"}}, "additionalProperties": False}, False),
+        ({"minProperties": 1, "properties": {"a": {"$ref": "#"}}, "patternProperties": {"": {"$ref": "#"}}}, False),
+        ({"minProperties": 1, "patternProperties": {"": {"type": "null", "enum": [1]}}}, False),
+        ({"minProperties": 1, "properties": {"a": {"$ref": "#"}}}, True),
+        ({"minProperties": 1, "properties": {"a": {"type": "null"}}, "additionalProperties": False}, True),
+        ({"minProperties": 1, "patternProperties": {"^b": {"type": "null"}}, "additionalProperties": False}, True),
+        ({"minProperties": 0, "properties": {"a": {"$ref": "#"}}, "additionalProperties": False}, True),
+    ],
+)
+def test_an_object_that_needs_a_member_and_can_have_none(schema: dict[str, Json], is_satisfied: bool) -> None:
+    whole: dict[str, Json] = {"type": "object", **schema}
+    if is_satisfied:
+        pk.Grammar.from_json_schema(whole)
+        return
+    with pytest.raises(pk.PolicyError, match="PK208"):
+        pk.Grammar.from_json_schema(whole)
+
+
+TOKENS = (*(bytes([i]) for i in range(256)), b"ab", b"<tool>", b"<end>")
+TOOL, END = 257, 258
+
+
+@pytest.mark.parametrize(
+    ("source", "text", "may_end", "takes_tool"),
+    [
+        ('start: T "!"\nT: ~/.*x.*/', b"", False, False),
+        ('start: T "!"\nT: ~/.*x.*/', b"a", False, False),
+        ("start: T\nT: ~/[ab]/", b"", True, False),
+        ('start: "a" <tool> "b"', b"a", False, True),
+        ('start: "a" <tool>?', b"a", True, True),
+    ],
+)
+def test_special_tokens_are_no_text(source: str, text: bytes, may_end: bool, takes_tool: bool) -> None:
+    """A complement held every special token, the end of text among them, wherever it might end or not."""
+    table = TokenTable(TOKENS, frozenset({TOOL, END}), (END,))
+    state = CompiledGrammar(pk.Grammar.from_lark(source), table).start()
+    assert all(map(state.accept, text))
+    row = np.zeros(table.row_words, np.int32)
+    state.fill(row)
+    bits = np.unpackbits(row.view(np.uint8), bitorder="little")
+    assert (bool(bits[END]), bool(bits[TOOL])) == (may_end, takes_tool)
+    assert state.copy().accept(END) == may_end
+    assert state.copy().accept(TOOL) == takes_tool
+
+
+@pytest.mark.parametrize("name", ["uuid", "duration"])
+@pytest.mark.parametrize("dialect", [Dialect.DRAFT_4, Dialect.DRAFT_7, Dialect.DRAFT_2020])
+def test_a_format_that_is_masked_is_verified_in_every_dialect(name: str, dialect: Dialect) -> None:
+    spec = pk.Grammar.from_json_schema({"$schema": dialect.value, "type": "string", "format": name})
+    good = {"uuid": "2eb8aa08-aa98-11ea-b4aa-73b441d16380", "duration": "P3DT2H"}[name]
+    for text in ("123", good):
+        written = json.dumps(text)
+        assert matches(spec, written) == (not GrammarValidator(spec).check(written)) == (text == good)
+
+
+def test_an_enum_that_is_given_up_bounds_no_number() -> None:
+    spec = pk.Grammar.from_json_schema({"enum": [{"a": 1}, 10**20]})
+    why = next(row.why for row in spec.enforcements if row.name == "I-JSON")
+    assert "numbers beyond a double" in why
+    assert "nesting" in why
+
+
+def test_many_more_than_are_told_apart() -> None:
+    spec = pk.Grammar.from_json_schema({"type": "array", "minContains": 10**30, "contains": {"type": "string"}})
+    assert "minContains" in {one.keyword for one in spec.residue}
