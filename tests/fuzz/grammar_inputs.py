@@ -4,13 +4,19 @@ import json
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import policykit as pk
+from policykit.diagnostics import InternalError, Place
 from policykit.ir.grammar import GrammarSpec
+from policykit.plan.compiling import Unread, compiles
 from tests.fuzz import held, hostile, made_grammars, made_schemas, made_tags
 from tests.fuzz.made_grammars import Language
 from tests.fuzz.spoilt import BNF, DIALECT, LARK, REGEX, TAGS, nearly, nearly_a_schema
+
+SLOW_TOKEN_S = 1.0
+"""What a mask and the token after it may take, of processor time, over a vocabulary of a few hundred tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,24 +72,24 @@ def _text(make: Callable[[random.Random], str]) -> Callable[[random.Random], Cas
 
 KINDS: Mapping[str, Kind] = {
     "json_schema made": Kind(pk.Grammar.from_json_schema, _schema, 24),
-    "json_schema spoilt": Kind(pk.Grammar.from_json_schema, _text(nearly_a_schema), 6),
-    "json_schema hostile": Kind(pk.Grammar.from_json_schema, _text(hostile.schema_text), 7),
+    "json_schema spoilt": Kind(pk.Grammar.from_json_schema, _text(nearly_a_schema), 12),
+    "json_schema hostile": Kind(pk.Grammar.from_json_schema, _text(hostile.schema_text), 3),
     "gbnf made": Kind(pk.Grammar.from_gbnf, _bnf(False), 8),
-    "gbnf spoilt": Kind(pk.Grammar.from_gbnf, _text(nearly(BNF)), 4),
-    "gbnf hostile": Kind(pk.Grammar.from_gbnf, _text(lambda rng: hostile.bnf(rng, False)), 2),
+    "gbnf spoilt": Kind(pk.Grammar.from_gbnf, _text(nearly(BNF)), 5),
+    "gbnf hostile": Kind(pk.Grammar.from_gbnf, _text(lambda rng: hostile.bnf(rng, False)), 1),
     "ebnf made": Kind(pk.Grammar.from_ebnf, _bnf(True), 6),
-    "ebnf spoilt": Kind(pk.Grammar.from_ebnf, _text(nearly(BNF)), 4),
+    "ebnf spoilt": Kind(pk.Grammar.from_ebnf, _text(nearly(BNF)), 5),
     "ebnf hostile": Kind(pk.Grammar.from_ebnf, _text(lambda rng: hostile.bnf(rng, True)), 1),
     "lark made": Kind(pk.Grammar.from_lark, _lark, 8),
-    "lark spoilt": Kind(pk.Grammar.from_lark, _text(nearly((*LARK, *DIALECT))), 4),
-    "lark hostile": Kind(pk.Grammar.from_lark, _text(lambda rng: hostile.lark(rng, False)), 2),
+    "lark spoilt": Kind(pk.Grammar.from_lark, _text(nearly((*LARK, *DIALECT))), 5),
+    "lark hostile": Kind(pk.Grammar.from_lark, _text(lambda rng: hostile.lark(rng, False)), 1),
     "plain_lark made": Kind(pk.Grammar.from_plain_lark, _plain_lark, 6),
-    "plain_lark spoilt": Kind(pk.Grammar.from_plain_lark, _text(nearly(LARK)), 2),
+    "plain_lark spoilt": Kind(pk.Grammar.from_plain_lark, _text(nearly(LARK)), 3),
     "plain_lark hostile": Kind(pk.Grammar.from_plain_lark, _text(lambda rng: hostile.lark(rng, True)), 1),
-    "regex made": Kind(pk.Grammar.from_regex, _regex, 6),
+    "regex made": Kind(pk.Grammar.from_regex, _regex, 4),
     "regex spoilt": Kind(pk.Grammar.from_regex, _text(nearly(REGEX)), 2),
-    "regex hostile": Kind(pk.Grammar.from_regex, _text(hostile.regex), 2),
-    "structural_tag made": Kind(pk.Grammar.from_structural_tag, _text(made_tags.tag_text), 3),
+    "regex hostile": Kind(pk.Grammar.from_regex, _text(hostile.regex), 1),
+    "structural_tag made": Kind(pk.Grammar.from_structural_tag, _text(made_tags.tag_text), 2),
     "structural_tag spoilt": Kind(pk.Grammar.from_structural_tag, _text(nearly(TAGS)), 1),
     "structural_tag hostile": Kind(pk.Grammar.from_structural_tag, _text(hostile.tag), 1),
 }
@@ -94,28 +100,46 @@ def case(kind: str, number: int) -> Case:
     return KINDS[kind].make(random.Random(f"{kind} {number}"))
 
 
-def compiled(kind: str, number: int) -> str:
-    """`held`, where the grammar compiles and all who judge agree, or what they do not agree on. Each tenth is also made
-    a plan. Raises what compiling raises."""
+def compiled(kind: str, number: int, judge_s: float = float("inf"), come_to: str | None = None) -> str:
+    """What became of an input that a plan is made of, as :class:`policykit.Compilers` makes it. Raises what that does.
+
+    `held`: all who judge agree; `partly`: they did for ``judge_s`` of processor time, and would have gone on; `slow
+    mask`: they agree, and some token took longer than :data:`SLOW_TOKEN_S`; `limit`: a text came to a limit of the
+    masking engine; `disagree`, and in what. Once it is compiled, so much is written to the file ``come_to``.
+    """
     found, rng = case(kind, number), random.Random(f"held {kind} {number}")
     try:
-        spec = KINDS[kind].read(found.source)
+        spec = compiles(None, Unread(KINDS[kind].read, (found.source,), Place("input")), {}).grammar
     except pk.PolicyError as error:
-        if found.schema is not None and error.diagnostics[0].code == "PK208":
-            fault = held.unsatisfied(found.schema, rng)
-            if fault is not None:
-                return f"disagree: {fault}"
-        raise
-    if number % 10 == 0:
-        pk.compile(None, spec)
-    if spec.is_json:
-        fault = held.schema_fault(spec, found.schema, rng)
-    else:
-        fault = held.language_fault(spec, found.language, rng)
-    return "held" if fault is None else f"disagree: {fault}"
+        fault = _wrongly_unsatisfiable(found, rng) if error.diagnostics[0].code == "PK208" else None
+        if fault is None:
+            raise
+        return f"disagree: {fault}"
+    assert spec is not None, "it was made of a grammar"
+    if come_to is not None:
+        Path(come_to).write_text(f"{kind} {number}", "utf-8")
+    watch, name, fault = held.Watch(judge_s), "held", None
+    try:
+        if spec.is_json:
+            fault = held.schema_fault(spec, found.schema, rng, watch)
+        else:
+            fault = held.language_fault(spec, found.language, rng, watch)
+    except held.OutOfTime:
+        name = "partly"
+    except InternalError as error:
+        fault = str(error)
+        if any(word in fault for word in LIMITS):
+            return f"limit: {fault}"
+    if fault is not None:
+        return f"disagree: {fault}"
+    return name if watch.slowest_s < SLOW_TOKEN_S else f"slow mask: {watch.slowest_s:.1f} s for one token"
 
 
-def only_compiled(kind: str, number: int) -> str:
-    """`compiled`: the same without what is held against it."""
-    KINDS[kind].read(case(kind, number).source)
-    return "compiled"
+LIMITS = ("max is", "limit", "fuel", "too many", "too large")
+"""Words of the masking engine's errors that speak of its limits, which it has so that no text takes for ever."""
+
+
+def _wrongly_unsatisfiable(found: Case, rng: random.Random) -> str | None:
+    if found.schema is not None:
+        return held.unsatisfied(found.schema, rng)
+    return held.underivable(found.language, rng) if found.language is not None else None

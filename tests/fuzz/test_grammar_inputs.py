@@ -38,6 +38,14 @@ def test_a_number_names_an_input() -> None:
         assert len({case(kind, n).source for n in range(12)}) > 1
 
 
+def test_an_input_is_the_same_behind_any_others() -> None:
+    """What is spoilt shares nothing with what is made after it."""
+    first = case("json_schema made", 40).source
+    for number in range(60):
+        assert case("json_schema spoilt", number).source
+    assert case("json_schema made", 40).source == first
+
+
 def test_another_language_would_be_noticed() -> None:
     language = made_grammars.Language({"root": ("any", (("text", "ab"), ("times", ("text", "a"), 2, None)))})
     spec = pk.Grammar.from_gbnf('root ::= "ab" | "a"{2,}')
