@@ -42,7 +42,7 @@ def for_the_engine(pattern: str) -> str:
     """An ECMA-262 pattern in which no class is read otherwise; the same one where none would be."""
     out: list[str] = []
     at = 0
-    for found in _classes(pattern):
+    for found in _classes(pattern) if "[" in pattern else ():
         written = _written(found)
         out += [pattern[at : found.start], written if written else pattern[found.start : found.end]]
         at = found.end
@@ -74,6 +74,7 @@ def with_plain_classes(schema: Json) -> Json:
 
 
 def plain(schema: dict[str, Json]) -> dict[str, Json]:
+    """:func:`with_plain_classes` of a schema that is an object."""
     return cast("dict[str, Json]", with_plain_classes(schema))
 
 
