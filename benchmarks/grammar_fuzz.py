@@ -175,7 +175,7 @@ def report(table: Table, first: int, next_block: int, tried: Tried, took_s: floa
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--n", type=int, default=100_000, help="how many inputs, in hundreds")
+    parser.add_argument("--n", type=int, default=100_000, help="how many inputs in all, in hundreds")
     parser.add_argument("--first", type=int, default=0, help="the first block of a hundred inputs")
     parser.add_argument("--minutes", type=float, default=1e9, help="stop after so long")
     parser.add_argument("--deadline", type=float, default=10.0)
@@ -211,7 +211,7 @@ def main() -> None:
             for (row, one), outcome in zip(listed, threads.map(tried, [one for _, one in listed]), strict=True):
                 count(row, one[1], outcome, by=0)
             found = written(at)
-        end = at if args.again else at + args.n // 100
+        end = at if args.again else first + args.n // 100
         while at < end and time.monotonic() < begun + args.minutes * 60:
             for one, outcome in zip(inputs(at), threads.map(tried, inputs(at)), strict=True):
                 count(table[one[0]], one[1], outcome)
