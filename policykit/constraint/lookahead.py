@@ -46,32 +46,51 @@ class Lookahead:
         self._resets = resets
         self._ways: tuple[bytes, ...] = ()  # replaced as a whole: threads share it
 
-    def prune(self, row: NDArray[np.int32], shadow: GrammarState, joint: Joint) -> None:
-        """Close tokens in ``row`` that lead nowhere. ``shadow`` reads single bytes and stands at the same point."""
+    def prune(
+        self, row: NDArray[np.int32], shadow: GrammarState, joint: Joint, proven: tuple[bytes, ...] = ()
+    ) -> tuple[bytes, ...]:
+        """Close tokens in ``row`` that lead nowhere. ``shadow`` reads single bytes and stands at the same point.
+
+        ``proven`` are texts that were seen to lead from here to where the string is closed, or to an end: no token that
+        they begin with has to be examined. Returned with those that were found now.
+        """
+        found = list(proven)
         for token_id in self._candidates(row, joint):
-            if not self._survives(token_id, shadow, joint):
+            if not self._survives(token_id, shadow, joint, found):
                 close(row, token_id)
+        return tuple(found)
 
     def _candidates(self, row: NDArray[np.int32], joint: Joint) -> list[int]:
+        """The tokens that are examined, the longest first: its way on is one from all tokens that it begins with."""
         special = self._machine.vocabulary.special_ids
         marks = [i for i in set_bits(row).tolist() if i in self._marks] if self._marks else []
         if count_bits(row) > MAX_CANDIDATES and not joint.pending:
             row = row & self._machine.open_mask(joint)
-        return [*marks, *(i for i in set_bits(row).tolist() if i not in special)][:MAX_CANDIDATES]
+        chosen = [*marks, *(i for i in set_bits(row).tolist() if i not in special)][:MAX_CANDIDATES]
+        return sorted(chosen, key=lambda i: -len(self._text(i)))
 
-    def _survives(self, token_id: int, shadow: GrammarState, joint: Joint) -> bool:
-        mark = self._marks.get(token_id)
+    def _text(self, token_id: int) -> bytes:
+        return self._marks.get(token_id) or self._machine.vocabulary.tokens[token_id]
+
+    def _survives(self, token_id: int, shadow: GrammarState, joint: Joint, proven: list[bytes]) -> bool:
+        mark, token = self._marks.get(token_id), self._text(token_id)
+        if any(text.startswith(token) for text in proven):
+            return True
         after = self._machine.advance(joint, token_id) if mark is None else self._machine.after_mark(joint, mark)
-        token = mark or self._machine.vocabulary.tokens[token_id]
         if after is None or not shadow.admits(token):
             return False
-        if self._is_enough(after, 0) or self._escapes(token, shadow, after) or self._knows_way(token, shadow, after):
+        if self._is_enough(after, 0):
+            proven.append(token)
+            return True
+        if self._escapes(token, shadow, after) or self._knows_way(token, shadow, after, proven):
             return True
         ahead, way, budget = shadow.ahead(), bytearray(), [MAX_NODES]
         if not ahead.accept_all(token) or not self._search(ahead, after, way, budget):
             return False
         if budget[0] and way:
             self._remember(bytes(way))
+            if len(way) < self._horizon:
+                proven.append(token + way)
         return True
 
     def _is_enough(self, joint: Joint, n_bytes: int) -> bool:
@@ -88,7 +107,7 @@ class Lookahead:
                 return True
         return False
 
-    def _knows_way(self, token: bytes, shadow: GrammarState, joint: Joint) -> bool:
+    def _knows_way(self, token: bytes, shadow: GrammarState, joint: Joint, proven: list[bytes]) -> bool:
         """Whether a continuation that was found before leads on from here too."""
         for at, way in enumerate(self._ways):
             if not shadow.admits(token + way):
@@ -97,6 +116,8 @@ class Lookahead:
             if after is not None and (self._is_enough(after, len(way)) or self._ends(token + way, shadow, after)):
                 if at:
                     self._remember(way)
+                if len(way) < self._horizon:
+                    proven.append(token + way)
                 return True
         return False
 

@@ -212,7 +212,7 @@ class PolicyMachine:
         if not self.program.requirements:
             shut = self.reader.completions.shut(joint, self.reader.base_of(joint), self.rows)
         else:
-            ends = self.reader.completions.ends_in(joint.modes).ids
+            ends = self.reader.completions.ends_in(joint.modes)
             allowed = ends[(row.view(np.uint32)[ends >> 5] >> (ends & 31).astype(np.uint32) & 1).astype(bool)]
             shut = np.array([i for i in allowed.tolist() if not self.reader.survives(joint, i)], np.int64)
         for token_id in shut.tolist():

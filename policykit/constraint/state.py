@@ -59,6 +59,7 @@ class State:
         self._n_ends = 0
         self._ended_dead = False
         self._searched: NDArray[np.int32] | None = None  # this place's row, where a search closes tokens
+        self._proven: tuple[bytes, ...] = ()  # what the search knows to lead on from here
 
     @property
     def joint(self) -> Joint:
@@ -131,6 +132,9 @@ class State:
             token = self._marks.get(token_id, vocabulary.tokens[token_id])
             if not self._shadow.accept_all(token):
                 raise InternalError(f"the byte matcher refuses what the token matcher took: {token!r}")
+            self._proven = tuple(
+                text[len(token) :] for text in self._proven if text.startswith(token) and text != token
+            )
             self._n_bytes.append(len(token))
         return True
 
@@ -144,7 +148,7 @@ class State:
         """Undo the last ``n`` accepted tokens. Raises ValueError if there are fewer."""
         if n < 0 or n > self.n_tokens:
             raise ValueError(f"cannot roll back {n} of {self.n_tokens} tokens")
-        self._searched = None
+        self._searched, self._proven = None, ()
         ends = min(n, self._n_ends)
         self._n_ends -= ends
         if not self._n_ends and ends:
@@ -178,7 +182,7 @@ class State:
         other._n_bytes = list(self._n_bytes)
         other._n_ends = self._n_ends
         other._ended_dead = self._ended_dead
-        other._searched = self._searched
+        other._searched, other._proven = self._searched, self._proven
         return other
 
     def forced_bytes(self) -> bytes:
@@ -239,7 +243,7 @@ class State:
                 if has_bit(row, token_id) and self._after(token_id) is None:
                     close(row, token_id)
             if self._lookahead is not None and self._shadow is not None:
-                self._lookahead.prune(row, self._shadow, joint)
+                self._proven = self._lookahead.prune(row, self._shadow, joint, self._proven)
         if self._lookahead is not None:
             self._searched = row.copy()
         return self._is_alive(row)

@@ -60,6 +60,7 @@ class Unit:
         self.symbol_list: list[int] = symbols.tolist()
         self.tails = tails
         self._single = tails.single(automaton.n_symbols)
+        self._longest_tail = max((len(s) for kind in tails.strings for s in kind), default=0)
         self._columns = automaton.n_symbols + len(tails.strings)
         self._size = size
         self._escape = tuple(escape)
@@ -98,8 +99,7 @@ class Unit:
     def _is_far(self, mode: str, state: int, further: int = 0) -> bool:
         """Whether no token, and ``further`` symbols after it, lead to what only this state finds: a long text that is
         not yet too long. Then it is as if the state were its reference."""
-        ahead = len(self._tries[mode].levels) + max((len(s) for kind in self.tails.strings for s in kind), default=0)
-        return room(self.automaton, state) > ahead + further
+        return room(self.automaton, state) > len(self._tries[mode].levels) + self._longest_tail + further
 
     def _row(self, state: int) -> NDArray[np.int32]:
         """Successor on every symbol, then 1 or 0 for every kind of tail: can it still be completed?"""
@@ -182,10 +182,10 @@ class Unit:
         of_token[self._token_ids[mode]] = whole
         return of_token[token_ids], trie.n
 
-    def successors(self, states: NDArray[np.int32]) -> NDArray[np.int32]:
-        """``[states, symbols]``: where each state leads."""
-        self._go(states, np.zeros(len(states), np.int32))
-        return self._table[states, : self.automaton.n_symbols]
+    def differing(self, state: int, other: int, symbols: NDArray[np.int64]) -> list[int]:
+        """Those of the symbols that lead the two states to different ones."""
+        found: list[int] = symbols[self._row(state)[symbols] != self._row(other)[symbols]].tolist()
+        return found
 
     def apart_at(self, mode: str, state: int) -> tuple[Ints, NDArray[np.int32]]:
         """The nodes where a state stands apart from its reference, alive, and the states there."""

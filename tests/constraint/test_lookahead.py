@@ -77,6 +77,23 @@ def test_what_was_found_before_changes_nothing(name: str) -> None:
     assert n > 4
 
 
+@pytest.mark.parametrize("name", STRINGS)
+def test_what_was_proven_on_the_way_changes_nothing(name: str) -> None:
+    """A state that takes a step back knows nothing of where it came from."""
+    n = 0
+    for data in dict.fromkeys(BEGINNINGS[10::11]):
+        used = bound(name)
+        state = used.start()
+        for byte in data:
+            here, fresh = row(state, used), state.copy()
+            fresh.rollback(0)
+            assert row(fresh, bound(name) if n < 3 else used).tolist() == here.tolist(), data
+            n += 1
+            if not state.accept(byte):
+                break
+    assert n > 50
+
+
 def leads_on(shadow: GrammarState, constraint: pk.Constraint, joint: Any, depth: int, left: list[int]) -> bool:
     """Depth first over copies, byte by byte; True also where it has tried enough."""
     machine = constraint.machine
