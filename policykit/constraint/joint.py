@@ -23,7 +23,8 @@ class Epoch:
 class Joint:
     """A joint state: pending UTF-8 bytes, the lexers' modes, one state per automaton. Immutable but for what it
     remembers: ``next`` is where tokens (or a token's last bytes) lead (None: forbidden), ``row`` its mask while the
-    cache keeps it, ``base`` the same context without progress, from which only the automata ``apart`` differ."""
+    cache keeps it, ``may_end`` whether the text may end there, ``base`` the same context without progress, from which
+    only the automata ``apart`` differ."""
 
     epoch: Epoch
     pending: bytes
@@ -34,6 +35,7 @@ class Joint:
     base: "Joint | None" = None
     apart: tuple[int, ...] = ()
     table: "BaseTable | None" = None
+    may_end: bool | None = None
 
 
 @dataclass(frozen=True, eq=False)

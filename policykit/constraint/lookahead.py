@@ -66,6 +66,8 @@ class Lookahead:
         marks = [i for i in set_bits(row).tolist() if i in self._marks] if self._marks else []
         if count_bits(row) > MAX_CANDIDATES and not joint.pending:
             row = row & self._machine.open_mask(joint)
+            if not marks and not row.any():
+                return []
         chosen = [*marks, *(i for i in set_bits(row).tolist() if i not in special)][:MAX_CANDIDATES]
         return sorted(chosen, key=lambda i: -len(self._text(i)))
 
@@ -82,7 +84,9 @@ class Lookahead:
         if self._is_enough(after, 0):
             proven.append(token)
             return True
-        if self._escapes(token, shadow, after) or self._knows_way(token, shadow, after, proven):
+        if proven and self._knows_way(token, shadow, after, proven, 0, 1):  # what served last, before all else
+            return True
+        if self._escapes(token, shadow, after) or self._knows_way(token, shadow, after, proven, min(len(proven), 1)):
             return True
         ahead, way, budget = shadow.ahead(), bytearray(), [MAX_NODES]
         if not ahead.accept_all(token) or not self._search(ahead, after, way, budget):
@@ -107,9 +111,11 @@ class Lookahead:
                 return True
         return False
 
-    def _knows_way(self, token: bytes, shadow: GrammarState, joint: Joint, proven: list[bytes]) -> bool:
-        """Whether a continuation that was found before leads on from here too."""
-        for at, way in enumerate(self._ways):
+    def _knows_way(
+        self, token: bytes, shadow: GrammarState, joint: Joint, proven: list[bytes], first: int, last: int = MAX_WAYS
+    ) -> bool:
+        """Whether a continuation that was found before, of those from ``first`` to ``last``, leads on from here too."""
+        for at, way in enumerate(self._ways[first:last], first):
             if not shadow.admits(token + way):
                 continue
             after = self._after(joint, way)

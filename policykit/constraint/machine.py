@@ -265,13 +265,19 @@ class PolicyMachine:
         key = ("open", joint.modes, tuple(joint.states[i] for i in self.reader.forbids))
         row = self.rows.part(key)
         if row is None:
-            row = self.held_mask(joint, self.reader.forbids)
+            base = self.reader.base_of(joint)
+            if base is joint or joint.pending:
+                row = self.held_mask(joint, self.reader.forbids)
+            else:  # what holds on to the text in the reference holds on in every state of it
+                apart = [i for i in joint.apart if self.program.units[i].forbids]
+                row = self.open_mask(base) | self.held_mask(joint, apart)
             self.rows.keep_part(key, row)
         return row
 
     def _close_traps(self, joint: Joint, row: Row) -> None:
         """Close tokens that lead a fragile automaton to where no known text frees all automata."""
-        held_row = row & self.held_mask(joint, self._fragile)
+        held_row = self.held_mask(joint, self._fragile)
+        held_row &= row
         if held_row.any():  # what lets the text end at once is no trap
             held_row &= self.held_mask(joint, self.reader.forbids, by_escape=False)
         for token_id in set_bits(held_row).tolist():

@@ -344,10 +344,16 @@ class Reader:
         """Whether every rule lets the text end here: no character unfinished, no boundary or requirement open."""
         if joint.pending:
             return False
-        found = self.found_at_end(self.current(joint))
-        if any(found[i] for i in self.forbids):
-            return False
-        return not any(holds(r.formula, found) for r in self.program.requirements)
+        joint = self.current(joint)
+        if not self.program.requirements and (base := self.base_of(joint)) is not joint:
+            # What the reference finds, a state finds.
+            units = joint.epoch.units
+            return self.may_end(base) and not any(units[i].automaton.end_found(joint.states[i]) for i in joint.apart)
+        if joint.may_end is None:
+            found = self.found_at_end(joint)
+            broken = any(found[i] for i in self.forbids)
+            joint.may_end = not broken and not any(holds(r.formula, found) for r in self.program.requirements)
+        return joint.may_end
 
     def closes_strings(self, joint: Joint) -> bool:
         """Whether no JSON string is open: rules on string contents have forgotten everything."""
@@ -361,7 +367,7 @@ class Reader:
             return ("",)  # completions were tried when the character was begun
         known = self._escapes.get(joint.states)
         if known is None:
-            found = (text for text in ESCAPES if self._frees(joint, self.binding.text_symbols(text)))
+            found = (text for text in ESCAPES if self._frees_by(joint, text))
             ended = (text for text in self._completing(joint) if self._frees(joint, self.binding.symbols_of(text)))
             known = tuple(islice(found, MAX_ESCAPES)) or tuple(islice(ended, 1))
             self._escapes[joint.states] = known
@@ -375,6 +381,10 @@ class Reader:
                 if text not in seen:
                     seen.add(text)
                     yield from (text, f"{text}{FRESH_WORDS[0]}", f"{text}{FRESH_OTHERS[0]}")
+
+    def _frees_by(self, joint: Joint, text: str) -> bool:
+        symbols, units = self.binding.text_symbols(text), joint.epoch.units
+        return all(units[i].freed_by_text(joint.states[i], text, symbols[i]) for i in self.forbids)
 
     def _frees(self, joint: Joint, symbols: Sequence[Sequence[int]]) -> bool:
         return all(joint.epoch.units[i].freed_by(joint.states[i], symbols[i]) for i in self.forbids)

@@ -308,4 +308,4 @@ class State:
 
 def has_bit(row: NDArray[np.int32], token_id: int) -> bool:
     """Whether a packed row allows a token."""
-    return bool(row.view(np.uint32)[token_id >> 5] >> np.uint32(token_id & 31) & np.uint32(1))
+    return bool(int(row[token_id >> 5]) >> (token_id & 31) & 1)

@@ -74,6 +74,7 @@ class Unit:
         self._base: dict[tuple[str, int], Row] = {}
         self._held_base: dict[tuple[str, int, bool], Row] = {}
         self._own: dict[str, Ints] = {}
+        self._freed: dict[tuple[int, str], bool] = {}
         # A state's row, its held row and its open completions are asked for one after the other: one walk serves all.
         self._last: tuple[tuple[str, int], Difference] = (("", FOUND), ([], _NONE, _NONE))
 
@@ -89,12 +90,19 @@ class Unit:
     def n_bytes(self) -> int:
         """Memory of what grows while running: the transition table and the masks of the references."""
         rows = sum(r.nbytes for r in self._base.values())
-        return self._table.nbytes + rows + 400 * self.automaton.n_states
+        return self._table.nbytes + rows + 400 * self.automaton.n_states + 150 * len(self._freed)
 
     def freed_by(self, state: int, symbols: Sequence[int]) -> bool:
         """Whether the automaton admits the symbols from this state and lets the text end after them."""
         after = run(self.automaton, state, symbols)
         return after != FOUND and not self.automaton.end_found(after)
+
+    def freed_by_text(self, state: int, text: str, symbols: Sequence[int]) -> bool:
+        """:meth:`freed_by`, remembered under the text that the symbols spell: for few texts."""
+        known = self._freed.get((state, text))
+        if known is None:
+            known = self._freed[state, text] = self.freed_by(state, symbols)
+        return known
 
     def _is_far(self, mode: str, state: int, further: int = 0) -> bool:
         """Whether no token, and ``further`` symbols after it, lead to what only this state finds: a long text that is
@@ -322,18 +330,19 @@ class Unit:
         own: list[int] = []
         while todo:
             node, mine, other = todo.pop()
-            a_row, b_row = self._row(mine), self._row(other)
-            first, last = int(trie.first_child[node]), int(trie.first_child[node + 1])
+            first, last = trie.first_child[node : node + 2].tolist()
+            if first == last:  # a row that nothing reads is not built
+                continue
             symbols = trie.symbol[first:last]
-            a, b = a_row[symbols], b_row[symbols]
-            for k in np.flatnonzero(a != b).tolist():
-                child = first + k
-                if not a[k]:
+            a, b = self._row(mine)[symbols], self._row(other)[symbols]
+            for k in (a != b).nonzero()[0].tolist():
+                child, after = first + k, int(a[k])
+                if not after:
                     dead.append(trie.order[trie.begin[child] : trie.begin[child] + trie.size[child]])
                 elif symbols[k] < n_symbols:
                     nodes.append(child)
-                    own.append(int(a[k]))
-                    todo.append((child, int(a[k]), int(b[k])))
+                    own.append(after)
+                    todo.append((child, after, int(b[k])))
         return np.array(nodes, np.int32), np.array(own, np.int32)
 
 
