@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from policykit.compile.entities import fingerprints
 from policykit.compile.resolve import leaves, opaque
@@ -14,6 +15,26 @@ from policykit.text import escapes_digest, tables_digest
 
 FORMAT = 1
 """Version of the plan's format and of what it means. A change of meaning raises it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Digests:
+    """Of the bundle, and of the plan that it gives in a context."""
+
+    bundle: str
+    plan: str
+
+
+def digests(
+    policies: PolicySet,
+    grammar: GrammarSpec | None,
+    pruned: GrammarSpec | None,
+    context: CompileContext,
+    rules: Sequence[ResolvedRule],
+) -> Digests:
+    """Those of a plan; ``pruned`` is the grammar without what the rules forbid in it."""
+    bundle = bundle_digest(policies, grammar)
+    return Digests(bundle, plan_digest(bundle, pruned, context, rules))
 
 
 def _sha256(value: object) -> str:

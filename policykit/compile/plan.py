@@ -1,16 +1,15 @@
 """`compile_plan`: policies, a grammar and a context become one plan, or a list of reasons why not."""
 
 from collections.abc import Callable, Container, Sequence
-from dataclasses import dataclass
-from datetime import date
+from dataclasses import replace
 from itertools import chain, islice
-from typing import assert_never
+from typing import Final, assert_never
 
 from policykit.automata import Automaton, PhraseAutomaton, run
 from policykit.automata.frames import InJoinedArrays, InStrings, innermost
 from policykit.compile.citations import check_citations, marks_of
 from policykit.compile.dates import check_dates, valid_until
-from policykit.compile.digest import bundle_digest, plan_digest
+from policykit.compile.digest import digests
 from policykit.compile.escape import (
     MAX_STATES,
     Escape,
@@ -25,19 +24,21 @@ from policykit.compile.product import Nothing, Safe, Trimmed, Undecided, analyse
 from policykit.compile.program import Program, UnitSpec, literals, lower
 from policykit.compile.resolve import resolve
 from policykit.compile.rows import rule_row
+from policykit.compile.spec import PlanSpec
 from policykit.compile.strings import Clash, Forbidden, PolicyProduct, check_site, clashes
 from policykit.compile.transforms import check_transforms
 from policykit.diagnostics import Diagnostic, Place, PolicyError
 from policykit.ir.document import PolicySet, Within
 from policykit.ir.grammar import Cfg, GrammarSpec, JsonSites
+from policykit.ir.later import Later
 from policykit.ir.plan import (
     CompileContext,
     Enforcement,
     Level,
     Liveness,
     LivenessKind,
-    Residue,
     ResolvedRule,
+    Rows,
 )
 
 HORIZON_BYTES = 24
@@ -55,25 +56,6 @@ Prune = Callable[[GrammarSpec, Sequence[str]], GrammarSpec]
 """Takes fixed texts (by pointer) out of a grammar; raises PolicyError where nothing would be left."""
 
 
-@dataclass(frozen=True, eq=False)
-class PlanSpec:
-    """What was decided. ``grammar`` has forbidden members removed; ``trimmed`` is a Lark grammar without the traps
-    of `grammar` and rules together, where one was needed."""
-
-    policies: PolicySet
-    grammar: GrammarSpec | None
-    trimmed: str | None
-    context: CompileContext
-    rules: tuple[ResolvedRule, ...]
-    enforcements: tuple[Enforcement, ...]
-    residue: tuple[Residue, ...]
-    liveness: Liveness
-    bundle_digest: str
-    digest: str
-    valid_until: date | None
-    warnings: tuple[Diagnostic, ...]
-
-
 def compile_plan(
     policies: PolicySet, grammar: GrammarSpec | None, context: CompileContext, prune: Prune | None = None
 ) -> PlanSpec:
@@ -85,32 +67,45 @@ def compile_plan(
     warnings = check_dates(policies, context.at)
     is_json = grammar is not None and grammar.is_json
     rules = resolve(policies, context, json_output=is_json)
-    check_transforms(rules, is_json)
-    check_citations(rules, is_json)
+    if rules:
+        check_transforms(rules, is_json)
+        check_citations(rules, is_json)
     decode = tuple(rule for rule in rules if rule.level == Level.DECODE)
-    program = lower(decode)
-    automata = [spec.make() for spec in program.units]
-    states = _bounded_states(program.units, automata, decode)
-    _check_absences(program, automata, states, decode)
-    marks = marks_of(decode)
-    witnesses = _witnesses(program, automata, decode, marks)
-    pruned, grammar_rows = _without_clashes(grammar, program, automata, decode, prune)
-    liveness, trimmed = _liveness(pruned, program, automata, states, witnesses, decode)
-    bundle = bundle_digest(policies, grammar)
+    pruned, liveness, trimmed = _masked(decode, grammar, prune) if decode else (grammar, _NO_RULE, None)
     return PlanSpec(
         policies=policies,
         grammar=pruned,
         trimmed=trimmed,
         context=context,
         rules=rules,
-        enforcements=(*(rule_row(r) for r in rules), *grammar_rows),
-        residue=pruned.residue if pruned else (),
+        rows=Later(lambda: _rows(rules, pruned)),
         liveness=liveness,
-        bundle_digest=bundle,
-        digest=plan_digest(bundle, pruned, context, rules),
+        digests=Later(lambda: digests(policies, grammar, pruned, context, rules)),
         valid_until=valid_until(policies, context.at),
         warnings=warnings,
     )
+
+
+_NO_RULE: Final = Liveness(LivenessKind.ESCAPE, "no rule is in the mask; the grammar engine never traps by itself")
+
+
+def _masked(
+    decode: Sequence[ResolvedRule], grammar: GrammarSpec | None, prune: Prune | None
+) -> tuple[GrammarSpec | None, Liveness, str | None]:
+    """The grammar without what the rules of the mask forbid in it, why their masks never trap, and the grammar without
+    the traps where one is needed."""
+    program = lower(decode)
+    automata = [spec.make() for spec in program.units]
+    states = _bounded_states(program.units, automata, decode)
+    _check_absences(program, automata, states, decode)
+    witnesses = _witnesses(program, automata, decode, marks_of(decode))
+    pruned = _without_clashes(grammar, program, automata, decode, prune)
+    return pruned, *_liveness(pruned, program, automata, states, witnesses, decode)
+
+
+def _rows(rules: Sequence[ResolvedRule], grammar: GrammarSpec | None) -> Rows:
+    own = grammar.rows() if grammar else Rows(())
+    return Rows((*map(rule_row, rules), *own.enforcements), own.residue)
 
 
 # ---- rules
@@ -216,13 +211,14 @@ def _without_clashes(
     automata: Sequence[Automaton],
     decode: Sequence[ResolvedRule],
     prune: Prune | None,
-) -> tuple[GrammarSpec | None, Sequence[Enforcement]]:
-    """The grammar without the members that a rule forbids, and its rows: one for each of them names the rule."""
-    if grammar is None or not isinstance(grammar.shape, JsonSites):
-        return grammar, grammar.enforcements if grammar else ()
-    found = clashes(grammar.shape, _forbidden(program, automata, decode, _JSON))
+) -> GrammarSpec | None:
+    """The grammar without the members that a rule forbids; a row for each of them names the rule."""
+    forbidden = _forbidden(program, automata, decode, _JSON)
+    if grammar is None or not forbidden or not isinstance(grammar.shape, JsonSites):
+        return grammar
+    found = clashes(grammar.shape, forbidden)
     if not found:
-        return grammar, grammar.enforcements
+        return grammar
     required = [c for c in found if c.fixed.required]
     if required or prune is None:
         raise PolicyError(_conflict(c, decode, grammar.place) for c in required or found)
@@ -237,7 +233,7 @@ def _without_clashes(
     ]  # fmt: skip
     named = {row.name for row in rows}
     others = [row for row in pruned.enforcements if row.name not in named or row in grammar.enforcements]
-    return pruned, [*others, *rows]
+    return replace(pruned, rows=Later.of(Rows((*others, *rows), pruned.residue)))
 
 
 def _conflict(clash: Clash, decode: Sequence[ResolvedRule], grammar: Place) -> Diagnostic:
@@ -259,7 +255,7 @@ def _liveness(
     decode: Sequence[ResolvedRule],
 ) -> tuple[Liveness, str | None]:
     if not program.units:
-        return Liveness(LivenessKind.ESCAPE, "no rule is in the mask; the grammar engine never traps by itself"), None
+        return _NO_RULE, None
     if any(spec.admits for spec in program.units) and grammar is None:
         return _admitted_liveness(program), None
     escape = _escape(program, automata, states, witnesses, marks_of(decode))

@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from policykit.compile import Digests
 from policykit.constraint.both import Both, Matcher
 from policykit.constraint.lookahead import Lookahead
 from policykit.constraint.machine import PolicyMachine
 from policykit.constraint.state import State
 from policykit.constraint.vocabulary import Vocabulary
 from policykit.grammar import CompiledGrammar
+from policykit.ir.later import Later
 from policykit.ir.plan import Liveness, LivenessKind
 
 
@@ -27,8 +29,8 @@ class Constraint:
     grammar: CompiledGrammar | None
     trimmed: CompiledGrammar | None
     claimed: Liveness
-    digest: str
-    spells_apart: bool
+    digests: Later[Digests]
+    spells_apart: Later[bool]
     marks: Mapping[int, bytes] = field(default_factory=dict[int, bytes])
 
     @property
@@ -37,6 +39,11 @@ class Constraint:
         if self.vocabulary.is_complete:
             return self.claimed
         return Liveness(LivenessKind.BOUNDED, "the vocabulary cannot spell every byte", 0)
+
+    @property
+    def digest(self) -> str:
+        """The plan's."""
+        return self.digests().plan
 
     @cached_property
     def _lookahead(self) -> Lookahead:
@@ -64,7 +71,7 @@ class Constraint:
         lookahead = self._lookahead if shadow else None
         # The engine writes JSON in strict UTF-8 by itself; other grammars may allow any bytes, or special tokens.
         alone = not prefix and not self.machine.program.units and self.grammar is not None and self.grammar.writes_json
-        spells_apart = self.spells_apart
+        spells_apart = not alone and self.spells_apart()
         about = {"spells_apart": spells_apart, "grammar_alone": alone}
         return State(self.machine, matcher, joint, lookahead, shadow, **about, marks=self.marks)
 

@@ -1,7 +1,6 @@
 """A schema and the documents that it refers to as one document (a compound schema document, 2020-12, section 9.3)."""
 
 import copy
-from collections.abc import Iterator
 from typing import Final
 
 from policykit.diagnostics import Diagnostic, Place, PolicyError
@@ -100,13 +99,14 @@ def dynamic_name(schema: Json, dialect: Dialect) -> str | None:
     return name if isinstance(name, str) else None
 
 
-def references(schema: Json) -> Iterator[tuple[str, str]]:
+def references(schema: Json) -> list[tuple[str, str]]:
     """The references of a subschema, with the keywords that hold them."""
-    if isinstance(schema, dict):
-        for keyword in REFERENCES:
-            written = schema.get(keyword)
-            if isinstance(written, str):
-                yield keyword, written
+    if not isinstance(schema, dict) or _REFERRING.isdisjoint(schema):
+        return []
+    return [(keyword, written) for keyword in REFERENCES if isinstance(written := schema.get(keyword), str)]
+
+
+_REFERRING: Final = frozenset(REFERENCES)
 
 
 def _unused(definitions: dict[str, Json], name: str) -> str:

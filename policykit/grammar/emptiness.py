@@ -4,6 +4,7 @@ A proof looks at types, members, ranges, lengths and required properties, throug
 alternatives, within a budget. No proof means nothing: the schemas may still be disjoint.
 """
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import inf
@@ -30,8 +31,13 @@ class _Budget:
 
 
 def are_disjoint(document: SchemaDocument, first: Json, second: Json) -> bool:
-    """Whether it is shown that no value satisfies both. The document must have one base."""
-    return _is_empty(document, [first, second], 0, _Budget())
+    """Whether it is shown that no value satisfies both. The document must have one base. Kept with the document: the
+    same two are often asked about, and mean the same wherever they stand."""
+    written = json.dumps(first), json.dumps(second)
+    known = document.apart.get(written)
+    if known is None:
+        known = document.apart[written] = _is_empty(document, [first, second], 0, _Budget())
+    return known
 
 
 def _is_empty(document: SchemaDocument, schemas: Sequence[Json], depth: int, budget: _Budget) -> bool:

@@ -63,9 +63,10 @@ def json_program(schema: dict[str, Json], control_characters: bool) -> str:
         "coerce_one_of": False,
         "lenient": False,
     }
-    return f"{_JSON_OPENS}{json.dumps({**schema, 'x-guidance': options}, ensure_ascii=False)}{_JSON_CLOSES}"
+    return f"{_JSON_OPENS}{_ENCODER.encode({**schema, 'x-guidance': options})}{_JSON_CLOSES}"
 
 
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=False)
 _JSON_OPENS: Final = '{"grammars": [{"json_schema": '
 _JSON_CLOSES: Final = "}]}"
 

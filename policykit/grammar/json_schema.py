@@ -11,28 +11,28 @@ from policykit.diagnostics import Place, PolicyError
 from policykit.grammar.class_notation import for_the_engine, plain
 from policykit.grammar.documents import NO_DOCUMENTS, Documents
 from policykit.grammar.engine import json_program, json_refusal, spells_names_freely
-from policykit.grammar.judge import judge
+from policykit.grammar.judge import judge, may_fail
 from policykit.grammar.keyword_rows import keyword_rows
 from policykit.grammar.productive import Unsatisfiable
-from policykit.grammar.relax import relax
+from policykit.grammar.relax import Relaxed, relax
 from policykit.grammar.schema_check import checked_document
 from policykit.grammar.schema_document import SchemaDocument
 from policykit.grammar.sites import json_sites
 from policykit.grammar.turning import turning_reference
 from policykit.grammar.values import Json, strings_in
 from policykit.ir.grammar import GrammarKind, GrammarShape, GrammarSpec, JsonSites, StringSite
-from policykit.ir.plan import Enforcement, Level, Residue
+from policykit.ir.later import Later
+from policykit.ir.plan import Enforcement, Level, Residue, Rows
 
 
 @dataclass(frozen=True, slots=True)
 class Lowered:
-    """What the engine compiles, with the rows and the residue that go with it."""
+    """What the engine compiles, with the rows that go with it. ``implied`` are keywords from which restrictions of
+    strings or names follow that no subschema shows."""
 
     program: str
-    enforcements: tuple[Enforcement, ...]
-    residue: tuple[Residue, ...]
-    implied: tuple[str, ...] = ()
-    """Keywords from which restrictions of strings or names follow that no subschema shows."""
+    rows: Later[Rows]
+    implied: Later[tuple[str, ...]]
 
 
 def json_schema(schema: dict[str, Json] | bool | str, place: Place, documents: Documents = NO_DOCUMENTS) -> GrammarSpec:
@@ -47,13 +47,13 @@ def json_schema(schema: dict[str, Json] | bool | str, place: Place, documents: D
     """
     source, document = checked_document(schema, place, documents)
     try:
-        judge(document)
+        if may_fail(document):
+            judge(document)
     except (ValueError, jsonschema_rs.ReferencingError) as error:
         first = str(error).splitlines()[0][:200]
         raise PolicyError.of("PK202", f"not a schema that can be checked: {first}", place) from error
-    sites = json_sites(document, place)
     try:
-        lowered = lower(document, sites, place)
+        lowered = lower(document, source, place)
     except Unsatisfiable as error:
         message = f"no value satisfies the schema: {error.args[0]}"
         raise PolicyError.of("PK208", message, place) from error
@@ -61,25 +61,30 @@ def json_schema(schema: dict[str, Json] | bool | str, place: Place, documents: D
     if turning is not None:
         message = f"the reference at `{turning}/$ref` leads back to itself without a step into the value"
         raise PolicyError.of("PK204", message, place, "no validator knows what that means; take it out")
-    # What a policy forbids of such strings is not looked at when compiling, so that liveness is not called proved.
-    opaque = tuple(StringSite(at, None, f"what follows from `{at.rpartition('/')[2]}`") for at in lowered.implied)
-    return specification(source, lowered, JsonSites(sites.fixed, (*sites.strings, *opaque)), place)
+    return specification(source, lowered, Later(lambda: _shape(document, lowered, place)), place)
 
 
-def specification(source: str, lowered: Lowered, shape: GrammarShape, place: Place) -> GrammarSpec:
+def specification(source: str, lowered: Lowered, shape: Later[GrammarShape], place: Place) -> GrammarSpec:
     """The grammar value of a lowered schema."""
-    rows = (lowered.enforcements, lowered.residue)
-    return GrammarSpec(GrammarKind.JSON_SCHEMA, source, lowered.program, True, *rows, shape, place)
+    return GrammarSpec(GrammarKind.JSON_SCHEMA, source, lowered.program, True, lowered.rows, shape, place)
 
 
-def lower(document: SchemaDocument, sites: JsonSites, place: Place) -> Lowered:
-    """The engine's program for a checked schema with its sites.
+def _shape(document: SchemaDocument, lowered: Lowered, place: Place) -> JsonSites:
+    sites = json_sites(document, place)
+    # What a policy forbids of such strings is not looked at when compiling, so that liveness is not called proved.
+    opaque = [StringSite(at, None, f"what follows from `{at.rpartition('/')[2]}`") for at in lowered.implied()]
+    return JsonSites(sites.fixed, (*sites.strings, *opaque))
+
+
+def lower(document: SchemaDocument, source: str, place: Place) -> Lowered:
+    """The engine's program for a checked schema, or for what was taken from the one that ``source`` is.
 
     Raises:
         Unsatisfiable: nothing satisfies the schema.
     """
-    escapes = _needs_control_characters(document, sites)
-    is_plain = all(for_the_engine(pattern) == pattern for pattern in _patterns(document))
+    may_escape = ("\\" in source or "\x7f" in source) and MAY_BE_ESCAPED.search(source) is not None
+    escapes = may_escape and needs_control_characters(document, place)
+    is_plain = not document.may_have(_PATTERNS) or all(for_the_engine(one) == one for one in _patterns(document))
     asked: tuple[dict[str, Json], str] | None = None
 
     def program(schema: dict[str, Json]) -> str:
@@ -90,15 +95,20 @@ def lower(document: SchemaDocument, sites: JsonSites, place: Place) -> Lowered:
         return asked[1]
 
     relaxed = relax(document, lambda schema: json_refusal(program(schema)))
-    rows = keyword_rows(document, relaxed, place)
+    rows = Later(lambda: _rows(document, relaxed, escapes, place))
+    return Lowered(program(relaxed.schema), rows, Later(lambda: relaxed.told().implied_strings))
+
+
+def _rows(document: SchemaDocument, relaxed: Relaxed, escapes: bool, place: Place) -> Rows:
+    rows = keyword_rows(document, relaxed.told(), place)
     residue = [Residue(row.name, row.name.rpartition("/")[2], row.why) for row in rows if row.level is Level.OUTPUT]
     nodes = [*document.reachable().values()]
-    if relaxed.weakenings:  # what is given up no longer bounds a number, nor closes an object
+    if relaxed.told().weakenings:  # what is given up no longer bounds a number, nor closes an object
         nodes += SchemaDocument.of(relaxed.schema, document.dialect).reachable().values()
     why = _reader_disagreement(nodes, escapes or spells_names_freely())
     if why:
         rows.append(Enforcement("grammar", "I-JSON", Level.STREAM, why, place))
-    return Lowered(program(relaxed.schema), tuple(rows), tuple(residue), relaxed.implied_strings)
+    return Rows(tuple(rows), tuple(residue))
 
 
 def _patterns(document: SchemaDocument) -> Iterator[str]:
@@ -108,9 +118,12 @@ def _patterns(document: SchemaDocument) -> Iterator[str]:
             yield from (one for one in (pattern, *(names if isinstance(names, dict) else ())) if isinstance(one, str))
 
 
-def _needs_control_characters(document: SchemaDocument, sites: JsonSites) -> bool:
+_PATTERNS: Final = frozenset({"pattern", "patternProperties"})
+
+
+def needs_control_characters(document: SchemaDocument, place: Place) -> bool:
     """Whether the schema itself speaks of characters that JSON can only write as ``\\u00xx``."""
-    texts = [fixed.text for fixed in sites.fixed]
+    texts = [fixed.text for fixed in json_sites(document, place).fixed]
     for pointer, schema in document.reachable(keywords=None).items():
         if isinstance(schema, dict) and not _SPELLING.isdisjoint(schema):
             patterns = schema.get("patternProperties")
@@ -124,6 +137,8 @@ def _needs_control_characters(document: SchemaDocument, sites: JsonSites) -> boo
 
 
 _SPELLING: Final = frozenset({"pattern", "patternProperties", "const", "enum"})
+MAY_BE_ESCAPED: Final = re.compile(r"\\[uxc]|\x7f")
+"""What a schema has in its canonical text wherever it speaks of such a character, or a pattern in it does."""
 _ESCAPED_AS_NUMBER: Final = re.compile(r"[^\x20-\x7e\x80-\U0010ffff\b\t\n\f\r]")
 
 

@@ -1,6 +1,6 @@
 """The full validator for a JSON Schema: same dialect, same formats as the mask, bounded patterns, nothing fetched."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import Final
 
@@ -22,7 +22,8 @@ def judge(document: SchemaDocument) -> jsonschema_rs.Validator:
     Raises:
         ValueError, jsonschema_rs.ReferencingError: the schema cannot be validated with.
     """
-    nodes = [schema for schema in document.reachable(keywords=None).values() if isinstance(schema, dict)]
+    said: Mapping[str, Json] = document.reachable(keywords=None) if document.may_have(_SAID) else {}
+    nodes = [schema for schema in said.values() if isinstance(schema, dict) and not _SAID.isdisjoint(schema)]
     named = {name for schema in nodes if isinstance(name := schema.get("format"), str)}
     formats = {name: _accept for name in named if not masks_format(name)}
     if document.dialect not in _WITH_NEW_FORMATS:
@@ -45,6 +46,23 @@ _NEW_FORMATS: Final = frozenset({"uuid", "duration"})
 def _newly_judged(name: str) -> Callable[[str], bool]:
     schema = {"$schema": Dialect.DRAFT_2020.value, "format": name}
     return jsonschema_rs.validator_for(schema, validate_formats=True).is_valid
+
+
+def may_fail(document: SchemaDocument) -> bool:
+    """Whether the validator of a schema that its meta-schema accepts may be impossible to make: it has expressions,
+    formats, references or names of its own, or is written in several dialects. The values of all other keywords are
+    as the meta-schema says that they must be, and nothing has to be looked up for them."""
+    if document.may_have(_LOOKED_UP):
+        return True
+    return any(isinstance(s, dict) and "$schema" in s and s is not document.root for s in document.subschemas())
+
+
+_LOOKED_UP: Final = frozenset({
+    "format", "pattern", "patternProperties", "$ref", "$dynamicRef", "$recursiveRef", "$id", "id", "$anchor",
+    "$dynamicAnchor", "$recursiveAnchor", "$vocabulary", "contentMediaType", "contentEncoding", "contentSchema",
+})  # fmt: skip
+_SAID: Final = frozenset({"format", "pattern", "patternProperties"})
+"""What the validator is told about beside the schema."""
 
 
 def _accept(_: str) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Set as AbstractSet
 
 from policykit.diagnostics import Place
 from policykit.grammar.keywords import ASSERTIONS, EXACT_FORMATS, SILENT
-from policykit.grammar.relax import Relaxed
+from policykit.grammar.relax import Told
 from policykit.grammar.schema_document import SchemaDocument
 from policykit.grammar.values import Json, join
 from policykit.grammar.weakening import UNKNOWN_FORMAT, is_vacuous, keyword_pointers
@@ -13,7 +13,7 @@ from policykit.ir.plan import Enforcement, Level
 ALTERNATIVES = ("anyOf", "oneOf")
 
 
-def keyword_rows(document: SchemaDocument, relaxed: Relaxed, place: Place) -> list[Enforcement]:
+def keyword_rows(document: SchemaDocument, relaxed: Told, place: Place) -> list[Enforcement]:
     """The rows of every subschema that bears on the value, in definition order.
 
     Where the mask admits a value that the schema refuses, one of the keywords that the verifier then reports, or one
@@ -42,7 +42,7 @@ def _is_weak(document: SchemaDocument, pointer: str, schema: Json, keyword: str,
     )
 
 
-def _own_rows(document: SchemaDocument, relaxed: Relaxed, place: Place) -> Iterator[Enforcement]:
+def _own_rows(document: SchemaDocument, relaxed: Told, place: Place) -> Iterator[Enforcement]:
     weakened = {at: w.why for w in relaxed.weakenings for at, _ in keyword_pointers(w)}
     masked = document.reachable_without(relaxed.dropped)
     for pointer, schema in document.reachable().items():
@@ -64,7 +64,7 @@ _OUT_OF_THE_MASK = "it stands only under a keyword that is not in the mask"
 
 def _enforced(
     document: SchemaDocument,
-    relaxed: Relaxed,
+    relaxed: Told,
     weakened: dict[str, str],
     schema: dict[str, Json],
     keyword: str,

@@ -27,18 +27,51 @@ def without_dead_ends(document: SchemaDocument) -> dict[str, Json]:
     Raises:
         Unsatisfiable: nothing satisfies the whole schema.
     """
+    if _is_plain(document):
+        return document.root
     types = producible_types(document)
     if not types[""]:
         raise Unsatisfiable("no finite value satisfies the schema")
-    if all(types.values()):
+    dead = [p for p, found in types.items() if not found and document.at(p) is not False]
+    if not dead:
         return document.root
     result = copied_object(document.root)
-    for pointer, found in types.items():
+    for pointer in dead:
         schema = lookup(result, pointer)
-        if not found and isinstance(schema, dict):
+        if isinstance(schema, dict):
             schema["enum"] = []
             schema.pop("$ref", None)  # the engine would look there, and call the whole schema unsatisfiable
     return result
+
+
+def _is_plain(document: SchemaDocument) -> bool:
+    """Whether it shows without a fixpoint that each subschema but `false` has a value: what is inside has one, or is
+    not needed. Most schemas without references and alternatives are such."""
+    if document.may_have(_DECIDING):
+        return False
+    nodes = [schema for schema in document.subschemas() if isinstance(schema, dict) and not _NEEDING.isdisjoint(schema)]
+    return all(_named_types(schema) and _needs_nothing_false(schema) for schema in nodes)
+
+
+def _needs_nothing_false(schema: dict[str, Json]) -> bool:
+    if "minProperties" in schema:
+        return False  # whether there can be so many is for the fixpoint to tell
+    items = [schema.get(keyword) for keyword in _OF_ITEMS] if "minItems" in schema else []
+    if any(found is False or (isinstance(found, list) and False in found) for found in items):
+        return False
+    names = schema.get("required")
+    properties = schema.get("properties")
+    known = properties if isinstance(properties, dict) else {}
+    others = schema.get("additionalProperties", True)
+    return not isinstance(names, list) or all(
+        isinstance(name, str) and known.get(name, others) is not False for name in names
+    )
+
+
+_DECIDING: Final = frozenset({"$ref", "not", *_IN_PLACE})
+_NEEDING: Final = frozenset({"enum", "const", "required", "minItems", "minProperties"})
+_OF_MEMBERS: Final = frozenset({"required", "minProperties"})
+_OF_ITEMS: Final = ("items", "prefixItems", "additionalItems")
 
 
 def producible_types(document: SchemaDocument) -> Types:
@@ -67,37 +100,39 @@ def _fixpoint(document: SchemaDocument) -> Types:
 def _types_of(document: SchemaDocument, pointer: str, schema: Json, types: Types) -> frozenset[str]:
     if not isinstance(schema, dict):
         return ALL_TYPES if schema is True else NOTHING
-    target = document.reference(pointer)
-    referred = ALL_TYPES if target is None else types[target]
-    if document.ignores_siblings(schema):
-        return referred
-    if "not" in schema and schema["not"] in ({}, True):
-        return NOTHING
-    found = _named_types(schema) & referred
-    groups: dict[str, list[frozenset[str]]] = {}
-    for keyword, below, _ in document.children(pointer):
-        if keyword in _IN_PLACE:
-            groups.setdefault(keyword, []).append(types[below])
-    for keyword, members in groups.items():
-        found &= NOTHING.union(*members) if keyword != "allOf" else ALL_TYPES.intersection(*members)
-    if "object" in found and not _object_possible(pointer, schema, types):
+    found = _named_types(schema)
+    if not _DECIDING.isdisjoint(schema):
+        target = document.reference(pointer)
+        referred = ALL_TYPES if target is None else types[target]
+        if document.ignores_siblings(schema):
+            return referred
+        if "not" in schema and schema["not"] in ({}, True):
+            return NOTHING
+        found &= referred
+        groups: dict[str, list[frozenset[str]]] = {}
+        for keyword, below, _ in document.children(pointer):
+            if keyword in _IN_PLACE:
+                groups.setdefault(keyword, []).append(types[below])
+        for keyword, members in groups.items():
+            found &= NOTHING.union(*members) if keyword != "allOf" else ALL_TYPES.intersection(*members)
+    if not _OF_MEMBERS.isdisjoint(schema) and "object" in found and not _object_possible(pointer, schema, types):
         found -= {"object"}
-    if "array" in found and not _array_possible(pointer, schema, types):
+    if "minItems" in schema and "array" in found and not _array_possible(pointer, schema, types):
         found -= {"array"}
     return found
 
 
+_NAMED: Final = {name: frozenset({name}) for name in ALL_TYPES} | {"integer": frozenset({"number"})}
+
+
 def _named_types(schema: dict[str, Json]) -> frozenset[str]:
-    found = ALL_TYPES
     match schema.get("type"):
         case str() as name:
-            found = frozenset({name})
+            found = _NAMED.get(name, NOTHING)
         case list() as names:
-            found = frozenset(name for name in names if isinstance(name, str))
+            found = NOTHING.union(*(_NAMED.get(name, NOTHING) for name in names if isinstance(name, str)))
         case _:
-            pass
-    if "integer" in found:
-        found = (found - {"integer"}) | {"number"}
+            found = ALL_TYPES
     if "const" in schema:
         found &= {type_name(schema["const"])}
     members = schema.get("enum")

@@ -3,7 +3,7 @@
 import copy
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 from policykit.grammar.json_schema import Lowered, lower, sites_of, specification
@@ -12,7 +12,8 @@ from policykit.grammar.schema_document import Dialect, SchemaDocument, dialect_o
 from policykit.grammar.sites import json_sites
 from policykit.grammar.values import Json, join, lookup, split
 from policykit.ir.grammar import FixedText, GrammarKind, GrammarSpec, JsonSites
-from policykit.ir.plan import Enforcement, Level
+from policykit.ir.later import Later
+from policykit.ir.plan import Enforcement, Level, Rows
 
 
 class EmptyGrammar(Exception):
@@ -59,15 +60,14 @@ def without_fixed(spec: GrammarSpec, pointers: Iterable[str]) -> GrammarSpec:
         raise EmptyGrammar(_first_fatal(document, wanted, removals, spec)) from error
     left = tuple(f for f in sites.fixed if _removal(document, f.pointer) not in removals)
     rows = (*spec.enforcements, *(_row(known[pointer], spec) for pointer in new))
-    extra = tuple(residue for residue in lowered.residue if residue not in spec.residue)
+    extra = tuple(residue for residue in lowered.rows().residue if residue not in spec.residue)
     rows += tuple(Enforcement("grammar", r.pointer, Level.OUTPUT, r.why, spec.place) for r in extra)
-    lowered = Lowered(lowered.program, rows, (*spec.residue, *extra))
-    return specification(spec.source, lowered, JsonSites(left, sites.strings), spec.place)
+    lowered = replace(lowered, rows=Later.of(Rows(rows, (*spec.residue, *extra))))
+    return specification(spec.source, lowered, Later.of(JsonSites(left, sites.strings)), spec.place)
 
 
 def _lowered(document: SchemaDocument, removals: Sequence[_Removal], spec: GrammarSpec) -> Lowered:
-    edited = _edited(document, removals)
-    return lower(edited, json_sites(edited, spec.place), spec.place)
+    return lower(_edited(document, removals), spec.source, spec.place)
 
 
 def _document(spec: GrammarSpec) -> SchemaDocument:

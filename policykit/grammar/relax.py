@@ -21,6 +21,7 @@ from policykit.grammar.strengthen import Addition, Strengthened, strengthen
 from policykit.grammar.unevaluated import with_conditions
 from policykit.grammar.values import Json, copied_object, join, lookup
 from policykit.grammar.weakening import (
+    MAY_BE_VACUOUS,
     NOTHING_LOST,
     Weakening,
     dropped,
@@ -30,6 +31,7 @@ from policykit.grammar.weakening import (
     unknown_to_the_engine,
     weakened,
 )
+from policykit.ir.later import Later
 
 MAX_TRIALS: Final = 96
 MAX_TRIAL_CHARACTERS: Final = 1_000_000
@@ -61,10 +63,17 @@ _ALTERNATIVES: Final = ("anyOf", "oneOf")
 
 @dataclass(frozen=True, slots=True)
 class Relaxed:
+    """The schema for the engine, and what became of the author's."""
+
+    schema: dict[str, Json]
+    told: "Later[Told]"
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
     """``carried`` are the pointers of keywords that the mask carries in another form; ``implied`` are those of keywords
     of which it carries something; ``dropped`` are those that are not in the mask, with all that they apply."""
 
-    schema: dict[str, Json]
     weakenings: tuple[Weakening, ...]
     carried: frozenset[str]
     implied: frozenset[str]
@@ -91,11 +100,13 @@ def relax(document: SchemaDocument, refusal: Refusal) -> Relaxed:
     certain = _certain(strong, origin)
     chosen: list[Weakening] = []
     stages = iter(STAGES)
-    refused = refusal(weakened(origin.root, certain))
+    schema = weakened(origin.root, certain)
+    refused = refusal(schema)
     while refused is not None:
         if is_unsatisfiable(refused):
             origin = SchemaDocument.of(_without_definition(origin, refused), origin.dialect)
-            refused = refusal(weakened(origin.root, [*certain, *chosen]))
+            schema = weakened(origin.root, [*certain, *chosen])
+            refused = refusal(schema)
             continue
         stage = next(stages, None)
         if stage is None:
@@ -103,9 +114,12 @@ def relax(document: SchemaDocument, refusal: Refusal) -> Relaxed:
         found = _candidates(origin, *stage, certain, refused)
         if found:
             chosen += found
-            refused = refusal(weakened(origin.root, [*certain, *chosen]))
+            schema = weakened(origin.root, [*certain, *chosen])
+            refused = refusal(schema)
     weakenings = [*certain, *_shrink(origin.root, certain, chosen, refusal)]
-    return _told(strong, kept, origin, weakenings)
+    if chosen:
+        schema = weakened(origin.root, weakenings)
+    return Relaxed(schema, Later(lambda: _told(strong, kept, origin, weakenings)))
 
 
 def _without_definition(document: SchemaDocument, refused: str) -> dict[str, Json]:
@@ -160,7 +174,7 @@ def _certain(strong: Strengthened, origin: SchemaDocument) -> list[Weakening]:
 
 def _told(
     strong: Strengthened, kept: Sequence[Addition], origin: SchemaDocument, weakenings: Sequence[Weakening]
-) -> Relaxed:
+) -> Told:
     """What was given up, in terms of the author's schema."""
     gone = dropped(weakenings)
     lost = {at: w.pointer for w in weakenings if w.why not in NOTHING_LOST for at, _ in keyword_pointers(w)}
@@ -175,8 +189,7 @@ def _told(
         if len(_around(kept, addition.pointer)) == 1 and _speaks_of_strings(lookup(strong.root, addition.pointer))
         for keyword in addition.keywords
     }
-    schema = weakened(origin.root, weakenings)
-    return Relaxed(schema, own, frozenset(carried), implied, gone, tuple(strings))
+    return Told(own, frozenset(carried), implied, gone, tuple(strings))
 
 
 def _carried(
@@ -248,6 +261,9 @@ def plain_keywords(document: SchemaDocument) -> dict[str, Json]:
 
 def _silent(document: SchemaDocument) -> Iterator[tuple[str, str]]:
     """The keywords that say nothing, each with the pointer of its subschema."""
+    is_alone = document.dialect.ref_stands_alone and document.referring
+    if not is_alone and not document.may_have(MAY_BE_VACUOUS):
+        return
     for pointer, schema in document.reachable().items():
         if isinstance(schema, dict):
             alone = document.ignores_siblings(schema)

@@ -1,7 +1,6 @@
 """Whether something is a JSON Schema that can be checked in bounded time: everything wrong with it, at once."""
 
 import json
-from decimal import Decimal
 from functools import lru_cache
 from typing import Final, cast
 
@@ -12,7 +11,7 @@ from policykit.grammar.compound import compound, reference_faults
 from policykit.grammar.documents import NO_DOCUMENTS, Documents
 from policykit.grammar.references import TooManyScopes, is_self_contained, self_contained
 from policykit.grammar.schema_document import REFUTING, Dialect, SchemaDocument, dialect_of
-from policykit.grammar.strict_json import Exact, JsonFault, parse
+from policykit.grammar.strict_json import JsonFault, exact, parse
 from policykit.grammar.values import Json, join
 
 MAX_SCHEMA_CHARACTERS: Final = 1_000_000
@@ -33,14 +32,7 @@ def checked_document(
             reference), PK205 (unknown dialect, or two of them), PK206 (too large), PK207 (unbounded pattern), PK208
             (`false`).
     """
-    root = _parsed(schema, place) if isinstance(schema, str) else _as_json(schema, place)
-    if root is False:
-        raise PolicyError.of("PK208", "no value satisfies the schema `false`", place)
-    if root is True:
-        root = cast(dict[str, Json], {})
-    if not isinstance(root, dict):
-        raise PolicyError.of("PK202", "a schema must be an object or a boolean", place)
-    source = _compact(root, place)
+    root, source = _read(schema, place)
     dialect = dialect_of(root)
     if dialect is None:
         help_text = did_you_mean(str(root["$schema"]).rstrip("#"), [d.value for d in Dialect])
@@ -57,11 +49,10 @@ def checked_document(
     if is_self_contained(document):
         return source, document
     try:
-        root = cast(dict[str, Json], _as_json(self_contained(document), place))
+        root, source = _read(self_contained(document), place)
     except TooManyScopes as error:
         message = "dynamic references would have to be written out for too many scopes"
         raise PolicyError.of("PK206", message, place, "let fewer schemas extend each other") from error
-    source = _compact(root, place)
     document = SchemaDocument.of(root, dialect)
     _within_limit(document, place)
     return source, document
@@ -73,54 +64,51 @@ def _within_limit(document: SchemaDocument, place: Place) -> None:
         raise PolicyError.of("PK206", f"the schema has {count}", place)
 
 
-def _parsed(text: str, place: Place) -> Json:
+def _read(schema: dict[str, Json] | bool | str, place: Place) -> tuple[dict[str, Json], str]:
+    """A schema, and its canonical text; fractions are floats, and whole numbers have none: they are the same values."""
+    is_text = isinstance(schema, str)
+    text = schema if is_text else _written(schema, place)
     if len(text) > 4 * MAX_SCHEMA_CHARACTERS:
         raise PolicyError.of("PK206", f"the schema is {len(text):,} characters long", place)
-    value = parse(text)
-    if isinstance(value, JsonFault):
-        at = Place(place.file, value.line, value.column, value.line, value.column + 1)
-        raise PolicyError.of("PK201", f"the schema is not JSON: {value.message}", at)
-    return _shortest(value)
+    fractions: list[str] = []
 
+    def fraction(written: str) -> Json:
+        fractions.append(written)
+        return _shortest(written)
 
-def _as_json(schema: dict[str, Json] | bool, place: Place) -> Json:
-    """What a schema is once it is written and read."""
-    value = parse(_written(schema, place))
-    if isinstance(value, JsonFault):
-        raise PolicyError.of("PK201", f"the schema is not JSON: {value.message}", place)
-    return _shortest(value)
-
-
-def _compact(root: dict[str, Json], place: Place) -> str:
-    """The canonical text of a schema that was read."""
-    source = _written(root, place)
+    root = parse(text, fraction)
+    if isinstance(root, JsonFault):
+        at = Place(place.file, root.line, root.column, root.line, root.column + 1) if is_text else place
+        raise PolicyError.of("PK201", f"the schema is not JSON: {root.message}", at)
+    if root is False:
+        raise PolicyError.of("PK208", "no value satisfies the schema `false`", place)
+    if root is True:
+        root = cast(dict[str, Json], {})
+    if not isinstance(root, dict):
+        raise PolicyError.of("PK202", "a schema must be an object or a boolean", place)
+    is_canonical = not is_text and schema is not True and not fractions
+    source = text if is_canonical else _written(root, place)
     if len(source) > MAX_SCHEMA_CHARACTERS:
         limit = f"{MAX_SCHEMA_CHARACTERS:,}"
         raise PolicyError.of("PK206", f"the schema is {len(source):,} characters long, the limit is {limit}", place)
-    return source
+    return root, source
+
+
+_COMPACT: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 def _written(schema: dict[str, Json] | bool, place: Place) -> str:
     try:
-        text = json.dumps(schema, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        text = _COMPACT.encode(schema)
         text.encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise PolicyError.of("PK201", f"the schema is not JSON: {error}", place) from error
     return text
 
 
-def _shortest(value: Exact) -> Json:
-    """The value with its fractions as floats, and whole numbers without a fraction: they are the same values."""
-    match value:
-        case Decimal():
-            number = float(value)
-            return int(number) if number.is_integer() and abs(number) <= MAX_WHOLE else number
-        case list():
-            return [_shortest(item) for item in value]
-        case dict():
-            return {key: _shortest(item) for key, item in value.items()}
-        case _:
-            return value
+def _shortest(written: str) -> Json:
+    number = float(exact(written))
+    return int(number) if number.is_integer() and abs(number) <= MAX_WHOLE else number
 
 
 def _meta_faults(root: dict[str, Json], dialect: Dialect, place: Place) -> list[Diagnostic]:
@@ -140,6 +128,8 @@ def _shown(message: str) -> str:
 
 def _pattern_faults(document: SchemaDocument, place: Place) -> list[Diagnostic]:
     """Patterns that need backtracking where giving up could be read as a pass."""
+    if not document.may_have({"pattern"}) or not document.may_have(REFUTING):
+        return []
     nodes = document.reachable(keywords=None)
     refuted: set[str] = set()
     for pointer in nodes:

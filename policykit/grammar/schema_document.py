@@ -1,6 +1,6 @@
 """A JSON Schema as a set of subschemas with pointers, and its references resolved inside the document."""
 
-from collections.abc import Iterator, Mapping, Sequence, Set as AbstractSet
+from collections.abc import Iterable, Mapping, Sequence, Set as AbstractSet
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
@@ -18,6 +18,8 @@ SCHEMA_LIST: Final = ("allOf", "anyOf", "oneOf", "prefixItems", "items")
 SCHEMA_MAP: Final = ("properties", "patternProperties", "dependentSchemas", "dependencies", "$defs", "definitions")
 
 APPLICATORS: Final = frozenset((*ONE_SCHEMA, *SCHEMA_LIST, *SCHEMA_MAP))
+_SINGLE, _LISTS, _MAPS = frozenset(ONE_SCHEMA), frozenset(SCHEMA_LIST), frozenset(SCHEMA_MAP)
+_SCHEMA: Final = (dict, bool)
 
 GENERATING: Final = frozenset({
     "properties", "patternProperties", "additionalProperties", "items", "prefixItems", "additionalItems",
@@ -32,6 +34,8 @@ REFUTING: Final = frozenset({"not", "if", "oneOf", "contains", "unevaluatedItems
 DEFINITIONS: Final = ("$defs", "definitions")
 REFERENCES: Final = ("$ref", "$dynamicRef", "$recursiveRef")
 _APPLYING: Final = APPLICATORS.difference(DEFINITIONS)
+_NAMING: Final = frozenset({"$id", "id", "$anchor", "$dynamicAnchor"})
+_REFERRING: Final = frozenset(REFERENCES)
 
 
 class Dialect(StrEnum):
@@ -58,29 +62,28 @@ def dialect_of(schema: dict[str, Json]) -> Dialect | None:
     return next((dialect for dialect in Dialect if dialect == bare), None)
 
 
-def children(schema: Json, keywords: frozenset[str] | None = None) -> Iterator[tuple[str, str, Json]]:
-    """``(keyword, pointer below the schema, subschema)`` of each subschema directly inside, through ``keywords``."""
-    if not isinstance(schema, dict):
-        return
-    for keyword, value in schema.items():
-        if keyword not in APPLICATORS or (keywords is not None and keyword not in keywords):
-            continue
-        match value:
-            case dict() if keyword in SCHEMA_MAP:
-                for name, item in value.items():
-                    if isinstance(item, dict | bool):  # `dependencies` may list names instead
-                        yield keyword, f"/{keyword}/{escape(name)}", item
-            case list() if keyword in SCHEMA_LIST:
-                for i, item in enumerate(value):
-                    yield keyword, f"/{keyword}/{i}", item
-            case dict() | bool() if keyword in ONE_SCHEMA:
-                yield keyword, f"/{keyword}", value
-            case _:
-                pass
-
-
 Edge: TypeAlias = tuple[str, str, Json]
 """A keyword, the pointer of a subschema that it applies, and the subschema."""
+
+
+def children(schema: Json, pointer: str = "") -> list[Edge]:
+    """Each subschema directly inside one that stands at ``pointer``."""
+    found: list[Edge] = []
+    if not isinstance(schema, dict) or APPLICATORS.isdisjoint(schema):
+        return found
+    for keyword, value in schema.items():
+        if keyword not in APPLICATORS:
+            continue
+        at = f"{pointer}/{keyword}"
+        if isinstance(value, dict) and keyword in _MAPS:
+            for name, item in value.items():
+                if isinstance(item, _SCHEMA):  # `dependencies` may list names instead
+                    found.append((keyword, f"{at}/{escape(name)}", item))
+        elif isinstance(value, _SCHEMA) and keyword in _SINGLE:
+            found.append((keyword, at, value))
+        elif isinstance(value, list) and keyword in _LISTS:
+            found += [(keyword, f"{at}/{i}", item) for i, item in enumerate(value)]
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +99,15 @@ class SchemaDocument:
     resources: dict[str, str] = field(default_factory=dict[str, str])
     referring: list[str] = field(default_factory=list[str], repr=False, compare=False)
     """The subschemas that have a reference of any kind."""
+    words: set[str] = field(default_factory=set[str], repr=False, compare=False)
+    """Every keyword of every subschema."""
     types: dict[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]], repr=False, compare=False)
     """What :func:`policykit.grammar.productive.producible_types` finds, once it is asked."""
     dynamically: dict[str, Json] = field(default_factory=dict[str, Json], repr=False, compare=False)
     """What :func:`policykit.grammar.compound.reached` finds, once it is asked."""
+    apart: dict[tuple[str, str], bool] = field(default_factory=dict[tuple[str, str], bool], repr=False, compare=False)
+    """What :func:`policykit.grammar.emptiness.are_disjoint` finds of two subschemas as they are written."""
+    _straying: list[bool] = field(default_factory=list[bool], repr=False, compare=False)
     _known: dict[str, Json] = field(default_factory=dict[str, Json], repr=False, compare=False)
     _inside: dict[str, list[Edge]] = field(default_factory=dict[str, list[Edge]], repr=False, compare=False)
     _resolved: dict[tuple[str, str], str | None] = field(
@@ -121,19 +129,24 @@ class SchemaDocument:
         for pointer, found in retrieved.items():
             document.resources.setdefault(found, pointer)
         pending: list[tuple[str, Json, str]] = [("", root, "")]
+        known, inside, words, bases = document._known, document._inside, document.words, document.bases
         while pending:
             pointer, schema, base = pending.pop()
-            document._known[pointer] = schema
+            known[pointer] = schema
             if not isinstance(schema, dict):
                 continue
-            base = retrieved.get(pointer, base)
-            document.bases[pointer] = base = document._named(pointer, schema, base)
-            for key in ("$anchor", "$dynamicAnchor"):
-                if isinstance(anchor := schema.get(key), str):
-                    document.resources.setdefault(f"{base}#{anchor}", pointer)
-            if any(word in schema for word in REFERENCES):
+            words.update(schema)
+            if pointer in retrieved or not _NAMING.isdisjoint(schema):
+                base = document._named(pointer, schema, retrieved.get(pointer, base))
+                for key in ("$anchor", "$dynamicAnchor"):
+                    if isinstance(anchor := schema.get(key), str):
+                        document.resources.setdefault(f"{base}#{anchor}", pointer)
+            bases[pointer] = base
+            if not _REFERRING.isdisjoint(schema):
                 document.referring.append(pointer)
-            pending += [(below, item, base) for _, below, item in document.children(pointer)]
+            inside[pointer] = edges = children(schema, pointer)
+            if edges:
+                pending += [(below, item, base) for _, below, item in edges]
         return document
 
     def _named(self, pointer: str, schema: dict[str, Json], base: str) -> str:
@@ -171,6 +184,22 @@ class SchemaDocument:
         except KeyError:
             return None
         return found
+
+    def may_have(self, keywords: AbstractSet[str]) -> bool:
+        """Whether a subschema may have one of some keywords, of those too that only a reference leads to; False is
+        sure. What a keyword is needed for need not be looked for where it is not there."""
+        return not self.words.isdisjoint(keywords) or (bool(self.referring) and self.strays())
+
+    def subschemas(self) -> Iterable[Json]:
+        """Every subschema once, those that nothing leads to too, but none that only a reference makes one."""
+        return self._known.values()
+
+    def strays(self) -> bool:
+        """Whether a reference leads to a place that holds no subschema but for that."""
+        if not self._straying:
+            targets = map(self.reference, self.referring)
+            self._straying.append(any(target is not None and target not in self._known for target in targets))
+        return self._straying[0]
 
     def leaves(self, pointer: str, reference: str) -> str | None:
         """The URI of the other document that a reference names, or None."""
@@ -229,10 +258,10 @@ class SchemaDocument:
 
     def children(self, pointer: str) -> Sequence[Edge]:
         """The subschemas directly inside one: whether or not they are applied."""
-        if pointer not in self._inside:
-            found = children(self.at(pointer))
-            self._inside[pointer] = [(keyword, pointer + below, item) for keyword, below, item in found]
-        return self._inside[pointer]
+        found = self._inside.get(pointer)
+        if found is None:
+            found = self._inside[pointer] = children(self.at(pointer), pointer)
+        return found
 
     def at(self, pointer: str) -> Json:
         """What stands at a pointer. Raises KeyError where nothing does."""

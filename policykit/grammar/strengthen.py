@@ -67,6 +67,8 @@ def strengthen(document: SchemaDocument) -> Strengthened:
     """The same schema with what its keywords imply. A document with several bases stays as it is, and one to which
     nothing is added keeps its root."""
     root = document.root
+    if not document.may_have(_IMPLYING):
+        return Strengthened(root, (), frozenset())
     additions: list[Addition] = []
     disjoint: set[str] = set()
     done: set[str] = set()

@@ -2,10 +2,11 @@
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Context, Decimal
 from itertools import accumulate
-from typing import Final, TypeAlias, cast
+from typing import Final, TypeAlias, cast, overload
 
 from policykit.grammar.values import Json
 
@@ -36,8 +37,13 @@ class _Faulty(Exception):
     """Carries the first fault out of the parser."""
 
 
-def parse(text: str) -> "Exact | JsonFault":
-    """The one JSON value that ``text`` is, or what is wrong with it.
+@overload
+def parse(text: str) -> "Exact | JsonFault": ...
+@overload
+def parse(text: str, fraction: Callable[[str], Json]) -> "Json | JsonFault": ...
+def parse(text: str, fraction: Callable[[str], object] | None = None) -> object:
+    """The one JSON value that ``text`` is, or what is wrong with it. ``fraction`` reads a number that is not written as
+    an integer, instead of :func:`exact`.
 
     Repeated names, NaN and infinities, numbers beyond a double's magnitude, unpaired surrogates and nesting beyond
     256 levels are faults: other readers of the same text would see something else.
@@ -45,18 +51,17 @@ def parse(text: str) -> "Exact | JsonFault":
     if _depth(text) > MAX_DEPTH:
         return JsonFault("depth", f"nested deeper than {MAX_DEPTH} levels")
     try:
+        read = fraction or exact
         value = cast(
             Exact,
-            json.loads(
-                text, object_pairs_hook=_unique, parse_float=_fraction, parse_int=_integer, parse_constant=_constant
-            ),
+            json.loads(text, object_pairs_hook=_unique, parse_float=read, parse_int=_integer, parse_constant=_constant),
         )
     except json.JSONDecodeError as error:
         return JsonFault("syntax", error.msg[:1].lower() + error.msg[1:], error.lineno, error.colno)
     except _Faulty as faulty:
         keyword, message = faulty.args
         return JsonFault(keyword, message)
-    if (_SURROGATE_ESCAPE.search(text) or not _is_unicode(text)) and _has_surrogate(value):
+    if (("\\u" in text and _SURROGATE_ESCAPE.search(text)) or not _is_unicode(text)) and _has_surrogate(value):
         return JsonFault("unicode", "an unpaired surrogate is not a character")
     return value
 
@@ -75,11 +80,11 @@ def plain(value: Exact) -> Json:
 
 
 def _unique(pairs: list[tuple[str, Exact]]) -> dict[str, Exact]:
-    found: dict[str, Exact] = {}
-    for key, value in pairs:
-        if key in found:
-            raise _Faulty("unique keys", f"the name `{key}` occurs twice in one object")
-        found[key] = value
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))
+        raise _Faulty("unique keys", f"the name `{twice}` occurs twice in one object")
     return found
 
 
@@ -87,7 +92,8 @@ def _constant(name: str) -> None:
     raise _Faulty("number", f"`{name}` is not a JSON number")
 
 
-def _fraction(source: str) -> Decimal:
+def exact(source: str) -> Decimal:
+    """A number as it is written."""
     if not source.lower().partition("e")[0].strip("-0."):
         return Decimal(0)  # 0e999999999 is zero, and costs nothing to compare
     number = Decimal(source, _UNTRAPPED)

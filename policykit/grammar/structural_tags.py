@@ -29,7 +29,8 @@ from policykit.grammar.tag_forms import (
 from policykit.grammar.text_grammars import lark_pattern
 from policykit.ir.grammar import Cfg, GrammarKind, GrammarSpec
 from policykit.ir.lark import lark_string
-from policykit.ir.plan import Enforcement, Level, Residue
+from policykit.ir.later import Later
+from policykit.ir.plan import Enforcement, Level, Residue, Rows
 
 MAX_CHARACTERS = 1_000_000
 
@@ -49,12 +50,18 @@ def structural_tag(source: str, place: Place) -> GrammarSpec:
     if (refused := refusal(text)) is not None:
         first = refused.strip().splitlines()[0][:200]
         raise PolicyError.of("PK206", f"the structural tag cannot be masked: {first}", place)
+    rows = Later(lambda: _rows(form, place))
+    return GrammarSpec(GrammarKind.STRUCTURAL_TAG, source, text, False, rows, Later.of(None), place)
+
+
+def _rows(form: Format, place: Place) -> Rows:
+    """Those of the values in it, each under the path that leads there."""
     rows = [Enforcement("grammar", "format", Level.DECODE, "masked", place)]
     residue: list[Residue] = []
     for value in values_of(form):
         rows += [replace(row, name=value.path + row.name) for row in value.spec.enforcements]
         residue += [replace(row, pointer=value.path + row.pointer) for row in value.spec.residue]
-    return GrammarSpec(GrammarKind.STRUCTURAL_TAG, source, text, False, tuple(rows), tuple(residue), None, place)
+    return Rows(tuple(rows), tuple(residue))
 
 
 def marks_in(spec: GrammarSpec, names: Iterable[str]) -> tuple[str, ...]:

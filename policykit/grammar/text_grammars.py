@@ -20,7 +20,8 @@ from policykit.grammar.rules import Rules, to_lark
 from policykit.grammar.scalars import is_void, of_characters
 from policykit.ir.grammar import Cfg, GrammarKind, GrammarShape, GrammarSpec, Production, Symbol, Terminal
 from policykit.ir.lark import lark_string
-from policykit.ir.plan import Enforcement, Level
+from policykit.ir.later import Later
+from policykit.ir.plan import Enforcement, Level, Rows
 from policykit.ir.regex import Alternation, Assertion, Concat, Look, Regex, literal_text
 
 MAX_CHARACTERS: Final = 1_000_000
@@ -197,8 +198,8 @@ def choices(texts: Sequence[str], place: Place) -> GrammarSpec:
 
 
 def _specification(kind: GrammarKind, source: str, program: str, shape: GrammarShape, place: Place) -> GrammarSpec:
-    rows = (Enforcement("grammar", "start", Level.DECODE, "masked", place),)
-    return GrammarSpec(kind, source, program, False, rows, (), shape, place)
+    rows = Rows((Enforcement("grammar", "start", Level.DECODE, "masked", place),))
+    return GrammarSpec(kind, source, program, False, Later.of(rows), Later.of(shape), place)
 
 
 def lark_pattern(language: Regex) -> str:

@@ -79,6 +79,8 @@ def unevaluated(document: SchemaDocument, schema: dict[str, Json], keyword: str)
 def with_conditions(document: SchemaDocument) -> SchemaDocument:
     """The same schema, with `then` beside every `if` that has neither `then` nor `else`, where something asks what is
     evaluated: what it evaluates counts, though it demands nothing."""
+    if not document.may_have({PROPERTIES, ITEMS}):
+        return document
     nodes = document.reachable(keywords=None)
     if not any(isinstance(schema, dict) and (PROPERTIES in schema or ITEMS in schema) for schema in nodes.values()):
         return document

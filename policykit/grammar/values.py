@@ -7,7 +7,7 @@ Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | Non
 
 def escape(token: str) -> str:
     """A reference token as a pointer writes it (RFC 6901, section 3)."""
-    return token.replace("~", "~0").replace("/", "~1")
+    return token.replace("~", "~0").replace("/", "~1") if "/" in token or "~" in token else token
 
 
 def unescape(token: str) -> str:
@@ -24,8 +24,7 @@ def split(pointer: str) -> tuple[str, ...]:
 def join(pointer: str, *tokens: str | int) -> str:
     """The pointer to a place further inside."""
     for token in tokens:
-        plain = str(token)
-        pointer = f"{pointer}/{escape(plain) if '/' in plain or '~' in plain else plain}"
+        pointer = f"{pointer}/{escape(str(token))}"
     return pointer
 
 

@@ -96,11 +96,17 @@ def is_vacuous(schema: dict[str, Json], keyword: str) -> bool:
     return VACUOUS_WITHOUT.get(keyword, keyword) not in schema or keyword in ("$dynamicAnchor", "$recursiveAnchor")
 
 
+MAY_BE_VACUOUS: Final = frozenset({"uniqueItems", "if", *VACUOUS_WITHOUT, "$dynamicAnchor", "$recursiveAnchor"})
+"""All keywords that :func:`is_vacuous` is ever true of."""
+
+
 def unknown_to_the_engine(document: SchemaDocument) -> list[Weakening]:
     """What the mask cannot carry, as the engine itself tells keyword by keyword."""
+    if not document.strays() and not any(map(_may_be_unknown, document.subschemas())):
+        return []
     found: list[Weakening] = []
     for pointer, schema in document.reachable().items():
-        if not isinstance(schema, dict) or document.ignores_siblings(schema):
+        if not isinstance(schema, dict) or _MAY_BE_UNKNOWN.isdisjoint(schema) or document.ignores_siblings(schema):
             continue
         for keyword, value in schema.items():
             why = _certain_reason(keyword, value)
@@ -109,6 +115,13 @@ def unknown_to_the_engine(document: SchemaDocument) -> list[Weakening]:
             if why is not None:
                 found.append(Weakening(pointer, (keyword,), why))
     return found + (_leaking_bounds(document) if leaks_excluded_bounds() else [])
+
+
+def _may_be_unknown(schema: Json) -> bool:
+    """Whether a subschema has a keyword that is not masked as it stands, or one that leaks beside others."""
+    if not isinstance(schema, dict) or _MAY_BE_UNKNOWN.isdisjoint(schema):
+        return False
+    return not _LEAKING.isdisjoint(schema) or any(_certain_reason(k, value) for k, value in schema.items())
 
 
 def _leaking_bounds(document: SchemaDocument) -> list[Weakening]:
@@ -131,8 +144,12 @@ _EXCLUSIVE: Final = (
     ("exclusiveMinimum", "minimum", ("maximum", "exclusiveMaximum")),
     ("exclusiveMaximum", "maximum", ("minimum", "exclusiveMinimum")),
 )
+_LEAKING: Final = frozenset(word for word, _, _ in _EXCLUSIVE)
 _BOUNDS: Final = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
 _BOUNDING: Final = frozenset({"const", "enum", *_BOUNDS})
+
+
+_MAY_BE_UNKNOWN: Final = frozenset({"format", *PROBES, *_BOUNDING})
 
 
 def _is_number(value: Json) -> TypeGuard[int | float]:

@@ -5,7 +5,8 @@ from enum import StrEnum
 from typing import TypeAlias
 
 from policykit.diagnostics import Place
-from policykit.ir.plan import Enforcement, Residue
+from policykit.ir.later import Later
+from policykit.ir.plan import Enforcement, Residue, Rows
 from policykit.ir.regex import Regex
 
 
@@ -93,15 +94,27 @@ class GrammarSpec:
     """A grammar that the masking engine accepts, with what was weakened on the way.
 
     ``source`` is what the author wrote (canonical JSON for a schema), ``lowered`` is what llguidance compiles
-    (its own serialised grammar), ``residue`` is what only the verifier checks. ``is_json`` is True where the
-    output is one JSON value.
+    (its own serialised grammar). ``is_json`` is True where the output is one JSON value. Who enforces what, and the
+    shape, are worked out when they are asked for: a mask is made without them.
     """
 
     kind: GrammarKind
     source: str
     lowered: str
     is_json: bool
-    enforcements: tuple[Enforcement, ...]
-    residue: tuple[Residue, ...]
-    shape: GrammarShape
+    rows: Later[Rows]
+    outline: Later[GrammarShape]
     place: Place
+
+    @property
+    def enforcements(self) -> tuple[Enforcement, ...]:
+        return self.rows().enforcements
+
+    @property
+    def residue(self) -> tuple[Residue, ...]:
+        """What only the verifier checks."""
+        return self.rows().residue
+
+    @property
+    def shape(self) -> GrammarShape:
+        return self.outline()

@@ -40,6 +40,14 @@ class Residue:
 
 
 @dataclass(frozen=True, slots=True)
+class Rows:
+    """Who enforces what: a row for each rule and keyword, and what the mask of a grammar leaves to the verifier."""
+
+    enforcements: tuple[Enforcement, ...]
+    residue: tuple[Residue, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class CompileContext:
     """The request context that a plan is compiled for. ``at`` is the day on which it is compiled (UTC)."""
 

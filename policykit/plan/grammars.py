@@ -38,7 +38,7 @@ class Grammar:
         '{"type":"object","properties":{"price":{"$ref":"#/$defs/money.json"}}'
         """
         given = {name: _text(document) for name, document in (documents or {}).items()}
-        return json_schema(_text(schema), place, given)
+        return json_schema(schema, place, given)
 
     @staticmethod
     def from_regex(pattern: str, place: Place = _REGEX) -> GrammarSpec:

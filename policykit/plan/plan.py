@@ -13,6 +13,7 @@ from policykit.diagnostics import Diagnostic, Place, PolicyError
 from policykit.grammar import CompiledGrammar, EmptyGrammar, lark, marked_program, marks_in, without_fixed
 from policykit.ir.document import PolicySet, Within
 from policykit.ir.grammar import GrammarSpec, JsonSites
+from policykit.ir.later import Later
 from policykit.ir.plan import CompileContext, Enforcement, Level, Liveness, Residue
 from policykit.ir.verdict import Verdict
 from policykit.plan.arguments import argument_verifier
@@ -171,8 +172,8 @@ class Plan:
         trimmed = None
         if self.spec.trimmed is not None and grammar is not None:
             trimmed = CompiledGrammar(lark(self.spec.trimmed, grammar.place), vocabulary.table)
-        apart = _spells_apart(grammar)
-        return Constraint(vocabulary, machine, compiled, trimmed, self.liveness, self.digest, apart, marks)
+        apart = Later(lambda: _spells_apart(grammar))
+        return Constraint(vocabulary, machine, compiled, trimmed, self.liveness, self.spec.digests, apart, marks)
 
     def save(self, path: str | Path) -> None:
         """Write the plan as a file that loads to the same digest and the same masks."""

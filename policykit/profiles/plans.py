@@ -7,7 +7,8 @@ from threading import Lock
 
 from policykit.diagnostics import Diagnostic, PolicyError
 from policykit.ir.grammar import GrammarSpec
-from policykit.ir.plan import Enforcement, Level
+from policykit.ir.later import Later
+from policykit.ir.plan import Enforcement, Level, Rows
 from policykit.ir.verdict import Decision
 from policykit.plan import Plan, Unread, compile as compile_plan, request_compilers
 from policykit.plan.plan import today
@@ -69,7 +70,7 @@ class Plans:
             plan = kept.holds(day)
             if plan is None:
                 plan = _compiled(profile, used, (tenant, locale, jurisdiction), day)
-                plan = replace(plan, spec=replace(plan.spec, enforcements=(*plan.enforcements, *tool_rows(profile))))
+                plan = replace(plan, spec=replace(plan.spec, rows=_with_tools(plan.spec.rows, profile)))
                 kept.plan, kept.at = plan, day
             return plan
 
@@ -104,6 +105,10 @@ def _key_of(grammar: GrammarSpec | Unread | None) -> tuple[str, ...] | None:
             return (reads.__module__, reads.__qualname__, *arguments)
         case _:
             return (grammar.kind.value, grammar.source)
+
+
+def _with_tools(rows: Later[Rows], profile: Profile) -> Later[Rows]:
+    return Later(lambda: replace(rows(), enforcements=(*rows().enforcements, *tool_rows(profile))))
 
 
 def tool_rows(profile: Profile) -> tuple[Enforcement, ...]:
