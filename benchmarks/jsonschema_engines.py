@@ -36,12 +36,12 @@ class Walk(Protocol):
 @dataclass(frozen=True)
 class Compiled:
     """A schema that was taken. ``judge`` is the engine's whole-text check with the keywords that a text breaks, where
-    it has one; ``residue`` names what its mask does not carry, by JSON pointer; ``liveness`` how it says that it keeps
-    from dead ends."""
+    it has one; ``residue`` names what its mask does not carry, by JSON pointer, once it is asked; ``liveness`` how it
+    says that it keeps from dead ends."""
 
     walk: Callable[[], Walk]
     judge: Callable[[str], Sequence[str] | None] | None = None
-    residue: tuple[str, ...] = ()
+    residue: Callable[[], tuple[str, ...]] = tuple
     liveness: str = ""
 
 
@@ -73,6 +73,7 @@ class _Policykit:
         from policykit.ir.document import PolicySet
 
         self._vocabulary = pk.Vocabulary.from_tokens(tokens.tokens, special_ids=tokens.special, eos_ids=[tokens.eos])
+        _ = self._vocabulary.table.compiler  # as the others make their tokenizers: once, and before there are schemas
         self._policies = None
         rules: list[dict[str, object]] = []
         if phrases:
@@ -104,7 +105,10 @@ class _Policykit:
                 return []
             return [v.rule for v in verdict.violations] or ["error"]
 
-        return Compiled(walk, judge, tuple(r.pointer for r in plan.residue), plan.liveness.kind.value)
+        def residue() -> tuple[str, ...]:
+            return tuple(r.pointer for r in plan.residue)
+
+        return Compiled(walk, judge, residue, plan.liveness.kind.value)
 
 
 class _Filled:
