@@ -12,7 +12,7 @@ from policykit.diagnostics import Diagnostic, Place
 from policykit.ir.document import Block, Mode, OnMatch, Reading, Regexes, RegexSource, Rule, Scope, Target
 from policykit.ir.regex import ranges_of
 from policykit.policy.checked import Entries
-from policykit.text import is_mark, view
+from policykit.text import FILLERS, is_mark, view
 
 STREAM_SAFE = "stream-safe"
 """The id of the rule for outputs; for another target its name is added: `stream-safe-input`."""
@@ -23,6 +23,7 @@ _SEVERITY = "high"
 def _source() -> str:
     """The expression in RE2 syntax: marks by their category, and every other character that views erase."""
     erased = [point for point, image in view("compat").images.items() if not image and not is_mark[point]]
+    erased += FILLERS  # a gap on `compat`, and erased on the views over it
     ranges = ranges_of([(point, point) for point in erased])
     named = (f"\\x{{{low:X}}}" + (f"-\\x{{{high:X}}}" if high > low else "") for low, high in ranges)
     return f"[\\p{{M}}{''.join(named)}]{{{MOST + 1}}}"

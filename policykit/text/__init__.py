@@ -3,6 +3,7 @@
 Properties are read from the shipped tables on import (a few milliseconds), each view on its first use.
 """
 
+from policykit.text.build_tables import FILLERS
 from policykit.text.escapes import ESCAPE_NAMES, escapes_digest
 from policykit.text.properties import (
     UNICODE_VERSION,
@@ -23,6 +24,7 @@ from policykit.text.views import LOOK_ALIKE_VIEWS, VIEW_NAMES, View, view
 
 __all__ = [
     "ESCAPE_NAMES",
+    "FILLERS",
     "LOOK_ALIKE_VIEWS",
     "UNICODE_VERSION",
     "VIEW_NAMES",

@@ -8,8 +8,9 @@ version follows the interpreter. Where no table exists yet, run this file by its
 
 Departures of ``compat`` from NFKC_Casefold (UAX 44): the result stays decomposed; Hangul syllables stay whole; a
 spacing accent (NFKD: a space and marks) is the space alone, and the spacing kana voicing marks become the combining
-ones; the dotless i is an i. ``unmarked`` drops a spacing accent with the marks, so it does not part words there: `´`
-stands for a mark in `cafe´` and parts two words in `one´two`, and no map per character can read it both ways.
+ones; the dotless i is an i; a Hangul filler, which Unicode calls ignorable and fonts show as a gap, is a space.
+``unmarked`` drops a spacing accent with the marks, and a filler with what is ignorable: they do not part words there.
+`´` stands for a mark in `cafe´` and parts two words in `one´two`, and no map per character can read it both ways.
 """
 
 import argparse
@@ -27,6 +28,9 @@ N_POINTS = 0x110000
 SPACE = 0x20
 OVERRIDES: Mapping[int, tuple[int, ...]] = {0x131: (0x69,), 0x309B: (0x3099,), 0x309C: (0x309A,)}
 """Dotless i; the spacing kana voicing marks, which are typed for the combining ones."""
+
+FILLERS = (0x115F, 0x1160, 0x3164, 0xFFA0)
+"""Hangul fillers: ignorable by the database, and a gap of a letter's width where they are shown."""
 
 KEPT_CLASSES = (0, 7, 8, 9)
 """Canonical combining classes that ``unmarked`` keeps: starters, nuktas, kana voicing marks, viramas."""
@@ -144,6 +148,8 @@ def compat_images(data: Database) -> dict[int, Image]:
     accents = spacing_accents(data)
 
     def step(point: int) -> Image:
+        if point in FILLERS:
+            return (SPACE,)
         if point in data.ignorable:
             return ()
         if point in OVERRIDES:
@@ -195,7 +201,7 @@ def composed_hangul(image: Image) -> Image:
 
 
 def unmarked_images(data: Database, compat: Mapping[int, Image]) -> dict[int, Image]:
-    """``compat`` without marks: dropped are enclosing marks, all classes but ``KEPT_CLASSES``, and spacing accents.
+    """``compat`` without marks: dropped are enclosing marks, all classes but ``KEPT_CLASSES``, accents, fillers.
 
     Dropping by class is what makes composed and decomposed spellings equal. U+0338 stays, so that U+2260 is not `=`.
     """
@@ -204,7 +210,7 @@ def unmarked_images(data: Database, compat: Mapping[int, Image]) -> dict[int, Im
     accents = spacing_accents(data)
     images: dict[int, Image] = {}
     for point in sorted({*compat, *np.flatnonzero(dropped).tolist()}):
-        seen = () if point in accents else compat.get(point, (point,))
+        seen = () if point in accents or point in FILLERS else compat.get(point, (point,))
         image = tuple(c for c in seen if not dropped[c])
         if image != (point,):
             images[point] = image

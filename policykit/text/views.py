@@ -24,9 +24,9 @@ from policykit.text.tables import N_POINTS, tables
 LOOK_ALIKE_VIEWS = ("skeleton", "leet")
 VIEW_NAMES = ("raw", "compat", "unmarked", *LOOK_ALIKE_VIEWS)
 """``raw``: the text itself. ``compat``: default-ignorables dropped, compatibility decomposition (Hangul syllables
-stay whole), full case folding; marks stay, and an accent that stands alone (`´`, `¨`, `˛`) is a space. ``unmarked``:
-``compat`` without marks, spacing accents among them, but with kana voicing marks, nuktas, viramas and the stroke of
-negated symbols. ``skeleton``: ``unmarked`` without that stroke, and characters
+stay whole), full case folding; marks stay; an accent that stands alone (`´`, `¨`, `˛`) or a Hangul filler is a space.
+``unmarked``: ``compat`` without marks, spacing accents and fillers among them, but with kana voicing marks, nuktas,
+viramas and the stroke of negated symbols. ``skeleton``: ``unmarked`` without that stroke, and characters
 that look alike fall together (UTS 39, closed under case): i, I, l, 1 and |; 0 and o; m becomes rn. ``leet``:
 ``skeleton`` with the remaining digits and `@` and `$` read as letters."""
 

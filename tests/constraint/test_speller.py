@@ -66,8 +66,8 @@ def on_view(text: str, view: str) -> str:
 
 @cache
 def is_accent(char: str) -> bool:
-    """An accent that stands alone: compatibility forms of a space with marks."""
-    return len(parts := unicodedata.normalize("NFKD", char)) > 1 and parts[0] == " "
+    """An accent that stands alone, which is a compatibility form of a space with marks; or a Hangul filler."""
+    return char in "\u3164\uffa0" or (len(parts := unicodedata.normalize("NFKD", char)) > 1 and parts[0] == " ")
 
 
 UNSPACED = ("CJK", "HIRAGANA", "KATAKANA", "HALFWIDTH KATAKANA", "BOPOMOFO", "YI ", "THAI", "LAO", "KHMER", "MYANMAR")
@@ -163,7 +163,7 @@ def admits(data: bytes, forbidden: list[Forbidden], completions: list[str]) -> b
 
 
 LETTERS = ["a", "b", "A", "é", "ａ", "ß", "ﬁ"]
-OTHERS = [" ", "-", ".", "\u200b", "\u00a0", "☃", "\u00b4", "\u02db"]
+OTHERS = [" ", "-", ".", "\u200b", "\u00a0", "☃", "\u00b4", "\u02db", "\uffa0"]
 
 
 def random_case(rng: random.Random, kinds: Sequence[str]) -> tuple[list[bytes], list[Forbidden]]:
@@ -175,7 +175,7 @@ def random_case(rng: random.Random, kinds: Sequence[str]) -> tuple[list[bytes], 
         pieces.add(data[a : rng.randint(a + 1, len(data))])
     wide = rng.choice([c.encode() for c in alphabet if len(c.encode()) > 1] or [b"x"])
     pieces |= {wide[:1], wide[1:] or b"y"}
-    letters = [c for c in alphabet if is_word(c)]
+    letters = [c for c in alphabet if c in LETTERS]
     forbidden: list[Forbidden] = []
     for _ in range(rng.randint(1, 3)):
         words = ["".join(rng.choices(letters, k=rng.randint(1, 2))) for _ in range(rng.randint(1, 2))]

@@ -13,8 +13,8 @@ from typing import Any
 ERASED = "\u200b\u00ad\u2060"
 """Default-ignorable characters among those that the tests use."""
 SEPARATORS = " \t\n\r\u00a0-_*~`"
-ACCENTS = "\u00b4\u02db"
-"""Accents that stand alone: a space on `compat`, and no more than the mark where marks are dropped."""
+ACCENTS = "\u00b4\u02db\u3164"
+"""Accents that stand alone, and a Hangul filler: a space on `compat`, and nothing where marks are dropped."""
 CHARACTERS = "abcAéａßﬁЖ1☃.\u0301\U0001d41a" + ERASED + SEPARATORS + ACCENTS
 _IMAGES = (
     CHARACTERS

@@ -68,6 +68,8 @@ SEPARATORS = (
     "\u00ad ",
     "\u00b4",
     "\u02db\u00a8",
+    "\u3164",
+    "\uffa0\u1160",
 )
 IGNORED = ("\u200b", "\u200d", "\u00ad", "\u2060", "\ufeff", "\u034f")
 

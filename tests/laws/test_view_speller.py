@@ -18,8 +18,8 @@ from tests.constraint.test_speller import has_phrase, phrases, rule
 
 PROBES = ("", "Ж", "☃", "Ж☃", "☃Ж")
 COMPAT = {"A": "a", "ａ": "a", "B": "b", "ｍ": "m", "I": "i", "M": "m", "O": "o", "ﬁ": "fi", "\u200b": "", "\u00ad": ""}
-COMPAT |= dict.fromkeys("´˛", " ")
-UNMARKED = {**COMPAT, **dict.fromkeys("´˛", ""), "\u0301": "", "\u20dd": "", "á": "a", "ḿ": "m"}
+COMPAT |= dict.fromkeys("´˛\u3164\uffa0", " ")
+UNMARKED = {**COMPAT, **dict.fromkeys("´˛\u3164\uffa0", ""), "\u0301": "", "\u20dd": "", "á": "a", "ḿ": "m"}
 SKELETON = {
     **UNMARKED,
     **dict.fromkeys("аɑΑᴀ", "a"),
@@ -72,6 +72,8 @@ WORLDS = [
     World("compat", "a m", "a´m˛1 "),
     World("compat", "am", "am´1\u200b"),
     World("unmarked", "a m", "a´m1 á"),
+    World("compat", "a m", "a\u3164m\uffa01\u200b"),
+    World("unmarked", "a m", "a\u3164m\uffa01 "),
     World("skeleton", "a m", "а˛rn1 "),
 ]
 LENGTH = 5

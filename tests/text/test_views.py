@@ -145,7 +145,7 @@ def test_compat_is_the_derived_property_but_for_the_stated_departures():
     }
     spacing = {point for point in published if ref.is_spacing_mark(point)}
     # The mathematical dotless i folds to the dotless i, and that to i.
-    assert differ == spacing | {ref.DOTLESS_I, 0x1D6A4}
+    assert differ == spacing | ref.FILLERS | {ref.DOTLESS_I, 0x1D6A4}
 
 
 @pytest.mark.parametrize(
@@ -157,6 +157,7 @@ def test_compat_is_the_derived_property_but_for_the_stated_departures():
         ("gu\u200bar\u00adan\ufe0fte\u2060ed", "guaranteed", "guaranteed"),
         ("fo\u00a8o fo\u00b4o fo\u00afo", "fo o fo o fo o", "foo foo foo"),
         ("returns\u02db32 one\u2017two", "returns 32 one two", "returns32 onetwo"),
+        ("one\u3164two o\uffa0n\u115fe\u1160", "one two o n e ", "onetwo one"),
         ("risk\u00a0free\u3000now", "risk free now", "risk free now"),
         ("Straße STRAẞE ﬁne ﬀ ﬆ", "strasse strasse fine ff st", "strasse strasse fine ff st"),
         ("schön", "scho\u0308n", "schon"),
@@ -201,7 +202,8 @@ def test_no_erased_character_was_visible_but_marks():
 
 
 def test_what_parts_two_words_parts_them_on_compat():
-    """Separators, punctuation and accents that stand alone: their image is no part of a word on either side."""
+    """Separators, punctuation, fillers and accents that stand alone: their image is no part of a word."""
+    assert all(view("compat").image(point) == " " for point in ref.FILLERS)
     for point in ref.known_points():
         char = chr(point)
         if unicodedata.category(char) in ("Zs", "Zl", "Zp", "Sk", *PUNCTUATION):
