@@ -111,7 +111,7 @@ class Unit:
 
     def _row(self, state: int) -> NDArray[np.int32]:
         """Successor on every symbol, then 1 or 0 for every kind of tail: can it still be completed?"""
-        if self._built[state]:
+        if state < len(self._built) and self._built[state]:
             return self._table[state]
         automaton = self.automaton
         n = automaton.n_symbols

@@ -163,7 +163,8 @@ class TextReading:
         end = -(-at // UNITS)
         while True:
             start = max(first // UNITS - n_back, kept.start)
-            text = kept.text(start, min(end, kept.end)) + ahead[: max(end - kept.end, 0)]
+            left = max(start - kept.end, 0)  # of what is ahead, where nothing that is kept is near enough
+            text = ("" if left else kept.text(start, min(end, kept.end))) + ahead[left : max(end - kept.end, 0)]
             if start == kept.start:
                 return seen_of(on, text, start, first, at, self._behind[on.name][1])
             if len(on.apply(text[: first // UNITS - start])) >= _NEAR:

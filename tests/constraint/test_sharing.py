@@ -73,3 +73,26 @@ def test_the_machines_of_a_vocabulary_are_bounded() -> None:
         pk.compile(policies(f"a{i}")).constraint(words)
     assert pk.compile(policies("a b")).constraint(words).machine is not first.machine
     assert first.start().accept(97)
+
+
+def test_states_that_long_tokens_lead_to_have_rows() -> None:
+    """One token may number more states than a table has rows, before any of their rows is asked for."""
+    matches = {"regex": ["x(?:abcdefghij){200}é"]}
+    rules = [{"id": "r", "match": matches, "action": {"block": {}}}]
+    metadata = {"name": "p", "version": "1.0.0", "owner": "o@example.org", "why": "a test"}
+    document = {"apiVersion": "policykit/v1", "kind": "Policy", "metadata": metadata, "rules": rules}
+    tokens = [*(bytes([i]) for i in range(256)), b"abcdefghij" * 10, b"<end>"]
+    vocabulary = pk.Vocabulary.from_tokens(tokens, eos_ids=[257])
+    plan = pk.compile(PolicySet((pk.parse_document(json.dumps(document), "p.policy.yaml"),)))
+    row = np.zeros(-(-len(tokens) // 32), np.int32)
+    for fills_each in (False, True):
+        state = plan.constraint(vocabulary).start()
+        assert state.accept(ord("x"))
+        for _ in range(20):
+            assert state.accept(256)
+            if fills_each:
+                state.fill(row)
+        assert state.accept(0xC3)
+        state.fill(row)
+        assert not state.accept(0xA9), "it would be the whole match"
+        assert state.accept(0xA8)

@@ -44,7 +44,22 @@ def test_all_chunkings_agree_with_the_verifier(action: object, view: str) -> Non
     streaming = Streaming(judge, None, "digest")
     for _ in range(25):
         of = (*REJECTED, *VALID[: rng.choice((0, 0, 3, 4))])
-        check_text(judge, streaming, text_of(rng, of), rng, 1 << 20, action == block("no"))
+        before = "and so on, " * rng.choice((0, 0, 0, 23, 60))
+        check_text(judge, streaming, before + text_of(rng, of), rng, 1 << 20, action == block("no"))
+
+
+@pytest.mark.parametrize("action", [block("no"), mask("[{type}_{n}]")], ids=["block", "mask"])
+@pytest.mark.parametrize("n", [0, 200, 254, 255, 256, 257, 258, 300, 513, 1_200, 5_000])
+def test_one_that_begins_far_behind_in_a_piece_is_found(n: int, action: object) -> None:
+    judge = verifier(action)
+    for of in (VALID[0], f"{REJECTED[0]} {VALID[0]}", f"{VALID[1]} and {REJECTED[3]}", VALID[2], VALID[3]):
+        text = f"{'x' * n} {of} end"
+        verdict = judge.verify(text)
+        assert verdict.decision in ("block", "transform")
+        for size in (8, 64, 257, len(text)):
+            shown, found = in_pieces(judge, text, size)
+            assert (shown, found.decision) == (in_pieces(judge, text, 1)[0], verdict.decision)
+            assert of not in shown
 
 
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
