@@ -16,6 +16,7 @@ from policykit.bundle.signatures import PublicKey, Signature
 from policykit.compile.digest import bundle_digest
 from policykit.diagnostics import Diagnostic, Place, PolicyError
 from policykit.ir.document import PolicySet
+from policykit.ir.later import Later
 from policykit.policy import load_policies
 from policykit.policy.load import SUFFIX as POLICY
 from policykit.profiles import ProfileSet, load_profiles, plan_for
@@ -130,7 +131,7 @@ def _relocated(value: Any, rename: Callable[[str], str], seen: dict[int, tuple[A
     """The value with other files in its places; what has no places in it stays the same object."""
     if isinstance(value, Place):
         return replace(value, file=rename(value.file))
-    if isinstance(value, tuple) or (is_dataclass(value) and not isinstance(value, type)):
+    if isinstance(value, tuple | Later) or (is_dataclass(value) and not isinstance(value, type)):
         known = cast(object, value)
         if id(known) not in seen:
             seen[id(known)] = (known, _rebuilt(known, rename, seen))
@@ -139,6 +140,8 @@ def _relocated(value: Any, rename: Callable[[str], str], seen: dict[int, tuple[A
 
 
 def _rebuilt(value: Any, rename: Callable[[str], str], seen: dict[int, tuple[Any, Any]]) -> Any:
+    if isinstance(value, Later):
+        return Later(lambda: _relocated(cast("Later[Any]", value)(), rename, {}))
     if isinstance(value, tuple):
         items = [_relocated(item, rename, seen) for item in cast(tuple[Any, ...], value)]
         same = all(new is old for new, old in zip(items, cast(tuple[Any, ...], value), strict=True))

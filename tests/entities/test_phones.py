@@ -108,7 +108,8 @@ def test_what_is_dialled_within_a_country_is_decided_as_it_is_parsed(
     texts = [text for text in (dialled(rng) for _ in range(700)) if 8 <= len(text) <= 18]
     truths = [said(text) for text in texts]
     assert 0.2 < sum(truths) / len(texts) < 0.8
-    assert [phones.decided(text) for text in texts] == truths
+    wrong = [text for text, truth in zip(texts, truths, strict=True) if phones.decided(text) != truth]
+    assert not wrong
     compact = Compact(join([" ".join(texts)]))
     starts = np.cumsum([0, *(len(text) + 1 for text in texts[:-1])])
     ends = starts + np.array([len(text) for text in texts])
