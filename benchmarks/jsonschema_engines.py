@@ -9,10 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from policykit.plan import WarmSets
 
 
 class Refused(Exception):
@@ -66,7 +69,8 @@ class Tokens:
 
 
 class _Policykit:
-    """``pk.compile`` of the schema alone; the judge is the plan's verifier."""
+    """``pk.compile`` of the schema alone; the judge is the plan's verifier. Where there is a folder of ``warm`` sets,
+    masks begin with what is in it."""
 
     def __init__(self, tokens: Tokens, phrases: Sequence[str] = (), regexes: Sequence[str] = ()) -> None:
         import policykit as pk
@@ -85,6 +89,7 @@ class _Policykit:
             document = {"apiVersion": "policykit/v1", "kind": "Policy", "metadata": metadata, "rules": rules}
             self._policies = PolicySet((pk.parse_document(json.dumps(document), "bench"),))
         self._words = tokens.words
+        self.warm: WarmSets | None = None
 
     def compile(self, schema: Any) -> Compiled:
         import policykit as pk
@@ -92,6 +97,8 @@ class _Policykit:
         try:
             plan = pk.compile(self._policies, pk.Grammar.from_json_schema(schema))
             constraint = plan.constraint(self._vocabulary)
+            if self.warm is not None:
+                self.warm.meet(plan, constraint, 60)
         except pk.PolicyError as error:
             first = error.diagnostics[0]
             raise (Unsatisfiable if first.code == "PK208" else Refused)(f"{first.code}: {first.message}") from error

@@ -262,7 +262,7 @@ class PolicyMachine:
     def open_mask(self, joint: Joint) -> Row:
         """:meth:`held_mask` of all forbidding automata: tokens after which some rule may hold on to the text."""
         joint = self.reader.current(joint)
-        key = ("open", joint.modes, tuple(joint.states[i] for i in self.reader.forbids))
+        key = self._open_key(joint)
         row = self.rows.part(key)
         if row is None:
             base = self.reader.base_of(joint)
@@ -273,6 +273,13 @@ class PolicyMachine:
                 row = self.open_mask(base) | self.held_mask(joint, apart)
             self.rows.keep_part(key, row)
         return row
+
+    def _open_key(self, joint: Joint) -> object:
+        return "open", joint.modes, tuple(joint.states[i] for i in self.reader.forbids)
+
+    def has_open_mask(self, joint: Joint) -> bool:
+        """Whether :meth:`open_mask` is kept."""
+        return self.rows.part(self._open_key(joint)) is not None
 
     def _close_traps(self, joint: Joint, row: Row) -> None:
         """Close tokens that lead a fragile automaton to where no known text frees all automata."""

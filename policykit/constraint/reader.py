@@ -73,6 +73,15 @@ class Reader:
 
     # ---- states
 
+    def kept(self) -> list[Joint]:
+        """The states that are kept, in the order in which they were met."""
+        return list(self._joints.values())
+
+    def state_of(self, modes: tuple[str, ...], keys: Sequence[object]) -> Joint:
+        """The state with these keys of the automata's states (:meth:`Automaton.key`), between characters."""
+        pairs = zip(self.epoch.units, keys, strict=True)
+        return self._joint(b"", modes, tuple(unit.automaton.intern(key) for unit, key in pairs))
+
     def start(self) -> Joint:
         states = tuple(unit.automaton.start for unit in self.epoch.units)
         return self._joint(b"", tuple(lexer.start for lexer in self.lexers), states)

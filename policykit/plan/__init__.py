@@ -5,6 +5,7 @@ from policykit.plan.compiling import Unread
 from policykit.plan.file import load_plan
 from policykit.plan.for_requests import RequestBounds, load_proved, request_compilers
 from policykit.plan.plan import Plan, compile
+from policykit.plan.warm_sets import WarmSets
 
 __all__ = [
     "Bounds",
@@ -12,6 +13,7 @@ __all__ = [
     "Plan",
     "RequestBounds",
     "Unread",
+    "WarmSets",
     "compile",
     "load_plan",
     "load_proved",

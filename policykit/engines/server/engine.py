@@ -15,7 +15,7 @@ from policykit.diagnostics import InternalError
 from policykit.engines import transformers as adapter
 from policykit.engines.attest import plan_path
 from policykit.engines.server.batch import Row, write
-from policykit.plan import load_proved
+from policykit.plan import WarmSets, load_proved
 
 MAX_BATCH = 8
 MAX_WAITING = 256
@@ -51,6 +51,7 @@ class Engine:
         self._max_batch = max_batch
         self._waiting: queue.Queue[Row | None] = queue.Queue(max_waiting)
         self._constraints: OrderedDict[str, Constraint] = OrderedDict()
+        self._warm = WarmSets.of_environment()
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._work, name="policykit-engine", daemon=True)
         self._thread.start()
@@ -80,9 +81,13 @@ class Engine:
         with self._lock:
             found = self._constraints.get(digest)
             if found is None:
-                found = load_proved(path).constraint(self.vocabulary)
-                if found.digest != digest:
+                plan = load_proved(path)
+                if plan.digest != digest:
                     raise InternalError(f"`{path}` holds another plan")
+                found = plan.constraint(self.vocabulary)
+                if self._warm is not None:
+                    self._warm.meet(plan, found)
+                    self._warm.keep_on()
                 self._constraints[digest] = found
                 while len(self._constraints) > MAX_PLANS:
                     self._constraints.popitem(last=False)

@@ -33,7 +33,7 @@ from policykit.engines.vllm.requests import asked, dead_end_token, is_named
 from policykit.engines.vllm.sampling import check_mode
 from policykit.engines.vllm.text import ChoiceText, MaskedText, tell_end, tell_failed
 from policykit.engines.written import Written
-from policykit.plan import Plan
+from policykit.plan import Plan, WarmSets
 
 MAX_QUICK = 1024
 """Plans that are known to have their masks quickly."""
@@ -86,8 +86,9 @@ class PolicyBackend(StructuredOutputBackend):
         size = max(vocab_size, len(tokenizer))
         vocabulary = Vocabulary.from_tokenizer(tokenizer, size=size, eos_ids=ends)
         self.plans = Plans.of_environment()
-        self.constraints = Constraints(vocabulary)
-        self._shown = Constraints(vocabulary.showing_special())
+        warm = WarmSets.of_environment()
+        self.constraints = Constraints(vocabulary, warm)
+        self._shown = Constraints(vocabulary.showing_special(), warm)
         self.adapters = AdapterPins()
         self.dead_end_of = partial(dead_end_of, vllm_config.model_config, tokenizer)
         self._share = EngineShare()

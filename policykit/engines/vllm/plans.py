@@ -15,7 +15,7 @@ from policykit.constraint import Constraint, Vocabulary
 from policykit.diagnostics import PolicyError
 from policykit.engines import attest
 from policykit.engines.vllm.grammars import FREE, unread
-from policykit.plan import Plan, RequestBounds, load_plan, load_proved, request_compilers
+from policykit.plan import Plan, RequestBounds, WarmSets, load_plan, load_proved, request_compilers
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -183,11 +183,20 @@ def _on_a_loop() -> bool:
 
 
 class Constraints:
-    """Constraints on one vocabulary, shared by all requests of a plan."""
+    """Constraints on one vocabulary, shared by all requests of a plan. Those of rules that texts have met before, in
+    other processes too, begin with what is in the ``warm`` sets."""
 
-    def __init__(self, vocabulary: Vocabulary) -> None:
+    def __init__(self, vocabulary: Vocabulary, warm: WarmSets | None = None) -> None:
         self.vocabulary = vocabulary
+        self._warm = warm
         self._kept: Kept[str, Constraint] = Kept(MAX_CONSTRAINTS)
 
     def of(self, plan: Plan) -> Constraint:
-        return self._kept.get(plan.digest, lambda: plan.constraint(self.vocabulary))
+        return self._kept.get(plan.digest, lambda: self._made(plan))
+
+    def _made(self, plan: Plan) -> Constraint:
+        constraint = plan.constraint(self.vocabulary)
+        if self._warm is not None:
+            self._warm.meet(plan, constraint)
+            self._warm.keep_on()
+        return constraint
