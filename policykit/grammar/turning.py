@@ -7,7 +7,9 @@ first, it is plain recursion.
 
 from typing import Final
 
+from policykit.grammar.keywords import is_asserted
 from policykit.grammar.schema_document import SchemaDocument
+from policykit.grammar.values import Json
 
 IN_PLACE: Final = frozenset({
     "allOf", "anyOf", "oneOf", "not", "if", "then", "else", "dependentSchemas", "dependencies",
@@ -21,7 +23,7 @@ def turning_reference(document: SchemaDocument) -> str | None:
     if not document.referring:
         return None
     done: set[str] = set()
-    for start in document.reachable(keywords=None):
+    for start in _bearing(document):
         if start in done:
             continue
         path: dict[str, list[str]] = {start: _applied(document, start)}
@@ -40,5 +42,33 @@ def turning_reference(document: SchemaDocument) -> str | None:
     return None
 
 
-def _applied(document: SchemaDocument, pointer: str) -> list[str]:
-    return [below for _, below, _ in document.edges(pointer, document.at(pointer), IN_PLACE)]
+def _bearing(document: SchemaDocument) -> dict[str, None]:
+    """The pointers of the subschemas that bear on the value."""
+    found: dict[str, None] = {}
+    pending = [""]
+    while pending:
+        pointer = pending.pop()
+        if pointer not in found:
+            found[pointer] = None
+            pending += _applied(document, pointer, None)
+    return found
+
+
+def _applied(document: SchemaDocument, pointer: str, keywords: frozenset[str] | None = IN_PLACE) -> list[str]:
+    """What a subschema applies through keywords that say something in the dialect and where they stand."""
+    schema = document.at(pointer)
+    if not isinstance(schema, dict):
+        return []
+    edges = document.edges(pointer, schema, keywords)
+    return [below for word, below, _ in edges if is_asserted(word, document.dialect) and _is_heard(schema, word)]
+
+
+def _is_heard(schema: dict[str, Json], keyword: str) -> bool:
+    """Whether the keywords that another one needs stand beside it."""
+    match keyword:
+        case "if":
+            return "then" in schema or "else" in schema
+        case "then" | "else":
+            return "if" in schema
+        case _:
+            return True

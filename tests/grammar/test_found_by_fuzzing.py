@@ -38,6 +38,39 @@ def test_recursion_is_not_turning() -> None:
         pk.Grammar.from_json_schema(schema)
 
 
+TURNS: dict[str, Json] = {"$ref": "#"}
+KEYED: dict[str, Json] = {"a": TURNS}
+
+
+@pytest.mark.parametrize(
+    ("dialect", "words", "is_refused"),
+    [
+        (Dialect.DRAFT_2020, {"then": TURNS}, False),
+        (Dialect.DRAFT_7, {"else": TURNS}, False),
+        (Dialect.DRAFT_2020, {"if": TURNS}, False),
+        (Dialect.DRAFT_2020, {"then": {"$ref": "#/then"}}, False),
+        (Dialect.DRAFT_6, {"if": TURNS, "then": TURNS, "else": TURNS}, False),
+        (Dialect.DRAFT_4, {"if": {}, "else": TURNS}, False),
+        (Dialect.DRAFT_7, {"dependentSchemas": KEYED}, False),
+        (Dialect.DRAFT_2020, {"dependencies": KEYED}, False),
+        (Dialect.DRAFT_7, {"if": TURNS, "else": {}}, True),
+        (Dialect.DRAFT_2020, {"if": {}, "then": TURNS}, True),
+        (Dialect.DRAFT_2019, {"dependentSchemas": KEYED}, True),
+        (Dialect.DRAFT_7, {"dependencies": KEYED}, True),
+    ],
+)
+def test_what_says_nothing_does_not_turn(dialect: Dialect, words: dict[str, Json], is_refused: bool) -> None:
+    schema: dict[str, Json] = {"$schema": dialect.value, "type": "object", "properties": {"a": {"type": "null"}}}
+    if is_refused:
+        with pytest.raises(pk.PolicyError, match=r"PK204.*back to itself"):
+            pk.Grammar.from_json_schema(schema | words)
+        return
+    spec = pk.Grammar.from_json_schema(schema | words)
+    for text, is_valid in (('{"a":null}', True), ('{"b":1}', True), ('{"a":1}', False), ("null", False)):
+        assert matches(spec, text) == is_valid
+        assert (not GrammarValidator(spec).check(text)) == is_valid
+
+
 def test_turning_is_what_an_independent_reading_says() -> None:
     """All ways in which three definitions may refer to each other, in place or by a step."""
     words = ("allOf", "items", "not")
