@@ -1,14 +1,15 @@
 """Classes of characters in the notation that the masking engine reads as they are meant.
 
 The engine's expressions are Rust's. There `[`, `&&`, `~~` and `--` inside a class nest and combine classes; in
-ECMA-262, which JSON Schema patterns are written in, they are characters. And Rust's `regex-syntax` (that of llguidance
+ECMA-262, which JSON Schema patterns are written in, they are characters. There `[]` is a class of nothing and `[^]` one
+of everything; in Rust a `]` that stands first is a character. And Rust's `regex-syntax` (that of llguidance
 1.7) takes U+D7FF and U+E000 out of a negated class in which one range ends at the first and another begins at the
 second. One range across both says the same and is read as it is meant, for between them are surrogates, which are no
 characters.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, cast
 
@@ -16,7 +17,11 @@ from policykit.grammar.schema_document import ONE_SCHEMA, SCHEMA_LIST, SCHEMA_MA
 from policykit.grammar.values import Json
 
 BRIDGE: Final = "\ud7ff-\ue000"
+NOTHING: Final = "[^\\s\\S]"
+ANYTHING: Final = "[\\s\\S]"
 _LAST, _NEXT = 0xD7FF, 0xE000
+_CONTROLS: Final = {"0": 0, "b": 8, "t": 9, "n": 10, "v": 11, "f": 12, "r": 13}
+"""What a letter behind a backslash is in a class of ECMA-262."""
 _ATOM: Final = re.compile(
     r"\\(?:x(?P<x>[0-9A-Fa-f]{2})|u(?P<u>[0-9A-Fa-f]{4})|U(?P<U>[0-9A-Fa-f]{8})|[xu]\{(?P<b>[0-9A-Fa-f]+)\}"
     r"|(?P<p>[pP])(?:\{(?P<name>[^}]*)\}|(?P<one>\w))|c[A-Za-z]|.)|(?P<c>.)",
@@ -49,6 +54,13 @@ def for_the_engine(pattern: str) -> str:
     return "".join([*out, pattern[at:]]) if out else pattern
 
 
+def for_the_verifier(pattern: str) -> str:
+    """:func:`for_the_engine`, where the verifier would misread a pattern as well; of brackets and operators in
+    ECMA-262 it knows what they are."""
+    written = for_the_engine(pattern)
+    return written if any(word in written for word in (BRIDGE, NOTHING, ANYTHING)) else pattern
+
+
 def with_plain_classes(schema: Json) -> Json:
     """A schema with its patterns :func:`for_the_engine`; the same one where no pattern changes."""
     if not isinstance(schema, dict):
@@ -59,10 +71,9 @@ def with_plain_classes(schema: Json) -> Json:
             case str() if keyword == "pattern":
                 found[keyword] = for_the_engine(value)
             case dict() if keyword in SCHEMA_MAP:
-                is_of_patterns = keyword == "patternProperties"
+                names = _distinct(value) if keyword == "patternProperties" else value
                 found[keyword] = {
-                    for_the_engine(name) if is_of_patterns else name: with_plain_classes(item)
-                    for name, item in value.items()
+                    name: with_plain_classes(item) for name, item in zip(names, value.values(), strict=True)
                 }
             case dict() if keyword in ONE_SCHEMA:
                 found[keyword] = with_plain_classes(value)
@@ -70,6 +81,21 @@ def with_plain_classes(schema: Json) -> Json:
                 found[keyword] = list(map(with_plain_classes, value))
             case _:
                 found[keyword] = value
+    return found
+
+
+def _distinct(patterns: Iterable[str]) -> list[str]:
+    """Patterns :func:`for_the_engine`, no two of them the same, so that no subschema takes the place of another one.
+    Those that stay keep their names: references may lead there."""
+    asked = list(patterns)
+    written = list(map(for_the_engine, asked))
+    taken = {old for old, new in zip(asked, written, strict=True) if old == new}
+    found: list[str] = []
+    for old, new in zip(asked, written, strict=True):
+        while new != old and new in taken:
+            new = f"(?:{new})"
+        taken.add(new)
+        found.append(new)
     return found
 
 
@@ -114,6 +140,8 @@ def _classes(pattern: str) -> Iterator[_Class]:
 
 def _written(found: _Class) -> str | None:
     """The class in other words, where the engine would misread it."""
+    if not found.atoms:
+        return ANYTHING if found.is_negated else NOTHING
     body = "".join(found.atoms)
     is_misread = "[" in found.atoms or any(pair in body for pair in ("&&", "~~", "--"))
     ranges = list(_ranges(found.atoms))
@@ -170,7 +198,7 @@ def _has(atom: str, code: int) -> bool:
 
 
 def _code_of(atom: str) -> int | None:
-    """The character that an atom is, if it is one by itself or by its number."""
+    """The character that an atom is, if it is one by itself, by its number or by its letter."""
     match = _ATOM.fullmatch(atom)
     assert match is not None, "it was found so"
     number = next((match[name] for name in ("x", "u", "U", "b") if match[name]), None)
@@ -178,17 +206,21 @@ def _code_of(atom: str) -> int | None:
         return int(number, 16)
     if match["c"] is not None:
         return ord(match["c"])
-    return ord(atom[1]) if len(atom) == 2 and not atom[1].isalnum() else None
+    if len(atom) == 3:
+        return ord(atom[2]) % 32  # `\\cA`
+    return _CONTROLS.get(atom[1]) if atom[1].isalnum() else ord(atom[1])
 
 
 def _nested(source: str) -> Iterator[str]:
-    """Outermost bracketed pieces, brackets within them and all; one without an end goes on to the end."""
-    depth, start = 0, 0
+    """Outermost bracketed pieces, brackets within them and all; one without an end goes on to the end. A `]` right
+    behind the opening is a character."""
+    depth, start, opened = 0, 0, -1
     for match in _ATOM.finditer(source):
         if match[0] == "[":
+            opened = match.end() + source.startswith("^", match.end())
             start = match.start() if not depth else start
             depth += 1
-        elif match[0] == "]" and depth:
+        elif match[0] == "]" and depth and match.start() != opened:
             depth -= 1
             if not depth:
                 yield source[start : match.end()]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, cast
 
+from policykit.grammar.class_notation import BRIDGE
 from policykit.grammar.keywords import is_asserted
 from policykit.grammar.schema_document import Dialect, SchemaDocument
 from policykit.grammar.values import Json, type_name
@@ -211,7 +212,8 @@ def _others(words: list[str]) -> str:
         if word:
             by_first.setdefault(word[0], []).append(word[1:])
     firsts = "".join(map(_in_class, by_first))
-    branches.append(f"[^{firsts}]{_ANY}*" if firsts else f"{_ANY}+")
+    bridge = BRIDGE if "\ud7ff" in by_first and "\ue000" in by_first else ""  # else the engine misreads the class
+    branches.append(f"[^{firsts}{bridge}]{_ANY}*" if firsts else f"{_ANY}+")
     for first, rest in by_first.items():
         branches.append(f"[{_in_class(first)}](?:{_others(rest)})")
     return "|".join(branches)

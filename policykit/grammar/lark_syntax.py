@@ -4,6 +4,9 @@ Not in it (a grammar that uses them is opaque to the analysis, not refused): `%j
 `%llguidance`, special tokens, `&`, `~` as negation, rule options, aliases, priorities, `@` references.
 """
 
+import json
+import re
+from collections.abc import Iterator
 from functools import cache
 from typing import Final
 
@@ -35,6 +38,31 @@ COMMENT: /(\/\/|#)[^\n]*/
 %ignore /[ \t]+/
 %ignore COMMENT
 """
+
+_PIECE: Final = re.compile(
+    r'"(?:\\.|[^"\\\n])*"|(?://|#)[^\n]*|<[^<>\s]+>|/(?P<regex>(?:\\.|[^/\\])+)/|%(?P<json>json|regex|llguidance)\s*',
+    re.DOTALL,
+)
+"""What llguidance's reader takes as a whole: strings, comments, special tokens, expressions; JSON follows a word."""
+_JSON_STRING: Final = re.compile(r'"(?:\\.|[^"\\])*"', re.DOTALL)
+
+
+def expressions(source: str) -> Iterator[str]:
+    """What the engine may read as a regular expression in a Lark source of its dialect, without delimiters: regex
+    literals, and every string of the JSON in it. Where that is no JSON, all the rest."""
+    at = 0
+    while (match := _PIECE.search(source, at)) is not None:
+        at = match.end()
+        if match["regex"]:
+            yield match["regex"]
+        if match["json"]:
+            try:
+                _, end = json.JSONDecoder().raw_decode(source, at)
+            except (ValueError, RecursionError):
+                yield source[at:]
+                continue
+            yield from (json.loads(found[0]) for found in _JSON_STRING.finditer(source, at, end))
+            at = end
 
 
 @cache

@@ -7,6 +7,7 @@ from typing import Final, cast
 import jsonschema_rs
 
 from policykit.diagnostics import Diagnostic, Place, PolicyError, did_you_mean
+from policykit.grammar.class_notation import for_the_verifier
 from policykit.grammar.compound import compound, reference_faults
 from policykit.grammar.documents import NO_DOCUMENTS, Documents
 from policykit.grammar.references import TooManyScopes, is_self_contained, self_contained
@@ -150,7 +151,7 @@ def _pattern_faults(document: SchemaDocument, place: Place) -> list[Diagnostic]:
 def is_linear(source: str) -> bool:
     """Whether a pattern is checked without backtracking."""
     try:
-        jsonschema_rs.validator_for({"pattern": source}, pattern_options=jsonschema_rs.RegexOptions())
+        jsonschema_rs.validator_for({"pattern": for_the_verifier(source)}, pattern_options=jsonschema_rs.RegexOptions())
     except (ValueError, jsonschema_rs.ReferencingError):
         return False
     return True

@@ -13,6 +13,7 @@ from policykit.grammar.ebnf import parse as parse_ebnf
 from policykit.grammar.engine import has_no_text, lark_program, refusal, syntax_refusal
 from policykit.grammar.gbnf import parse as parse_gbnf
 from policykit.grammar.lark_shape import cfg_of
+from policykit.grammar.lark_syntax import expressions
 from policykit.grammar.lexing import reaching, splits_uniquely, unfinishable
 from policykit.grammar.plain_lark import read as read_plain_lark, render, scannerless
 from policykit.grammar.positions import TooLarge
@@ -47,7 +48,7 @@ def lark(source: str, place: Place) -> GrammarSpec:
     if "x-guidance" in source:
         message = "`x-guidance` switches the engine's checks and may not stand in a grammar"
         raise PolicyError.of("PK216", message, place)
-    if misread_complement(source):
+    if any(map(misread_complement, expressions(source))):
         message = "a class is read otherwise by the masking engine: U+D7FF and U+E000 stand in it, apart"
         raise PolicyError.of("PK212", message, place, "add the range `\\x{D7FF}-\\x{E000}`, which says no more")
     program = lark_program(source)

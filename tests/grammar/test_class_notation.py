@@ -8,6 +8,8 @@ from hypothesis import given, settings, strategies as st
 import policykit as pk
 from policykit.grammar import GrammarValidator, matches
 from policykit.grammar.class_notation import for_the_engine, misread_complement
+from policykit.grammar.lark_syntax import expressions
+from policykit.grammar.values import Json
 
 EDGES = "\ud7fe\ud7ff\ue000\ue001"
 ASKED = "abz09&~-[^,+ é" + EDGES
@@ -15,6 +17,7 @@ ATOMS: dict[str, str] = {
     "a": "a", "b": "b", "&": "&", "&&": "&", "~~": "~", "[": "[", "[^": "[^", "a-b": "ab", "+--": "+,-", r"\-": "-",
     r"\[": "[", r"\u0061": "a", r"\x62-z": "bz", r"\d": "09", r"\w": "abz09", ",": ",",
     r"\ud7ff": EDGES[1], r"\ue000": EDGES[2], r"\ud000-\ud7ff": EDGES[:2], r"\ue000-\uf000": EDGES[2:],
+    r"\t-\ud7ff": ASKED[:-2],
     EDGES[1]: EDGES[1], EDGES[2]: EDGES[2], r"\p{Co}": EDGES[2:], r"\p{L}": "abzé",
 }  # fmt: skip
 """What is asked about of what stands in a class, for each piece that one may be made of."""
@@ -64,6 +67,77 @@ def test_names_are_read_alike() -> None:
     assert not matches(spec, '{"b":null}')
 
 
+@pytest.mark.parametrize("letter", "tnrfv")
+def test_a_range_from_a_control_character_is_bridged(letter: str) -> None:
+    first = {"t": 9, "n": 10, "v": 11, "f": 12, "r": 13}[letter]
+    spec = pk.Grammar.from_json_schema({"type": "string", "pattern": rf"^[^\{letter}-\uD7FF\uE000-\uFFFF]$"})
+    validator = GrammarValidator(spec)
+    assert not spec.residue
+    for char in "\x7fa\ufffe\U00010000" + EDGES:
+        text = json.dumps(char, ensure_ascii=False)
+        is_outside = not first <= ord(char) <= 0xFFFF
+        assert matches(spec, text) == is_outside, char
+        assert (not validator.check(text)) == is_outside, char
+
+
+def test_words_that_are_refused_are_bridged() -> None:
+    words = ["\ud7ff", "\ue000", "a\ud7ff", "a\ue000b"]
+    schema = pk.Grammar.from_json_schema({"type": "string", "not": {"enum": [*words]}})
+    assert not schema.residue
+    for word in ["", "a", *EDGES, *words, *(f"a{char}" for char in EDGES), "a\ue000bc", "\ud7ff\ue000"]:
+        text = json.dumps(word, ensure_ascii=False)
+        assert matches(schema, text) == (word not in words), word
+        assert (not GrammarValidator(schema).check(text)) == (word not in words), word
+
+
+@pytest.mark.parametrize("names", [("^[a[b]$", r"^[a\[b]$"), (r"^[a\[b]$", "^[a[b]$")])
+def test_names_that_come_to_be_the_same_are_both_kept(names: tuple[str, str]) -> None:
+    """Of each value that breaks one of them the mask says no, or the plan says who does."""
+    patterns: dict[str, Json] = {names[0]: {"type": "string", "maxLength": 2}, names[1]: {"enum": ["x", "xxx"]}}
+    spec = pk.Grammar.from_json_schema({"type": "object", "patternProperties": patterns})
+    told = {residue.pointer for residue in spec.residue}
+    assert matches(spec, '{"a":"x"}')
+    assert not GrammarValidator(spec).check('{"a":"x"}')
+    for text, keyword in (('{"a":"xxx"}', f"{names[0]}/maxLength"), ('{"a":"y"}', f"{names[1]}/enum")):
+        assert GrammarValidator(spec).check(text)
+        assert not matches(spec, text) or f"/patternProperties/{keyword}" in told
+
+
+def test_a_name_that_stays_is_what_references_lead_to() -> None:
+    patterns: dict[str, Json] = {"^[a[b]$": {"type": "null"}, r"^[a\[b]$": {"type": ["null", "string"]}}
+    leads: Json = {"$ref": "#/patternProperties/%5E%5Ba%5C%5Bb%5D%24"}
+    spec = pk.Grammar.from_json_schema({"type": "object", "properties": {"x": leads}, "patternProperties": patterns})
+    assert matches(spec, '{"x":"y"}')
+    assert not GrammarValidator(spec).check('{"x":"y"}')
+
+
+@pytest.mark.parametrize(
+    ("pattern", "texts", "others"),
+    [
+        ("^(?:[]a]|b)$", ["b"], ["a", "]", "a]", "b]"]),
+        ("^x[]|y]$", ["y]"], ["xy", "x|", "x]"]),
+        ("^[^]$", ["x", "]", "\n", "\ud7ff"], ["", "xx"]),
+        ("^[^]a[b[]$", ["]ab", "aa["], ["a", "]aa"]),
+    ],
+)
+def test_an_empty_class_holds_nothing_and_its_complement_everything(
+    pattern: str, texts: list[str], others: list[str]
+) -> None:
+    plain: dict[str, Json] = {"type": "string", "pattern": pattern}
+    refuted: dict[str, Json] = {"type": "string", "not": {"not": {"pattern": pattern}}}
+    for schema in (plain, refuted):
+        spec = pk.Grammar.from_json_schema(schema)
+        for text in [*texts, *others]:
+            written = json.dumps(text, ensure_ascii=False)
+            assert (not GrammarValidator(spec).check(written)) == (text in texts), text
+            assert matches(spec, written) == (text in texts) or (spec.residue and text in others), text
+
+
+def test_a_string_that_an_empty_class_is_needed_for_does_not_exist() -> None:
+    with pytest.raises(pk.PolicyError, match="PK208"):
+        pk.Grammar.from_json_schema({"type": "string", "pattern": "^[]a]$"})
+
+
 def test_other_patterns_stay_as_they_are() -> None:
     for pattern in ("^[a-z]+$", r"[^\]\-]", r"\[&&\]", "[a", "a--b&&", r"^[^\x20-\ud7ff]$", r"\p{L}[^\p{L}]"):
         assert for_the_engine(pattern) == pattern
@@ -84,6 +158,28 @@ def test_other_patterns_stay_as_they_are() -> None:
 )
 def test_complements_that_are_read_otherwise_are_told(source: str, is_misread: bool) -> None:
     assert misread_complement(source) == is_misread
+    if is_misread:
+        with pytest.raises(pk.PolicyError, match="PK212"):
+            pk.Grammar.from_lark(source)
+    else:
+        pk.Grammar.from_lark(source)
+
+
+@pytest.mark.parametrize(
+    ("source", "is_misread"),
+    [
+        ('start: A\nA: "[" | /[^\\x{D7FF}]/ | /[\\x{E000}]/', False),
+        ('start: A // [^\nA: /[^\\x{D7FF}]/ | "\ue000]" # /[^\ud7ff\ue000]/', False),
+        (r'start: %json {"enum": ["[^\uD7FF", "[", "\uE000]"]}', False),
+        (r"start: /[^]\x{D7FF}\x{E000}]/", True),
+        ('start: <|"#|> /[^\ud7ff\ue000]/', True),
+        (r'start: "\"/" /\/[^"\x{D7FF}\x{E000}]/', True),
+        (r'start: %json {"type": "string", "pattern": "[^\\uD7FF\\uE000]"}', True),
+        ('start: A %json{"const": 1}\nA: /[^\ud7ff\ue000]/', True),
+    ],
+)
+def test_only_what_is_an_expression_is_looked_at(source: str, is_misread: bool) -> None:
+    assert any(map(misread_complement, expressions(source))) == is_misread
     if is_misread:
         with pytest.raises(pk.PolicyError, match="PK212"):
             pk.Grammar.from_lark(source)
