@@ -130,9 +130,10 @@ class PolicyReward:
         texts: Sequence[str],
         task: Sequence[float | None],
         hallucination: Sequence[float | None] | None = None,
-        facts: Sequence[Mapping[str, object]] | None = None,
+        facts: Sequence[Mapping[str, object] | None] | None = None,
     ) -> tuple[RewardRow, ...]:
-        """One row for each text, all under the weights before this batch; then the controller moves.
+        """One row for each text, all under the weights before this batch; then the controller moves. ``facts`` are
+        those of each text; None where it has none.
 
         Raises PolicyError: PK761 for another number of rewards than of texts, or one that is not finite; PK763.
         """

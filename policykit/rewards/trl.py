@@ -122,7 +122,7 @@ def _priced(
     shares: Sequence[float | None] | None,
     columns: Mapping[str, Any],
 ) -> Rewards:
-    facts = cast("Sequence[Mapping[str, object]] | None", columns.get("facts"))
+    facts = cast("Sequence[Mapping[str, object] | None] | None", columns.get("facts"))
     rows = reward.price([text_of(completion) for completion in completions], task, shares, facts)
     log_metric = cast("Callable[[str, float], None] | None", columns.get("log_metric"))
     if log_metric is not None:

@@ -2,6 +2,7 @@
 # torch, transformers and PEFT leave parts of their interfaces untyped.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
+import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,14 @@ from policykit.constraint import Vocabulary
 from policykit.diagnostics import Place, PolicyError
 from policykit.engines.transformers import load_model
 from policykit.training.config import Config
+
+SHARDING = {"FSDP": "ACCELERATE_USE_FSDP", "DeepSpeed": "ACCELERATE_USE_DEEPSPEED"}
+"""What divides a model among processes, and the variables by which `accelerate launch` asks for it."""
+
+
+def sharding() -> list[str]:
+    """By what this process was launched to hold a part of a model only; nothing where it holds all of it."""
+    return [name for name, variable in SHARDING.items() if os.environ.get(variable, "").lower() in ("1", "true")]
 
 
 @dataclass(frozen=True, slots=True)

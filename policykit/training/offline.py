@@ -112,6 +112,8 @@ class _Loop(Generic[Example]):
 
         self.offline, self.run_, self.config = offline, run, run.config
         self.accelerator = Accelerator(cpu=not torch.cuda.is_available())
+        # First: accelerate and DeepSpeed take a share of no rows for a setting, and fail in words of their own.
+        _check_processes(self.config, len(offline.held_out), self.accelerator.num_processes)
         tell_deepspeed(self.accelerator.state.deepspeed_plugin, self.config, self.accelerator.num_processes)
         self.peft_model: Any = offline.model
         resumed = run.resumed
@@ -125,7 +127,6 @@ class _Loop(Generic[Example]):
 
     def train(self) -> None:
         run, steps = self.run_, self.config.steps
-        _check_processes(self.config, len(self.offline.held_out), self.accelerator.num_processes)
         self._check_measure()
         begun = run.resumed.step if run.resumed else 0
         if begun == 0:

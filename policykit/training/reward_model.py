@@ -31,18 +31,23 @@ BATCH = 32
 class RewardNet(torch.nn.Module):
     """Rewards [B] of texts: the head's number at the last token, and Σ w·φ of features φ, both 0 before training.
 
-    The head is in single precision, whatever the body is in: a half one tells rewards of 4 apart by 1/32.
+    The head is in single precision, whatever the body is in: a half one tells rewards of 4 apart by 1/32. With
+    ``in_one_dtype`` it is as precise as the body, for FSDP shards parameters of one type together. Rewards are float32
+    in both cases, and where a wrapper casts the parameters.
+
     ``classifier`` is a model for sequence classification with one label, or PEFT's wrapper of one.
     """
 
-    def __init__(self, classifier: Any, n_features: int = 0) -> None:
+    def __init__(self, classifier: Any, n_features: int = 0, *, in_one_dtype: bool = False) -> None:
         super().__init__()
         self.classifier = classifier
-        self._inner().score.float()
+        first = next(classifier.parameters())
+        dtype = first.dtype if in_one_dtype else torch.float32
+        self._inner().score.to(dtype)
         self._no_split_modules = getattr(self._inner(), "_no_split_modules", None)
         """The layers that FSDP shards one by one, as transformers' own classes name them."""
-        device = next(classifier.parameters()).device
-        self.features = torch.nn.Linear(n_features, 1, bias=False, device=device) if n_features else None
+        to: dict[str, Any] = {"device": first.device, "dtype": dtype}
+        self.features = torch.nn.Linear(n_features, 1, bias=False, **to) if n_features else None
         if self.features is not None:
             torch.nn.init.zeros_(self.features.weight)
 
@@ -55,11 +60,11 @@ class RewardNet(torch.nn.Module):
         body: Any = getattr(model, model.base_model_prefix)
         states = body(input_ids=input_ids, attention_mask=attention_mask, use_cache=False).last_hidden_state
         last = attention_mask.sum(-1) - 1
-        rewards = model.score(states[torch.arange(len(last), device=states.device), last].float())[:, 0].float()
+        rewards = _numbers(model.score, states[torch.arange(len(last), device=states.device), last])
         if self.features is None:
             return rewards
         assert features is not None, "a net with features is given some"
-        return rewards + self.features(features)[:, 0]
+        return rewards + _numbers(self.features, features)
 
     def _inner(self) -> Any:
         is_wrapped = hasattr(self.classifier, "get_base_model")
@@ -75,6 +80,11 @@ class RewardNet(torch.nn.Module):
         if state_dict is not None:
             state = {name.removeprefix(prefix): x for name, x in state_dict.items() if name.startswith(prefix)}
         self.classifier.save_pretrained(folder, state_dict=state, max_shard_size="10TB")
+
+
+def _numbers(linear: Any, rows: torch.Tensor) -> torch.Tensor:
+    """Float32 [B] of a layer with one output. What wraps a net for several processes may have cast its parameters."""
+    return linear(rows.to(next(linear.parameters()).dtype))[:, 0].float()
 
 
 def classifier_of(model: Any, pad_id: int) -> Any:
@@ -175,7 +185,7 @@ class RewardModel:
 
         def reward_model(prompts: Sequence[object], completions: Sequence[object], **columns: Any) -> Rewards:
             ids = cast("Sequence[Sequence[int]] | None", columns.get("completion_ids")) if eos_ids else None
-            facts = cast("Sequence[Mapping[str, object]] | None", columns.get("facts"))
+            facts = cast("Sequence[Mapping[str, object] | None] | None", columns.get("facts"))
             texts: list[Text | None] = []
             for i, (prompt, completion) in enumerate(zip(prompts, completions, strict=True)):
                 ends = ids is None or (len(ids[i]) > 0 and ids[i][-1] in eos_ids)

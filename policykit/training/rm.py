@@ -21,7 +21,7 @@ from policykit.training.encoding import Encoded, Fitting
 from policykit.training.judging import Judge
 from policykit.training.kinds.kind import Job, Start
 from policykit.training.kinds.rm import OUTPUT
-from policykit.training.models import Trained, load_merged, with_lora
+from policykit.training.models import Trained, load_merged, sharding, with_lora
 from policykit.training.offline import Offline, Sums, Terms
 from policykit.training.pairing import check_left, judged_pairs, unjudged
 from policykit.training.preferences import bradley_terry_loss
@@ -183,7 +183,8 @@ def _net(trained: Trained, config: Config, settings: Settings, n_features: int) 
     classifier = classifier_of(trained.model, trained.pad_id)
     if settings.weights == "lora":
         return RewardNet(with_lora(classifier, config, "SEQ_CLS"), n_features)
-    return RewardNet(classifier.requires_grad_(True), n_features)
+    # Of what is trained, FSDP wants one type; adapters and heads are float32 both.
+    return RewardNet(classifier.requires_grad_(True), n_features, in_one_dtype=bool(sharding()))
 
 
 def _pairs(

@@ -1,18 +1,23 @@
 """What only several processes or a GPU would show, as far as it can be told on a CPU alone."""
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
+import torch.distributed as dist
 from accelerate import Accelerator, DeepSpeedPlugin
 from hypothesis import given, strategies as st
+from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
 from policykit import rewards as rw
 from policykit.diagnostics import PolicyError
 from policykit.engines.transformers import load_model, usual_device
+from policykit.training import rm
 from policykit.training.encoding import Encoded
 from policykit.training.kinds.sft import KIND
+from policykit.training.models import Trained, sharding
 from policykit.training.offline import shared, tell_deepspeed
 from policykit.training.reward_model import RewardNet, classifier_of, rewards_of
 from policykit.training.rl.critics import critics_for
@@ -96,6 +101,20 @@ def test_deepspeed_is_told_what_it_would_ask_for(tmp_path: Path) -> None:
     assert error.value.diagnostics[0].code == "PK780"
 
 
+def test_processes_are_counted_before_the_model_is_handed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A share of no rows is a setting that DeepSpeed refuses in words that name nothing of the training file."""
+
+    def too_late(*_: object, **__: object) -> None:
+        raise AssertionError("handed over")
+
+    monkeypatch.setattr(Accelerator, "num_processes", property(lambda self: 16))
+    monkeypatch.setattr(Accelerator, "prepare", too_late)
+    monkeypatch.setattr("policykit.training.offline.tell_deepspeed", too_late)
+    with pytest.raises(PolicyError, match="a batch of 8 rows cannot be shared by 16 processes") as error:
+        train(prepare(KIND, write_training(tmp_path, HEAD, routed(8, 1), routed(4, 2))))
+    assert error.value.diagnostics[0].code == "PK780"
+
+
 def test_each_process_loads_to_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     assert usual_device() == "cpu"
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
@@ -121,6 +140,77 @@ def test_rewards_and_values_of_a_half_precision_model_are_not_rounded_to_it() ->
     hidden = torch.zeros(2, 2, model.config.hidden_size, dtype=torch.bfloat16)
     assert critics(batch, hidden).dtype == torch.float32
     assert critics_for(model, 2, with_body=True)(batch, None).shape == (2, 2, 2)
+
+
+@pytest.fixture
+def alone(tmp_path: Path) -> Iterator[None]:
+    """A process group of one, for what shards is the same for one as for many."""
+    dist.init_process_group("gloo", init_method=f"file://{tmp_path / 'store'}", rank=0, world_size=1)
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
+def _in(dtype: torch.dtype, **how: Any) -> RewardNet:
+    net = RewardNet(classifier_of(load_model("embedded", "cpu")[0].to(dtype), 0).requires_grad_(True), 2, **how)
+    with torch.no_grad():
+        net.classifier.score.weight.normal_(generator=torch.Generator().manual_seed(0))
+        cast("Any", net.features).weight.fill_(0.5)
+    return net
+
+
+def _sharded(net: RewardNet, **how: Any) -> None:
+    for layer in net.classifier.model.layers:
+        fully_shard(layer, **how)
+    fully_shard(net, **how)
+
+
+def test_rewards_are_float32_whatever_a_wrapper_makes_of_the_parameters(alone: None) -> None:
+    """DeepSpeed casts the module, FSDP what it gathers."""
+    features, half = [(0.0, 1.0), (3.0, 0.0)], torch.bfloat16
+    net = _in(torch.float32)
+    with torch.no_grad():
+        expected = rewards_of(net, net, ROWS, features, 0)
+        plain = rewards_of(net, net, ROWS, [(0.0, 0.0)] * 2, 0)
+    assert (expected - plain).tolist() == pytest.approx([0.5, 1.5], abs=1e-5)  # by hand: 0.5 · φ
+    for wrap in (lambda net: net.to(half), lambda net: _sharded(net, mp_policy=MixedPrecisionPolicy(half))):
+        net = _in(torch.float32)
+        cast("Any", wrap)(net)
+        found = rewards_of(net, net, ROWS, features, 0)
+        assert found.dtype == torch.float32
+        assert found.tolist() == pytest.approx(expected.tolist(), rel=0.1)  # the body is rounded too
+        found.sum().backward()
+        assert all(p.grad is not None for p in net.parameters() if p.requires_grad and p.shape[0] == 1)
+
+
+def test_a_sharded_net_is_of_one_type(alone: None) -> None:
+    mixed = _in(torch.bfloat16)
+    _sharded(mixed)
+    with pytest.raises(AssertionError, match="uniform original parameter dtype"):
+        rewards_of(mixed, mixed, ROWS, [(0.0, 0.0)] * 2, 0)
+    net = _in(torch.bfloat16, in_one_dtype=True)
+    assert {p.dtype for p in net.parameters()} == {torch.bfloat16}
+    _sharded(net)
+    assert rewards_of(net, net, ROWS, [(0.0, 0.0)] * 2, 0).dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "by"),
+    [("ACCELERATE_USE_FSDP", "true", ["FSDP"]), ("ACCELERATE_USE_DEEPSPEED", "1", ["DeepSpeed"]), ("X", "1", [])],
+)
+@pytest.mark.parametrize("weights", ["full", "lora"])
+def test_a_head_is_half_precise_only_where_all_weights_are_sharded(
+    weights: str, variable: str, value: str, by: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An adapter is float32, and what is trained must be of one type."""
+    monkeypatch.setenv(variable, value)
+    monkeypatch.setattr(rm, "with_lora", lambda classifier, *_: classifier)  # pyright: ignore[reportUnknownLambdaType]
+    trained = Trained(load_model("embedded", "cpu")[0].to(torch.bfloat16), load_model("embedded", "cpu")[1])
+    net = rm._net(trained, cast("Any", None), rm.Settings(weights=weights), 1)  # pyright: ignore[reportPrivateUsage]
+    assert sharding() == by
+    expected = torch.bfloat16 if weights == "full" and by else torch.float32
+    assert {net.classifier.score.weight.dtype, cast("Any", net.features).weight.dtype} == {expected}
 
 
 def test_a_process_without_rates_leaves_those_of_the_others() -> None:

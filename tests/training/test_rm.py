@@ -210,6 +210,7 @@ def test_it_is_a_term_of_rewards(featured: Path) -> None:
     assert found[0] > found[1]
     messages = [[{"role": "assistant", "content": text}] for text in said]
     assert model.term()(prompts=asked, completions=messages) == pytest.approx(found, rel=1e-5)
+    assert model.term()(prompts=asked, completions=said, facts=[None, {"a": 1}]) == pytest.approx(found, rel=1e-5)
     answers = [Answer(text, text, (), Finish.END, None, None, None, PLAN.verify(text)) for text in said]
     assert [model.best()("Is it safe?", answer) for answer in answers] == pytest.approx(found, rel=1e-5)
     strange = replace(answers[0], verdict=pk.compile(policies(blocked("x", "x"), name="z")).verify(GOOD))

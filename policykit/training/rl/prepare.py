@@ -3,7 +3,6 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # pyright: reportMissingTypeStubs=false
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -20,7 +19,7 @@ from policykit.rewards.reward import checked_rewards
 from policykit.rewards.trl import Term
 from policykit.training.encoding import Encoded, Fitting, prompt_ids
 from policykit.training.kinds.kind import Job, Start
-from policykit.training.models import Trained, load_trained
+from policykit.training.models import Trained, load_trained, sharding
 from policykit.training.reward_model import RewardModel
 from policykit.training.rl.critics import critics_for
 from policykit.training.rl.online import Learner, Online
@@ -30,9 +29,6 @@ from policykit.training.rl.rloo import Rloo, RlooSettings
 from policykit.training.rl.rollouts import Prompt, Sampler
 from policykit.training.rl.sections import mode_of, number, reward_from, term_from, told
 from policykit.training.rows import Rows
-
-SHARDING = {"FSDP": "ACCELERATE_USE_FSDP", "DeepSpeed": "ACCELERATE_USE_DEEPSPEED"}
-"""What divides a model among processes, and the variables by which `accelerate launch` asks for it."""
 
 
 def prepare(start: Start) -> Job:
@@ -52,18 +48,17 @@ def prepare(start: Start) -> Job:
     if section and mode is not RolloutMode.MASKED and "maskTax" in section.fields:
         message = "`maskTax` has no effect without masked rollouts"
         found.append(Diagnostic("PK780", message, section.keys["maskTax"], "say `mode: masked`, or remove it"))
-    for name, variable in SHARDING.items():
-        if os.environ.get(variable, "false").lower() in ("1", "true"):
-            message = f"{name} has no effect: to learn from rewards, every process holds the whole model"
-            help = "launch it without, as `launch/cpu-2.yaml` does"
-            found.append(Diagnostic("PK780", message, config.place(config.kind), help))
+    for name in sharding():
+        message = f"{name} has no effect: to learn from rewards, every process holds the whole model"
+        help = "launch it without, as `launch/cpu-2.yaml` does"
+        found.append(Diagnostic("PK780", message, config.place(config.kind), help))
     if config.lora.dropout > 0:
         message = "`dropout` has no effect: what is learned from is what was sampled, by the whole model"
         found.append(Diagnostic("PK780", message, config.place("lora", "dropout"), "remove it"))
     if found:
         raise PolicyError(found)
     reward = reward_from(section, plan, config.place(config.kind))
-    check_run(reward, scale_rewards=None, columns=_probed(start.train), task=task or _one)
+    check_run(reward, scale_rewards=None, columns=_probed(start.train, _names(start)), task=task or _one)
     model = RewardModel.load(folder / learned, plan) if learned else None
     trained = load_trained(config)
     if model is not None:
@@ -73,7 +68,8 @@ def prepare(start: Start) -> Job:
     # Joins the processes that were launched together, each with a device of its own.
     trained.model.to(PartialState(cpu=not torch.cuda.is_available()).device)
     fitting = Fitting(config)
-    train, held_out = (_prompts(rows, trained, fitting) for rows in (start.train, start.held_out))
+    names = _names(start)
+    train, held_out = (_prompts(rows, names, trained, fitting) for rows in (start.train, start.held_out))
     fitting.check(len(train))
     sampler, judge = _samplers(section, trained, reward)
     learner, settings = _learner(start, trained, sampler, pricer)
@@ -102,18 +98,24 @@ def added(task: Term | None, model: Term, weight: float) -> Term:
     return both
 
 
-def _probed(rows: Rows) -> Mapping[str, Sequence[object]]:
+def _names(start: Start) -> tuple[str, ...]:
+    """The columns that any row has. Every batch has them all, so that functions meet no other columns in the middle of
+    a run, nor one process others than the next."""
+    return tuple(dict.fromkeys(name for rows in (start.train, start.held_out) for row in rows for name in row.values))
+
+
+def _probed(rows: Rows, names: Sequence[str]) -> Mapping[str, Sequence[object]]:
     first = rows.rows[:2]
-    names = [name for name in first[0].values if all(name in row.values for row in first)]
-    return {name: [row.values[name] for row in first] for name in names if name not in ("plan_digest", "bundle_digest")}
+    probed = [name for name in names if name not in ("plan_digest", "bundle_digest")]
+    return {name: [row.values.get(name) for row in first] for name in probed}
 
 
-def _prompts(rows: Rows, trained: Trained, fitting: Fitting) -> list[Prompt]:
+def _prompts(rows: Rows, names: Sequence[str], trained: Trained, fitting: Fitting) -> list[Prompt]:
     out: list[Prompt] = []
     for row in rows:
         ids = tuple(prompt_ids(trained.tokenizer, row.values["prompt"]))
         if fitting.fits(row.place, Encoded(ids, len(ids), ())):
-            out.append(Prompt(row.values["prompt"], ids, {k: v for k, v in row.values.items() if k != "prompt"}))
+            out.append(Prompt(row.values["prompt"], ids, {k: row.values.get(k) for k in names if k != "prompt"}))
     return out
 
 

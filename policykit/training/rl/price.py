@@ -48,7 +48,7 @@ class Pricer:
             columns["completion_ids"] = [list(rollouts.token_ids[i]) for i in chosen]
             task = self.task(prompts=prompts, completions=said, **columns)
             shares = self.hallucination(prompts=prompts, completions=said, **columns) if self.hallucination else None
-            facts = cast("Sequence[Mapping[str, object]] | None", columns.get("facts"))
+            facts = cast("Sequence[Mapping[str, object] | None] | None", columns.get("facts"))
             for i, row in zip(chosen, self.reward.price([text_of(s) for s in said], task, shares, facts), strict=True):
                 rows[i] = row
         else:
@@ -74,8 +74,9 @@ class Pricer:
 
 
 def columns_of(prompts: Sequence[Prompt]) -> dict[str, list[object]]:
-    """The columns of the data set, as reward functions get them. Every prompt has those of the first."""
-    return {name: [prompt.columns[name] for prompt in prompts] for name in prompts[0].columns}
+    """The columns that any of the prompts has, as reward functions get them: None where a row has no such column."""
+    names = dict.fromkeys(name for prompt in prompts for name in prompt.columns)
+    return {name: [prompt.columns.get(name) for prompt in prompts] for name in names}
 
 
 def _like(given: object, text: str) -> object:
