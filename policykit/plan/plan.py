@@ -147,8 +147,8 @@ class Plan:
 
         Expressions are compiled, automata worked out, numbering plans read, and what streams under such ``facts`` watch
         for reads some text. For a server at its start: about two seconds of processor time for 1,000 phrases and ten
-        entities. Verdicts are the same without; nobody is asked, and nothing is used up. Raises PolicyError if the plan
-        has expired.
+        entities, in a thread of its own: texts that are judged meanwhile do not wait for it. Verdicts are the same
+        without; nobody is asked, and nothing is used up. Raises PolicyError if the plan has expired.
         """
         self.check_date()
         self.verifier.warm()

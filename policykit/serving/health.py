@@ -1,9 +1,9 @@
 """Whether a server lives, and whether it can serve: each thing that serving needs is asked, within a deadline."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 from policykit.diagnostics import PolicyError
@@ -12,6 +12,8 @@ from policykit.profiles import check_profiles
 from policykit.serving.deployment import Deployment, Serving
 from policykit.serving.errors import UpstreamFault
 from policykit.serving.upstream import Upstream, UpstreamRequest
+
+_LOG = logging.getLogger(__name__)
 
 DEADLINE_S = 2.0
 KEPT_S = 1.0
@@ -79,14 +81,17 @@ def plans_of(deployment: Deployment) -> list[Plan]:
 
 
 class PlansReady:
-    """Compiles the plans of what is served, in a thread, and says whether that is done. Then it warms them, which
-    nothing waits for: the first requests are served meanwhile, and cost more."""
+    """Compiles the plans of what is served, in a thread, and says whether that is done. Then they are warmed, one at a
+    time in another thread, which nothing waits for: the first requests are served meanwhile, and cost more. Plans that
+    are still to be warmed when others are served are left cold."""
 
     def __init__(self, serving: Serving) -> None:
         self._serving = serving
         self._done: Deployment | None = None
         self._problem: str | None = None
         self._again: asyncio.Task[None] | None = None
+        self._cold: list[Plan] = []
+        self._warming: asyncio.Task[None] | None = None
 
     async def prepare(self) -> None:
         """Compile now. What does not compile is a problem that the check tells."""
@@ -96,10 +101,26 @@ class PlansReady:
             plans = await asyncio.to_thread(plans_of, deployment)
         except PolicyError as error:
             problem = "; ".join(f"{d.code}: {d.message}" for d in error.diagnostics[:3])
-        self._done, self._problem = deployment, problem
-        for plan in plans:
-            with suppress(PolicyError):  # one that has expired meanwhile is compiled again for its next request
+        self._done, self._problem, self._cold = deployment, problem, plans[::-1]
+        if self._warming is None or self._warming.done():
+            self._warming = asyncio.ensure_future(self._warm())
+
+    async def _warm(self) -> None:
+        """Warm what is cold, which a reload replaces: no thread is ever left behind with plans that were replaced."""
+        while self._cold:
+            plan = self._cold.pop()
+            try:
                 await asyncio.to_thread(plan.warm)
+            except PolicyError:
+                continue  # it has expired meanwhile, and is compiled again for its next request
+            except Exception:  # the plan serves cold as it would warm, and the others are warmed all the same
+                _LOG.exception("a plan could not be warmed")
+
+    def close(self) -> None:
+        """Warm no more; what a thread has begun it ends."""
+        self._cold = []
+        if self._warming is not None:
+            self._warming.cancel()
 
     async def check(self) -> str | None:
         """What is served since the last check is compiled too: after a reload it is so already, which is soon seen."""

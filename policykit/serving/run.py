@@ -199,6 +199,7 @@ def around(
             await asyncio.to_thread(request_compilers().start)
 
     async def close() -> None:
+        plans.close()
         await asyncio.to_thread(request_compilers().close)
         for trace in traces:
             await asyncio.to_thread(trace.shutdown)

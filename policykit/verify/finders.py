@@ -42,13 +42,32 @@ class Searches(Protocol):
     def entities(self, leaf: Entities, view: View) -> Search: ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class LeafSearch:
     """A finder behind its prefilter. Finders grow their automata while they run, hence the lock."""
 
-    finder: Finder
+    leaf: Leaf
+    on: View
     prefilter: Prefilter
+    finder: Finder
     lock: Lock = field(default_factory=Lock)
+    _is_warm: bool = False
+
+    @classmethod
+    def of(cls, leaf: Leaf, on: View) -> "LeafSearch":
+        return cls(leaf, on, compile_prefilter(leaf, on), compile_finder(leaf, on))
+
+    def warm(self, read: Iterable[Seen]) -> None:
+        """Have a finder read texts, and then search with it. It is another one until then: a reading takes long, and
+        verdicts would wait for the lock."""
+        if self._is_warm:
+            return
+        ahead = compile_finder(self.leaf, self.on)
+        for seen in read:
+            if self.prefilter.may_find(seen.whole):
+                unit_by_unit(seen, ahead.findall)
+        with self.lock:
+            self.finder, self._is_warm = ahead, True
 
     def find(self, seen: Seen) -> Matches:
         return self.find_by_automata(seen) if self.prefilter.may_find(seen.whole) else NO_MATCHES
@@ -58,27 +77,44 @@ class LeafSearch:
             return unit_by_unit(seen, self.finder.findall)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class EntityLeafSearch:
     """Entities, each one of a scan (``numbers``), which tells where the finder need not look."""
 
-    finder: EntityFinder
+    leaf: Entities
+    on: View
     scan: EntityScan
     numbers: tuple[int, ...]
+    finder: EntityFinder
     lock: Lock = field(default_factory=Lock)
+    _is_warm: bool = False
+
+    @classmethod
+    def of(cls, leaf: Entities, on: View, scan: EntityScan, numbers: tuple[int, ...]) -> "EntityLeafSearch":
+        return cls(leaf, on, scan, numbers, EntityFinder(leaf, on))
 
     def find(self, seen: Seen) -> Matches:
-        where = seen.once(self.scan.find)
-        may_be = {index: where[number] for index, number in enumerate(self.numbers) if number in where}
+        may_be = self._may_be(seen)
         return self._find(seen, may_be) if may_be else NO_MATCHES
+
+    def _may_be(self, seen: Seen) -> Mapping[int, Stretches | None]:
+        where = seen.once(self.scan.find)
+        return {index: where[number] for index, number in enumerate(self.numbers) if number in where}
 
     def find_by_automata(self, seen: Seen) -> Matches:
         return self._find(seen, dict.fromkeys(range(len(self.numbers))))
 
-    def warm(self) -> None:
-        """Do now what the first candidates would wait for."""
+    def warm(self, read: Iterable[Seen]) -> None:
+        """Do now what the first candidates would wait for, and read texts: with another finder, as
+        :meth:`LeafSearch.warm` does."""
+        if self._is_warm:
+            return
+        ahead = EntityFinder(self.leaf, self.on)
+        ahead.warm()
+        for seen in read:
+            ahead.find(seen.once(read_of), self._may_be(seen))
         with self.lock:
-            self.finder.warm()
+            self.finder, self._is_warm = ahead, True
 
     def _find(self, seen: Seen, may_be: Mapping[int, Stretches | None]) -> Matches:
         with self.lock:
@@ -124,7 +160,7 @@ class CompiledSearches:
         found = self._entities.get((leaf, view.name))
         if found is None:
             scan = EntityScan(view, leaf.entities)
-            found = EntityLeafSearch(EntityFinder(leaf, view), scan, tuple(range(len(leaf.entities))))
+            found = EntityLeafSearch.of(leaf, view, scan, tuple(range(len(leaf.entities))))
             self._entities[leaf, view.name] = found
         return found
 
@@ -139,7 +175,7 @@ class CompiledSearches:
         """The search that needs no scan."""
         found = self._automata.get((leaf, view.name))
         if found is None:
-            found = LeafSearch(compile_finder(leaf, view), compile_prefilter(leaf, view))
+            found = LeafSearch.of(leaf, view)
             self._automata[leaf, view.name] = found
         return found
 
@@ -174,7 +210,7 @@ def joint_searches(rules: Iterable[ResolvedRule]) -> JointSearches:
         joint = EntityScan(on, list(numbers))
         for leaf in with_entities:
             of_leaf = tuple(numbers[entity] for entity in leaf.entities)
-            entities[leaf, name] = EntityLeafSearch(EntityFinder(leaf, on), joint, of_leaf)
+            entities[leaf, name] = EntityLeafSearch.of(leaf, on, joint, of_leaf)
     return JointSearches(together, entities, others)
 
 

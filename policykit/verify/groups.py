@@ -68,12 +68,13 @@ class Groups:
 
     def __init__(self, view: View, regexes: Sequence[Regex]) -> None:
         self._view, self._regexes = view, regexes
-        self._lock = Lock()
+        # Texts of one kind do not wait until the groups for the other are compiled.
+        self._plain_lock, self._encoded_lock = Lock(), Lock()
 
     def of(self, seen: Seen) -> Grouped:
         """The groups for such units."""
         plain = seen.joined.points is None and not seen.joined.is_jointed
-        with self._lock:
+        with self._plain_lock if plain else self._encoded_lock:
             return self._plain if plain else self._encoded
 
     @cached_property

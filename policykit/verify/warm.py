@@ -10,7 +10,7 @@ from policykit.ir.document import Entities, Leaf, Regexes
 from policykit.ir.plan import ResolvedRule
 from policykit.ir.regex import Alternation, Assertion, Chars, Concat, Empty, Regex, Repeat
 from policykit.text import view
-from policykit.verify.finders import EntityLeafSearch, Searches
+from policykit.verify.finders import EntityLeafSearch, LeafSearch, Searches
 from policykit.verify.units import Seen, SeenUnit, Unit
 
 _PLAIN = "Dear Ms Example, your reference is 4929 0000-1234 of 01/02/2003. Call us at +1 212 555 0100 or a@b.example."
@@ -33,8 +33,9 @@ def warm(rules: Iterable[ResolvedRule], searches: Searches) -> None:
         seen = [Seen(tuple(SeenUnit(Unit(text), on) for text in texts)) for texts in _readings(own)]
         for leaf in own:
             search = searches.entities(leaf, on) if isinstance(leaf, Entities) else searches.get(leaf, on)
-            if isinstance(search, EntityLeafSearch):
-                search.warm()
+            if isinstance(search, EntityLeafSearch | LeafSearch):
+                search.warm(seen)
+                continue
             for read in seen:
                 search.find(read)
 

@@ -1,19 +1,30 @@
 """A plan that is warmed says what it says cold; warming asks nobody, and the first texts then wait for nothing."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
+from functools import cache
+from threading import Event, get_ident
+from typing import Any
 
 import pytest
+from hypothesis import given, settings, strategies as st
 
 import policykit as pk
+from policykit.automata import Finder
+from policykit.entities import EntityFinder
 from policykit.entities.language import language
 from policykit.streaming import Stream
 from policykit.verify import Verifier
+from policykit.verify.groups import Groups
 
 from .documents import blocks, of, rule
 
 ENTITIES = rule("numbers", {"entities": ["phone", "iban", "payment_card", "us_ssn"]}, {"block": {"onMatch": "stop"}})
 PHRASES = rule("words", {"phrases": ["guaranteed returns", "risk free"]}, {"block": {"onMatch": "stop"}})
 EXPRESSION = rule("digits", {"regex": [r"\bacct \d{4}\b"]}, {"transform": {"mask": {"with": "[{type}_{n}]"}}})
+CONTEXT = rule(
+    "number", {"regex": [r"\d{4,9}"], "before": {"regex": "account", "within": 20}}, {"block": {"onMatch": "stop"}}
+)
 RULES = (ENTITIES, PHRASES)
 TEXTS = (
     "It has guaranteed returns.",
@@ -23,6 +34,8 @@ TEXTS = (
     "acct 1234",
     "4111 1111 1111 1111",
 )
+DECISIONS = ("block", "block", "block", "allow", "allow", "block")
+"""By hand: what each of them is under the rules."""
 
 
 def streamed(plan: pk.Plan, text: str) -> tuple[str, pk.Verdict]:
@@ -70,3 +83,76 @@ def test_an_expired_plan_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("policykit.plan.plan.today", lambda: date(2099, 1, 1))
     with pytest.raises(pk.PolicyError, match="expired"):
         plan.warm()
+
+
+@pytest.mark.parametrize(("finder", "name"), [(EntityFinder, "warm"), (EntityFinder, "find"), (Finder, "findall")])
+def test_no_verdict_waits_for_warming(finder: type, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever warming is doing, a verdict needs no lock that it holds."""
+    plan = pk.compile(of(*RULES, CONTEXT))
+    texts = (*TEXTS, "account 12345")
+    verdicts = judged_while_stuck(plan, texts, finder, name, monkeypatch)
+    assert [verdict.decision for verdict in verdicts] == [*DECISIONS, "block"]
+    assert [plan.verify(text) for text in texts] == verdicts
+
+
+def test_texts_in_ascii_do_not_wait_for_expressions_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = pk.compile(of(*RULES))
+    verdicts = judged_while_stuck(plan, ("4111 1111 1111 1111", "no"), Groups, "_parts", monkeypatch)
+    assert [verdict.decision for verdict in verdicts] == ["block", "allow"]
+
+
+def judged_while_stuck(
+    plan: pk.Plan, texts: tuple[str, ...], of: type, name: str, monkeypatch: pytest.MonkeyPatch
+) -> list[pk.Verdict]:
+    """The verdicts while a thread that warms the plan is stuck in a method of a class."""
+    plain, begun, go, warming = getattr(of, name), Event(), Event(), set[int]()
+
+    def stuck(self: Any, *given: Any) -> Any:
+        if get_ident() in warming and not go.is_set():
+            begun.set()
+            assert go.wait(60)
+        return plain(self, *given)
+
+    def warm() -> None:
+        warming.add(get_ident())
+        plan.warm()
+
+    monkeypatch.setattr(of, name, stuck)
+    with ThreadPoolExecutor(2) as threads:
+        done = threads.submit(warm)
+        try:
+            assert begun.wait(60)
+            verdicts = [threads.submit(plan.verify, text).result(30) for text in texts]
+        finally:
+            go.set()
+        done.result(60)
+    return verdicts
+
+
+PARTS = (*TEXTS, "account 12345", "account", "4111111111111111", " ", "+1 212 555 0100", "7", "é")
+
+
+@cache
+def cold_and_warm() -> tuple[pk.Plan, pk.Plan]:
+    cold, warm = (pk.compile(of(*RULES, CONTEXT)) for _ in range(2))
+    warm.warm()
+    return cold, warm
+
+
+@settings(deadline=None)
+@given(st.lists(st.sampled_from(PARTS), max_size=6))
+def test_warm_finders_find_what_cold_ones_do(parts: list[str]) -> None:
+    cold, warm = cold_and_warm()
+    for text in ("".join(parts), " ".join(parts)):
+        assert warm.verify(text) == cold.verify(text)
+
+
+def test_plans_are_warmed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("another finder")
+
+    plan = pk.compile(of(*RULES, CONTEXT))
+    plan.warm()
+    for name in ("EntityFinder", "compile_finder"):
+        monkeypatch.setattr(f"policykit.verify.finders.{name}", refuse)
+    plan.warm({"a fact": 1})
