@@ -20,7 +20,7 @@ class FailsAlone:
         self._text = text
         self._on_error = on_error
         self._spent = spent or MaskTime()
-        self._accepting_s = 0.0  # since the last mask
+        self._between_s = 0.0  # what tokens took since the last mask: it is counted with the next
         self.error: Exception | None = None  # why nothing is accepted any more
 
     @property
@@ -35,8 +35,9 @@ class FailsAlone:
         if self.error is None:
             began = time.thread_time()
             try:
+                self._spent.check()
                 self._text.fill(row)
-                took, self._accepting_s = time.thread_time() - began + self._accepting_s, 0.0
+                took, self._between_s = time.thread_time() - began + self._between_s, 0.0
                 self._spent.spend(took)
                 return
             except Exception as error:
@@ -54,24 +55,30 @@ class FailsAlone:
             self._fail(error)
             return False
         finally:
-            self._accepting_s += time.thread_time() - began
+            self._between_s += time.thread_time() - began
 
     def allowed_prefix(self, token_ids: Sequence[int]) -> list[int]:
         if self.error is not None:
             return []
+        began = time.thread_time()
         try:
             return self._text.allowed_prefix(token_ids)
         except Exception as error:
             self._fail(error)
             return []
+        finally:
+            self._between_s += time.thread_time() - began
 
     def rollback(self, n: int) -> None:
         if self.error is not None:
             return
+        began = time.thread_time()
         try:
             self._text.rollback(n)
         except Exception as error:
             self._fail(error)
+        finally:
+            self._between_s += time.thread_time() - began
 
     def finished(self, request: str, child: str, digest: str, *, counts_rules: bool) -> Finished:
         return self._text.finished(request, child, digest, counts_rules=counts_rules)

@@ -135,7 +135,7 @@ class PolicyBackend(StructuredOutputBackend):
         except Exception as error:
             tell_failed(reply, request, child, error)
             raise
-        spent = MaskTime(self._share if unread(option, source) else None)
+        spent = MaskTime(self._share if unread(option, source) else None, plan.digest)
         grammar = PolicyGrammar(FailsAlone(text, partial(tell_failed, reply, request, child), spent))
         if request is not None:
             before = prefix.decode("utf-8", "replace")

@@ -38,17 +38,28 @@ class Busy:
     token_ids: Sequence[int] = ()
     n_tokens = 0
 
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
+    def __init__(self, seconds: float, slow: str = "fill") -> None:
+        self._seconds = {slow: seconds}
+
+    def _work(self, name: str) -> None:
+        began = time.thread_time()
+        while time.thread_time() - began < self._seconds.get(name, 0.0):
+            pass
 
     def fill(self, row: Any) -> None:
         row[:] = -1
-        began = time.thread_time()
-        while time.thread_time() - began < self._seconds:
-            pass
+        self._work("fill")
 
     def accept(self, token_ids: Sequence[int]) -> bool:
+        self._work("accept")
         return True
+
+    def allowed_prefix(self, token_ids: Sequence[int]) -> list[int]:
+        self._work("allowed_prefix")
+        return list(token_ids)
+
+    def rollback(self, n: int) -> None:
+        self._work("rollback")
 
 
 @pytest.mark.parametrize(("seconds", "fails"), [(0.0, False), (0.5, True)])
@@ -61,3 +72,34 @@ def test_masks_that_take_long_fail_their_text(monkeypatch: pytest.MonkeyPatch, s
     assert text.accept([1]) is not fails
     assert list(row) == ([1, 0] if fails else [-1, -1])
     assert [isinstance(error, PolicyError) and error.diagnostics[0].code for error in errors] == ["PK209"] * fails
+
+
+@pytest.mark.parametrize("slow", ["accept", "allowed_prefix", "rollback"])
+def test_what_tokens_take_between_masks_counts_with_the_next(monkeypatch: pytest.MonkeyPatch, slow: str) -> None:
+    """With speculative decoding, drafts are tried and taken back between two masks."""
+    monkeypatch.setattr(mask_time, "MAX_OWED_S", 0.3)
+    errors: list[Exception] = []
+    text: Any = FailsAlone(Busy(0.2, slow), errors.append)  # type: ignore[arg-type]
+    row = np.zeros(2, np.int32)
+    text.fill(row)
+    for _ in range(2):
+        assert text.allowed_prefix([1, 2]) == [1, 2]
+        assert text.accept([1, 2])
+        text.rollback(1)
+    assert errors == []
+    text.fill(row)
+    assert [isinstance(error, PolicyError) and error.diagnostics[0].code for error in errors] == ["PK209"]
+
+
+def test_a_text_whose_plan_has_had_its_part_makes_no_mask() -> None:
+    share = mask_time.EngineShare()
+    share.take("slow", mask_time.BURST_S + 1)
+    errors: list[Exception] = []
+    texts: Any = [
+        FailsAlone(Busy(0.0), errors.append, mask_time.MaskTime(share, plan))  # type: ignore[arg-type]
+        for plan in ("slow", "other")
+    ]
+    for text, row in ((text, np.zeros(2, np.int32)) for text in texts):
+        text.fill(row)
+        assert list(row) == ([1, 0] if text is texts[0] else [-1, -1])
+    assert [isinstance(error, PolicyError) and error.diagnostics[0].code for error in errors] == ["PK209"]
