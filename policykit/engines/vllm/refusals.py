@@ -100,7 +100,9 @@ class Admission:
             raise
         finally:
             known.cancel()
-        return _from_the_beginning(pieces, pending, stream)
+        whole = _from_the_beginning(pieces, pending, stream)
+        await anext(whole)  # from here on the stream is closed with it, even where nobody reads a piece
+        return whole
 
 
 _END = object()
@@ -121,7 +123,9 @@ async def _close(stream: AsyncGenerator[Any], pending: "asyncio.Future[Any] | No
 async def _from_the_beginning(
     pieces: list[Any], pending: "asyncio.Future[Any] | None", stream: AsyncGenerator[Any]
 ) -> AsyncGenerator[Any]:
+    """Begins with None: what has not begun would close nothing when it is closed or dropped."""
     try:
+        yield None
         for piece in pieces:
             if piece is _END:
                 return

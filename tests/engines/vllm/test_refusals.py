@@ -1,6 +1,7 @@
 """Streams begin when it is known whether there is a mask, lose nothing, and errors say what the engine said."""
 
 import asyncio
+import gc
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Any
@@ -153,6 +154,30 @@ def test_a_client_that_leaves_meanwhile_ends_it() -> None:
         return house.n_closed
 
     assert asyncio.run(leaves()) == 1
+
+
+@pytest.mark.parametrize("lazily", [False, True])
+@pytest.mark.parametrize("closes", [False, True])
+@pytest.mark.parametrize(("n", "waits"), [(10**9, False), (3, True)])
+def test_a_stream_that_nobody_reads_ends_its_request(lazily: bool, closes: bool, n: int, waits: bool) -> None:
+    """The client is gone before the first piece is asked for: the engine's request ends with the stream, whether it
+    has had a piece by then or not."""
+
+    async def is_dropped() -> House:
+        house = House([n, Said(), 10**9], waits, lazily)
+        stream = await asyncio.wait_for(refusals.settled(house.serve(), 3600), 20)
+        assert (house.n_begun, house.n_closed) == (1, 0)
+        if closes:
+            await stream.aclose()
+        del stream
+        gc.collect()
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+        assert house.n_closed == 1
+        return house
+
+    asyncio.run(is_dropped())
 
 
 def test_what_is_no_stream_and_what_a_handler_raises_stay() -> None:
