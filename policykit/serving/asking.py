@@ -187,7 +187,8 @@ async def check_status(response: UpstreamResponse, stream: bool, body: Mapping[s
 
 
 async def _refused_field(response: UpstreamResponse, body: Mapping[str, object]) -> str | None:
-    """The `param` of an error in OpenAI's form, where it names a field of ``body``."""
+    """The `param` of an error in OpenAI's form, where it names a field of ``body``: whatever goes wrong meanwhile, the
+    request was refused all the same."""
     data = bytearray()
     try:
         async with asyncio.timeout(_ERROR_SECONDS):
@@ -197,6 +198,6 @@ async def _refused_field(response: UpstreamResponse, body: Mapping[str, object])
                     return None
         found: Any = json.loads(bytes(data))
         named: Any = found["error"]["param"]
-    except (UpstreamFault, TimeoutError, ValueError, RecursionError, LookupError, TypeError):
+    except Exception:  # an upstream may be anybody's, and its body fail with anything
         return None
     return named if isinstance(named, str) and named in body else None

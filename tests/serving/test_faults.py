@@ -1,8 +1,9 @@
 """Everything that can fail between client, guard, upstream and log fails closed, and has a name."""
 
+import asyncio
 import json
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,12 @@ import openai
 import pytest
 
 from policykit.serving import Outcome, Serving, SwitchState
+from policykit.serving.asking import check_status
+from policykit.serving.errors import UpstreamFault
 from policykit.serving.guard import Guard
 from policykit.serving.services import GuardSettings
 from policykit.serving.sse import Limits
+from policykit.serving.upstream import UpstreamResponse
 from policykit.serving.upstream_http import HttpUpstream
 from tests.serving.peer import Say
 from tests.serving.running import Kept, World, deployment, served, world
@@ -169,6 +173,27 @@ def test_a_field_that_an_upstream_refuses_is_named(small: World, error: Any, par
     assert (said.code, said.param) == ("policykit_upstream_refused", param)
     assert "guaranteed" not in str(said)
     assert ("`messages`" in str(said)) is (param is not None)
+
+
+async def broken(error: BaseException) -> AsyncIterator[bytes]:
+    yield b'{"error": {"param": '
+    raise error
+
+
+@pytest.mark.parametrize(
+    "error", [UpstreamFault("x", "x"), OSError("gone"), ZeroDivisionError(), ExceptionGroup("", [OSError()])]
+)
+def test_a_refusal_whose_body_fails_names_no_field(error: Exception) -> None:
+    """An upstream may be anybody's, and so may be what its body raises."""
+    with pytest.raises(UpstreamFault) as raised:
+        asyncio.run(check_status(UpstreamResponse(400, {}, broken(error)), False, {"messages": []}))
+    assert (raised.value.code, raised.value.param) == ("policykit_upstream_refused", None)
+
+
+def test_a_refusal_may_be_cancelled_while_its_body_is_read() -> None:
+    response = UpstreamResponse(400, {}, broken(asyncio.CancelledError()))
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(check_status(response, False, {"messages": []}))
 
 
 @pytest.mark.parametrize("stream", [False, True])
