@@ -104,6 +104,7 @@ TECHNIQUES = (
     Technique("combining accents", "unmarked", between("\u0301")),
     Technique("many combining marks", "unmarked", between("\u0300\u0323\u0334\u0360\u0489")),
     Technique("spacing accents between letters", "unmarked", between("\u00b4")),
+    Technique("Braille blanks for spaces", "separators", replaced(" ", "\u2800")),
     Technique("Hangul fillers between letters", "unmarked", between("\u3164")),
     Technique("strike-through overlay", "unmarked", between("\u0336")),
     Technique("slash overlay", "skeleton", between("\u0338")),

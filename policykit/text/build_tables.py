@@ -8,8 +8,8 @@ version follows the interpreter. Where no table exists yet, run this file by its
 
 Departures of ``compat`` from NFKC_Casefold (UAX 44): the result stays decomposed; Hangul syllables stay whole; a
 spacing accent (NFKD: a space and marks) is the space alone, and the spacing kana voicing marks become the combining
-ones; the dotless i is an i; a Hangul filler, which Unicode calls ignorable and fonts show as a gap, is a space.
-``unmarked`` drops a spacing accent with the marks, and a filler with what is ignorable: they do not part words there.
+ones; the dotless i is an i; a Hangul filler or a Braille blank, which fonts show as a gap, is a space.
+``unmarked`` drops a spacing accent with the marks, and such gaps with what is ignorable: no words part there.
 `´` stands for a mark in `cafe´` and parts two words in `one´two`, and no map per character can read it both ways.
 """
 
@@ -31,6 +31,8 @@ OVERRIDES: Mapping[int, tuple[int, ...]] = {0x131: (0x69,), 0x309B: (0x3099,), 0
 
 FILLERS = (0x115F, 0x1160, 0x3164, 0xFFA0)
 """Hangul fillers: ignorable by the database, and a gap of a letter's width where they are shown."""
+GAPS = (*FILLERS, 0x2800)
+"""What is shown as a gap and is no white space: fillers, and the Braille pattern without a dot."""
 
 KEPT_CLASSES = (0, 7, 8, 9)
 """Canonical combining classes that ``unmarked`` keeps: starters, nuktas, kana voicing marks, viramas."""
@@ -148,7 +150,7 @@ def compat_images(data: Database) -> dict[int, Image]:
     accents = spacing_accents(data)
 
     def step(point: int) -> Image:
-        if point in FILLERS:
+        if point in GAPS:
             return (SPACE,)
         if point in data.ignorable:
             return ()
@@ -165,7 +167,7 @@ def compat_images(data: Database) -> dict[int, Image]:
             before, image = image, tuple(d for c in image for d in step(c))
         return composed_hangul(ordered(image, data.combining))
 
-    touched = {*data.decomposition, *data.full_folding, *data.ignorable, *OVERRIDES}
+    touched = {*data.decomposition, *data.full_folding, *data.ignorable, *OVERRIDES, *GAPS}
     images = {c: to_fixed_point(c) for c in sorted(touched)}
     return {c: image for c, image in images.items() if image != (c,)}
 
@@ -201,7 +203,7 @@ def composed_hangul(image: Image) -> Image:
 
 
 def unmarked_images(data: Database, compat: Mapping[int, Image]) -> dict[int, Image]:
-    """``compat`` without marks: dropped are enclosing marks, all classes but ``KEPT_CLASSES``, accents, fillers.
+    """``compat`` without marks: dropped are enclosing marks, all classes but ``KEPT_CLASSES``, accents, gaps.
 
     Dropping by class is what makes composed and decomposed spellings equal. U+0338 stays, so that U+2260 is not `=`.
     """
@@ -210,7 +212,7 @@ def unmarked_images(data: Database, compat: Mapping[int, Image]) -> dict[int, Im
     accents = spacing_accents(data)
     images: dict[int, Image] = {}
     for point in sorted({*compat, *np.flatnonzero(dropped).tolist()}):
-        seen = () if point in accents or point in FILLERS else compat.get(point, (point,))
+        seen = () if point in accents or point in GAPS else compat.get(point, (point,))
         image = tuple(c for c in seen if not dropped[c])
         if image != (point,):
             images[point] = image

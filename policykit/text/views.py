@@ -24,10 +24,10 @@ from policykit.text.tables import N_POINTS, tables
 LOOK_ALIKE_VIEWS = ("skeleton", "leet")
 VIEW_NAMES = ("raw", "compat", "unmarked", *LOOK_ALIKE_VIEWS)
 """``raw``: the text itself. ``compat``: default-ignorables dropped, compatibility decomposition (Hangul syllables
-stay whole), full case folding; marks stay; an accent that stands alone (`´`, `¨`, `˛`) or a Hangul filler is a space.
-``unmarked``: ``compat`` without marks, spacing accents and fillers among them, but with kana voicing marks, nuktas,
-viramas and the stroke of negated symbols. ``skeleton``: ``unmarked`` without that stroke, and characters
-that look alike fall together (UTS 39, closed under case): i, I, l, 1 and |; 0 and o; m becomes rn. ``leet``:
+stay whole), full case folding; marks stay; an accent that stands alone (`´`, `¨`, `˛`), a Hangul filler or a Braille
+blank is a space. ``unmarked``: ``compat`` without marks, spacing accents and such gaps among them, but with kana
+voicing marks, nuktas, viramas and the stroke of negated symbols. ``skeleton``: ``unmarked`` without that stroke, and
+characters that look alike fall together (UTS 39, closed under case): i, I, l, 1 and |; 0 and o; m becomes rn. ``leet``:
 ``skeleton`` with the remaining digits and `@` and `$` read as letters."""
 
 _SHORT = 400

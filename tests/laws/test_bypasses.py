@@ -70,6 +70,7 @@ SEPARATORS = (
     "\u02db\u00a8",
     "\u3164",
     "\uffa0\u1160",
+    "\u2800",
 )
 IGNORED = ("\u200b", "\u200d", "\u00ad", "\u2060", "\ufeff", "\u034f")
 

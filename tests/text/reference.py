@@ -27,8 +27,8 @@ DEFAULT_IGNORABLE = frozenset(
 )
 """UAX 44, Default_Ignorable_Code_Point, by hand."""
 
-FILLERS = frozenset((0x115F, 0x1160, 0x3164, 0xFFA0))
-"""Hangul fillers: a gap to whoever reads them."""
+GAPS = frozenset((0x115F, 0x1160, 0x2800, 0x3164, 0xFFA0))
+"""Hangul fillers and the Braille blank: a gap to whoever reads them."""
 
 SPACING_VOICING = {0x309B: "\u3099", 0x309C: "\u309a"}
 DOTLESS_I = 0x131
@@ -53,7 +53,7 @@ def compat_decomposed(point: int) -> str:
     """``compat`` with Hangul syllables taken apart: NFKC_Casefold and the stated departures, as NFD."""
     if point in SPACING_VOICING:
         return SPACING_VOICING[point]
-    if is_spacing_mark(point) or point in FILLERS:
+    if is_spacing_mark(point) or point in GAPS:
         return " "
     before, text = "", chr(point)
     while text != before:
@@ -71,6 +71,6 @@ def is_dropped_mark(char: str) -> bool:
 
 
 def unmarked_decomposed(point: int) -> str:
-    if point in FILLERS or (point not in SPACING_VOICING and is_spacing_mark(point)):
+    if point in GAPS or (point not in SPACING_VOICING and is_spacing_mark(point)):
         return ""
     return "".join(c for c in compat_decomposed(point) if not is_dropped_mark(c))
