@@ -226,7 +226,8 @@ def schema_fault(
         if bool(refused) == valid and not judge.has_format:
             return f"the verifier says {not valid} of {text}: {refused}"
         is_spelled = not (judge.has_decimals and has_numbers(value))
-        if not refused and is_spelled and not any(matches(spec, one) for one in in_every_order(value)):
+        orders = in_every_order(value) if not refused and is_spelled else None
+        if orders is not None and not any(matches(spec, one) for one in orders):
             return f"the mask refuses the valid {text}"
     return None
 

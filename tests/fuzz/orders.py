@@ -3,15 +3,25 @@
 import json
 from collections.abc import Iterator
 from itertools import permutations
+from math import factorial, prod
 from typing import Any
 
+MOST = 48
 
-def in_every_order(value: Any, most: int = 48) -> Iterator[str]:
-    """The compact texts of a value, its members in all orders, as far as there are few of them."""
-    for n, text in enumerate(_orders(value)):
-        if n >= most:
-            return
-        yield text
+
+def in_every_order(value: Any) -> Iterator[str] | None:
+    """The compact texts of a value, its members in all orders; None where these are more than MOST."""
+    return _orders(value) if _count(value) <= MOST else None
+
+
+def _count(value: Any) -> int:
+    match value:
+        case dict():
+            return factorial(len(value)) * prod(map(_count, value.values()))
+        case list():
+            return prod(map(_count, value))
+        case _:
+            return 1
 
 
 def _orders(value: Any) -> Iterator[str]:
