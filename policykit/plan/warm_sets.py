@@ -70,8 +70,12 @@ class WarmSets:
             pass
         except (OSError, NoWarmSet) as error:
             _LOG.warning("warm set `%s` is not used: %s", path.name, error)
-        self._kept[machine] = key, machine.rows.misses
+        self._note(machine, key, machine.rows.misses)
         return met
+
+    def _note(self, machine: PolicyMachine, key: str, misses: int) -> None:
+        with self._lock:
+            self._kept[machine] = key, misses
 
     def path(self, key: str) -> Path:
         """The file of some rules and vocabulary."""
@@ -80,7 +84,9 @@ class WarmSets:
     def keep(self) -> int:
         """Write the sets of all rules under which enough was met since. Returns how many were written."""
         n = 0
-        for machine, (key, misses) in list(self._kept.items()):
+        with self._lock:
+            kept = list(self._kept.items())
+        for machine, (key, misses) in kept:
             if machine.rows.misses - misses < FEWEST_NEW:
                 continue
             path, now = self.path(key), machine.rows.misses
@@ -92,7 +98,7 @@ class WarmSets:
                 _LOG.warning("warm set `%s` is not written: %s", path.name, error)
                 beside.unlink(missing_ok=True)
                 continue
-            self._kept[machine] = key, now
+            self._note(machine, key, now)
             n += 1
         return n
 
@@ -107,7 +113,10 @@ class WarmSets:
     def _run(self, every_s: float) -> None:
         while True:
             time.sleep(every_s)
-            self.keep()
+            try:
+                self.keep()
+            except Exception:  # the next process begins cold, and whoever reads the log knows why
+                _LOG.exception("warm sets are not written")
 
 
 def key_of(plan: Plan, constraint: Constraint) -> str:

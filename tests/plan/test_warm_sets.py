@@ -2,6 +2,7 @@
 
 import json
 import logging
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -154,3 +155,21 @@ def test_the_environment_names_the_folder(tmp_path: Path) -> None:
     found = WarmSets.of_environment({"POLICYKIT_WARM": str(tmp_path / "a" / "b")})
     assert found is not None
     assert found.folder.is_dir()
+
+
+def test_writing_goes_on_behind_a_failure_that_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sets, again, calls = WarmSets(tmp_path), threading.Event(), iter([False, True])
+
+    def keep() -> int:
+        if not next(calls, True):
+            raise RuntimeError("no such automaton")
+        again.set()
+        return 0
+
+    monkeypatch.setattr(sets, "keep", keep)
+    with caplog.at_level(logging.ERROR, "policykit"):
+        sets.keep_on(0.01)
+        assert again.wait(10)
+    assert "no such automaton" in caplog.text
