@@ -243,7 +243,9 @@ def test_masks_that_take_long_together_fail_their_text_alone(
     found = vllm.engine.generate([PROMPT] * 3, [other, slow, other], use_tqdm=False)
     assert [request.outputs[0].finish_reason == "error" for request in found] == [False, True, False]
     failed = found[1].outputs[0]
-    assert "PK209: its masks hold up the engine: by 0.3 s of the processor's time so far" in failed.stop_reason
+    told = re.search(r"PK209: its masks hold up the engine: by (\S+) s of the processor's time", failed.stop_reason)
+    # By how much it is over depends on how long its last mask took on this machine.
+    assert told is not None and float(told[1]) >= 0.3, failed.stop_reason
     assert failed.text
 
 
