@@ -95,6 +95,8 @@ def _masked(
     """The grammar without what the rules of the mask forbid in it, why their masks never trap, and the grammar without
     the traps where one is needed."""
     program = lower(decode)
+    if program.units and grammar is not None:
+        grammar.check_names_no_token("rules")
     automata = [spec.make() for spec in program.units]
     states = _bounded_states(program.units, automata, decode)
     _check_absences(program, automata, states, decode)

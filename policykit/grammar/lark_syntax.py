@@ -13,6 +13,8 @@ from typing import Final
 from lark import Lark, Token, Tree
 from lark.exceptions import UnexpectedInput
 
+from policykit.ir.lark import pieces
+
 GRAMMAR: Final = r"""
 start: _NL? (definition _NL)*
 definition: MODIFIER? NAME ":" expansions
@@ -39,30 +41,22 @@ COMMENT: /(\/\/|#)[^\n]*/
 %ignore COMMENT
 """
 
-_PIECE: Final = re.compile(
-    r'"(?:\\.|[^"\\\n])*"|(?://|#)[^\n]*|<[^<>\s]+>|/(?P<regex>(?:\\.|[^/\\])+)/|%(?P<json>json|regex|llguidance)\s*',
-    re.DOTALL,
-)
-"""What llguidance's reader takes as a whole: strings, comments, special tokens, expressions; JSON follows a word."""
 _JSON_STRING: Final = re.compile(r'"(?:\\.|[^"\\])*"', re.DOTALL)
 
 
 def expressions(source: str) -> Iterator[str]:
     """What the engine may read as a regular expression in a Lark source of its dialect, without delimiters: regex
     literals, and every string of the JSON in it. Where that is no JSON, all the rest."""
-    at = 0
-    while (match := _PIECE.search(source, at)) is not None:
-        at = match.end()
-        if match["regex"]:
-            yield match["regex"]
-        if match["json"]:
+    for kind, begin, end in pieces(source):
+        if kind == "regex":
+            yield source[begin:end]
+        if kind == "json":
             try:
-                _, end = json.JSONDecoder().raw_decode(source, at)
+                json.JSONDecoder().raw_decode(source, begin)
             except (ValueError, RecursionError):
-                yield source[at:]
+                yield source[begin:end]
                 continue
-            yield from (json.loads(found[0]) for found in _JSON_STRING.finditer(source, at, end))
-            at = end
+            yield from (json.loads(found[0]) for found in _JSON_STRING.finditer(source, begin, end))
 
 
 @cache

@@ -7,8 +7,9 @@ import numpy as np
 from llguidance import LLMatcher
 from numpy.typing import NDArray
 
-from policykit.diagnostics import InternalError
+from policykit.diagnostics import InternalError, PolicyError
 from policykit.grammar import engine
+from policykit.grammar.named_tokens import check_named
 from policykit.grammar.token_table import BYTES, TokenTable, ids_at, place_of
 from policykit.ir.grammar import GrammarSpec
 
@@ -21,16 +22,22 @@ class CompiledGrammar:
     vocabulary that has special tokens for some of its text; over single bytes that text is spelled out.
 
     Raises:
-        InternalError: the engine refuses the grammar for this vocabulary (an unknown special token, a limit).
+        PolicyError: PK219 for tokens that the grammar names and the vocabulary does not have; PK209 where the engine
+            has no mask over it.
     """
 
-    __slots__ = ("_forces", "_origin", "_program", "_table")
+    __slots__ = ("_forces", "_origin", "_spec", "_table")
 
     def __init__(self, spec: GrammarSpec, table: TokenTable, marked: str | None = None) -> None:
         self._table = table
-        self._program = spec.lowered
+        self._spec = spec
         self._forces = engine.forces(spec.lowered)
-        self._origin = table.compiler.matcher(marked or spec.lowered)
+        check_named(spec, table)
+        try:
+            self._origin = table.compiler.matcher(marked or spec.lowered)
+        except InternalError as error:
+            message = f"no mask can be made of it for this vocabulary: {error}"
+            raise PolicyError.of("PK209", message, spec.place, "make the grammar smaller") from error
         engine.use(table.compiler)
 
     @property
@@ -40,11 +47,16 @@ class CompiledGrammar:
 
     def start(self) -> "GrammarState":
         """The state before the first token."""
-        return GrammarState(self._table, self._origin, self._forces)
+        unused = self._table.unused_words if self._spec.tokens else ()
+        return GrammarState(self._table, self._origin, self._forces, unused=unused)
 
     def byte_matcher(self) -> "GrammarState":
-        """The same language over single bytes (ids 0–255, end of text 256), whatever the vocabulary."""
-        return GrammarState(BYTES, engine.byte_compiler().matcher(self._program), self._forces)
+        """The same language over single bytes (ids 0–255, end of text 256), whatever the vocabulary.
+
+        Raises:
+            InternalError: it names tokens.
+        """
+        return GrammarState(BYTES, _over_bytes(self._spec), self._forces)
 
 
 class GrammarState:
@@ -55,7 +67,7 @@ class GrammarState:
     that leaves the text finished (so batches can pad).
     """
 
-    __slots__ = ("_forces", "_history", "_matcher", "_origin", "_table")
+    __slots__ = ("_forces", "_history", "_matcher", "_origin", "_table", "_unused")
 
     def __init__(
         self,
@@ -64,12 +76,15 @@ class GrammarState:
         forces: bool,
         at: LLMatcher | None = None,
         history: tuple[tuple[int, bool], ...] = (),
+        *,
+        unused: tuple[tuple[int, int], ...] = (),
     ) -> None:
         self._table = table
         self._origin = origin
         self._forces = forces
         self._matcher = (origin if at is None else at).deep_copy()
         self._history = list(history)  # (token, whether it ended the text)
+        self._unused = unused  # ids that write nothing, of a grammar that names tokens by id
 
     @property
     def accepting(self) -> bool:
@@ -115,6 +130,8 @@ class GrammarState:
         if self._matcher.is_error():
             self._fail()
         is_end = self.accepting
+        for word, bits in self._unused:
+            words[word] &= ~bits
         for word, bits in self._table.eos_words:
             words[word] = words[word] | bits if is_end else words[word] & ~bits
 
@@ -135,8 +152,9 @@ class GrammarState:
         Raises:
             InternalError: the engine failed.
         """
-        ends = token_id in self._table.eos_ids
-        if ends and (self.finished or self.accepting):
+        if token_id in self._table.eos_ids:
+            if not (self.finished or self.accepting):
+                return False
             self._history.append((token_id, True))
             return True
         if self.finished or not 0 <= token_id < len(self._table.tokens):
@@ -194,7 +212,7 @@ class GrammarState:
         """A state at the same place, to look ahead with: it knows no history, and cannot be rolled back past here."""
         if self.finished:
             raise ValueError("nothing follows the end of the text")
-        return type(self)(self._table, self._matcher.deep_copy(), self._forces)
+        return type(self)(self._table, self._matcher.deep_copy(), self._forces, unused=self._unused)
 
     def rollback(self, n: int) -> None:
         """Take back the last ``n`` accepted tokens, ends of text included.
@@ -213,7 +231,8 @@ class GrammarState:
 
     def copy(self) -> Self:
         """An independent state at the same place."""
-        return type(self)(self._table, self._origin, self._forces, self._matcher, tuple(self._history))
+        history = tuple(self._history)
+        return type(self)(self._table, self._origin, self._forces, self._matcher, history, unused=self._unused)
 
     def forced_bytes(self) -> bytes:
         """The bytes that every continuation begins with (empty where there is a choice, or the text may end)."""
@@ -238,13 +257,13 @@ class Beginning:
     """A text that arrives, as far as it can still become a text of a grammar as the mask knows it.
 
     Raises:
-        InternalError: the engine cannot judge it (its limits, or a grammar that names special tokens).
+        InternalError: the engine cannot judge it (its limits, or a grammar that names tokens).
     """
 
     __slots__ = ("_matcher",)
 
     def __init__(self, spec: GrammarSpec) -> None:
-        self._matcher = engine.byte_compiler().matcher(spec.lowered).deep_copy()
+        self._matcher = _over_bytes(spec).deep_copy()
 
     def read(self, text: str) -> int:
         """Read on: how many characters keep it a beginning. Those behind are not read.
@@ -265,29 +284,36 @@ class Beginning:
         return len(good)
 
 
+def _over_bytes(spec: GrammarSpec) -> LLMatcher:
+    """The grammar over single bytes. Raises InternalError where it names tokens: they write what a vocabulary says."""
+    if spec.tokens:
+        raise InternalError(f"no text says whether it belongs to a grammar that names tokens: `{spec.tokens[0].text}`")
+    return engine.byte_compiler().matcher(spec.lowered)
+
+
 def try_first_mask(spec: GrammarSpec) -> None:
-    """Compute the mask of the first byte, which some grammars that compile are too much for. One that names special
-    tokens is not tried.
+    """Compute the mask of the first byte, which some grammars that compile are too much for. One that names tokens is
+    not tried.
 
     Raises:
         InternalError: the engine fails on it.
     """
-    if engine.refusal(spec.lowered) is None:
+    if not spec.tokens and engine.refusal(spec.lowered) is None:
         row = np.zeros(BYTES.row_words, np.int32)
-        GrammarState(BYTES, engine.byte_compiler().matcher(spec.lowered), engine.forces(spec.lowered)).fill(row)
+        GrammarState(BYTES, _over_bytes(spec), engine.forces(spec.lowered)).fill(row)
 
 
 def matches(spec: GrammarSpec, text: str) -> bool:
     """Whether the whole text belongs to the grammar as the mask knows it, independent of any vocabulary.
 
     Raises:
-        InternalError: the engine could not judge it (its limits, or a grammar that names special tokens).
+        InternalError: the engine could not judge it (its limits, or a grammar that names tokens).
     """
     try:
         data = text.encode()
     except UnicodeEncodeError:
         return False  # no strict UTF-8 writes an unpaired surrogate
-    probe = engine.byte_compiler().matcher(spec.lowered).deep_copy()
+    probe = _over_bytes(spec).deep_copy()
     valid = probe.validate_tokens(list(data))
     engine.check(probe)
     if valid < len(data):

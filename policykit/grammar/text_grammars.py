@@ -20,7 +20,7 @@ from policykit.grammar.positions import TooLarge
 from policykit.grammar.rules import Rules, to_lark
 from policykit.grammar.scalars import is_void, of_characters
 from policykit.ir.grammar import Cfg, GrammarKind, GrammarShape, GrammarSpec, Production, Symbol, Terminal
-from policykit.ir.lark import lark_string
+from policykit.ir.lark import lark_string, without_token_names
 from policykit.ir.later import Later
 from policykit.ir.plan import Enforcement, Level, Rows
 from policykit.ir.regex import Alternation, Assertion, Concat, Look, Regex, literal_text
@@ -52,11 +52,9 @@ def lark(source: str, place: Place) -> GrammarSpec:
         message = "a class is read otherwise by the masking engine: U+D7FF and U+E000 stand in it, apart"
         raise PolicyError.of("PK212", message, place, "add the range `\\x{D7FF}-\\x{E000}`, which says no more")
     program = lark_program(source)
-    refused = syntax_refusal(program)
-    if refused is None:
-        refused = refusal(program)
-        if refused is not None and "special token" in refused:
-            refused = None  # which special tokens there are is the vocabulary's to say
+    # Which tokens there are is the vocabulary's to say (`named_tokens`); all else is looked at without them.
+    over_bytes = lark_program(without_token_names(source))
+    refused = syntax_refusal(program) or refusal(over_bytes)
     if refused is not None:
         raise PolicyError([_diagnostic(refused, place)])
     cfg = cfg_of(source, place)
@@ -67,7 +65,7 @@ def lark(source: str, place: Place) -> GrammarSpec:
         raise PolicyError(
             Diagnostic("PK208", f"the rule `{head}` can never be completed", places[head], advice) for head in heads
         )
-    if has_no_text(program):
+    if has_no_text(over_bytes):
         raise PolicyError.of("PK208", "no text belongs to the grammar", place, "give the start a terminal that matches")
     shape = cfg if cfg is not None and splits_uniquely(cfg) else None
     return _specification(GrammarKind.LARK, source, program, shape, place)

@@ -129,6 +129,12 @@ class TokenTable:
         return _words(self.special_ids.difference(self.eos_ids))
 
     @cached_property
+    def unused_words(self) -> tuple[tuple[int, int], ...]:
+        """The same for ids that no token has."""
+        named = self.special_ids.union(self.eos_ids)
+        return _words(i for i, token in enumerate(self.tokens) if not token and i not in named)
+
+    @cached_property
     def eos_bits(self) -> NDArray[np.int32]:
         """The mask row ``[ceil(V/32)]`` that allows the ends of text and nothing else."""
         row = np.zeros(self.row_words, dtype=np.uint32)

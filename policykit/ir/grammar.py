@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
-from policykit.diagnostics import Place
+from policykit.diagnostics import Place, PolicyError
+from policykit.ir.lark import TokenName, token_names
 from policykit.ir.later import Later
 from policykit.ir.plan import Enforcement, Residue, Rows
 from policykit.ir.regex import Regex
@@ -118,3 +119,21 @@ class GrammarSpec:
     @property
     def shape(self) -> GrammarShape:
         return self.outline()
+
+    @property
+    def tokens(self) -> tuple[TokenName, ...]:
+        """The tokens that it names, which every vocabulary has others of: no text says whether it belongs to it."""
+        return token_names(self.source) if self.kind is GrammarKind.LARK else ()
+
+    def check_names_no_token(self, why: str) -> None:
+        """Raises PolicyError (PK218) at the first token that it names: ``why`` says who reads texts."""
+        for name in self.tokens[:1]:
+            message = f"the grammar names `{name.text}`, and {why} read texts, which do not show a token"
+            help = "write what is to be read as a text, or use the grammar without rules, for a mask alone"
+            raise PolicyError.of("PK218", message, self.place_in(name.at, len(name.text)), help)
+
+    def place_in(self, at: int, length: int) -> Place:
+        """Where so many characters of the source stand, behind the first ``at``."""
+        line, begun = self.source.count("\n", 0, at), self.source.rfind("\n", 0, at) + 1
+        column = at - begun + 1 + (self.place.column - 1 if not line else 0)
+        return Place(self.place.file, self.place.line + line, column, self.place.line + line, column + length)

@@ -93,8 +93,12 @@ def _compiled(
     tenant, locale, jurisdiction = context
     asked = {"profile": profile.name, "tenant": tenant, "locale": locale, "jurisdiction": jurisdiction}
     if isinstance(grammar, Unread):
-        return request_compilers().compile(profile.policies, grammar, at=day, **asked)
-    return compile_plan(profile.policies, grammar, at=day, **asked)
+        plan = request_compilers().compile(profile.policies, grammar, at=day, **asked)
+    else:
+        plan = compile_plan(profile.policies, grammar, at=day, **asked)
+    if plan.spec.grammar is not None:
+        plan.spec.grammar.check_names_no_token("servers that judge answers")
+    return plan
 
 
 def _key_of(grammar: GrammarSpec | Unread | None) -> tuple[str, ...] | None:

@@ -241,6 +241,15 @@ def test_a_plan_that_is_not_there_fails_closed_and_is_told(engine: Engine, run: 
     assert [type(said) for said in heard] == [Failed]
 
 
+def test_a_grammar_that_names_a_token_that_is_not_there_is_a_bad_request(engine: Engine, run: Path) -> None:
+    digest = saved(run, pk.compile(None, pk.Grammar.from_lark('start: "a" <|x|>')))
+    with listening(run, "g.sock") as heard:
+        (answer,) = posted(engine, asked(digest, "g.sock"))
+    assert answer.status_code == 400
+    assert "PK219: `<|x|>` is no special token of this vocabulary" in answer.json()["error"]["message"]
+    assert [(type(said), getattr(said, "code", "")) for said in heard] == [(Failed, "PK219")]
+
+
 def test_too_many_requests_are_refused(run: Path, engine: Engine, policy_digest: str) -> None:
     small = Engine("embedded", engine._model, engine._tokenizer, run, max_batch=1, max_waiting=1)
     try:

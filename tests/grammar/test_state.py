@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from policykit.diagnostics import InternalError, Place
+from policykit.diagnostics import InternalError, Place, PolicyError
 from policykit.grammar import CompiledGrammar, GrammarState, TokenTable, choices, json_schema, lark, regex
 
 PLACE = Place("case")
@@ -217,5 +217,5 @@ def test_a_vocabulary_needs_its_ends(special: frozenset[int], eos: tuple[int, ..
 
 def test_an_unknown_special_token_is_an_error() -> None:
     table = TokenTable((b"a", b"<end>"), frozenset({1}), (1,))
-    with pytest.raises(InternalError, match="special token"):
+    with pytest.raises(PolicyError, match="PK219: `<nowhere>` is no special token"):
         CompiledGrammar(lark('start: "a" <nowhere>', PLACE), table)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from policykit.diagnostics import Place, PolicyError
-from policykit.grammar import regex
+from policykit.grammar import lark, regex
 from policykit.ir.plan import Level
 from policykit.plan import load_plan
 from policykit.profiles import Plans, ProfileSet, check_profiles, load_profiles, plan_for
@@ -83,6 +83,15 @@ def test_a_requests_grammar_needs_a_profile_that_takes_it(tmp_path: Path) -> Non
     plan = plan_for(open_profile, grammar=grammar)
     assert [plan.verify(text).decision.value for text in ("abc", "ABC")] == ["allow", "block"]
     assert plan_for(open_profile).verify("ABC").decision.value == "allow"
+
+
+@pytest.mark.parametrize("policies", ["policies: [promises.policy.yaml, more]", "policies: [more]"])
+def test_no_served_answer_has_a_grammar_that_names_tokens(tmp_path: Path, policies: str) -> None:
+    text = PROFILE.replace("policies: [promises.policy.yaml, more]", f"{policies}\nclientGrammar: true")
+    (profile,) = loaded(tmp_path, text)
+    with pytest.raises(PolicyError) as caught:
+        plan_for(profile, grammar=lark('start: "a"\n  | <|user|>', Place("<request>")))
+    assert [(d.code, str(d.place)) for d in caught.value.diagnostics] == [("PK218", "<request>:2:5")]
 
 
 def test_the_fallback_must_pass_its_own_plan(tmp_path: Path) -> None:

@@ -87,6 +87,8 @@ def test_an_answer_of_the_grammar_passes_and_no_other(
         ({"structured_outputs": {"json": [1]}}, "structured_outputs.json"),
         ({"structured_outputs": {"regex": "("}}, "the grammar is refused"),
         ({"structured_outputs": {"structural_tag": "{}"}}, "PK217"),
+        ({"structured_outputs": {"grammar": 'start: "a" <|user|>'}}, "PK218"),
+        ({"structured_outputs": {"grammar": 'start: "a" <[128009]>'}}, "PK218"),
         ({"structured_outputs": {"regex": "a", "_backend": "guidance"}}, "_backend"),
         ({"response_format": {"type": "structural_tag", "format": {"type": "any_tokens"}}}, "PK217"),
     ],

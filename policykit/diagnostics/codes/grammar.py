@@ -111,4 +111,19 @@ CODES: tuple[CodeEntry, ...] = (
         "limits of free text and parameters in XML are not supported.",
         '{"type": "structural_tag", "format": {"type": "any_tokens"}}',
     ),
+    CodeEntry(
+        "PK218",
+        "grammar names tokens, and its texts are judged",
+        "A special token, or one that is named by its id, writes what a model's vocabulary says: `<|user|>` writes "
+        "nothing in one server's answers and its name in another's. Rules, and the verifier of served answers, read "
+        "the text, and cannot say whether one belongs to such a grammar. A mask alone, without rules, can have it.",
+        'start: "a" <|user|>',
+    ),
+    CodeEntry(
+        "PK219",
+        "grammar names a token that the vocabulary does not have",
+        "Which tokens there are is seen when a plan meets a model's vocabulary: special tokens by name (`<|user|>`), "
+        "any token by its id (`<[12]>`). An end of text is never named: a text ends where its grammar does.",
+        'start: "a" <|no such token|>',
+    ),
 )

@@ -107,12 +107,16 @@ class EngineApp:
         return ids
 
     async def _constraint(self, mask: MaskRequest) -> Constraint:
+        """Raises BadRequest: a 400 where the plan has a grammar that there is no mask for."""
         try:
             return await asyncio.to_thread(self.engine.constraint, mask.plan)
         except (PolicyError, Malformed) as error:
+            code = error.diagnostics[0].code if isinstance(error, PolicyError) else ""
+            is_grammar = code.startswith("PK2")
             reply = Reply.to(self.engine.run, mask.reply)
-            reply.send(Failed(mask.request, "0", "policykit_plan", str(error)))
-            raise BadRequest(f"there is no mask for the request: {error}", "vllm_xargs", 500) from error
+            reply.send(Failed(mask.request, "0", code if is_grammar else "policykit_plan", str(error)))
+            status = 400 if is_grammar else 500
+            raise BadRequest(f"there is no mask for the request: {error}", "vllm_xargs", status) from error
 
 
 class _Writing:

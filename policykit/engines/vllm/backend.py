@@ -18,7 +18,7 @@ from vllm.v1.structured_output.backend_types import (
     StructuredOutputOptions,
 )
 
-from policykit.constraint import Constraint, State, Vocabulary
+from policykit.constraint import State, Vocabulary
 from policykit.diagnostics import InternalError, PolicyError
 from policykit.engines import attest
 from policykit.engines.mask_time import EngineShare, MaskTime, check_first
@@ -128,7 +128,7 @@ class PolicyBackend(StructuredOutputBackend):
             if adapter is not None:
                 self.adapters.check(adapter, plan)
             prefix, in_grammar = self._prefix(request, prompt_token_ids)
-            constraint = _constraint(self._shown if shows_special else self.constraints, plan)
+            constraint = (self._shown if shows_special else self.constraints).of(plan)
             state = constraint.start(prefix, prefix_in_grammar=in_grammar)
             text = self._text(request, state, prompt_token_ids, self.dead_end_of(option, source))
             self._make_ready(plan, state)
@@ -184,14 +184,6 @@ class PolicyBackend(StructuredOutputBackend):
 
     def destroy(self) -> None:
         pass
-
-
-def _constraint(constraints: Constraints, plan: Plan) -> Constraint:
-    """Raises PolicyError (PK209) where the engine has no mask for a grammar that compiles."""
-    try:
-        return constraints.of(plan)
-    except InternalError as error:
-        raise _no_mask(plan, error) from error
 
 
 def _no_mask(plan: Plan, error: InternalError) -> Exception:

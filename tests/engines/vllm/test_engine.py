@@ -157,6 +157,7 @@ REFUSED: dict[str, dict[str, Any]] = {
     "PK210": {"structured_outputs": {"grammar": 'root ::= "yes'}},
     "PK30": {"structured_outputs": {"choice": ["guaranteed returns"]}},
     "PK2": {"structured_outputs": {"json": '{"type": "nothing"}'}},
+    "PK218": {"structured_outputs": {"grammar": 'start: "a" <|user|>'}},
     "PK746": {"extra_args": {attest.XARG: "{}"}},
     "PK741": {"extra_args": {attest.XARG: attest.MaskRequest("r", "sha256:" + "0" * 64).render()}},
 }
@@ -170,6 +171,21 @@ def test_what_is_refused_says_why_and_the_engine_goes_on(vllm: SimpleNamespace, 
     with pytest.raises(Exception, match=reason):
         texts(vllm, [PROMPT], **params)
     assert texts(vllm, [PROMPT], max_tokens=4)
+
+
+def test_a_token_that_the_model_does_not_have_fails_the_request_alone(vllm: SimpleNamespace, guard: Guard) -> None:
+    """A plan without rules may name tokens, and only the engine knows whether they are there."""
+    guard.heard()
+    grammars = ('start: "yes" <|usr|>', 'start: "yes" <|user|>', 'start: "yes" <[999999]>', 'start: "yes" <|end|>')
+    plans = [pk.compile(None, pk.Grammar.from_lark(source)) for source in grammars]
+    params = [vllm.params(max_tokens=12, extra_args=guard.asks(one, request=f"{i}")) for i, one in enumerate(plans)]
+    found = [out.outputs[0] for out in vllm.engine.generate([PROMPT] * 4, params, use_tqdm=False)]
+    assert [choice.text for choice in found] == ["", "yes", "", ""]
+    assert [choice.finish_reason for choice in found] == ["error", "stop", "error", "error"]
+    for choice in (found[0], found[2], found[3]):
+        assert re.match(r"policykit refuses: \S+:1:14: PK219: `<", choice.stop_reason), choice.stop_reason
+    told = {said.request: said.code for said in guard.heard() if isinstance(said, attest.Failed)}
+    assert told == {"0": "PK219", "2": "PK219", "3": "PK219"}
 
 
 def test_a_grammar_that_takes_too_long_fails_its_request_alone(
@@ -245,7 +261,8 @@ def test_masks_that_take_long_together_fail_their_text_alone(
     failed = found[1].outputs[0]
     told = re.search(r"PK209: its masks hold up the engine: by (\S+) s of the processor's time", failed.stop_reason)
     # By how much it is over depends on how long its last mask took on this machine.
-    assert told is not None and float(told[1]) >= 0.3, failed.stop_reason
+    assert told is not None, failed.stop_reason
+    assert float(told[1]) >= 0.3, failed.stop_reason
     assert failed.text
 
 
