@@ -109,6 +109,8 @@ def _given(leaf: Predicate | Classifier) -> str:
 def _why_late(rule: ResolvedRule) -> str:
     if rule.admits is not None:
         return f"blocks what none of {len(rule.admits)} allow rule(s) admits"
+    if rule.target is Target.JSON:
+        return "judges json: applies if the whole output is JSON"
     if rule.target is not Target.OUTPUT:
         return f"judges {rule.target.value}"
     if rule.matcher is None:

@@ -147,3 +147,15 @@ class JsonPrefix:
             return False
         self.mode, self.detail = "after", ""
         return self._step(char)
+
+
+def begins_like_json(text: str) -> bool:
+    """Whether a text begins as an object, an array or a string of JSON does, up to its end or its first object.
+
+    What is JSON does, and so does what was cut off, has text behind it, or is JSON for some readers only.
+    """
+    if text.lstrip(f"\ufeff{_WHITE}")[:1] not in ("{", "[", '"'):
+        return False
+    prefix = JsonPrefix(objects_count=True)
+    prefix.read(text)
+    return prefix.possible

@@ -27,9 +27,10 @@ from policykit.ir.decision import Answer
 from policykit.ir.document import Condition, Escalate, Expression, Rego, Target
 from policykit.ir.plan import CompileContext, ResolvedRule
 from policykit.ir.verdict import ExceptionApplied
+from policykit.text.json_prefix import begins_like_json
 from policykit.verify.decisions import Questions
 from policykit.verify.resources import Resources
-from policykit.verify.subject import Subject
+from policykit.verify.subject import BROKEN_JSON, Ambiguous, Subject
 
 _Decide: TypeAlias = Callable[[Mapping[str, object]], ConditionResult]
 _When: TypeAlias = _Decide | Rego | None
@@ -77,10 +78,15 @@ class Setting:
 
 
 def applies(rule: ResolvedRule, subject: Subject) -> str | None:
-    """Why a rule that is about the subject's target does not apply to it, or None."""
+    """Why a rule that is about the subject's target does not apply to it, or None.
+
+    Raises Ambiguous where a rule on JSON cannot tell: the text begins like JSON, and is none for a strict reader.
+    """
     if rule.tools and not any(glob_matches(tool, subject.tool or "") for tool in rule.tools):
         return f"is about {', '.join(rule.tools)}, not `{subject.tool}`"
     if rule.target is Target.JSON and not subject.parsed[0]:
+        if begins_like_json(subject.text):
+            raise Ambiguous(BROKEN_JSON)
         return "reads JSON, and the output is not JSON"
     return None
 

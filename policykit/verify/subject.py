@@ -20,6 +20,9 @@ class Ambiguous(Exception):
     """JSON that one reader reads so and another otherwise: judging one of the readings would miss the other."""
 
 
+BROKEN_JSON = "the text begins like JSON and is none, so that what it says as JSON is not known"
+
+
 def _unambiguous(pairs: list[tuple[str, object]]) -> dict[str, object]:
     found = dict(pairs)
     if len(found) < len(pairs):

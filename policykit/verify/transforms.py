@@ -33,12 +33,14 @@ from policykit.ir.document import (
 )
 from policykit.ir.plan import ResolvedRule
 from policykit.ir.verdict import TransformApplied
+from policykit.text.json_prefix import begins_like_json
 from policykit.verify.around import around, cut, gap, is_too_long
 from policykit.verify.findings import Finding, Findings
 from policykit.verify.hashes import hash_marks, hashed
 from policykit.verify.json_fields import redactions
 from policykit.verify.matching import Outcome
 from policykit.verify.resources import NONE, Resources
+from policykit.verify.subject import BROKEN_JSON, Ambiguous
 from policykit.verify.units import Readings, Span, parses_as_json
 
 SEVERITIES = ("low", "medium", "high", "critical")
@@ -154,8 +156,8 @@ class Transforms:
         """What is left of a rule's outcome: a match inside a mark that this plan has made is no match, and a rule on
         the whole output does not fire where the output is as the rule wants it.
 
-        Raises ValueError where the transform fires on a text that it cannot change, and PolicyError where a vault
-        cannot be asked.
+        Raises ValueError where the transform fires on a text that it cannot change, Ambiguous where that text may
+        be JSON with the fields that it redacts, and PolicyError where a vault cannot be asked.
         """
         if not outcome.fired:
             return outcome
@@ -164,6 +166,8 @@ class Transforms:
                 return self._unmarked(outcome, readings.text)
             case Redact():
                 if not _is_json(readings.text):
+                    if begins_like_json(readings.text):
+                        raise Ambiguous(BROKEN_JSON)
                     return Outcome(None, why="redacts JSON fields, and the text is not JSON")
                 return outcome if redactions(readings.text, [action]) else Outcome(False)
             case Append() | Prepend() | Truncate():
@@ -331,7 +335,7 @@ class _Edited:
 
 def _redacted(text: str, whole: Sequence[WantedWhole]) -> list[TransformApplied]:
     wants = [(want.name, want.action) for want in whole if isinstance(want.action, Redact)]
-    if not wants:
+    if not wants or not _is_json(text):
         return []
     return [
         TransformApplied(wants[edit.owner][0], *edit.span, edit.replacement)

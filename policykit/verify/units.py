@@ -26,6 +26,7 @@ from policykit.ir.opaque import Classifier, Predicate
 from policykit.text import View
 from policykit.text.escapes import ESCAPES, unescape
 from policykit.text.joined import Joined, join
+from policykit.text.json_prefix import begins_like_json
 from policykit.text.json_strings import JsonString, scalars_of, strings_of
 
 Span = tuple[int, int]
@@ -160,8 +161,9 @@ class Readings:
 
     @cached_property
     def has_strings(self) -> bool:
-        """Whether `json.strings` can be read: the grammar is JSON (then a truncated text counts), or the text is."""
-        return self._is_json or parses_as_json(self.text)
+        """Whether `json.strings` can be read: the grammar is JSON, or the text is, as far as it goes: what is cut off,
+        or has text behind it, hides nothing."""
+        return self._is_json or parses_as_json(self.text) or begins_like_json(self.text)
 
     def resolve(self, within: Within, in_json: Within = Within.JSON_STRINGS) -> Within:
         """`auto` as what it stands for here: ``in_json`` where the text is read as JSON."""

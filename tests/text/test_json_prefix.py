@@ -5,7 +5,7 @@ import json
 import pytest
 from hypothesis import example, given, strategies as st
 
-from policykit.text.json_prefix import JsonPrefix
+from policykit.text.json_prefix import JsonPrefix, begins_like_json
 from policykit.verify.units import parses_as_json
 
 JSON = st.recursive(
@@ -42,3 +42,18 @@ def test_prose_is_ruled_out_at_once(text: str, n: int) -> None:
     if text == "[I":
         text = "[Ia"  # `Infinity` begins like it
     assert (prefix.read(text), prefix.possible) == (n, False)
+
+
+@given(st.lists(JSON) | st.dictionaries(st.text(), JSON) | st.text(), st.sampled_from(["", "\ufeff", " \n"]), st.data())
+def test_json_that_is_cut_off_begins_like_json(value: object, front: str, data: st.DataObject) -> None:
+    text = json.dumps(value)
+    assert begins_like_json(front + text[: data.draw(st.integers(1, len(text)))])
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("", False), (" ", False), ("The", False), ("[I say", False), ("12", False), ("null", False), ('"a" b', False),
+     ("[1] says", False), ("{} ok?", True), ('[1, {"a": 1}] ok?', True), ('{"a": 1,}', True), ('["\n', True)],
+)  # fmt: skip
+def test_up_to_its_first_object(text: str, expected: bool) -> None:
+    assert begins_like_json(text) is expected
