@@ -11,7 +11,7 @@ from importlib import import_module
 import numpy as np
 from numpy.typing import NDArray
 
-from policykit.entities import numbers, phones
+from policykit.entities import many_phones, numbers, phones
 from policykit.entities.compact import Compact, Places
 from policykit.entities.entity import Check
 from policykit.ir.document import Entity
@@ -25,6 +25,7 @@ def is_valid(path: str) -> Callable[..., bool]:
 
 Screen = Callable[[Compact, Places, Places], NDArray[np.bool_]]
 Decide = Callable[[Compact, Places, Places], numbers.Decided]
+Lengths = Callable[[Compact, Places], Places]
 
 
 def stdnum(*paths: str, decide: Decide | None = None) -> Check:
@@ -50,12 +51,14 @@ def iban(checksum: Screen) -> Check:
         return numbers.iban(text, starts, ends, checksum)
 
     name = "stdnum iban, international part"
-    return Check(name, run, "python-stdnum", decide=decide, read_ahead=numbers.read_account_forms)
+    return Check(name, run, "python-stdnum", numbers.account_lengths, decide, numbers.read_account_forms)
 
 
-def plain(name: str, holds: Callable[[str], bool], screen: Screen | None = None, decide: Decide | None = None) -> Check:
+def plain(
+    name: str, holds: Callable[[str], bool], lengths: Lengths | None = None, decide: Decide | None = None
+) -> Check:
     """A validator of our own; the name changes with what it says."""
-    return Check(name, lambda text, entity: holds(text), screen=screen, decide=decide)
+    return Check(name, lambda text, entity: holds(text), lengths=lengths, decide=decide)
 
 
 def luhn_screen(text: Compact, starts: Places, ends: Places) -> NDArray[np.bool_]:
@@ -100,7 +103,12 @@ def phone_number(text: str, entity: Entity) -> bool:
 
 
 PHONE = Check(
-    "phonenumbers is_valid_number", phone_number, "phonenumbers", phones.screen, phones.decide, phones.read_ahead
+    "phonenumbers is_valid_number",
+    phone_number,
+    "phonenumbers",
+    many_phones.lengths,
+    many_phones.decide,
+    phones.read_ahead,
 )
 
 

@@ -1,7 +1,7 @@
 """The letters and digits of ASCII of a text, in capitals: what validators read."""
 
 import re
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,9 +10,10 @@ from policykit.text.joined import Joined
 
 Places = NDArray[np.int64]
 
-_KEPT = np.zeros(129, np.bool_)
-_KEPT[list(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")] = True
-_CAPITAL = np.array([ord(chr(c).upper()) if c < 128 else 0 for c in range(129)], np.uint8)
+_ALNUM = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_KEPT = bytes(c in _ALNUM for c in range(256))
+_DROPPED = bytes(c for c in range(256) if c not in _ALNUM)
+_CAPITAL = bytes(range(256)).upper()
 
 
 _LARGE = 1 << 31
@@ -29,21 +30,44 @@ def lengths_of(starts: Places, ends: Places) -> list[int]:
     return np.flatnonzero(np.bincount(ends - starts)).tolist() if len(starts) else []
 
 
+@cache
+def _others(of: str) -> NDArray[np.int8]:
+    """1 for every code point but some."""
+    out = np.ones(0x110000, np.int8)
+    out[list(map(ord, of))] = 0
+    return out
+
+
 class Compact:
     """All of a text at once: ``chars`` are what is kept of it, as ASCII codes."""
 
     def __init__(self, joined: Joined) -> None:
         codes = joined.codes if joined.points is None else np.minimum(joined.codes, 128)
-        self._codes = codes
-        kept = _KEPT[codes]
-        self.chars: NDArray[np.uint8] = _CAPITAL[codes[kept]]
+        self._points = joined.points
+        self._codes = codes.astype(np.uint8, copy=False)
+        seen = self._codes.tobytes()
+        self._text = seen.translate(_CAPITAL, _DROPPED).decode("ascii")
+        self.chars: NDArray[np.uint8] = np.frombuffer(self._text.encode("ascii"), np.uint8)
         self._before = np.zeros(len(codes) + 1, np.int32 if len(codes) < _LARGE else np.int64)
-        np.cumsum(kept, out=self._before[1:])
-        self._text = self.chars.tobytes().decode("ascii")
+        np.cumsum(np.frombuffer(seen.translate(_KEPT), np.int8), out=self._before[1:], dtype=self._before.dtype)
 
     def places(self, starts: Places, ends: Places) -> tuple[Places, Places]:
         """Where stretches of the text stand in ``chars``."""
-        return self._before[starts].astype(np.int64), self._before[ends].astype(np.int64)
+        return self.place(starts), self.place(ends)
+
+    def place(self, at: Places) -> Places:
+        """Where places of the text are in ``chars``: the next that is kept."""
+        return self._before.take(at).astype(np.int64)
+
+    def head(self, starts: Places, n: int) -> Places:
+        """The first ``n`` digits from each place of the text on, as numbers; of what is no digit, any."""
+        first, out = self.place(starts), np.zeros(len(starts), np.int64)
+        if not len(self.chars):
+            return out
+        for i in range(n):
+            at = first + i
+            out = out * 10 + (self.chars.take(at, mode="clip") - np.uint8(ord("0"))) % 10
+        return out
 
     def text(self, start: int, end: int) -> str:
         """What is kept of a stretch of the text."""
@@ -57,11 +81,14 @@ class Compact:
         """Stretches of one length of ``chars``, all digits, as numbers."""
         return (self.rows(starts, length) - np.uint8(ord("0"))) @ (10 ** np.arange(length - 1, -1, -1, dtype=np.int64))
 
-    def consist(self, of: bytes, starts: Places, ends: Places) -> NDArray[np.bool_]:
-        """Which stretches of the text consist of some characters of ASCII alone."""
-        is_other = np.ones(129, np.bool_)
-        is_other[list(of)] = False
-        others = np.concatenate((np.zeros(1, np.int64), np.cumsum(is_other[self._codes])))
+    def consist(self, of: str, starts: Places, ends: Places) -> NDArray[np.bool_]:
+        """Which stretches of the text consist of some characters alone."""
+        if self._points is None:
+            is_other = np.frombuffer(self._codes.tobytes().translate(_others(of)[:256].tobytes()), np.int8)
+        else:
+            is_other = _others(of).take(self._points, mode="clip")
+        others = np.zeros(len(is_other) + 1, self._before.dtype)
+        np.cumsum(is_other, out=others[1:], dtype=others.dtype)
         return others[starts] == others[ends]
 
     def at(self, places: Places) -> NDArray[np.uint8]:

@@ -19,6 +19,10 @@ BEFORE, AFTER = 48, 24
 
 YES, NO, ASK = 1, 0, -1
 """What is known of one of many stretches; ASK: it has to be looked at by itself."""
+MOST = 61
+"""Letters and digits of a match that are told apart in a set of lengths; more count as so many."""
+ANY_LENGTH = (1 << MOST + 1) - 1
+"""The set of all lengths."""
 
 SPACE = r" \x{A0}\x{2007}\x{2009}\x{202F}"
 DASH = r"\-\x{2010}-\x{2015}\x{2212}"
@@ -66,7 +70,8 @@ class Check:
     """A named validator. ``run`` gets the matched text and the policy's entry; what it raises is an error of the rule.
 
     ``name`` is in the digest: it changes when what is valid changes. ``package`` is the distribution whose version is.
-    ``screen`` says for many stretches at once which of them may be valid; it lets pass at least those that are.
+    ``lengths`` says for many places, at which something like a match begins, how many letters and digits what is valid
+    there may have: the n-th bit is set for n of them, at least for those that are possible.
     ``decide`` says of many, as they stand in the text, what ``run`` says where no region is named: YES, NO, or ASK.
     ``read_ahead`` reads what is read once in a process.
     """
@@ -74,7 +79,7 @@ class Check:
     name: str
     run: Callable[[str, Entity], bool]
     package: str | None = None
-    screen: Callable[[Compact, Places, Places], NDArray[np.bool_]] | None = None
+    lengths: Callable[[Compact, Places], Places] | None = None
     decide: Callable[[Compact, Places, Places], NDArray[np.int8]] | None = None
     read_ahead: Callable[[], None] | None = None
 

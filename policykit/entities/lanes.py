@@ -4,6 +4,7 @@ Where places are few or a match is long, they are read one by one, and what was 
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeAlias
 
@@ -17,6 +18,11 @@ from policykit.text.joined import SURROGATE, Joined, join
 
 Symbols: TypeAlias = "memoryview[int] | Sequence[int]"
 MayEnd: TypeAlias = Callable[[int], bool]
+Keeps: TypeAlias = Callable[[Places, Places], NDArray[np.bool_]]
+"""Which of some matches are kept: by the number of the place that each begins at, and its end."""
+_UNKNOWN = -1
+_NOWHERE = np.empty(0, np.int64)
+_ENDERS = b""
 FEW = 24
 """Places that are cheaper one by one."""
 _AHEAD = 400
@@ -27,6 +33,17 @@ _REMEMBER_EVERY = 16
 """Characters between two of which it is remembered what is read from there."""
 
 
+@dataclass(slots=True)
+class _Reading:
+    """Lanes that have read ``n`` characters, each from its ``base`` on, and the states that they are in."""
+
+    symbols: NDArray[Any]
+    lanes: Places
+    base: Places
+    states: NDArray[np.intp]
+    n: int = 0
+
+
 class Lanes:
     """The body of one type on one view. Grows its automaton while it runs: not for two threads at once."""
 
@@ -35,8 +52,10 @@ class Lanes:
         self._end = self._automaton.alphabet.n
         """The symbol of joints and of the end of the text, behind which nothing goes on."""
         self._width = self._end + 1
-        self._table = np.empty(0, np.int32)
+        self._table = np.empty(0, np.intp)
+        """The state that each symbol leads to from each; a state is where its symbols stand here."""
         self._accepts = np.empty(0, np.bool_)
+        self._is_worked_out = False
         self._tables: dict[bool, NDArray[Any]] = {}
         self._reserve(64)
 
@@ -87,29 +106,28 @@ class Lanes:
         return _of(is_first, symbols)
 
     def _reserve(self, states: int) -> None:
-        table = np.full(states * self._width, -1, np.int32)
+        table = np.full(states * self._width, _UNKNOWN, np.intp)
         table[: self._width] = DEAD
         table[self._end :: self._width] = DEAD
-        accepts = np.zeros(states, np.bool_)
+        accepts = np.zeros(len(table), np.bool_)
         table[: len(self._table)] = self._table
         accepts[: len(self._accepts)] = self._accepts
         self._table, self._accepts = table, accepts
 
     def _learn(self, index: int) -> None:
-        state, symbol = divmod(index, self._width)
-        to = self._automaton.step(state, symbol)
-        if to >= len(self._accepts):
-            self._reserve(2 * to)
+        to = self._automaton.step(*divmod(index, self._width)) * self._width
+        while to >= len(self._table):
+            self._reserve(2 * len(self._table) // self._width)
         self._table[index] = to
-        self._accepts[to] = self._automaton.accepts(to)
+        self._accepts[to] = self._automaton.accepts(to // self._width)
 
-    def _step(self, states: NDArray[np.int32], symbols: NDArray[Any]) -> NDArray[np.int32]:
-        index = states * self._width + symbols
-        found = self._table.take(index)
-        while found.size and found.min() < 0:
+    def _step(self, states: NDArray[np.intp], symbols: NDArray[Any]) -> NDArray[np.intp]:
+        index = states + symbols
+        found = self._table.take(index, mode="clip")
+        while not self._is_worked_out and found.size and found.min() < 0:
             for unknown in np.flatnonzero(np.bincount(index[found < 0])).tolist():
                 self._learn(unknown)
-            found = self._table.take(index)
+            found = self._table.take(index, mode="clip")
         return found
 
     def work_out(self) -> None:
@@ -123,59 +141,67 @@ class Lanes:
                 if to not in seen:
                     seen.add(to)
                     todo.append(to)
+        self._is_worked_out = not todo
 
     def longest(self, symbols: NDArray[Any], starts: Places, may_end: NDArray[np.bool_]) -> tuple[Places, Places]:
         """The longest match from each place from which some match ends where one may (``[characters + 2]``). Linear."""
         best = np.full(len(starts), -1, np.int64)
-        lanes, at, states = self._begun(starts)
-        steps = 0
-        enders: Places | None = None
-        while len(lanes) > FEW and steps < STEPS + LEAPS:
-            if steps >= STEPS:
-                enders = np.flatnonzero(may_end) if enders is None else enders
-                self._leap(symbols, enders, lanes, at, states, best)
+        reading = self._begun(symbols, starts)
+        while len(reading.lanes) > FEW and reading.n < STEPS:
+            own, ends = self._read_on(reading, may_end)
+            best[own] = ends
+        alive = reading.states != DEAD
+        lanes, at, states = reading.lanes[alive], reading.base[alive] + reading.n, reading.states[alive]
+        runs: dict[bytes, Places] = {}
+        for _ in range(LEAPS):
+            if len(lanes) <= FEW:
+                break
+            self._leap(symbols, may_end, runs, (lanes, at, states), best)
             states = self._step(states, symbols[at])
             at += 1
-            ends = self._accepts[states] & may_end[at]
-            best[lanes[ends]] = at[ends]
-            lanes, at, states = _alive(lanes, at, states)
-            steps += 1
+            ends_here = self._accepts[states] & may_end[at]
+            best[lanes[ends_here]] = at[ends_here]
+            alive = states != DEAD
+            lanes, at, states = lanes[alive], at[alive], states[alive]
         known: dict[int, int] = {}
-        one_by_one, ends_here = symbols.data, may_end.item
+        one_by_one, ends_at = symbols.data, may_end.item
         for lane, place, state in zip(lanes.tolist(), at.tolist(), states.tolist(), strict=True):
-            if state:
-                end = self._last(one_by_one, place, state, ends_here, known)
-                best[lane] = max(end, int(best[lane]))
+            end = self._last(one_by_one, place, state // self._width, ends_at, known)
+            best[lane] = max(end, int(best[lane]))
         found = best >= 0
         return starts[found], best[found]
 
-    def every(self, symbols: NDArray[Any], starts: Places, may_end: NDArray[np.bool_]) -> tuple[Places, Places]:
-        """All matches from these places that end where one may: by start, the longest first.
+    def every(
+        self, symbols: NDArray[Any], starts: Places, may_end: NDArray[np.bool_], keeps: Keeps | None = None
+    ) -> tuple[Places, Places]:
+        """All matches from these places that end where one may and that ``keeps`` lets pass: what ends later comes
+        first.
 
         Linear in the sum of their longest, which is linear in the text where the body is bounded.
         """
-        begins: list[Places] = []
-        stops: list[Places] = []
-        lanes, at, states = self._begun(starts)
-        while len(lanes) > FEW:
-            states = self._step(states, symbols[at])
-            at += 1
-            ends = self._accepts[states] & may_end[at]
-            if ends.any():
-                begins.append(starts[lanes[ends]])
-                stops.append(at[ends])
-            lanes, at, states = _alive(lanes, at, states)
-        one_by_one = symbols.data
-        for lane, place, state in zip(lanes.tolist(), at.tolist(), states.tolist(), strict=True):
-            ends_here = self._ends(one_by_one, place, state, may_end.item)
-            begins += [np.full(1, starts[lane])] * len(ends_here)
-            stops += [np.full(1, end) for end in ends_here]
-        if not begins:
+        found: list[tuple[Places, Places]] = []
+
+        def note(own: Places, ends: Places) -> None:
+            if keeps is not None and len(own):
+                kept = keeps(own, ends)
+                own, ends = own[kept], ends[kept]
+            if len(own):
+                found.append((starts[own], ends))
+
+        reading = self._begun(symbols, starts)
+        while len(reading.lanes) > FEW:
+            note(*self._read_on(reading, may_end))
+        one_by_one, at = symbols.data, (reading.base + reading.n).tolist()
+        by_end: dict[int, list[int]] = {}
+        for lane, place, state in zip(reading.lanes.tolist(), at, reading.states.tolist(), strict=True):
+            for end in self._ends(one_by_one, place, state // self._width, may_end.item):
+                by_end.setdefault(end, []).append(lane)
+        for end in sorted(by_end):
+            note(np.array(by_end[end]), np.full(len(by_end[end]), end))
+        if not found:
             return starts[:0], starts[:0]
-        # What ends later was found later: the order by start alone, which is soon found, leaves the longest first.
-        begin, stop = np.concatenate(begins[::-1]), np.concatenate(stops[::-1])
-        order = np.argsort(begin, kind="stable")
-        return begin[order], stop[order]
+        begins, stops = zip(*found[::-1], strict=True)
+        return np.concatenate(begins), np.concatenate(stops)
 
     def longest_from(self, symbols: Symbols, start: int, may_end: MayEnd, known: dict[int, int]) -> int:
         """The end of the longest match from one place, -1 for none. What was read in vain is remembered in ``known``,
@@ -194,27 +220,55 @@ class Lanes:
         """Whether a match may begin with a character of the view."""
         return self._automaton.alphabet.of(char) in self._automaton.first
 
-    def _begun(self, starts: Places) -> tuple[Places, Places, NDArray[np.int32]]:
-        return np.arange(len(starts)), starts.copy(), np.full(len(starts), self._automaton.start, np.int32)
+    def _begun(self, symbols: NDArray[Any], starts: Places) -> "_Reading":
+        start = self._automaton.start * self._width
+        return _Reading(symbols, np.arange(len(starts)), starts, np.full(len(starts), start, np.intp))
+
+    def _read_on(self, reading: "_Reading", may_end: NDArray[np.bool_]) -> tuple[Places, Places]:
+        """Read a character of every lane: which lanes a match ends in now, and where. Leaves the dead ones out, once
+        they are many."""
+        base, n = reading.base, reading.n
+        states = self._step(reading.states, reading.symbols[n:].take(base, mode="clip"))  # only dead lanes are clipped
+        n = reading.n = n + 1
+        own = ends = _NOWHERE
+        if n >= self.shortest:
+            here = np.flatnonzero(self._accepts.take(states, mode="clip"))
+            ends = base[here] + n
+            may = may_end[ends]
+            own, ends = reading.lanes[here[may]], ends[may]
+        reading.states = states
+        left = int(np.count_nonzero(states))
+        if left < 0.7 * len(states) or left <= FEW:
+            alive = np.flatnonzero(states)
+            reading.lanes, reading.base, reading.states = reading.lanes[alive], base[alive], states[alive]
+        return own, ends
 
     def _leap(
         self,
         symbols: NDArray[Any],
-        enders: Places,
-        lanes: Places,
-        at: Places,
-        states: NDArray[np.int32],
+        may_end: NDArray[np.bool_],
+        runs: dict[bytes, Places],
+        moving: tuple[Places, Places, NDArray[np.intp]],
         best: Places,
     ) -> None:
-        """Move every lane to the end of the run of characters that keep its state."""
-        for state in set(states.tolist()) - {DEAD}:
-            row = self._step(np.full(self._width, state, np.int32), np.arange(self._width))
-            breaks = np.flatnonzero(_of(row != state, symbols))  # the end of the text is one
+        """Move every lane to the end of the run of characters that keep its state. ``runs`` are the ends of runs by
+        what they consist of."""
+        lanes, at, states = moving
+        for state in set(states.tolist()):
+            stays = self._step(np.full(self._width, state, np.intp), np.arange(self._width)) == state
+            if not stays.any():
+                continue
+            key = stays.tobytes()
+            if key not in runs:
+                runs[key] = np.flatnonzero(_of(~stays, symbols))  # the end of the text is one
             here = np.flatnonzero(states == state)
-            to = breaks[np.searchsorted(breaks, at[here])]
-            if self._accepts[state] and len(enders):
-                last = enders[np.maximum(np.searchsorted(enders, to, "right") - 1, 0)]
-                inside = (last > at[here]) & (last <= to)
+            to = runs[key][np.searchsorted(runs[key], at[here])]
+            if self._accepts[state]:
+                if _ENDERS not in runs:
+                    runs[_ENDERS] = np.flatnonzero(may_end)
+                enders = runs[_ENDERS]
+                last = enders[np.maximum(np.searchsorted(enders, to, "right") - 1, 0)] if len(enders) else to
+                inside = (last > at[here]) & (last <= to) & bool(len(enders))
                 best[lanes[here[inside]]] = last[inside]
             at[here] = to
 
@@ -248,14 +302,3 @@ def _of(by_symbol: NDArray[np.bool_], symbols: NDArray[Any]) -> NDArray[np.bool_
     table = np.zeros(256, np.bool_)
     table[: len(by_symbol)] = by_symbol[:256]
     return np.frombuffer(symbols.tobytes().translate(table.tobytes()), np.bool_)
-
-
-def _alive(lanes: Places, at: Places, states: NDArray[np.int32]) -> tuple[Places, Places, NDArray[np.int32]]:
-    """The lanes without those that are dead, once these are many."""
-    alive = states != DEAD
-    left = int(np.count_nonzero(alive))
-    if left > 0.7 * len(lanes) and left > FEW:
-        # A dead lane stays dead, but must not run over the end of the text.
-        at[~alive] -= 1
-        return lanes, at, states
-    return lanes[alive], at[alive], states[alive]

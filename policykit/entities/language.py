@@ -1,4 +1,5 @@
-"""Regular languages of ASCII, asked about many stretches of one length at once."""
+"""Regular languages of digits and capitals in one table: many stretches are read at once, each by a language of its
+own."""
 
 from functools import cache
 from threading import Lock
@@ -7,126 +8,171 @@ import numpy as np
 from numpy.typing import NDArray
 
 from policykit.automata import Pattern, parse_regex
-from policykit.automata.anchored import DEAD, AnchoredAutomaton
+from policykit.automata.anchored import AnchoredAutomaton
 from policykit.automata.nfa import build
 from policykit.diagnostics import Place
-from policykit.entities.plain import CHARS, NotPlain, PlainAutomaton
+from policykit.entities.plain import CHARS, DEAD, N_DIGITS, NotPlain, PlainAutomaton
 from policykit.text import view
 
 Rows = NDArray[np.uint8]
 """ASCII codes, one stretch per row: ``[n, length]``."""
-_STATES = 64
+Starts = NDArray[np.intp]
+"""Languages as :meth:`Languages.start` names them."""
+_STATES = 1024
 _AHEAD = 400
 """States of an automaton that is worked out ahead."""
+_SYMBOLS = np.zeros(256, np.uint8)
+_SYMBOLS[np.frombuffer(CHARS.encode(), np.uint8)] = np.arange(len(CHARS))
+_OF_BYTES = _SYMBOLS.tobytes()
 
 
-class Language:
-    """RE2 source without assertions. Grows its automaton while it runs; may be shared between threads."""
+class _General:
+    """An expression that is not plain, by the general automaton."""
 
     def __init__(self, source: str) -> None:
-        self._automaton, self._symbol_of = _automaton(source)
-        self._symbols = self._symbol_of.astype(np.uint8).tobytes()
-        self._width = int(self._symbol_of.max()) + 1
-        self._table = np.full(_STATES * self._width, -1, np.int32)
-        self._table[: self._width] = DEAD
-        self._accepts = np.zeros(_STATES, np.bool_)
-        self._accepts[self._automaton.start] = self._automaton.accepts(self._automaton.start)
+        self._automaton = AnchoredAutomaton(build(view("raw"), Pattern(parse_regex(source, Place("entities")))))
+        self._symbols = self._automaton.alphabet.encode(CHARS)
+        self.start = self._automaton.start
+
+    def step(self, state: int, symbol: int) -> int:
+        return self._automaton.step(state, self._symbols[symbol])
+
+    def accepts(self, state: int) -> bool:
+        return self._automaton.accepts(state)
+
+
+class Languages:
+    """Languages over the first ``width`` of :data:`CHARS`, named by RE2 source without assertions. A state is the place
+    of its first symbol in the table, and a language the state that it begins in; 0 is the language of nothing.
+
+    Grows its automata while it runs; may be shared between threads.
+    """
+
+    def __init__(self, width: int) -> None:
+        self._width = width
+        self._table = np.full(_STATES * width, -1, np.intp)
+        self._table[:width] = DEAD
+        self._accepts = np.zeros(_STATES * width, np.bool_)
+        self._states: list[tuple[PlainAutomaton | _General, dict[int, int], int] | None] = [None]
+        """Whose each state is, its place here by its number there, and that number."""
+        self._starts: dict[str, int] = {}
         self._lock = Lock()
 
-    def has(self, rows: Rows) -> NDArray[np.bool_]:
-        """Which stretches are in the language."""
+    def start(self, source: str) -> int:
+        """The name of a language, always the same."""
         with self._lock:
-            return self._read(rows, begins=False)
+            found = self._starts.get(source)
+            if found is None:
+                automaton = _automaton(source)
+                found = self._starts[source] = self._place(automaton, {DEAD: 0}, automaton.start)
+            return found
 
-    def begins(self, rows: Rows) -> NDArray[np.bool_]:
+    def has(self, starts: Starts, rows: Rows) -> NDArray[np.bool_]:
+        """Which stretches are in the language that is named for each."""
+        with self._lock:
+            return self._read(starts, rows, begins=False)
+
+    def begins(self, starts: Starts, rows: Rows) -> NDArray[np.bool_]:
         """Which stretches begin with something of the language."""
         with self._lock:
-            return self._read(rows, begins=True)
+            return self._read(starts, rows, begins=True)
 
-    def has_one(self, text: str) -> bool:
+    def has_one(self, start: int, text: str) -> bool:
         """:meth:`has` for one stretch."""
+        return self._last(start, text, begins=False)
+
+    def begins_one(self, start: int, text: str) -> bool:
+        """:meth:`begins` for one stretch."""
+        return self._last(start, text, begins=True)
+
+    def work_out(self, start: int) -> None:
+        """Take all steps of a language ahead, if they are few."""
         with self._lock:
-            state = self._automaton.start
-            for code in text.encode("ascii"):
-                index = state * self._width + self._symbols[code]
-                state = self._table.item(index)
+            todo, seen = [start], {DEAD, start}
+            while todo and len(seen) <= _AHEAD:
+                state = todo.pop()
+                for symbol in range(self._width):
+                    to = self._step_one(state + symbol)
+                    if to not in seen:
+                        seen.add(to)
+                        todo.append(to)
+
+    def _last(self, state: int, text: str, begins: bool) -> bool:
+        with self._lock:
+            table, accepts = self._table.data, self._accepts.data
+            for symbol in text.encode("ascii").translate(_OF_BYTES):
+                if begins and accepts[state]:
+                    return True
+                at = state + symbol
+                state = table[at]
                 if state < 0:
-                    self._learn(index)
-                    state = self._table.item(index)
+                    state = self._step_one(at)
+                    table, accepts = self._table.data, self._accepts.data
                 if state == DEAD:
                     return False
-            return bool(self._accepts[state])
+            return bool(accepts[state])
 
-    def begins_one(self, text: str) -> bool:
-        """:meth:`begins` for one stretch."""
-        return any(self.has_one(text[:n]) for n in range(len(text) + 1))
-
-    def work_out(self) -> None:
-        """Take all steps ahead, if they are few."""
-        with self._lock:
-            automaton, rows = self._automaton, list[list[int]]()
-            n_states = automaton.start + 1
-            while len(rows) < min(n_states, _AHEAD):
-                state = len(rows)
-                steps = [automaton.step(state, s) if state >= automaton.start else DEAD for s in range(self._width)]
-                rows.append(steps)
-                n_states = max(n_states, *(to + 1 for to in steps))
-            while len(self._accepts) < n_states:
-                self._grow()
-            table = np.array(rows, np.int32).ravel()
-            self._table[: len(table)] = table
-            self._accepts[:n_states] = [automaton.accepts(state) for state in range(n_states)]
-
-    def _read(self, rows: Rows, begins: bool) -> NDArray[np.bool_]:
-        found = np.full(len(rows), begins and bool(self._accepts[self._automaton.start]))
-        lanes = np.arange(len(rows))
-        states = np.full(len(rows), self._automaton.start, np.int32)
-        for column in rows.T:
-            states = self._step(states, self._symbol_of[column[lanes]])
+    def _read(self, starts: Starts, rows: Rows, begins: bool) -> NDArray[np.bool_]:
+        found = self._accepts.take(starts) & begins
+        lanes, states = np.arange(len(rows)), starts
+        columns = _SYMBOLS.take(np.ascontiguousarray(rows.T))
+        for column in columns:
+            states = self._step(states + column.take(lanes))
             if begins:
-                found[lanes[self._accepts[states]]] = True
-            alive = states != DEAD
-            if np.count_nonzero(alive) < 0.7 * len(lanes):
+                found[lanes[self._accepts.take(states)]] = True
+            alive = np.flatnonzero(states)
+            if len(alive) < 0.7 * len(lanes):
                 lanes, states = lanes[alive], states[alive]
         if not begins:
-            found[lanes] = self._accepts[states]
+            found[lanes] = self._accepts.take(states)
         return found
 
-    def _step(self, states: NDArray[np.int32], symbols: NDArray[np.int32]) -> NDArray[np.int32]:
-        index = states * self._width + symbols
+    def _step(self, index: Starts) -> Starts:
         to = self._table.take(index)
         while to.size and to.min() < 0:
             for unknown in np.flatnonzero(np.bincount(index[to < 0])).tolist():
-                self._learn(unknown)
+                self._step_one(unknown)
             to = self._table.take(index)
         return to
 
-    def _learn(self, index: int) -> None:
-        to = self._automaton.step(*divmod(index, self._width))
-        while to >= len(self._accepts):
-            self._grow()
+    def _step_one(self, index: int) -> int:
+        known = int(self._table[index])
+        if known >= 0:
+            return known
+        number, symbol = divmod(index, self._width)
+        owned = self._states[number]
+        assert owned is not None, "nothing is dead without being known"
+        automaton, places, own = owned
+        to = self._place(automaton, places, automaton.step(own, symbol))
         self._table[index] = to
-        self._accepts[to] = self._automaton.accepts(to)
+        return to
 
-    def _grow(self) -> None:
-        self._table = np.concatenate((self._table, np.full(len(self._table), -1, np.int32)))
-        self._accepts = np.concatenate((self._accepts, np.zeros(len(self._accepts), np.bool_)))
+    def _place(self, automaton: PlainAutomaton | _General, places: dict[int, int], own: int) -> int:
+        found = places.get(own)
+        if found is None:
+            found = places[own] = len(self._states) * self._width
+            self._states.append((automaton, places, own))
+            if found >= len(self._table):
+                self._table = np.concatenate((self._table, np.full(len(self._table), -1, np.intp)))
+                self._accepts = np.concatenate((self._accepts, np.zeros(len(self._accepts), np.bool_)))
+            self._accepts[found] = automaton.accepts(own)
+        return found
 
 
-def _automaton(source: str) -> tuple[AnchoredAutomaton | PlainAutomaton, NDArray[np.int32]]:
-    """The automaton, and the symbol of every character of ASCII."""
+def _automaton(source: str) -> PlainAutomaton | _General:
     try:
-        plain = PlainAutomaton(source)
-        symbols = np.full(128, plain.n, np.int32)
-        symbols[np.frombuffer(CHARS[: plain.n].encode(), np.uint8)] = np.arange(plain.n)
-        return plain, symbols
+        return PlainAutomaton(source)
     except NotPlain:
-        automaton = AnchoredAutomaton(build(view("raw"), Pattern(parse_regex(source, Place("entities")))))
-        alphabet = automaton.alphabet
-        return automaton, alphabet.spread(np.arange(alphabet.n, dtype=np.int32), 128)
+        return _General(source)
 
 
 @cache
-def language(source: str) -> Language:
-    """The language of some source, always the same object."""
-    return Language(source)
+def digits() -> Languages:
+    """Languages of digits, for everybody."""
+    return Languages(N_DIGITS)
+
+
+@cache
+def capitals() -> Languages:
+    """Languages of digits and capitals, for everybody."""
+    return Languages(len(CHARS))

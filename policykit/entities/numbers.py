@@ -10,15 +10,17 @@ from functools import cache
 from importlib import import_module
 from itertools import product
 from string import ascii_uppercase
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from policykit.entities.compact import Compact, Places, lengths_of
-from policykit.entities.entity import ASK, NO
-from policykit.entities.language import Rows, language
+from policykit.entities.entity import ANY_LENGTH, ASK, NO
+from policykit.entities.language import capitals
 
 Decided = NDArray[np.int8]
+_Form: TypeAlias = tuple[str, int] | tuple[()] | None
 _SSN_DIGITS = 9
 
 
@@ -29,31 +31,16 @@ def by_length(starts: Places, ends: Places) -> Iterator[tuple[int, Places]]:
         yield length, np.flatnonzero(lengths == length)
 
 
-MOST_DIGITS = 18
-"""Digits of a number that :func:`distinct` can read."""
-
-
-def distinct(numbers: Places) -> tuple[Places, Places]:
-    """Some numbers each once, ascending, and which of them each is."""
-    order = np.argsort(numbers, kind="stable")
-    ahead = numbers[order]
-    is_new = np.append(True, ahead[1:] != ahead[:-1])[: len(ahead)]
-    which = np.empty(len(numbers), np.int64)
-    which[order] = np.cumsum(is_new) - 1
-    return ahead[is_new], which
-
-
-def digits_of(numbers: Places, length: int) -> Rows:
-    """The digits of numbers of one length, ``[n, length]``."""
-    tens = 10 ** np.arange(length - 1, -1, -1, dtype=np.int64)
-    return (numbers[:, None] // tens % 10 + ord("0")).astype(np.uint8)
-
-
 def in_language(source: str, text: Compact, starts: Places, ends: Places) -> NDArray[np.bool_]:
     """Which stretches of ``text.chars`` are in a language."""
+    return in_languages(np.full(len(starts), capitals().start(source)), text, starts, ends)
+
+
+def in_languages(of: NDArray[np.intp], text: Compact, starts: Places, ends: Places) -> NDArray[np.bool_]:
+    """The same where a language is named for each stretch."""
     out = np.zeros(len(starts), np.bool_)
     for length, own in by_length(starts, ends):
-        out[own] = language(source).has(text.rows(starts[own], length))
+        out[own] = capitals().has(of[own], text.rows(starts[own], length))
     return out
 
 
@@ -98,20 +85,35 @@ def iban(
 ) -> Decided:
     """The length and form of the country's account numbers, and the check digits."""
     first, last = text.places(starts, ends)
-    countries = text.chars[first].astype(np.int64) * 256 + text.chars[first + 1]
-    named = {int(key): _account_form(chr(key >> 8) + chr(key & 255)) for key in np.flatnonzero(np.bincount(countries))}
-    lengths = np.zeros(1 << 16, np.int64)
+    countries, named = _countries(text, first)
+    lengths, forms = np.zeros(1 << 16, np.int64), np.zeros(1 << 16, np.intp)
     for key, form in named.items():
         lengths[key] = _ANY if form is None else 4 + form[1] if form else 0
+        forms[key] = capitals().start(form[0]) if form else 0
     wanted = lengths[countries]
     out = np.where(wanted == _ANY, ASK, NO).astype(np.int8)
     left = np.flatnonzero(wanted == last - first)
     left = left[checksum(text, first[left], last[left])]
-    for key, form in named.items():
-        own = left[countries[left] == key]
-        if form and len(own):
-            out[own] = in_language(form[0], text, first[own] + 4, last[own])
+    out[left] = in_languages(forms[countries[left]], text, first[left] + 4, last[left])
     return out
+
+
+def account_lengths(text: Compact, starts: Places) -> Places:
+    """The lengths of a country's account numbers, as sets of lengths."""
+    countries, named = _countries(text, text.place(starts))
+    lengths = np.zeros(1 << 16, np.int64)
+    for key, form in named.items():
+        lengths[key] = ANY_LENGTH if form is None else 1 << 4 + form[1] if form else 0
+    return lengths[countries]
+
+
+def _countries(text: Compact, first: Places) -> tuple[Places, dict[int, _Form]]:
+    """The two letters at each place as one number, and the forms of those that occur."""
+    chars = np.append(text.chars, np.zeros(2, np.uint8)).astype(np.int64)
+    countries = chars[first] * 256 + chars[first + 1]
+    return countries, {
+        int(key): account_form(chr(key >> 8) + chr(key & 255)) for key in np.flatnonzero(np.bincount(countries))
+    }
 
 
 _ANY = -1
@@ -120,7 +122,7 @@ _OF_FIELD = {"n": "[0-9]", "a": "[A-Z]", "c": "[0-9A-Z]"}
 
 
 @cache
-def _account_form(country: str) -> tuple[str, int] | tuple[()] | None:
+def account_form(country: str) -> _Form:
     """The account numbers of a country as RE2 source and their length, nothing where there is no such country; None
     where python-stdnum says it in another way than it used to."""
     table = getattr(import_module("stdnum.iban"), "_ibandb", None)  # not part of its interface
@@ -139,6 +141,6 @@ def _account_form(country: str) -> tuple[str, int] | tuple[()] | None:
 def read_account_forms() -> None:
     """Read the account numbers of all countries."""
     for first, second in product(ascii_uppercase, repeat=2):
-        form = _account_form(first + second)
+        form = account_form(first + second)
         if form:
-            language(form[0])
+            capitals().start(form[0])

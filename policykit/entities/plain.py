@@ -45,7 +45,7 @@ class PlainAutomaton:
         self._ids = {0: DEAD, 1: START}
 
     def step(self, state: int, symbol: int) -> int:
-        if symbol == self.n:
+        if symbol >= self.n:
             return DEAD
         ahead, left = 0, self._keys[state]
         while left:

@@ -21,9 +21,9 @@ from policykit.automata.columns import joined, not_contained, reached, stretches
 from policykit.automata.nfa import Pattern, build
 from policykit.entities.compact import Compact, Places, compact
 from policykit.entities.context import Words
-from policykit.entities.entity import ASK, NO, YES
+from policykit.entities.entity import ASK, MOST, NO, YES
 from policykit.entities.guards import Beside, is_near
-from policykit.entities.lanes import Lanes, Symbols
+from policykit.entities.lanes import Keeps, Lanes, Symbols
 from policykit.entities.patterns import body_of, needs_context
 from policykit.entities.registry import entity_type
 from policykit.ir.document import Entities, Entity
@@ -116,8 +116,9 @@ class _Candidates:
         kind = entity_type(entity.type)
         self._entity = entity
         self._check = kind.check
-        # What a screen knows is about the body alone, not about how numbers are dialled in a region.
-        self._screen = kind.check.screen if kind.check and entity.region is None else None
+        # What is known of lengths is about the body alone, not about how numbers are dialled in a region.
+        self._lengths = kind.check.lengths if kind.check and entity.region is None else None
+        self._lengths = kind.check.lengths if kind.check and entity.region is None else None
         self._as_seen = kind.as_seen
         self._guard, self._is_near = kind.guard, is_near(kind.guard)
         self._is_exact = kind.check is None and not needs_context(entity)
@@ -155,7 +156,21 @@ class _Candidates:
         may_end = read.beside.may_end(self._guard)
         if self._is_exact:
             return _not_contained(*self._lanes.longest(symbols, starts, may_end))
-        return self._longest_valid(read, *self._screened(read, *self._lanes.every(symbols, starts, may_end)))
+        keeps = None
+        if self._lengths and len(starts) >= MANY:
+            lengths = self._lengths(read.compact, starts)
+            starts, lengths = starts[lengths != 0], lengths[lengths != 0]
+            keeps = self._of_length(read.compact, starts, lengths)
+        return self._longest_valid(read, *self._screened(read, *self._lanes.every(symbols, starts, may_end, keeps)))
+
+    def _of_length(self, text: Compact, starts: Places, lengths: Places) -> Keeps:
+        """Which matches have one of the lengths that are named for their start."""
+        first = text.place(starts)
+
+        def keeps(own: Places, ends: Places) -> NDArray[np.bool_]:
+            return (lengths[own] >> np.minimum(text.place(ends) - first[own], MOST)) & 1 == 1
+
+        return keeps
 
     def arrived(self, text: str, lead: str, first: int, is_end: bool) -> Iterator[tuple[int, int]]:
         """The same in one text from a place on. Where the text may go on, what holds however it does."""
@@ -211,12 +226,11 @@ class _Candidates:
                     break
 
     def _screened(self, read: Read, starts: Places, ends: Places) -> tuple[Places, Places, NDArray[np.int8]]:
-        """The stretches without those that are not valid as far as many at once can tell, and what is known of each."""
+        """The stretches without those that are not valid as far as many at once can tell, and what is known of each: by
+        start, else as they come."""
         if len(starts) < MANY:
-            return starts, ends, np.full(len(starts), ASK, np.int8)
-        if self._screen:
-            passes = self._screen(read.compact, *read.compact.places(starts, ends))
-            starts, ends = starts[passes], ends[passes]
+            order = np.argsort(starts, kind="stable")
+            return starts[order], ends[order], np.full(len(starts), ASK, np.int8)
         known = np.full(len(starts), ASK if self._check else YES, np.int8)
         if self._decide:
             known = self._decide(read.compact, starts, ends)
@@ -225,7 +239,8 @@ class _Candidates:
             if not read.joined.is_jointed and not read.leads(0):
                 near = self._words.near_many(read.texts[0], read.joined.codes, starts, ends)
             known = np.where((known == NO) | (near == NO), NO, np.minimum(known, near))
-        kept = known != NO
+        kept = np.flatnonzero(known != NO)
+        kept = kept[np.argsort(starts[kept], kind="stable")]
         return starts[kept], ends[kept], known[kept]
 
     def _longest_valid(

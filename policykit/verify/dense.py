@@ -4,6 +4,7 @@ RE2 is entered anew for every match. Where they stand close to each other, one s
 """
 
 from threading import Lock
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,82 +28,99 @@ class Dense:
         self._part = Part(nfa, nfa.body_start, nfa.body_end, backward=False)
         self._edge = self._part.edge
         self._width = self._edge + 1
-        self._table = np.full(64 * self._width, -1, np.int32)
-        self._alive = np.zeros(64, np.bool_)
+        self._table = np.empty(0, np.intp)
+        """The state that each symbol leads to from each; a state is where its symbols stand here, 0 where nothing is
+        begun."""
+        self._hits = np.empty(0, np.bool_)
+        """Whether a match ends before the symbol."""
         self._lock = Lock()
-        self._begun = np.array([self._part.begun(symbol) for symbol in range(self._width)], np.int32)
+        begun = [self._part.begun(symbol) for symbol in range(self._width)]
+        self._begun = (np.array(begun, np.intp) + 1) * self._width
+        self._reserve(64 + max(begun))
+        self._table[: self._width] = 0
         self._may_begin = self._beginnings()
 
     def find(self, joined: Joined) -> Stretches | None:
         """Successive leftmost-longest matches in the joined texts; None where reading them so would take too long."""
         with self._lock:
             symbols = self._symbols(joined)
-            before = np.concatenate((symbols[-1:], symbols[:-1]))  # the edge of a text is on both sides of it
-            starts = np.flatnonzero(self._may_begin.take(before.astype(np.intp) * self._width + symbols))
-            ends = self._longest(symbols, starts, before[starts])
+            starts = self._starts(symbols)
+            ends = self._longest(symbols, starts)
         if ends is None:
             return None
-        found = ends >= 0
+        found = np.flatnonzero(ends >= 0)
         starts, ends = starts[found], ends[found]
         chosen = one_by_one(starts, ends)
         return starts[chosen], ends[chosen]
 
-    def _symbols(self, joined: Joined) -> NDArray[np.uint16]:
+    def _symbols(self, joined: Joined) -> NDArray[Any]:
         """The symbols of the texts, of the joints between them, and one more for the end."""
-        codes = joined.codes
+        codes, kind = joined.codes, np.uint8 if self._width <= 256 else np.uint16
         table = self._alphabet.class_of[:256] if joined.points is None else self._alphabet.class_of
-        table = table.astype(np.uint16)
+        table = table.astype(kind)
         if joined.is_jointed:
             table[0 if joined.points is None else ord(SURROGATE)] = self._edge
-        out = np.empty(len(codes) + 1, np.uint16)
+        if joined.points is None and kind is np.uint8:
+            return np.frombuffer(joined.ascii.translate(table.tobytes()) + bytes([self._edge]), np.uint8)
+        out = np.empty(len(codes) + 1, kind)
         table.take(codes, out=out[:-1], mode="clip")
         out[-1] = self._edge
         return out
 
     def _beginnings(self) -> NDArray[np.bool_]:
-        """Between which two symbols something may be begun, as one table."""
+        """Between which two symbols something may be begun, ``[before, behind]``."""
         symbols = np.arange(self._width)
-        values = self._step((self._begun[:, None] * self._width + symbols).ravel())
-        may = self._alive[values >> 1].reshape(self._width, self._width)
+        may = self._step((self._begun[:, None] + symbols).ravel()).reshape(self._width, self._width) > 0
         may[:, self._edge] = False
-        return may.ravel()
+        return may
 
-    def _longest(self, symbols: NDArray[np.uint16], starts: Places, before: NDArray[np.uint16]) -> Places | None:
+    def _starts(self, symbols: NDArray[Any]) -> Places:
+        """Where something may be begun. The edge of a text is on both sides of it."""
+        first = np.flatnonzero(self._may_begin.any(0).take(symbols))
+        before = symbols.take(first - 1, mode="wrap")
+        return first[self._may_begin.ravel().take(before.astype(np.intp) * self._width + symbols.take(first))]
+
+    def _longest(self, symbols: NDArray[Any], starts: Places) -> Places | None:
         """The end of the longest match from each place, -1 for none."""
         best = np.full(len(starts), -1, np.int64)
-        lanes, at, states = np.arange(len(starts)), starts.copy(), self._begun[before]
+        lanes, base, states = np.arange(len(starts)), starts, self._begun.take(symbols.take(starts - 1, mode="wrap"))
         left = READ * len(symbols)
-        for _ in range(STEPS):
+        for n in range(STEPS):
             left -= len(lanes)
             if left < 0 or len(self._part.rows) > _STATES:
                 return None
-            here = symbols[at]
-            values = self._step(states * self._width + here)
-            hit = (values & 1).astype(np.bool_)
-            best[lanes[hit]] = at[hit]
-            states = values >> 1
-            alive = np.flatnonzero(self._alive[states] & (here != self._edge))
+            index = states + symbols[n:].take(base, mode="clip")  # only what is done is clipped
+            states = self._step(index)
+            hit = np.flatnonzero(self._hits.take(index))
+            best[lanes[hit]] = base[hit] + n
+            alive = np.flatnonzero(states)
             if not len(alive):
                 return best
-            lanes, at, states = lanes[alive], at[alive] + 1, states[alive]
+            if len(alive) < 0.7 * len(states):
+                lanes, base, states = lanes[alive], base[alive], states[alive]
         return None
 
-    def _step(self, index: NDArray[np.int32]) -> NDArray[np.int32]:
-        """Twice the next state, and one more where a match ends before the symbol."""
-        values = self._table.take(index)
-        while values.size and values.min() < 0:
-            for unknown in np.flatnonzero(np.bincount(index[values < 0])).tolist():
+    def _step(self, index: NDArray[np.intp]) -> NDArray[np.intp]:
+        states = self._table.take(index)
+        while states.size and states.min() < 0:
+            for unknown in np.flatnonzero(np.bincount(index[states < 0])).tolist():
                 self._learn(unknown)
-            values = self._table.take(index)
-        return values
+            states = self._table.take(index)
+        return states
 
     def _learn(self, index: int) -> None:
         state, symbol = divmod(index, self._width)
-        value = self._part.rows[state][2 * symbol]
+        value = self._part.rows[state - 1][2 * symbol]
         if value < 0:
-            value = self._part.miss(state, 2 * symbol)
-        while value >> 1 >= len(self._alive):
-            self._table = np.concatenate((self._table, np.full(len(self._table), -1, np.int32)))
-            self._alive = np.concatenate((self._alive, np.zeros(len(self._alive), np.bool_)))
-        self._table[index] = value
-        self._alive[value >> 1] = self._part.alive[value >> 1]
+            value = self._part.miss(state - 1, 2 * symbol)
+        to = value >> 1
+        if (to + 1) * self._width >= len(self._table):
+            self._reserve(2 * (to + 1))
+        self._hits[index] = value & 1
+        # Nothing goes on behind the edge.
+        self._table[index] = (to + 1) * self._width if self._part.alive[to] and symbol != self._edge else 0
+
+    def _reserve(self, states: int) -> None:
+        table, hits = np.full(states * self._width, -1, np.intp), np.zeros(states * self._width, np.bool_)
+        table[: len(self._table)], hits[: len(self._hits)] = self._table, self._hits
+        self._table, self._hits = table, hits

@@ -220,9 +220,11 @@ def _spans(
         if end < 0:
             break
         if full and len(starts) == _CHECK_EVERY and end < _DENSE * _CHECK_EVERY:
+            tried = thread_time()
             found = full()
             if found is not None:
                 return found
+            begun += thread_time() - tried
         allowed = _SLOW_START_S + _PER_MATCH_S * len(starts) + _PER_BYTE_S * end
         if thread_time() - begun > allowed:
             return None

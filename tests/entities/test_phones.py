@@ -9,7 +9,7 @@ import phonenumbers
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from policykit.entities import phones
+from policykit.entities import many_phones, phones
 from policykit.entities.checks import PHONE, phone_number
 from policykit.entities.compact import Compact
 from policykit.ir.document import Entity
@@ -19,6 +19,8 @@ from tests.entities.sampled import sampled
 
 CODES = sorted(phonenumbers.COUNTRY_CODE_TO_REGION_CODE)
 DIGITS = "0123456789"
+SPACES = "\u00a0\u2007\u2009\u202f"
+DASHES = "\u2010\u2011\u2012\u2013\u2014\u2015\u2212"
 
 
 def said(text: str) -> bool:
@@ -61,7 +63,8 @@ def screened(texts: list[str]) -> list[bool]:
     starts = np.cumsum([0, *(len(text) + 1 for text in texts[:-1])])
     ends = starts + np.array([len(text) for text in texts])
     compact = Compact(whole)
-    return phones.screen(compact, *compact.places(starts, ends)).tolist()
+    lengths = many_phones.lengths(compact, starts)
+    return ((lengths >> compact.place(ends) - compact.place(starts)) & 1 == 1).tolist()
 
 
 def agree(texts: list[str]) -> int:
@@ -98,14 +101,10 @@ def dialled(rng: Random) -> str:
     return f"+{code}{sampled(rng, plan.national_prefix_for_parsing or '')}{number[rng.choice((0, 0, 0, 2)) :]}"
 
 
-@pytest.mark.parametrize("worth", [1, 10**9])
-def test_what_is_dialled_within_a_country_is_decided_as_it_is_parsed(
-    worth: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_dialled_within_a_country_is_decided_as_it_is_parsed() -> None:
     """One by one and many at once."""
-    monkeypatch.setattr(phones, "_WORTH", worth)
-    rng = Random(23 + worth % 2)
-    texts = [text for text in (dialled(rng) for _ in range(700)) if 8 <= len(text) <= 18]
+    rng = Random(23)
+    texts = [text for text in (dialled(rng) for _ in range(1_000)) if 8 <= len(text) <= 18]
     truths = [said(text) for text in texts]
     assert 0.2 < sum(truths) / len(texts) < 0.8
     wrong = [text for text, truth in zip(texts, truths, strict=True) if phones.decided(text) != truth]
@@ -113,7 +112,7 @@ def test_what_is_dialled_within_a_country_is_decided_as_it_is_parsed(
     compact = Compact(join([" ".join(texts)]))
     starts = np.cumsum([0, *(len(text) + 1 for text in texts[:-1])])
     ends = starts + np.array([len(text) for text in texts])
-    assert phones.decide(compact, starts, ends).tolist() == [int(truth) for truth in truths]
+    assert many_phones.decide(compact, starts, ends).tolist() == [int(truth) for truth in truths]
 
 
 def test_a_prefix_that_is_not_taken_off_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,7 +121,7 @@ def test_a_prefix_that_is_not_taken_off_is_noticed(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(phones, "_without", untouched)
     with pytest.raises(AssertionError):
-        test_what_is_dialled_within_a_country_is_decided_as_it_is_parsed(10**9, monkeypatch)
+        test_what_is_dialled_within_a_country_is_decided_as_it_is_parsed()
 
 
 @settings(deadline=None, max_examples=100)
@@ -142,8 +141,33 @@ def written() -> Iterator[str]:
 
 
 def test_what_stands_between_digits() -> None:
-    for text in written():
-        assert phones.decided(text) in (None, said(text)), text
+    rng = Random(22)
+    between = [*SPACES, *DASHES, "-", " ", ".", "/", "(", ")"]
+    texts = list(written())
+    for text in examples()[::7]:
+        parts = [rng.choice(between) if rng.random() < 0.3 else "" for _ in text[1:]]
+        texts.append("+" + "".join(map("".join, zip(parts, text[1:], strict=True))))
+    truths = [said(text) for text in texts]
+    assert 0.1 < sum(truths) / len(truths) < 0.9
+    assert [phones.decided(text) for text in texts] == truths
+    compact = Compact(join([" ".join(texts)]))
+    starts = np.cumsum([0, *(len(text) + 1 for text in texts[:-1])])
+    ends = starts + np.array([len(text) for text in texts])
+    assert many_phones.decide(compact, starts, ends).tolist() == [int(truth) for truth in truths]
+
+
+def test_what_a_package_reads_over_is_asked_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuses(_number: str) -> None:
+        raise phonenumbers.NumberParseException(0, "reads over nothing")
+
+    assert set(SPACES) & set(phones.read_over()[1]) == {"\u2007", "\u2009", "\u202f"}
+    phones.read_over.cache_clear()
+    try:
+        monkeypatch.setattr(phonenumbers, "parse", refuses)
+        assert not set(SPACES) & set(phones.read_over()[0])
+    finally:
+        monkeypatch.undo()
+        phones.read_over.cache_clear()
 
 
 def test_zeros_for_a_plus_pass_the_screen() -> None:
@@ -168,11 +192,11 @@ def test_in_a_region_a_number_is_what_it_is_dialled_as(region: str) -> None:
 
 
 def test_a_screen_that_lost_a_country_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = phones._lengths  # pyright: ignore[reportPrivateUsage]
+    real = phones.lengths_behind
 
     def lossy(beginning: str) -> int:
         return 0 if beginning.startswith("49") else real(beginning)
 
-    monkeypatch.setattr(phones, "_lengths", lossy)
+    monkeypatch.setattr(many_phones, "lengths_behind", lossy)
     with pytest.raises(AssertionError):
         agree(list(examples()))
