@@ -33,6 +33,7 @@ XARG = "policykit"
 """The name under which a :class:`MaskRequest` stands in a request's extra arguments."""
 VERSION = 1
 MAX_DATAGRAM = 60_000
+MAX_PAYER = 200
 SEND_TIMEOUT_S = 2.0
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _SOCKET = re.compile(r"[A-Za-z0-9_.-]{1,64}\.sock")
@@ -53,7 +54,9 @@ class MaskRequest:
     ``special`` names special tokens that the profile's structure has. With ``replay`` the engine also says which tokens
     it wrote (:class:`policykit.engines.written.Written`). The last ``begun`` tokens of the prompt are the text's own
     first ones. An ``attempt`` is drawn without the mask, but for ``not_first``, which may not come first; it ends at
-    the first token that the plan refuses.
+    the first token that the plan refuses. ``payer`` tells tenants apart and says nothing else of them: theirs is the
+    time that masks of requests' grammars take (:mod:`policykit.engines.mask_time`). With ``own_grammar`` the plan has
+    the grammar of the request, and not one of the profile's.
     """
 
     request: str
@@ -67,6 +70,8 @@ class MaskRequest:
     begun: int = 0
     attempt: bool = False
     not_first: tuple[int, ...] = ()
+    payer: str = ""
+    own_grammar: bool = False
 
     def render(self) -> str:
         return json.dumps({"v": VERSION, **asdict(self)}, ensure_ascii=False, separators=(",", ":"))
@@ -91,7 +96,11 @@ class MaskRequest:
         if not all(isinstance(name, str) for name in names):
             raise Malformed("`special` is no list of names")
         attempt, begun, banned = data.get("attempt", False), data.get("begun", 0), data.get("not_first", [])
+        payer, own = data.get("payer", ""), data.get("own_grammar", False)
         flags = {"in_grammar": in_grammar, "replay": replay, "continues": continues, "attempt": attempt}
+        flags["own_grammar"] = own
+        if not isinstance(payer, str) or len(payer) > MAX_PAYER:
+            raise Malformed("`payer` is no name")
         for name, value in flags.items():
             if not isinstance(value, bool):
                 raise Malformed(f"`{name}` is neither true nor false")
@@ -100,8 +109,9 @@ class MaskRequest:
         named = tuple(str(name) for name in names)
         first = tuple(cast(list[int], banned))
         return MaskRequest(
-            request, plan, reply, prefix, named, in_grammar, replay, continues, cast(int, begun), attempt, first
-        )
+            request, plan, reply, prefix, named, in_grammar, replay, continues, cast(int, begun), attempt, first,
+            payer, own,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

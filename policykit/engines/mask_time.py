@@ -3,22 +3,26 @@
 An ambiguous grammar compiles at once, and its masks then take longer with every token: with the square of the text's
 length and more, without one of them being slow enough to stand out. So a text owes what its masks take, less what each
 may take, and fails where it owes too much. Grammars that came with requests owe together, too, whichever texts they
-have: each plan has a purse of what its masks have taken beyond an everyday mask's time, and purses are forgiven a share
-of the time that goes by, equal parts each. The texts of a plan fail when it owes more than its fair part of
-:data:`BURST_S`: the part that would be left to it if no plan owed more than it does. So:
+have: each plan has a purse of what its masks have taken beyond an everyday mask's time, and belongs to a payer, the
+tenant whose request it was (where nobody says whose, each plan pays for itself). Debts are forgiven a share of the time
+that goes by, equal parts to each payer, and of that to each of its plans. A payer that owes more than its fair part of
+:data:`BURST_S` (the part that would be left to it if no payer owed more than it does) is over; then those of its plans
+fail that owe more than their fair part of that, by the same rule, and where it owes twice as much, all of them. So:
 
-- In any T seconds the masks of n such plans take at most ``EVERYDAY_S`` each, and together beyond that ``SHARE`` * T,
-  the sum of max(``FREE_S``, ``BURST_S`` / k) over k = 1 to n, and for each plan the one mask that it fails with (one
-  for each thread that masks are made in at once).
-- No text fails for the others while its plan owes at most ``FREE_S``, whatever they do; nor while it owes at most
-  ``BURST_S`` over the number of plans that owe.
+- In any T seconds the masks of n payers take at most ``EVERYDAY_S`` each, and together beyond that ``SHARE`` * T,
+  twice the sum of max(``FREE_S``, ``BURST_S`` / k) over k = 1 to n, and for each payer the one mask with which it owes
+  so much (one for each text that a step makes masks of at once), however many grammars it sends.
+- No text fails for what others do while its payer owes at most ``FREE_S``, whatever they do; nor while it owes at most
+  ``BURST_S`` over the number of payers that owe.
+- Of one payer, a plan that owes little goes on beside one that owes much, until the payer owes twice its part.
 
-A plan is one grammar under one policy, and the engine is not told whose: who sends ever other grammars has a purse for
-each, and pays with its compilation.
+A text's first mask is made in a thread, where no step waits for it, but the processor is the same. Those have a share
+of their own (:func:`first_masks`): beyond ``FIRST_QUICK_S`` each is owed by the payer alone, and a payer that is over
+has no first mask of a new plan made.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from threading import Lock
 
 from policykit.diagnostics import PolicyError
@@ -34,8 +38,10 @@ EVERYDAY_S = 0.002
 SHARE, BURST_S = 0.1, 2.0
 """What all grammars of requests may owe together: this part of the time that goes by, and so much at once."""
 FREE_S = 0.3
-"""What a plan may owe whatever the others do: a few slow masks, of states that are met first. Not less,
-since who sends ever other grammars has for each the one mask that it fails with in any case."""
+"""What a payer may owe whatever the others do: a few slow masks, of states that are met first."""
+FIRST_QUICK_S = 0.1
+"""What a first mask may take that costs nothing: everyday schemas take a quarter of it over 200,000 tokens."""
+FIRST_BURST_S, FIRST_FREE_S = 2 * MAX_MASK_S, 1.0
 _HELP = "make the grammar smaller, or less ambiguous: no rule that repeats what repeats itself"
 
 
@@ -48,76 +54,145 @@ def check_first(began: float) -> float:
     return took
 
 
+def level(amounts: Mapping[str, float], total: float) -> float:
+    """The highest level such that the amounts, each up to it, are no more than ``total``; infinity where they are not
+    in any case. Of negative totals 0."""
+    left, n = total, len(amounts)
+    for amount in sorted(amounts.values()):
+        if amount * n > left:
+            return max(0.0, left / n)
+        left, n = left - amount, n - 1
+    return float("inf")
+
+
 class EngineShare:
-    """The part of an engine's time that masks of requests' grammars may have: a purse for each plan. Safe for threads.
+    """The part of an engine's time that masks of requests' grammars may have. Safe for threads.
 
-    Linear in the number of plans that owe, and constant for a plan that does not."""
+    Linear (and a logarithm) in the number of payers that owe, and constant for one that owes little."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        everyday_s: float = EVERYDAY_S,
+        burst_s: float = BURST_S,
+        free_s: float = FREE_S,
+    ) -> None:
         self._clock = clock
+        self._everyday_s, self._burst_s, self._free_s = everyday_s, burst_s, free_s
         self._lock = Lock()
-        self._owed_s: dict[str, float] = {}  # by plan; what owes nothing is not there
+        self._owed_s: dict[str, dict[str, float]] = {}  # by payer and plan; what owes nothing is not there
         self._at = clock()
 
-    def take(self, plan: str, seconds: float) -> None:
-        """Count one mask of a plan."""
-        over = seconds - EVERYDAY_S
-        if over <= 0 and plan not in self._owed_s:
+    def take(self, plan: str, seconds: float, payer: str = "") -> None:
+        """Count one mask of a plan; without a ``payer`` it pays for itself."""
+        payer, over = payer or plan, seconds - self._everyday_s
+        if over <= 0 and plan not in self._owed_s.get(payer, ()):
             return
         with self._lock:
             self._forgive()
-            owed = self._owed_s.pop(plan, 0.0) + over
+            plans = self._owed_s.pop(payer, {})
+            owed = plans.pop(plan, 0.0) + over
             if owed > 0:
-                self._owed_s[plan] = owed
+                plans[plan] = owed
+            if plans:
+                self._owed_s[payer] = plans
 
-    def owed_s(self, plan: str) -> float:
+    def owed_s(self, plan: str, payer: str = "") -> float:
         """What a plan owes now."""
         with self._lock:
             self._forgive()
-            return self._owed_s.get(plan, 0.0)
+            return self._owed_s.get(payer or plan, {}).get(plan, 0.0)
 
-    def is_spent(self, plan: str) -> bool:
-        """Whether a plan owes more than its fair part."""
-        if self._owed_s.get(plan, 0.0) <= FREE_S:
+    def is_spent(self, plan: str, payer: str = "") -> bool:
+        """Whether a plan may have no mask now, for what it owes or for what its payer does."""
+        payer = payer or plan
+        if payer not in self._owed_s:
             return False
         with self._lock:
-            self._forgive()
-            owed = self._owed_s.get(plan, 0.0)
-            return owed > FREE_S and sum(min(owed, other) for other in self._owed_s.values()) > BURST_S
+            part = self._part(payer)
+            if part is None:
+                return False
+            plans = self._owed_s[payer]
+            return plans.get(plan, 0.0) > level(plans, part) or sum(plans.values()) > 2 * part
+
+    def is_over(self, payer: str) -> bool:
+        """Whether a payer owes more than its fair part."""
+        with self._lock:
+            return self._part(payer) is not None
+
+    def _part(self, payer: str) -> float | None:
+        """The fair part of a payer that owes more than that; None of one that does not."""
+        if sum(self._owed_s.get(payer, {}).values()) <= self._free_s:
+            return None
+        self._forgive()
+        owed = self._totals()
+        part = max(self._free_s, level(owed, self._burst_s))
+        return part if owed.get(payer, 0.0) > part else None
+
+    def _totals(self) -> dict[str, float]:
+        return {payer: sum(plans.values()) for payer, plans in self._owed_s.items()}
 
     def _forgive(self) -> None:
-        """Take the share of the time that went by off the purses, in equal parts: small ones are empty first."""
+        """Take the share of the time that went by off the purses: small ones are empty first."""
         now = self._clock()
-        left, self._at = SHARE * (now - self._at), now
-        while left > 0 and self._owed_s:
-            least, n = min(self._owed_s.values()), len(self._owed_s)
-            part = min(least, left / n)
-            left = left - least * n if least <= left / n else 0.0
-            self._owed_s = {plan: owed - part for plan, owed in self._owed_s.items() if owed > part}
+        passed, self._at = SHARE * (now - self._at), now
+        if passed <= 0 or not self._owed_s:
+            return
+        part = level(self._totals(), passed)
+        left = {payer: _forgiven(plans, part) for payer, plans in self._owed_s.items()}
+        self._owed_s = {payer: plans for payer, plans in left.items() if plans}
+
+
+def _forgiven(plans: dict[str, float], seconds: float) -> dict[str, float]:
+    part = level(plans, seconds)
+    return {plan: owed - part for plan, owed in plans.items() if owed > part}
+
+
+def first_masks(clock: Callable[[], float] = time.monotonic) -> EngineShare:
+    """The share of first masks."""
+    return EngineShare(clock, everyday_s=FIRST_QUICK_S, burst_s=FIRST_BURST_S, free_s=FIRST_FREE_S)
 
 
 class MaskTime:
     """What one text's masks have taken. ``share``: of an engine, for a text whose grammar came with its request;
-    ``plan``: whose purse there."""
+    ``plan`` and ``payer``: whose purse there."""
 
-    def __init__(self, share: EngineShare | None = None, plan: str = "") -> None:
-        self._share, self._plan = share, plan
+    def __init__(self, share: EngineShare | None = None, plan: str = "", payer: str = "") -> None:
+        self._share, self._plan, self._payer = share, plan, payer
         self._owed_s = 0.0
 
     def check(self) -> None:
-        """Before a mask. Raises PolicyError (PK209) where the text's plan owes more than its fair part."""
-        if self._share is not None and self._share.is_spent(self._plan):
-            message = (
-                "its masks hold up the engine: with those of the same grammar for more than their part of the time"
-            )
+        """Before a mask. Raises PolicyError (PK209) where the text's plan may have none."""
+        if self._share is not None and self._share.is_spent(self._plan, self._payer):
+            whose = "of its tenant's grammars" if self._payer else "of the same grammar"
+            message = f"its masks hold up the engine: with those {whose} for more than their part of the time"
             raise PolicyError.of("PK209", message, help=f"{_HELP}; or try again later")
 
     def spend(self, seconds: float) -> None:
-        """Count one mask. Raises PolicyError (PK209) where the text, or its plan, owes too much."""
+        """Count one mask. Raises PolicyError (PK209) where the text, or its plan or payer, owes too much."""
         self._owed_s = max(0.0, self._owed_s + seconds - QUICK_S)
         if self._share is not None:
-            self._share.take(self._plan, seconds)
+            self._share.take(self._plan, seconds, self._payer)
         if self._owed_s > MAX_OWED_S:
             message = f"its masks hold up the engine: by {self._owed_s:.1f} s of the processor's time so far"
             raise PolicyError.of("PK209", f"{message}, at most {MAX_OWED_S:g} s", help=_HELP)
         self.check()
+
+
+class FirstMask:
+    """What making one text's first mask takes: everything from a plan's constraint to the mask."""
+
+    def __init__(self, share: EngineShare, plan: str, payer: str = "") -> None:
+        self._share, self._payer = share, payer or plan
+
+    def check(self) -> None:
+        """Before it. Raises PolicyError (PK209) where the payer may have none made."""
+        if self._share.is_over(self._payer):
+            message = "making first masks of its tenant's grammars takes more than their part of the time"
+            raise PolicyError.of("PK209", message, help=f"{_HELP}; or try again later")
+
+    def spend(self, seconds: float) -> None:
+        """Count it, made or failed."""
+        if seconds > FIRST_QUICK_S:
+            self._share.take(self._payer, seconds, self._payer)

@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypedDict
 
 from policykit.profiles import Limits, Profile
 from policykit.serving import sse
@@ -16,7 +16,7 @@ from policykit.serving.exchange import Exchange
 from policykit.serving.hooks import AttemptDone
 from policykit.serving.judging import Failed, Judge
 from policykit.serving.messages import Ask
-from policykit.serving.rewrite import Sent, Settings
+from policykit.serving.rewrite import Sent, Settings, payer_of
 from policykit.serving.routes.shape import Envelope, Shape, dumps
 from policykit.serving.upstream import Kind, Upstream, UpstreamRequest, UpstreamResponse
 from policykit.serving.wire import Reader, Usage
@@ -25,6 +25,13 @@ NO_USAGE = Usage(0, 0)
 _KNOWN_REFUSALS = {400, 404, 413, 422}
 _MAX_ERROR, _ERROR_SECONDS = 1 << 14, 1.0
 """What is read of an error, in bytes, and for how long."""
+
+
+class Payer(TypedDict):
+    """Who pays for masks, as :class:`policykit.serving.attestation.Attestor` takes it."""
+
+    payer: str
+    own_grammar: bool
 
 
 @dataclass(slots=True)
@@ -93,6 +100,11 @@ class Asking:
     last_failed: Failed | None = None
     """Why the last attempt was rejected."""
 
+    @property
+    def payer(self) -> "Payer":
+        """Whose time the masks of the request's own grammar take."""
+        return {"payer": payer_of(self.sent.tenant), "own_grammar": self.ask.grammar is not None}
+
     @asynccontextmanager
     async def attempt(self, slots: Sequence[int]) -> AsyncGenerator[Attempt | None]:
         """The next attempt, for these choices of the answer; None if the budget does not allow one. Raises
@@ -140,7 +152,7 @@ class Asking:
             raise UpstreamFault("policykit_mask_not_attested", "nobody listens for the mask's attestation", 503)
         request_id = f"{self.envelope.id}-{number}"
         told = (request_id, self.judge.plan, len(slots), self.ask.begun)
-        async with self.attestor.expect(*told, continues=self.ask.continues) as attested:
+        async with self.attestor.expect(*told, continues=self.ask.continues, **self.payer) as attested:
             try:
                 yield attested
             except UpstreamFault:

@@ -52,7 +52,9 @@ class FreeDraw:
 
 class Attestor(Protocol):
     """Makes attestations. ``n`` choices are asked for; ``prefix`` is text that stands before them already, or None
-    where the engine is to see for itself; with ``continues``, the engine is to see that its prompt ends with it."""
+    where the engine is to see for itself; with ``continues``, the engine is to see that its prompt ends with it.
+    ``payer`` is whose time its masks take, where the plan's grammar came with the request (``own_grammar``) or the
+    engine makes one of the request's tools."""
 
     def expect(
         self,
@@ -63,6 +65,8 @@ class Attestor(Protocol):
         *,
         continues: bool = False,
         attempt: FreeDraw | None = None,
+        payer: str = "",
+        own_grammar: bool = False,
     ) -> AbstractAsyncContextManager[Attested]: ...
 
     async def aclose(self) -> None: ...

@@ -168,12 +168,15 @@ class EngineAttestor:
         *,
         continues: bool = False,
         attempt: FreeDraw | None = None,
+        payer: str = "",
+        own_grammar: bool = False,
     ) -> AsyncGenerator[Waiting]:
         self._listen()
         await asyncio.to_thread(self._keep, plan)
         request = MaskRequest(
-            request_id, plan.digest, self._name, prefix, self._special, replay=self._replay, continues=continues
-        )
+            request_id, plan.digest, self._name, prefix, self._special, replay=self._replay, continues=continues,
+            payer=payer, own_grammar=own_grammar,
+        )  # fmt: skip
         if attempt is not None:
             request = replace(request, replay=False, attempt=True, begun=attempt.begun, not_first=attempt.not_first)
         waiting = self._waiting[request_id] = Waiting(request, n, self._started_s)

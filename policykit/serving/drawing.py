@@ -275,7 +275,7 @@ async def sent(asking: Asking, name: str, path: str, body: dict[str, Any], free:
         raise UpstreamFault("policykit_mask_not_attested", "nobody listens for the engine's attestation", 503)
     told = (f"{asking.envelope.id}-{name}", asking.judge.plan, 1, asking.ask.begun or "")
     continues = asking.ask.continues and not free.begun and path != COMPLETIONS
-    async with asking.attestor.expect(*told, continues=continues, attempt=free) as attested:
+    async with asking.attestor.expect(*told, continues=continues, attempt=free, **asking.payer) as attested:
         body["vllm_xargs"] = dict(attested.xargs)
         try:
             async with _asked(asking, path, body) as response:

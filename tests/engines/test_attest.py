@@ -1,6 +1,7 @@
 """What guard and engine tell each other: messages come back as they went, and whatever else is malformed."""
 
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,7 @@ def test_requests_come_back(
     request: str, prefix: str | None, special: tuple[str, ...], in_grammar: bool, replay: bool
 ) -> None:
     asked = attest.MaskRequest(request, DIGEST, "guard-1.sock", prefix, special, in_grammar, replay)
+    asked = replace(asked, payer=request[:20], own_grammar=not in_grammar)
     assert attest.MaskRequest.parse(asked.render()) == asked
 
 
@@ -54,6 +56,9 @@ def test_other_bytes_are_malformed(data: bytes) -> None:
         attest.MaskRequest("r", "sha256:../../etc/passwd").render(),
         attest.MaskRequest("r", DIGEST, "../other.sock").render(),
         attest.MaskRequest("", DIGEST).render(),
+        attest.MaskRequest("r", DIGEST, payer="x" * 201).render(),
+        attest.MaskRequest("r", DIGEST).render().replace('"payer":""', '"payer":[]'),
+        attest.MaskRequest("r", DIGEST).render().replace('"own_grammar":false', '"own_grammar":1'),
     ],
 )
 def test_requests_that_are_refused(text: object) -> None:

@@ -1,6 +1,6 @@
 """What slow masks may take: of one text, and of an engine together. The oracle adds up what a test has spent."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import pytest
 from hypothesis import given, strategies as st
@@ -9,13 +9,19 @@ from policykit.diagnostics import PolicyError
 from policykit.engines.mask_time import (
     BURST_S,
     EVERYDAY_S,
+    FIRST_BURST_S,
+    FIRST_FREE_S,
+    FIRST_QUICK_S,
     FREE_S,
+    MAX_MASK_S,
     MAX_OWED_S,
     QUICK_S,
     SHARE,
     EngineShare,
     MaskTime,
+    level,
 )
+from policykit.engines.purses import Purses
 
 EVERYDAY = (0.0004, 0.003, 0.0265)
 """Mean, 99th percentile and slowest of the masks of everyday schemas over 200,000 tokens and 1,000 phrases."""
@@ -46,8 +52,8 @@ class Engine:
         self.share = EngineShare(self.clock)
         self.held_s: dict[str, float] = {}
 
-    def text(self, plan: str) -> MaskTime:
-        return MaskTime(self.share, plan)
+    def text(self, plan: str, payer: str = "") -> MaskTime:
+        return MaskTime(self.share, plan, payer)
 
     def writes(self, text: MaskTime, plan: str, masks: Iterable[float]) -> bool:
         """Whether the text goes on behind all of these."""
@@ -205,3 +211,152 @@ def test_purses_are_forgiven_in_equal_parts(owed: list[float], passes: list[floa
         low, high = (part, high) if sum(min(part, one) for one in owed) < SHARE * sum(passes) else (low, part)
     for n, one in enumerate(owed):
         assert engine.share.owed_s(str(n)) == pytest.approx(max(0.0, one - high), abs=1e-9)
+
+
+# ---- tenants
+
+
+def test_a_thousand_grammars_of_one_tenant_hold_up_no_more_than_one() -> None:
+    """Each makes one slow mask. Another tenant's masks, slow ones of new states among them, are made meanwhile."""
+    engine, took = Engine(), 0.119
+    went_on = 0
+    for n in range(1_000):
+        went_on += engine.writes(engine.text(f"{n}", "many"), f"{n}", [took])
+        if n % 10 == 0:
+            assert engine.writes(engine.text(f"other {n}", "other"), f"other {n}", [0.0004] * 20)
+    held = sum(seconds for plan, seconds in engine.held_s.items() if "other" not in plan)
+    assert held < 2 * BURST_S + took + 1_000 * EVERYDAY_S
+    assert went_on < 2 * BURST_S / (took - EVERYDAY_S)
+    assert engine.writes(engine.text("new", "other"), "new", [0.045] * 6), "its part is its own"
+    with pytest.raises(PolicyError, match="PK209: its masks hold up the engine: with those of its tenant's grammars"):
+        MaskTime(engine.share, "another", "many").check()
+    engine.clock.now += 4 * BURST_S / SHARE
+    assert engine.writes(engine.text("another", "many"), "another", [took]), "it fills up again"
+
+
+def test_of_one_tenant_the_grammar_that_owes_most_fails_first() -> None:
+    engine = Engine()
+    slow = [engine.writes(engine.text("slow", "a"), "slow", [0.119]) for _ in range(40)]
+    assert slow == sorted(slow, reverse=True)
+    assert BURST_S - 0.119 < engine.held_s["slow"] < BURST_S + 0.2
+    everyday = (*[EVERYDAY[0]] * 20, EVERYDAY[2])
+    assert all(engine.writes(engine.text("everyday", "a"), "everyday", everyday) for _ in range(100))
+
+
+def test_tenants_have_equal_parts_whatever_they_send() -> None:
+    """One sends many grammars, two send one each: each of the three is held to the same part."""
+    engine = Engine()
+    sent = {"a": [f"a{n}" for n in range(500)], "b": ["b"] * 500, "c": ["c"] * 500}
+    held = dict.fromkeys(sent, 0.0)
+    for plans in zip(*sent.values(), strict=True):
+        for payer, plan in zip(sent, plans, strict=True):
+            before = engine.held_s.get(plan, 0.0)
+            engine.writes(engine.text(plan, payer), plan, [0.1])
+            held[payer] += engine.held_s.get(plan, 0.0) - before
+    assert held["b"] == pytest.approx(held["c"], abs=0.1 + 1e-9)
+    assert held["b"] <= held["a"] + 0.1
+    assert held["a"] <= 2 * (BURST_S / 3 + 0.1) + 0.1, "twice its part, with the mask that it is over with"
+
+
+TENANTS = st.lists(
+    st.tuples(
+        st.integers(0, 2),
+        st.integers(0, 40),
+        st.one_of(st.floats(0, 1), st.sampled_from([0.0004, 0.0199, 0.0451])),
+        st.one_of(st.just(0.0), st.floats(0, 3)),
+        st.integers(1, 30),
+    ),
+    max_size=80,
+)
+
+
+@given(TENANTS)
+def test_whatever_tenants_send_the_engine_is_held_up_within_bounds(
+    masks: list[tuple[int, int, float, float, int]],
+) -> None:
+    """In every window, by adding up; the number of grammars does not come into it. Who has made little goes on."""
+    engine, longest = Engine(), max((seconds for _, _, seconds, _, _ in masks), default=0.0)
+    made: list[tuple[float, float]] = []
+    over: dict[str, float] = {}
+    for tenant, n, seconds, passes, repeats in masks:
+        engine.clock.now += passes
+        payer, plan = f"t{tenant}", f"t{tenant} {n}"
+        for _ in range(repeats):
+            before = engine.held_s.get(plan, 0.0)
+            goes_on = engine.writes(engine.text(plan, payer), plan, [seconds])
+            if engine.held_s.get(plan, 0.0) > before:
+                made.append((engine.clock.now, seconds - EVERYDAY_S))
+                over[payer] = over.get(payer, 0.0) + max(0.0, seconds - EVERYDAY_S)
+            assert goes_on or over.get(payer, 0.0) > FREE_S or seconds - QUICK_S > MAX_OWED_S
+    held_at_once = 2 * sum(max(FREE_S, BURST_S / k) for k in range(1, 4)) + 3 * longest
+    for first, (began, _) in enumerate(made):
+        held = 0.0
+        for at, seconds in made[first:]:
+            held += seconds
+            assert held <= SHARE * (at - began) + held_at_once + 1e-6
+
+
+@given(st.dictionaries(st.text(max_size=2), st.floats(0.001, 5), max_size=8), st.floats(0, 20))
+def test_a_level_is_where_the_amounts_up_to_it_are_the_total(amounts: Mapping[str, float], total: float) -> None:
+    """By bisection."""
+    found = level(amounts, total)
+    if sum(amounts.values()) <= total:
+        assert found >= max(amounts.values(), default=0.0)
+        return
+    low, high = 0.0, 5.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if sum(min(middle, one) for one in amounts.values()) < total else (low, middle)
+    assert found == pytest.approx(high, abs=1e-9)
+
+
+class First:
+    """First masks as an engine makes them, on a made clock of the processor. ``held_s``: by tenant."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.clock, self.cpu_s = Clock(), 0.0
+        self.purses = Purses(self.clock)
+        self.held_s: dict[str, float] = {}
+        monkeypatch.setattr("policykit.engines.purses.time.thread_time", lambda: self.cpu_s)
+
+    def makes(self, plan: str, payer: str, seconds: float, *, fails: bool = False, is_own: bool = True) -> bool:
+        try:
+            with self.purses.first_mask(plan, payer, is_own):
+                self.cpu_s += seconds
+                self.held_s[payer] = self.held_s.get(payer, 0.0) + seconds
+                if fails:
+                    raise ArithmeticError
+                self.purses.made(plan, seconds)
+        except PolicyError:
+            return False
+        except ArithmeticError:
+            return True
+        return True
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_first_masks_of_a_tenant_have_a_share_of_their_own(monkeypatch: pytest.MonkeyPatch, fails: bool) -> None:
+    """Of grammars that nobody has sent before, each as slow as one may be, and whether it fails for that or not."""
+    first = First(monkeypatch)
+    assert first.makes("known", "many", 0.02)
+    made = [first.makes(f"{n}", "many", MAX_MASK_S, fails=fails) for n in range(1_000)]
+    assert made == sorted(made, reverse=True)
+    assert first.held_s["many"] <= FIRST_BURST_S + MAX_MASK_S + 0.02 + 3 * FIRST_QUICK_S
+    assert first.makes("known", "many", 0.02), "what is known to be quick goes on"
+    assert all(first.makes(f"everyday {n}", "other", 0.026) for n in range(1_000))
+    assert first.makes("a slow one", "other", FIRST_FREE_S)
+    first.clock.now += 2 * FIRST_BURST_S / SHARE
+    assert first.makes("another", "many", MAX_MASK_S), "it fills up again"
+
+
+def test_first_masks_of_what_is_not_a_request_s_own_cost_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = First(monkeypatch)
+    assert all(first.makes(f"{n}", "one", MAX_MASK_S, is_own=False) for n in range(50))
+    assert first.makes("new", "one", 0.02)
+
+
+def test_a_plan_that_may_have_no_mask_has_no_first_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = First(monkeypatch)
+    first.purses.share.take("slow", 3 * BURST_S, "many")
+    assert not first.makes("slow", "many", 0.01)
+    assert first.held_s == {}

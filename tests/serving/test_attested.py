@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -198,3 +198,25 @@ def test_the_socket_goes_when_the_guard_does(tmp_path: Path) -> None:
         content(house, stream=False)
         assert list(run.glob("*.sock"))
     assert not list(run.glob("*.sock"))
+
+
+def test_the_engine_is_told_who_pays_for_masks_and_for_which(pair: tuple[World, Engine]) -> None:
+    """One payer for each tenant, whichever key and profile; only a grammar of the request's own is its doing."""
+    house, engine = pair
+    engine.says, engine.plan = ["started", "finished"], None
+
+    def told(key: str, model: str, **more: Any) -> MaskRequest:
+        with suppress(openai.APIStatusError):  # what the engine says here is of no grammar
+            house.client(key).chat.completions.create(model=model, messages=ASK, extra_body=more)
+        return engine.asked[-1]
+
+    plain, shaped = (
+        told("key-acme", "profile:plain"),
+        told("key-open", "profile:open", structured_outputs={"regex": "a"}),
+    )
+    other = told("key-globex", "profile:other")
+    assert (plain.own_grammar, shaped.own_grammar, other.own_grammar) == (False, True, False)
+    assert plain.payer == shaped.payer != other.payer
+    assert plain.payer
+    assert "acme" not in plain.render()
+    assert plain.payer not in json.dumps({k: v for k, v in house.peer.bodies[-1].items() if k != "vllm_xargs"})

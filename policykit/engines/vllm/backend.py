@@ -21,23 +21,20 @@ from vllm.v1.structured_output.backend_types import (
 from policykit.constraint import State, Vocabulary
 from policykit.diagnostics import InternalError, PolicyError
 from policykit.engines import attest
-from policykit.engines.mask_time import EngineShare, MaskTime, check_first
+from policykit.engines.mask_time import check_first
 from policykit.engines.prompts import check_continued, tail_of_prompt
+from policykit.engines.purses import Purses
 from policykit.engines.vllm import refusals
 from policykit.engines.vllm.adapters import Adapter, AdapterPins
 from policykit.engines.vllm.alone import FailsAlone
 from policykit.engines.vllm.attempts import FreeText
 from policykit.engines.vllm.grammars import unread
-from policykit.engines.vllm.plans import Constraints, Kept, Plans
+from policykit.engines.vllm.plans import Constraints, Plans
 from policykit.engines.vllm.requests import asked, dead_end_token, is_named
 from policykit.engines.vllm.sampling import check_mode
 from policykit.engines.vllm.text import ChoiceText, MaskedText, tell_end, tell_failed
 from policykit.engines.written import Written
 from policykit.plan import Plan, WarmSets
-
-MAX_QUICK = 1024
-"""Plans that are known to have their masks quickly."""
-QUICK_MASK_S = 0.1
 
 
 class PolicyGrammar(StructuredOutputGrammar):
@@ -91,8 +88,7 @@ class PolicyBackend(StructuredOutputBackend):
         self._shown = Constraints(vocabulary.showing_special(), warm)
         self.adapters = AdapterPins()
         self.dead_end_of = partial(dead_end_of, vllm_config.model_config, tokenizer)
-        self._share = EngineShare()
-        self._quick: Kept[str, bool] = Kept(MAX_QUICK)
+        self._purses = Purses()
 
     def compile_grammar(
         self, request_type: StructuredOutputOptions, grammar_spec: str, stop_token_ids: set[int] | None = None
@@ -106,7 +102,7 @@ class PolicyBackend(StructuredOutputBackend):
             plan = self.plans.kept(asked(extra_args), option, source)
         except PolicyError:
             return True
-        return plan is not None and self._quick.kept(plan.digest) is not None
+        return plan is not None and self._purses.is_quick(plan.digest)
 
     def mask(
         self,
@@ -120,22 +116,19 @@ class PolicyBackend(StructuredOutputBackend):
         shows_special: bool = False,
     ) -> StructuredOutputGrammar:
         """The mask of one choice. ``shows_special``: its text will have special tokens by their names, so that a
-        structural tag's marks are such tokens. Raises PolicyError, and tells the guard, where there can be none."""
+        structural tag's marks are such tokens. Raises PolicyError where there can be none."""
         request = asked(extra_args)
-        reply = attest.Reply.to(self.plans.run, request.reply if request else "")
-        try:
-            plan = self.plans.plan(request, option, source)
-            if adapter is not None:
-                self.adapters.check(adapter, plan)
-            prefix, in_grammar = self._prefix(request, prompt_token_ids)
-            constraint = (self._shown if shows_special else self.constraints).of(plan)
+        plan = self.plans.plan(request, option, source)
+        if adapter is not None:
+            self.adapters.check(adapter, plan)
+        prefix, in_grammar = self._prefix(request, prompt_token_ids)
+        constraint = (self._shown if shows_special else self.constraints).of(plan)
+        is_own = unread(option, source) is not None or (request is not None and request.own_grammar)
+        with self._purses.first_mask(plan.digest, request.payer if request else "", is_own) as spent:
             state = constraint.start(prefix, prefix_in_grammar=in_grammar)
             text = self._text(request, state, prompt_token_ids, self.dead_end_of(option, source))
-            self._make_ready(plan, state)
-        except Exception as error:
-            tell_failed(reply, request, child, error)
-            raise
-        spent = MaskTime(self._share if unread(option, source) else None, plan.digest)
+            self._purses.made(plan.digest, self._make_ready(plan, state))
+        reply = attest.Reply.to(self.plans.run, request.reply if request else "")
         grammar = PolicyGrammar(FailsAlone(text, partial(tell_failed, reply, request, child), spent))
         if request is not None:
             before = prefix.decode("utf-8", "replace")
@@ -146,16 +139,15 @@ class PolicyBackend(StructuredOutputBackend):
             reply.send(attest.Started(request.request, child, request.plan, plan.digest))
         return grammar
 
-    def _make_ready(self, plan: Plan, state: State) -> None:
-        """Make the first mask here, where nobody waits for it: the state keeps it. Raises PolicyError (PK209) where
-        there is none, or none in time."""
+    def _make_ready(self, plan: Plan, state: State) -> float:
+        """Make the first mask here, where nobody waits for it: the state keeps it. How many seconds of the processor's
+        time it took. Raises PolicyError (PK209) where there is none, or none in time."""
         began = time.thread_time()
         try:
             state.fill(np.zeros(-(-state.vocabulary_size // 32), np.int32))
         except InternalError as error:
             raise _no_mask(plan, error) from error
-        if check_first(began) < QUICK_MASK_S:
-            self._quick.get(plan.digest, lambda: True)
+        return check_first(began)
 
     def _text(
         self, request: attest.MaskRequest | None, state: State, prompt_token_ids: Sequence[int], dead_end_id: int | None

@@ -23,7 +23,7 @@ from policykit.engines.vllm.grammars import FREE
 from policykit.engines.vllm.parent import end_with_parent
 from policykit.engines.vllm.plans import Checks, Plans
 from policykit.engines.vllm.requests import asked, check_unseen, refused
-from policykit.engines.vllm.text import tell_failed
+from policykit.engines.vllm.text import tell_failed, told
 from policykit.engines.vllm.threads import Threads
 from policykit.plan import RequestBounds, request_compilers
 
@@ -221,17 +221,18 @@ def _make_masks() -> None:
     def create_grammar(self: Any, request: Any) -> Any:
         if not is_ours(self.vllm_config):
             return create(self, request)
-        option, source = request.structured_output_request.structured_output_key
-        params, extra = request.sampling_params, None
-        if params is not None:
-            check_unseen(params, SamplingParams())
-            _stop_at(params, self.backend.dead_end_of(option.name, source))
-            extra = params.extra_args
-        prompt, lora = request.prompt_token_ids or (), request.lora_request
-        adapter = None if lora is None else Adapter(lora.lora_name, lora.lora_path)
-        shown = params is not None and not params.skip_special_tokens
-        about = (extra, option.name, source, prompt, adapter)
-        return self.backend.mask(request.request_id, *about, shows_special=shown)
+        params = request.sampling_params
+        extra = params.extra_args if params is not None else None
+        with told(self.backend.plans.run, extra, request.request_id):
+            option, source = request.structured_output_request.structured_output_key
+            if params is not None:
+                check_unseen(params, SamplingParams())
+                _stop_at(params, self.backend.dead_end_of(option.name, source))
+            prompt, lora = request.prompt_token_ids or (), request.lora_request
+            adapter = None if lora is None else Adapter(lora.lora_name, lora.lora_path)
+            shown = params is not None and not params.skip_special_tokens
+            about = (extra, option.name, source, prompt, adapter)
+            return self.backend.mask(request.request_id, *about, shows_special=shown)
 
     StructuredOutputManager._create_grammar = create_grammar
 

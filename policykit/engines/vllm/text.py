@@ -1,6 +1,8 @@
 """One choice of a request while it is written: the state of its constraint, as vLLM's interface wants it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -9,6 +11,7 @@ from numpy.typing import NDArray
 from policykit.constraint import State
 from policykit.diagnostics import PolicyError
 from policykit.engines.attest import Failed, Finished, MaskRequest, Reply
+from policykit.engines.vllm.requests import asked
 from policykit.engines.written import Written
 
 
@@ -105,7 +108,7 @@ class MaskedText:
 
 def tell_end(
     text: ChoiceText,
-    asked: MaskRequest,
+    request: MaskRequest,
     child: str,
     digest: str,
     reply: Reply,
@@ -113,12 +116,26 @@ def tell_end(
 ) -> None:
     """Tell the guard what the mask of a choice did, and of which tokens where it asks. Called once, when vLLM drops the
     choice."""
-    for part in written(text.token_ids).parts(asked.request, child) if asked.replay else ():
+    for part in written(text.token_ids).parts(request.request, child) if request.replay else ():
         reply.send(part)
-    reply.send(text.finished(asked.request, child, digest, counts_rules=bool(asked.reply)))
+    reply.send(text.finished(request.request, child, digest, counts_rules=bool(request.reply)))
 
 
-def tell_failed(reply: Reply, asked: MaskRequest | None, child: str, error: Exception) -> None:
+def tell_failed(reply: Reply, request: MaskRequest | None, child: str, error: Exception) -> None:
     """Tell the guard that there is no mask, or none any more."""
     code = error.diagnostics[0].code if isinstance(error, PolicyError) else "PK747"
-    reply.send(Failed(asked.request if asked else "", child, code, str(error)))
+    reply.send(Failed(request.request if request else "", child, code, str(error)))
+
+
+@contextmanager
+def told(run: Path | None, extra_args: Mapping[str, object] | None, child: str) -> Generator[None]:
+    """While the mask of a choice is made: the guard is told where that fails, whatever it is that fails. It is raised
+    all the same."""
+    try:
+        yield
+    except Exception as error:
+        request = None
+        with suppress(PolicyError):
+            request = asked(extra_args)
+        tell_failed(Reply.to(run, request.reply if request else ""), request, child, error)
+        raise

@@ -19,8 +19,11 @@ class Threads:
         self._slow = ThreadPoolExecutor(N_SLOW, thread_name_prefix="policykit-grammar")
 
     def submit(self, create: Callable[[Any], Any], request: Any) -> Future[Any]:
-        threads = self._quick if self._is_quick(request) else self._slow
-        return threads.submit(create, request)
+        try:
+            is_quick = self._is_quick(request)
+        except Exception:  # making the mask fails, too, and that is told
+            is_quick = False
+        return (self._quick if is_quick else self._slow).submit(create, request)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         for threads in (self._quick, self._slow):

@@ -1,5 +1,7 @@
 """The state that vLLM drives, over the embedded vocabulary: its contract as laws, without vLLM."""
 
+import socket
+from pathlib import Path
 from random import Random
 
 import numpy as np
@@ -9,8 +11,9 @@ from numpy.typing import NDArray
 
 import policykit as pk
 from policykit.constraint import Constraint
+from policykit.engines import attest
 from policykit.engines.vllm.alone import FailsAlone
-from policykit.engines.vllm.text import MaskedText
+from policykit.engines.vllm.text import MaskedText, told
 from tests.engines.vllm.plans import PHRASES, POLICIES, embedded_vocabulary, plan
 
 VOCABULARY = embedded_vocabulary()
@@ -149,13 +152,13 @@ def test_random_texts_hold_no_phrase(seed: int) -> None:
 @pytest.mark.parametrize("failing", ["fill", "accept", "rollback"])
 def test_an_error_is_this_texts_alone(failing: str) -> None:
     """vLLM would take the engine down. Its request ends as failed: nothing is accepted any more."""
-    told: list[str] = []
-    text = FailsAlone(MaskedText(_Broken(FREE.start(), failing), DEAD), lambda error: told.append(str(error)))  # type: ignore[arg-type]
+    heard: list[str] = []
+    text = FailsAlone(MaskedText(_Broken(FREE.start(), failing), DEAD), lambda error: heard.append(str(error)))  # type: ignore[arg-type]
     letter = VOCABULARY.tokens.index(b"a")
     n_open = len(allowed(row_of(text)))
     assert text.accept([letter]) is (failing == "rollback")
     text.rollback(1)
-    assert told == ["the grammar engine failed"]
+    assert heard == ["the grammar engine failed"]
     assert len(allowed(row_of(text))) == 1, "a row without a token would be sampled from, too"
     for token_id in (letter, VOCABULARY.eos_ids[0], DEAD):
         assert not text.accept([token_id])
@@ -174,3 +177,31 @@ class _Broken:
 
     def _raises(self, *_: object) -> bool:
         raise pk.diagnostics.InternalError("the grammar engine failed")
+
+
+def test_whatever_fails_while_a_mask_is_made_is_told(tmp_path: Path) -> None:
+    """Also what is looked at before the plan; of a request that does not say who asks, nobody is told."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ear:
+        ear.bind(str(tmp_path / "guard.sock"))
+        ear.settimeout(5)
+        request = attest.MaskRequest("r", "sha256:" + "0" * 64, "guard.sock")
+        failures = (
+            (pk.PolicyError.of("PK746", "not served"), "PK746"),
+            (ValueError("no such form"), "PK747"),
+            (KeyError("x"), "PK747"),
+        )
+        for error, code in failures:
+            with pytest.raises(type(error)), told(tmp_path, {attest.XARG: request.render()}, "0_r"):
+                raise error
+            said = attest.parse(ear.recv(attest.MAX_DATAGRAM))
+            assert (type(said), said.request, said.child) == (attest.Failed, "r", "0_r")
+            assert isinstance(said, attest.Failed)
+            assert said.code == code
+        for extra in (None, {}, {attest.XARG: "no request"}):
+            with pytest.raises(KeyError), told(tmp_path, extra, "0_r"):
+                raise KeyError
+        with told(tmp_path, {attest.XARG: request.render()}, "0_r"):
+            pass
+        ear.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            ear.recv(attest.MAX_DATAGRAM)

@@ -32,6 +32,18 @@ def test_what_is_quick_does_not_wait_for_what_is_not() -> None:
     threads.shutdown()
 
 
+def test_who_cannot_say_whether_it_is_quick_does_not_stop_the_engine() -> None:
+    """The engine's own thread asks; what is wrong with the request fails where its mask is made."""
+
+    def raises(request: str) -> bool:
+        raise ValueError(request)
+
+    threads = Threads(raises)
+    assert threads.submit(str.upper, "a").result(60) == "A"
+    assert isinstance(threads.submit(raises, "a").exception(60), ValueError)
+    threads.shutdown()
+
+
 class Busy:
     """A text whose masks take the processor's time."""
 
