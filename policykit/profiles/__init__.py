@@ -17,6 +17,7 @@ from policykit.profiles.profile import (
     Task,
     Tool,
 )
+from policykit.profiles.reach import check_reach
 from policykit.profiles.schema import keys_schema, profile_schema
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "Tool",
     "check_keys",
     "check_profiles",
+    "check_reach",
     "digest_of_key",
     "keys_schema",
     "load_keys",

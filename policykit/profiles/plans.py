@@ -13,6 +13,7 @@ from policykit.ir.verdict import Decision
 from policykit.plan import Plan, Unread, compile as compile_plan, request_compilers
 from policykit.plan.plan import today
 from policykit.profiles.profile import OutputRules, Profile, ProfileSet
+from policykit.profiles.reach import rules_about
 
 MAX_PLANS = 512
 """Plans that are kept; the least recently used go first."""
@@ -117,19 +118,28 @@ def _with_tools(rows: Later[Rows], profile: Profile) -> Later[Rows]:
 
 def tool_rows(profile: Profile) -> tuple[Enforcement, ...]:
     """Where calls of the profile's tools are judged, which no mask does: it reads a call as the text that it is."""
-    decoded = "of the arguments as decoded text; the mask reads them as they are written, and escapes hide them from it"
-    says = {
-        OutputRules.APPLY: f"its schema, the rules about calls, and every rule about outputs {decoded}",
-        OutputRules.BLOCK: f"its schema, the rules about calls, and the rules that stop outputs {decoded}",
-        OutputRules.IGNORE: "its schema and the rules about calls; what no output may say may stand there",
-    }
     return tuple(
         Enforcement(
-            "tool", tool.name, Level.OUTPUT, f"verifier, when the call is complete: {says[tool.output_rules]}",
+            "tool", tool.name, Level.OUTPUT,
+            f"verifier, when the call is complete: its schema, {_about_calls(profile, tool.name)}, "
+            f"{_ABOUT_OUTPUTS[tool.output_rules]}",
             profile.place,
         )
         for tool in profile.tools
     )  # fmt: skip
+
+
+_DECODED = "of the arguments as decoded text; the mask reads them as they are written, and escapes hide them from it"
+_ABOUT_OUTPUTS = {
+    OutputRules.APPLY: f"and every rule about outputs {_DECODED}",
+    OutputRules.BLOCK: f"and the rules that stop outputs {_DECODED}",
+    OutputRules.IGNORE: "and no rule about outputs: what no output may say may stand there",
+}
+
+
+def _about_calls(profile: Profile, tool: str) -> str:
+    names = rules_about(profile, tool)
+    return f"the rules about calls ({', '.join(names)})" if names else "no rule about calls"
 
 
 _PLANS = Plans()

@@ -19,7 +19,7 @@ from policykit.diagnostics import Diagnostic, PolicyError, Severity
 from policykit.ir.document import PolicySet
 from policykit.policy import load_policies
 from policykit.policy.load import SUFFIX
-from policykit.profiles import check_profiles, load_profiles
+from policykit.profiles import check_profiles, check_reach, load_profiles
 from policykit.profiles.documents import holds
 from policykit.profiles.load import NAMING
 
@@ -99,7 +99,7 @@ def _policies(paths: Sequence[Path], args: Namespace, streams: Streams) -> tuple
 
 def _profiles(paths: Sequence[Path], args: Namespace) -> tuple[tuple[Diagnostic, ...], list[str]]:
     profiles = load_profiles(*paths)
-    found = (*profiles.warnings, *check_profiles(profiles, args.at or today()))
+    found = (*profiles.warnings, *check_profiles(profiles, args.at or today()), *check_reach(profiles))
     return found, [counted(len(profiles), "profile")]
 
 

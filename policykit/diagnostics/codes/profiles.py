@@ -91,4 +91,11 @@ CODES: tuple[CodeEntry, ...] = (
         "a grammar that the profile does not take",
         "A request brought a grammar of its own, and the profile does not say `clientGrammar: true`.",
     ),
+    CodeEntry(
+        "PK618",
+        "a rule that no profile meets",
+        "Its scope admits none of the profiles that name its policy, or it is about a tool that none of them has and "
+        "that is written nearly as one of theirs. It looks as if it were on, and never is.",
+        "scope: {profiles: [anwser]}",
+    ),
 )
