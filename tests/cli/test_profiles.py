@@ -72,7 +72,8 @@ def test_a_key_is_a_clients_or_an_operators(run: Run) -> None:
 def test_a_rule_that_no_profile_meets_is_a_warning(tmp_path: Path, run: Run) -> None:
     path = write_profile(tmp_path, PROFILE.replace(", more", ""))
     policy = tmp_path / "promises.policy.yaml"
-    policy.write_text(policy.read_text().replace("- id: no-", "- scope: {profiles: [retial]}\n    id: no-"))
+    rule = "  - {id: more, scope: {profiles: [retial]}, match: {phrases: [x]}, action: {block: {}}}\n"
+    policy.write_text(policy.read_text().replace("tests:", f"{rule}tests:"))
     found = run("check", path)
     assert (found.status, found.out.count("PK618")) == (0, 1)
     assert run("check", path, "--max-warnings", "0").status == 2
