@@ -1,6 +1,7 @@
 """A few inputs of every kind, and a planted fault for each way in which something may disagree."""
 
 import random
+from decimal import Decimal
 
 import pytest
 
@@ -66,6 +67,22 @@ def faults_of(compiled_from: dict[str, object], root: dict[str, object]) -> list
     spec = pk.Grammar.from_json_schema(compiled_from)
     found = [held.schema_fault(spec, root, random.Random(seed)) for seed in range(10)]
     return [fault for fault in found if fault is not None]
+
+
+def test_what_the_judge_is_told_is_what_jsonschema_reads() -> None:
+    integers: dict[str, object] = {"if": {"type": "integer"}, "then": {"type": "array"}}
+    assert held.Judge(integers).valid(Decimal(0)) is False  # as `0E0` is read
+    halves: dict[str, object] = {"items": {"multipleOf": 0.5}}
+    assert held.Judge(halves).keywords([Decimal("0.75")]) == {"items", "multipleOf"}
+
+
+def test_the_judge_names_the_reference_behind_which_a_value_fails() -> None:
+    direct: dict[str, object] = {"items": {"items": {"type": "null"}}}
+    assert held.Judge(direct).keywords([[1]]) == {"items", "type"}
+    behind: dict[str, object] = {"items": {"$ref": "#/$defs/a"}, "$defs": {"a": {"type": "null"}}}
+    assert held.Judge(behind).keywords([1]) == {"items", "type", "$ref"}
+    beside: dict[str, object] = {"type": "array", "items": {"type": "array", "items": {"type": "number"}, "$ref": "#"}}
+    assert held.Judge(beside).keywords([[1]]) == {"items", "type", "$ref"}
 
 
 def test_a_satisfied_schema_would_be_noticed() -> None:
