@@ -20,6 +20,7 @@ from policykit.grammar.schema_document import SchemaDocument
 from policykit.grammar.sites import json_sites
 from policykit.grammar.turning import turning_reference
 from policykit.grammar.values import Json, strings_in
+from policykit.grammar.weakening import overlapping
 from policykit.ir.grammar import GrammarKind, GrammarShape, GrammarSpec, JsonSites, StringSite
 from policykit.ir.later import Later
 from policykit.ir.plan import Enforcement, Level, Residue, Rows
@@ -94,7 +95,11 @@ def lower(document: SchemaDocument, source: str, place: Place) -> Lowered:
             asked = schema, json_program(schema if is_plain else plain(schema), escapes)
         return asked[1]
 
-    relaxed = relax(document, lambda schema: json_refusal(program(schema)))
+    def refusal(schema: dict[str, Json]) -> str | None:
+        return (overlapping(schema, document.dialect) if has_alternatives else None) or json_refusal(program(schema))
+
+    has_alternatives = document.may_have(_EXCLUSIVE)
+    relaxed = relax(document, refusal)
     rows = Later(lambda: _rows(document, relaxed, escapes, place))
     return Lowered(program(relaxed.schema), rows, Later(lambda: relaxed.told().implied_strings))
 
@@ -119,6 +124,7 @@ def _patterns(document: SchemaDocument) -> Iterator[str]:
 
 
 _PATTERNS: Final = frozenset({"pattern", "patternProperties"})
+_EXCLUSIVE: Final = frozenset({"oneOf"})
 
 
 def needs_control_characters(document: SchemaDocument, place: Place) -> bool:
@@ -148,11 +154,12 @@ def _reader_disagreement(nodes: Sequence[Json], escapes: bool) -> str:
     No keyword of the schema is weakened by it, so it is a row of the plan and no residue.
     """
     found: list[str] = []
-    if any(map(_is_open_object, nodes)):
+    holds_untold = any(map(_holds_untold, nodes))
+    if holds_untold or any(map(_is_open_object, nodes)):
         found.append("repeated names in open objects")
         if escapes:
             found.append("escaped spellings of defined names")
-    if any(map(_is_unbounded_number, nodes)):
+    if holds_untold or any(map(_is_unbounded_number, nodes)):
         found.append("numbers beyond a double")
     if any(map(_is_unbounded_nesting, nodes)):
         found.append("nesting beyond 256 levels")
@@ -171,13 +178,26 @@ def _types(schema: dict[str, Json]) -> frozenset[str]:
 
 def _is_unbounded_nesting(schema: Json) -> bool:
     """Whether a value may nest any deeper than the subschemas spell out (a reference may lead back)."""
+    return schema is True or (isinstance(schema, dict) and "$ref" in schema) or _holds_untold(schema)
+
+
+def _holds_untold(schema: Json) -> bool:
+    """Whether an array or an object that it admits may hold values of which nothing is said."""
     if not isinstance(schema, dict):
-        return schema is True
-    types = _types(schema)
-    if not types:
-        return "$ref" in schema or schema.keys().isdisjoint(("allOf", "anyOf", "oneOf", "properties"))
-    untold = "object" in types and schema.get("additionalProperties", True) is True
-    return "$ref" in schema or untold or ("array" in types and "items" not in schema)
+        return False
+    types, items = _types(schema), schema.get("items")
+    if not types and schema.keys().isdisjoint(_TELLING):
+        types = frozenset({"array", "object"})
+    listed = items if isinstance(items, list) else schema.get("prefixItems", [])
+    others = schema.get("additionalItems" if isinstance(items, list) else "items", True)
+    longest = schema.get("maxItems")
+    is_whole = isinstance(longest, int) and isinstance(listed, list) and longest <= len(listed)
+    has_members = "object" in types and schema.get("additionalProperties", True) is True
+    return has_members or ("array" in types and others is True and not is_whole)
+
+
+_TELLING: Final = frozenset({"allOf", "anyOf", "oneOf", "$ref"})
+"""Keywords that may say what the types are."""
 
 
 def _is_open_object(schema: Json) -> bool:

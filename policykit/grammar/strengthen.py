@@ -320,7 +320,7 @@ def _behind(document: SchemaDocument, first: Sequence[int], values: Sequence[Jso
 
 def _named(schema: dict[str, Json], names: Json) -> Complement:
     """Names as patterns of properties, which sets no order among them."""
-    if names is False:
+    if _admits_no_name(names):
         return Complement({"maxProperties": 0}, True)
     if not isinstance(names, dict) or schema.keys() & {"patternProperties", "additionalProperties"}:
         return Complement(True, False)
@@ -328,6 +328,16 @@ def _named(schema: dict[str, Json], names: Json) -> Complement:
     if pattern is None:
         return Complement(True, False)
     return Complement({"patternProperties": {pattern: True}, "additionalProperties": False}, True)
+
+
+def _admits_no_name(names: Json) -> bool:
+    """Whether no string satisfies a schema of names, as it shows at once."""
+    if not isinstance(names, dict) or "$ref" in names:  # beside which the dialect may read nothing
+        return names is False
+    types, members = names.get("type", "string"), names.get("enum", [names.get("const", "")])
+    return "string" not in (types if isinstance(types, list) else [types]) or (
+        isinstance(members, list) and not any(isinstance(name, str) for name in members)
+    )
 
 
 def _name_pattern(names: dict[str, Json]) -> str | None:

@@ -1,12 +1,16 @@
 """Keywords that the mask gives up: what that does to a schema, and which ones the engine makes us give up anyway."""
 
-from collections.abc import Iterable, Sequence, Set as AbstractSet
+from collections.abc import Iterable, Iterator, Sequence, Set as AbstractSet
 from dataclasses import dataclass
+from itertools import count
 from typing import Final, TypeGuard, cast
+from urllib.parse import unquote
 
 from policykit.diagnostics import InternalError
 from policykit.grammar.engine import PROBES, leaks_excluded_bounds, masks_format, masks_keyword
-from policykit.grammar.schema_document import SchemaDocument
+from policykit.grammar.keywords import ASSERTIONS
+from policykit.grammar.multiples import uncounted
+from policykit.grammar.schema_document import GENERATING, Dialect, SchemaDocument, children
 from policykit.grammar.values import Json, copied_object, join, lookup
 
 EXACT_INTEGERS: Final = 2**53
@@ -114,14 +118,15 @@ def unknown_to_the_engine(document: SchemaDocument) -> list[Weakening]:
                 why = VACUOUS
             if why is not None:
                 found.append(Weakening(pointer, (keyword,), why))
+    found += [Weakening(pointer, ("multipleOf",), UNCOUNTED) for pointer in uncounted(document)]
     return found + (_leaking_bounds(document) if leaks_excluded_bounds() else [])
 
 
 def _may_be_unknown(schema: Json) -> bool:
-    """Whether a subschema has a keyword that is not masked as it stands, or one that leaks beside others."""
+    """Whether a subschema has a keyword that is not masked as it stands, or one that may not be beside others."""
     if not isinstance(schema, dict) or _MAY_BE_UNKNOWN.isdisjoint(schema):
         return False
-    return not _LEAKING.isdisjoint(schema) or any(_certain_reason(k, value) for k, value in schema.items())
+    return not _NEEDING_OTHERS.isdisjoint(schema) or any(_certain_reason(k, value) for k, value in schema.items())
 
 
 def _leaking_bounds(document: SchemaDocument) -> list[Weakening]:
@@ -144,12 +149,13 @@ _EXCLUSIVE: Final = (
     ("exclusiveMinimum", "minimum", ("maximum", "exclusiveMaximum")),
     ("exclusiveMaximum", "maximum", ("minimum", "exclusiveMinimum")),
 )
-_LEAKING: Final = frozenset(word for word, _, _ in _EXCLUSIVE)
+_NEEDING_OTHERS: Final = frozenset({"multipleOf", *(word for word, _, _ in _EXCLUSIVE)})
 _BOUNDS: Final = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
 _BOUNDING: Final = frozenset({"const", "enum", *_BOUNDS})
 
 
-_MAY_BE_UNKNOWN: Final = frozenset({"format", *PROBES, *_BOUNDING})
+UNCOUNTED: Final = "the masking engine cannot count so many remainders"
+_MAY_BE_UNKNOWN: Final = frozenset({"format", "multipleOf", *PROBES, *_BOUNDING})
 
 
 def _is_number(value: Json) -> TypeGuard[int | float]:
@@ -183,3 +189,61 @@ def _has_large_number(value: Json) -> bool:
             return any(map(_has_large_number, value.values()))
         case _:
             return False
+
+
+def overlapping(root: dict[str, Json], dialect: Dialect) -> str | None:
+    """Why the engine would refuse a schema: two alternatives of a `oneOf` admit everything; or None. It is not asked,
+    since it copies what stands beside them once for each before it says so, and all of that again for the next
+    `oneOf`: a schema of 3 KB takes all memory."""
+    looked_at = count()
+    pending: list[Json] = [root]
+    entered: set[str] = set()
+    while pending:
+        schema = pending.pop()
+        if not isinstance(schema, dict) or schema.get("enum") == []:
+            continue
+        reference = schema.get("$ref")
+        if isinstance(reference, str) and reference not in entered:
+            entered.add(reference)
+            pending.append(_target(root, reference))
+        if reference is not None and dialect.ref_stands_alone:
+            continue
+        branches = schema.get("oneOf")
+        if (
+            isinstance(branches, list)
+            and sum(_n_admitting_all(root, one, MAX_STEPS, looked_at) for one in branches) > 1
+        ):
+            return "two alternatives of a `oneOf` admit everything"
+        pending += [item for keyword, _, item in children(schema) if keyword in GENERATING]
+    return None
+
+
+MAX_STEPS: Final = 16
+MAX_LOOKED_AT: Final = 20_000
+"""Through so many references and groups, and at so many subschemas in all, it is looked for what an alternative says;
+what is left undecided the engine is asked about."""
+
+
+def _n_admitting_all(root: dict[str, Json], schema: Json, left: int, looked_at: Iterator[int]) -> int:
+    """How many alternatives without a condition the engine sees in one."""
+    if not isinstance(schema, dict) or not left or next(looked_at) > MAX_LOOKED_AT:
+        return int(schema is True)
+    said = [keyword for keyword in schema if keyword in ASSERTIONS]
+    if len(said) != 1:
+        return int(not said)
+    match said[0], schema[said[0]]:
+        case "$ref", str() as reference:
+            return _n_admitting_all(root, _target(root, reference), left - 1, looked_at)
+        case "oneOf" | "anyOf" | "allOf" as keyword, list() as members:
+            found = [_n_admitting_all(root, member, left - 1, looked_at) for member in members]
+            return sum(found) if keyword == "oneOf" else int(any(found) if keyword == "anyOf" else all(found))
+        case _:
+            return 0
+
+
+def _target(root: dict[str, Json], reference: str) -> Json:
+    """Where a reference leads, if it is a pointer into the document; else what admits nothing."""
+    try:
+        return lookup(root, unquote(reference[1:])) if reference.startswith("#") else False
+    except KeyError:
+        return False

@@ -9,8 +9,11 @@ import pytest
 import policykit as pk
 from policykit.grammar import CompiledGrammar, GrammarValidator, TokenTable, matches
 from policykit.grammar.schema_document import Dialect, SchemaDocument
+from policykit.grammar.strict_json import JsonFault, parse
 from policykit.grammar.turning import turning_reference
 from policykit.grammar.values import Json
+from policykit.grammar.weakening import overlapping
+from tests.fuzz.held import READER
 from tests.fuzz.made_schemas import turns_in_place
 
 
@@ -38,6 +41,7 @@ def test_recursion_is_not_turning() -> None:
         pk.Grammar.from_json_schema(schema)
 
 
+DRAFT_7 = Dialect.DRAFT_7.value
 TURNS: dict[str, Json] = {"$ref": "#"}
 KEYED: dict[str, Json] = {"a": TURNS}
 
@@ -157,3 +161,80 @@ def test_an_enum_that_is_given_up_bounds_no_number() -> None:
 def test_many_more_than_are_told_apart() -> None:
     spec = pk.Grammar.from_json_schema({"type": "array", "minContains": 10**30, "contains": {"type": "string"}})
     assert "minContains" in {one.keyword for one in spec.residue}
+
+
+@pytest.mark.parametrize("names", [{"enum": [3, {"a": "b"}]}, {"const": 1}, {"type": "integer"}, {"enum": []}, False])
+def test_names_that_no_string_is_are_none(names: Json) -> None:
+    """The mask let the empty name be written."""
+    spec = pk.Grammar.from_json_schema({"type": "object", "propertyNames": names})
+    assert spec.residue == ()
+    assert matches(spec, "{}")
+    assert not matches(spec, '{"":1}')
+    assert not matches(spec, '{"a":1}')
+
+
+@pytest.mark.parametrize(
+    ("schema", "text"),
+    [
+        ({"type": "array", "items": {"type": "null"}}, ""),
+        ({"type": "array", "prefixItems": [{"type": "null"}], "maxItems": 1}, ""),
+        ({"type": "object", "additionalProperties": {"type": "null"}}, '{"a":null,"a":null}'),
+        ({"type": "array"}, "[1e999]"),
+        ({"type": "array"}, '[{"a":1,"a":1}]'),
+        ({"type": "array", "prefixItems": [{"type": "null"}]}, "[null,1e999]"),
+        ({"$schema": DRAFT_7, "type": "array", "items": [{"type": "null"}], "additionalItems": False}, ""),
+        ({"$schema": DRAFT_7, "type": "array", "items": [{"type": "null"}]}, "[null,1e999]"),
+        ({"type": "object", "properties": {"a": {"type": "null"}}}, '{"b":1e999}'),
+        ({"minimum": 0, "maximum": 1}, "[1e999]"),
+        ({"properties": {"a": {"type": "null"}}}, "[" * 300 + "]" * 300),
+    ],
+)
+def test_what_a_reader_refuses_of_values_of_which_nothing_is_said_is_named(schema: dict[str, Json], text: str) -> None:
+    spec = pk.Grammar.from_json_schema(schema)
+    named = " ".join(row.why for row in spec.enforcements if row.name == "I-JSON")
+    if not text:
+        assert "numbers" not in named
+        return
+    fault = parse(text)
+    assert isinstance(fault, JsonFault)
+    assert matches(spec, text)
+    assert any(words in named for words in READER[fault.keyword])
+
+
+NO_NUMBER: dict[str, Json] = {"not": {"type": "number"}}
+TWICE: dict[str, Json] = {"oneOf": [NO_NUMBER, {"not": {"type": ["number", "null"]}}]}
+
+
+def test_alternatives_that_are_given_up_are_not_multiplied_out() -> None:
+    """What is left of them admits everything; the engine copied what stands beside them for each, in turn."""
+    beside: list[Json] = [{"anyOf": [{"minimum": i * k} for k in range(12)]} for i in range(3)]
+    schema: dict[str, Json] = {"type": "string", "allOf": [*beside, *[TWICE] * 14]}
+    spec = pk.Grammar.from_json_schema(schema)
+    assert {f"/allOf/{i}/oneOf" for i in range(3, 17)} <= {residue.pointer for residue in spec.residue}
+    assert matches(spec, '"a"')
+    assert not matches(spec, "1")
+    assert GrammarValidator(spec).check('"a"')
+
+
+OVERLAPPING: list[tuple[dict[str, Json], bool]] = [
+    ({"oneOf": [True, {}]}, True),
+    ({"oneOf": [True, {"minimum": 1}]}, False),
+    ({"oneOf": [{"title": "a"}, {"allOf": [{}, True]}]}, True),
+    ({"oneOf": [{"anyOf": [{"minimum": 1}, {}]}, {"$ref": "#/$defs/any"}], "$defs": {"any": {}}}, True),
+    ({"oneOf": [{"oneOf": [{}, {"minimum": 1}]}, {"oneOf": [{"maximum": 1}, {}]}]}, True),
+    ({"oneOf": [{"$ref": "#/$defs/a"}, {}], "$defs": {"a": {"$ref": "#/$defs/a"}}}, False),
+    ({"oneOf": [{"$ref": "#/$defs/a"}, {}], "$defs": {"a": {"$ref": "other"}}}, False),
+    ({"oneOf": [{"type": "null", "allOf": [{}]}, {}]}, False),
+    ({"items": {"prefixItems": [{"oneOf": [{}, {}]}]}}, True),
+    ({"$ref": "#/$defs/a", "$defs": {"a": {"oneOf": [{}, {}]}}}, True),
+    ({"$defs": {"a": {"oneOf": [{}, {}]}}}, False),
+    ({"properties": {"a": {"oneOf": [{}, {}], "enum": []}}}, False),
+    ({"const": {"oneOf": [{}, {}]}, "properties": {"oneOf": {}}}, False),
+    ({"$schema": DRAFT_7, "$ref": "#/definitions/a", "oneOf": [{}, {}], "definitions": {"a": {}}}, False),
+]
+
+
+@pytest.mark.parametrize(("schema", "is_refused"), OVERLAPPING)
+def test_two_alternatives_that_admit_everything(schema: dict[str, Json], is_refused: bool) -> None:
+    dialect = Dialect.DRAFT_7 if "$schema" in schema else Dialect.DRAFT_2020
+    assert (overlapping(schema, dialect) is not None) == is_refused
