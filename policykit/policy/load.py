@@ -6,6 +6,7 @@ from pathlib import Path
 
 from policykit.diagnostics import Diagnostic, Place, PolicyError, Severity
 from policykit.ir.document import Document, PolicySet
+from policykit.policy.apostrophes import warn_of_apostrophes
 from policykit.policy.checked import Entries
 from policykit.policy.checks import check
 from policykit.policy.facts import inline_facts
@@ -54,8 +55,9 @@ def load_policies(*paths: str | Path) -> PolicySet:
     _check_names(documents, diagnostics)
     if diagnostics:
         raise PolicyError(diagnostics)
-    warnings = tuple(_untested(document) for document in documents if not document.tests)
-    return PolicySet(tuple(documents), warnings)
+    warnings = [_untested(document) for document in documents if not document.tests]
+    warnings += [warning for document in documents for warning in warn_of_apostrophes(document)]
+    return PolicySet(tuple(documents), tuple(dict.fromkeys(warnings)))
 
 
 def tree_of(text: str, file: str) -> Mapping:

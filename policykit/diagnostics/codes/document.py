@@ -183,4 +183,12 @@ CODES: tuple[CodeEntry, ...] = (
         "{phrases: [guarantee], views: [skeleton]}",
     ),
     CodeEntry("PK060", "no tests", "A document without tests loads, and `policykit test` fails for it."),
+    CodeEntry(
+        "PK071",
+        "one of two apostrophes",
+        "A phrase or expression has the apostrophe `'` or `’` between letters and is not found where a text has the "
+        "other one: keyboards write the first, models and word processors the second. Only the view `skeleton` takes "
+        "them for one.",
+        "{phrases: [we can't lose]}",
+    ),
 )
