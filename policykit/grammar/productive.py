@@ -3,6 +3,7 @@
 The result over-approximates (lengths, patterns and `not` are not looked at), so an empty set is a proof.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from policykit.grammar.schema_document import SchemaDocument
@@ -86,11 +87,14 @@ def _fixpoint(document: SchemaDocument) -> Types:
     inmost_first = list(reversed(list(nodes)))
     types: Types = dict.fromkeys(nodes, NOTHING)
     refers = any(document.reference(pointer) is not None for pointer in nodes)
+    together = {pointer: cases for pointer in nodes if refers and (cases := _cases(document, pointer, nodes))}
     changed = True
     while changed:
         changed = False
         for pointer in inmost_first:
             now = _types_of(document, pointer, nodes[pointer], types)
+            if pointer in together and not any(_objects_possible(case, nodes, types) for case in together[pointer]):
+                now -= {"object"}
             if now != types[pointer]:
                 types[pointer] = now
                 changed = refers  # otherwise each subschema comes behind all that it holds
@@ -137,6 +141,78 @@ def _named_types(schema: dict[str, Json]) -> frozenset[str]:
         found &= {type_name(schema["const"])}
     members = schema.get("enum")
     return found & frozenset(map(type_name, members)) if isinstance(members, list) else found
+
+
+Case = tuple[str, ...]
+"""Subschemas that judge the same value together: one alternative of each choice."""
+MAX_CASES: Final = 64
+
+
+def _cases(document: SchemaDocument, pointer: str, nodes: Mapping[str, Json]) -> list[Case]:
+    """All ways in which a value may satisfy a subschema that has others in place, and in which a member is needed;
+    nothing where there are too many."""
+    done: list[Case] = []
+    pending: list[tuple[Case, Case]] = [((), (pointer,))]  # what is looked at already, and what is not
+    while pending:
+        case, (first, *others) = pending.pop()
+        schema = nodes.get(first)
+        found: list[Case] = [tuple(others)]
+        if first not in case and isinstance(schema, dict):
+            groups: dict[str, list[str]] = {}
+            for keyword, below, _ in document.edges(first, schema, _PLACED):
+                groups.setdefault(keyword, []).append(below)
+            for keyword, members in groups.items():
+                choices = [(one,) for one in members] if keyword in ("anyOf", "oneOf") else [tuple(members)]
+                found = [(*rest, *choice) for rest in found for choice in choices]
+                if len(found) + len(pending) > MAX_CASES:
+                    return []
+            case = (*case, first)
+        pending += [(case, rest) for rest in found if rest]
+        done += [case for rest in found if not rest]
+        if len(done) > MAX_CASES:
+            return []
+    is_needed = any(not _OF_MEMBERS.isdisjoint(_keywords(nodes, p)) for case in done for p in case)
+    return done if is_needed and any(len(case) > 1 for case in done) else []
+
+
+_PLACED: Final = frozenset(_IN_PLACE)
+
+
+def _keywords(nodes: Mapping[str, Json], pointer: str) -> dict[str, Json]:
+    schema = nodes[pointer]
+    return schema if isinstance(schema, dict) else {}
+
+
+def _objects_possible(case: Case, nodes: Mapping[str, Json], types: Types) -> bool:
+    """Whether an object may satisfy these subschemas together, as far as its members' types tell."""
+    if any("object" not in types[pointer] for pointer in case[1:]):
+        return False
+    members = [(pointer, _keywords(nodes, pointer)) for pointer in case]
+    listed = [schema["required"] for _, schema in members if isinstance(schema.get("required"), list)]
+    required = {name for names in listed if isinstance(names, list) for name in names if isinstance(name, str)}
+    if not all(_name_possible(name, members, types) for name in required):
+        return False
+    least = max((n for _, schema in members if isinstance(n := schema.get("minProperties"), int)), default=0)
+    if least <= len(required) or _name_possible(None, members, types):
+        return True
+    known = {name for _, schema in members for name in _properties(schema)}
+    return sum(_name_possible(name, members, types) for name in known) >= least
+
+
+def _name_possible(name: str | None, members: Sequence[tuple[str, dict[str, Json]]], types: Types) -> bool:
+    """Whether some type is left for a member of this name, or of one (None) that no subschema knows."""
+    found = ALL_TYPES
+    for pointer, schema in members:
+        if name is not None and name in _properties(schema):
+            found &= types[join(pointer, "properties", name)]
+        elif "patternProperties" not in schema:
+            found &= types.get(join(pointer, "additionalProperties"), ALL_TYPES)
+    return bool(found)
+
+
+def _properties(schema: dict[str, Json]) -> dict[str, Json]:
+    found = schema.get("properties")
+    return found if isinstance(found, dict) else {}
 
 
 def _object_possible(pointer: str, schema: dict[str, Json], types: Types) -> bool:

@@ -18,6 +18,7 @@ from policykit.grammar.keywords import EXACT_FORMATS
 from policykit.grammar.productive import Unsatisfiable, without_dead_ends
 from policykit.grammar.schema_document import SchemaDocument
 from policykit.grammar.strengthen import Addition, Strengthened, strengthen
+from policykit.grammar.turning import turning_reference
 from policykit.grammar.unevaluated import with_conditions
 from policykit.grammar.values import Json, copied_object, join, lookup
 from policykit.grammar.weakening import (
@@ -97,6 +98,9 @@ def relax(document: SchemaDocument, refusal: Refusal) -> Relaxed:
     strong = strengthen(closed)
     kept = _accepted(strong, closed, refusal)
     origin = closed.of_root(strong.only(kept))
+    if kept and origin.referring and turning_reference(document) is None:
+        # What was added may leave nothing but endless recursion.
+        origin = origin.of_root(without_dead_ends(origin))
     certain = _certain(strong, origin)
     chosen: list[Weakening] = []
     stages = iter(STAGES)

@@ -1,5 +1,6 @@
 """A part of a schema that no value satisfies makes the whole unsatisfiable only where every value needs it."""
 
+import itertools
 import json
 from typing import Any
 
@@ -109,3 +110,33 @@ def test_no_valid_value_is_lost(root: Any, first: Any, second: Any, third: Any) 
     for value in VALUES:
         text = json.dumps(value, separators=(",", ":"))
         assert not is_valid(value) or matches(spec, text), value
+
+
+ENDLESS = {"a": {"$ref": "#"}, "b": {"type": "null"}}
+BESIDE: list[dict[str, Any]] = [
+    {},
+    {"anyOf": [{"properties": {"b": False}}, {"required": ["b"], "type": "null"}]},
+    {"allOf": [{"properties": {"b": False}}]},
+    {"dependentSchemas": {"b": {"enum": [1]}}},
+    {"dependentRequired": {"b": ["a"]}},
+    {"not": {"required": ["b"]}},
+    {"oneOf": [{"required": ["a"]}, {"required": ["b"], "minProperties": 2}]},
+    {"if": {"required": ["b"]}, "then": {"required": ["a"]}},
+    {"propertyNames": {"const": "a"}},
+    {"$ref": "#/$defs/closed", "$defs": {"closed": {"type": "object", "additionalProperties": {"type": "object"}}}},
+]
+SMALL: list[Any] = [{}, {"b": None}, {"a": {}}, {"a": {"b": None}}, {"a": {"b": None}, "b": None}]
+
+
+@pytest.mark.parametrize("needed", [{"minProperties": 1}, {"required": ["a"]}, {"required": ["b"]}, {}])
+def test_what_can_only_be_written_without_end_is_unsatisfiable(needed: dict[str, Any]) -> None:
+    """An object that needs a member, and has one that leads back to it and one that other keywords take away."""
+    for first, second in itertools.combinations(BESIDE, 2):
+        schema = {"type": "object", "properties": ENDLESS, "additionalProperties": False, **needed, **first, **second}
+        valid = [value for value in SMALL if jsonschema.Draft202012Validator(schema).is_valid(value)]
+        if not valid and "propertyNames" not in first | second:  # which is residue here
+            with pytest.raises(PolicyError, match="PK208"):
+                json_schema(schema, PLACE)
+        if valid:
+            spec = json_schema(schema, PLACE)
+            assert all(matches(spec, json.dumps(value, separators=(",", ":"))) for value in valid), schema
