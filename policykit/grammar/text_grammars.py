@@ -19,6 +19,7 @@ from policykit.grammar.plain_lark import read as read_plain_lark, render, scanne
 from policykit.grammar.positions import TooLarge
 from policykit.grammar.rules import Rules, to_lark
 from policykit.grammar.scalars import is_void, of_characters
+from policykit.grammar.void_terminals import void_terminals
 from policykit.ir.grammar import Cfg, GrammarKind, GrammarShape, GrammarSpec, Production, Symbol, Terminal
 from policykit.ir.lark import lark_string, without_token_names
 from policykit.ir.later import Later
@@ -67,8 +68,21 @@ def lark(source: str, place: Place) -> GrammarSpec:
         )
     if has_no_text(over_bytes):
         raise PolicyError.of("PK208", "no text belongs to the grammar", place, "give the start a terminal that matches")
+    if cfg is None and (void := dict(void_terminals(without_token_names(source)))):
+        raise PolicyError(
+            Diagnostic("PK208", f"the terminal `{name}` matches no text", _place_in(source, at, place), _NO_TEXT)
+            for name, at in void.items()
+        )
     shape = cfg if cfg is not None and splits_uniquely(cfg) else None
     return _specification(GrammarKind.LARK, source, program, shape, place)
+
+
+_NO_TEXT: Final = "leave something in it, or take out what names it"
+
+
+def _place_in(source: str, at: int, place: Place) -> Place:
+    line, column = place.line + source.count("\n", 0, at), at - source.rfind("\n", 0, at)
+    return Place(place.file, line, column, line, column + 1)
 
 
 def gbnf(source: str, place: Place) -> GrammarSpec:

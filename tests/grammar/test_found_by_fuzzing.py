@@ -238,3 +238,25 @@ OVERLAPPING: list[tuple[dict[str, Json], bool]] = [
 def test_two_alternatives_that_admit_everything(schema: dict[str, Json], is_refused: bool) -> None:
     dialect = Dialect.DRAFT_7 if "$schema" in schema else Dialect.DRAFT_2020
     assert (overlapping(schema, dialect) is not None) == is_refused
+
+
+@pytest.mark.parametrize(
+    ("source", "void"),
+    [
+        ('start: "x" A\nA: /a+/ & /b+/\n', ["2:1 `A`"]),
+        ('start: "x" A\nA: /a+/ & \n', ["2:1 `A`"]),
+        ('start: x A\nx: "start" | start2\nstart2: "b"~2..3\nA: "a" & "b" // C: "a"\n', ["4:1 `A`"]),
+        ('start: "x" A B\nA: "a"\n\nB: "a" & ~"a"\n', ["4:1 `B`"]),
+        ('start: "x" C\nA: /a+/ & /b+/\nC: A | "y"\n', []),
+        ('start: "x" "A&B"\nA: /a+/ & /b+/\n', []),
+        ('start: "x" A~2\nA: /[a-c]+/ & ~/a/\n', []),
+    ],
+)
+def test_a_terminal_that_no_text_is_is_named(source: str, void: list[str]) -> None:
+    """The mask offered what stands before it, and then nothing."""
+    if not void:
+        pk.Grammar.from_lark(source)
+        return
+    with pytest.raises(pk.PolicyError, match="PK208") as refused:
+        pk.Grammar.from_lark(source)
+    assert [f"{d.place.line}:{d.place.column} {d.message.split()[2]}" for d in refused.value.diagnostics] == void
