@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from policykit.plan import Plan
+from policykit.serving.errors import UpstreamFault
 from policykit.serving.exchange import MaskSeen
 
 
@@ -22,10 +23,16 @@ class Attested(Protocol):
         """What the engine has said so far, the choices in order."""
         ...
 
-    async def started(self) -> str:
-        """Returns when the mask of every choice is known to stand: `attested`, or `none` where there are none to stand.
+    @property
+    def failed(self) -> Mapping[int, UpstreamFault]:
+        """Choices without a mask, where others have one."""
+        ...
 
-        Raises UpstreamFault: it does not stand, or that was not said in time.
+    async def started(self) -> str:
+        """Returns when of every choice it is known that its mask stands, or that it has failed beside others:
+        `attested`, or `none` where there are none to stand.
+
+        Raises UpstreamFault: there is no choice whose mask stands, or that was not said in time.
         """
         ...
 
@@ -77,6 +84,7 @@ class NoMask:
 
     xargs: Mapping[str, object] = {}
     seen: tuple[MaskSeen, ...] = ()
+    failed: Mapping[int, UpstreamFault] = {}
 
     async def started(self) -> str:
         return "none"

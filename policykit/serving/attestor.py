@@ -26,7 +26,7 @@ from policykit.engines.attest import (
 from policykit.engines.written import Parts, Written
 from policykit.plan import Plan
 from policykit.serving.attestation import FreeDraw
-from policykit.serving.errors import UpstreamFault
+from policykit.serving.errors import GRAMMAR_REFUSED, MASK_FAILED, UpstreamFault
 from policykit.serving.exchange import MaskSeen
 
 _LOG = logging.getLogger("policykit.serving")
@@ -55,6 +55,7 @@ class Waiting:
         self._parts: dict[str, Parts] = {}
         self._written: dict[str, Written] = {}
         self._failed: UpstreamFault | None = None
+        self._failed_alone: dict[str, UpstreamFault] = {}
         self._changed = asyncio.Event()
 
     @property
@@ -66,13 +67,17 @@ class Waiting:
         found = (self._mask(child, said) for child, said in self._finished.items())
         return tuple(sorted(found, key=lambda mask: mask.choice))
 
+    @property
+    def failed(self) -> Mapping[int, UpstreamFault]:
+        return {_choice(child): fault for child, fault in self._failed_alone.items()}
+
     def _mask(self, child: str, said: Finished) -> MaskSeen:
         closed = tuple(sorted(said.closed.items()))
         written = self._written.get(child)
         return MaskSeen(_choice(child), said.digest, said.steps, closed, said.dead_end, written=written)
 
     async def started(self) -> str:
-        if not await self._wait(lambda: len(self._started) >= self._n, self._started_s):
+        if not await self._wait(self._is_started, self._started_s):
             message = "the engine did not say that the plan's mask stands: is the plugin loaded?"
             raise UpstreamFault("policykit_mask_not_attested", message, 503)
         return "attested"
@@ -80,8 +85,11 @@ class Waiting:
     async def finished(self) -> None:
         await self._wait(self._is_finished, FINISHED_S)
 
+    def _is_started(self) -> bool:
+        return len(self._started | self._failed_alone.keys()) >= self._n
+
     def _is_finished(self) -> bool:
-        return len(self._finished) >= self._n
+        return len(self._finished.keys() | self._failed_alone.keys()) >= self._n
 
     async def explain(self) -> None:
         await self._wait(lambda: False, EXPLAINED_S)
@@ -98,6 +106,13 @@ class Waiting:
             _LOG.warning(
                 "the engine said of %d of %d choices what it wrote: %s", n_kept, self._n, self._request.request
             )
+
+    def _has_failed(self, child: str, fault: UpstreamFault) -> None:
+        """One of several choices fails alone; without a child it is the request."""
+        if child and self._n > 1:
+            self._failed_alone[child] = fault
+        if not child or len(self._failed_alone) in (0, self._n):
+            self._failed = fault
 
     async def _wait(self, is_met: Callable[[], bool], seconds: float) -> bool:
         with suppress(TimeoutError):
@@ -123,7 +138,7 @@ class Waiting:
             case Finished():
                 self._finished[said.child] = said
             case Failed():
-                self._failed = _failed(said)
+                self._has_failed(said.child, _failed(said))
         self._changed.set()
 
 
@@ -133,8 +148,8 @@ def _failed(said: Failed) -> UpstreamFault:
     if said.code in CATALOGUE and said.code.startswith(GRAMMARS):  # its message may quote what a rule forbids
         why = f"{said.code}: {CATALOGUE[said.code].title}"
         message = f"the grammar that the engine makes of the request's tools and output is refused: {why}"
-        return UpstreamFault("policykit_grammar_refused", message, 400)
-    return UpstreamFault("policykit_mask_failed", f"the engine has no mask for the request: {said.message}", 500)
+        return UpstreamFault(GRAMMAR_REFUSED, message, 400)
+    return UpstreamFault(MASK_FAILED, f"the engine has no mask for the request: {said.message}", 500)
 
 
 def _choice(child: str) -> int:

@@ -10,6 +10,9 @@ NOT_FOUND = "not_found_error"
 RATE = "rate_limit_error"
 SERVER = "server_error"
 
+GRAMMAR_REFUSED, MASK_FAILED = "policykit_grammar_refused", "policykit_mask_failed"
+"""Codes of masks that are not there, or not any more: of several choices each fails for itself."""
+
 _TYPES = {401: AUTHENTICATION, 403: PERMISSION, 404: NOT_FOUND, 405: INVALID, 429: RATE}
 
 

@@ -6,7 +6,7 @@ when the next one is whole, and from then on goes no further back than to its en
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
 
 from policykit.audit import SamplingReport
@@ -20,7 +20,7 @@ from policykit.profiles import Decoding, ProfileSet, Reasoning, Strategy as Name
 from policykit.serving.asking import Asking
 from policykit.serving.continued import Continued
 from policykit.serving.drawing import Drawing, Draws, prompt_of
-from policykit.serving.errors import Refused
+from policykit.serving.errors import Refused, UpstreamFault
 from policykit.serving.exchange import Judged
 from policykit.serving.hooks import Channel, Switch, SwitchState
 from policykit.serving.judging import Failed, Ruling, why
@@ -28,7 +28,7 @@ from policykit.serving.plain_drawing import TEMPERATURE
 from policykit.serving.responder import End, Responder
 from policykit.serving.routes.shape import Choice, Written
 from policykit.serving.upstream import Kind
-from policykit.serving.whole import Answered, CheckFailed, instead, outcome_of
+from policykit.serving.whole import MASK_FAULTS, Answered, CheckFailed, instead, outcome_of, stop_of
 from policykit.serving.wire import FinishReason, Usage
 from policykit.streaming import Stream
 
@@ -203,13 +203,32 @@ class Drawn:
         )
 
 
+@dataclass
+class Alone:
+    """Of ``n`` choices that are drawn one after the other, each has a mask or not for itself."""
+
+    n: int
+    _n_failed: int = 0
+
+    async def of(self, drawn: Awaitable[Choice | Failed]) -> Choice | Failed:
+        """Raises UpstreamFault where the last of them has no mask either; and what drawing raises otherwise."""
+        try:
+            return await drawn
+        except UpstreamFault as fault:
+            self._n_failed += 1
+            if fault.code not in MASK_FAULTS or self._n_failed == self.n:
+                raise
+            return Failed(fault.code, None, final=True)
+
+
 async def answer_drawn(asking: Asking, drawing: Drawing) -> Answered:
     """The whole answer. Raises CheckFailed, UpstreamFault, Refused."""
     prompt = await prompt_of(asking)
     choices: list[Choice] = []
     failed: list[Failed] = []
+    alone = Alone(asking.settings.n)
     for index in range(asking.settings.n):
-        found = await Drawn(asking, drawing, index, prompt).run()
+        found = await alone.of(Drawn(asking, drawing, index, prompt).run())
         if isinstance(found, Failed):
             failed.append(found)
             found = instead(asking, index, found)
@@ -299,11 +318,12 @@ class StreamingDrawn:
         vocabulary = await asyncio.to_thread(lambda: self.drawing.vocabulary)
         ends: list[End] = []
         failed: list[Failed] = []
+        alone = Alone(asking.settings.n)
         for index in range(asking.settings.n):
             stream = await asyncio.to_thread(asking.judge.stream, Channel.CONTENT)
             shown = Shown(self, index, stream, vocabulary.tokens, self._is_early(stream))
             drawn = Drawn(asking, self.drawing, index, prompt, shown)
-            found = await drawn.run()
+            found = await alone.of(drawn.run())
             if isinstance(found, Choice):
                 try:
                     await shown.close(drawn.raw)
@@ -312,7 +332,7 @@ class StreamingDrawn:
             if isinstance(found, Failed):
                 failed.append(found)
                 await self._replace(shown, found)
-                ends.append((index, FinishReason.CONTENT_FILTER, None))
+                ends.append((index, FinishReason.CONTENT_FILTER, stop_of(found)))
             else:
                 ends.append((index, found.reason, None))
         account = asking.exchange.account

@@ -24,9 +24,11 @@ from policykit.serving.whole import (
     call_id,
     drop_reasoning,
     is_dead_end,
+    mask_failed,
     not_called,
     outcome_of,
     reason_of,
+    stop_of,
 )
 from policykit.serving.wire import Finish, FinishReason, Text, ToolPart, Usage
 from policykit.streaming import Stream
@@ -187,12 +189,16 @@ class Streaming:
         if not message and not choice.has_shown:
             message = self.asking.profile.fallback
         await self._show(index, choice, Channel.CONTENT, message)
-        stop = DEAD_END if failed.why == DEAD_END else None
-        choice.end, choice.failed = (index, FinishReason.CONTENT_FILTER, stop), failed
+        choice.end, choice.failed = (index, FinishReason.CONTENT_FILTER, stop_of(failed)), failed
 
     async def _finish(self, finish: Finish, choice: Open) -> None:
         """Every text of a choice is judged to its end before the rest of any goes out."""
         index = finish.choice
+        assert self.attempt is not None
+        alone = mask_failed(self.attempt, self.asking.upstream.kind, index, finish)
+        if alone is not None:
+            await self._replace(index, choice, alone)
+            return
         if Channel.CONTENT not in choice.streams and not choice.calls:
             choice.streams[Channel.CONTENT] = await asyncio.to_thread(self.asking.judge.stream, Channel.CONTENT)
         rests: list[tuple[Channel, str]] = []

@@ -9,16 +9,20 @@ from dataclasses import dataclass, field
 from policykit.ir.verdict import Decision, Verdict
 from policykit.profiles import Reasoning
 from policykit.serving.asking import Asking, Attempt
-from policykit.serving.errors import Refused
+from policykit.serving.errors import GRAMMAR_REFUSED, MASK_FAILED, Refused, UpstreamFault
 from policykit.serving.exchange import Judged, MaskSeen
 from policykit.serving.hooks import Channel, Outcome
 from policykit.serving.judging import Failed, Ruling, why
 from policykit.serving.messages import Ask
 from policykit.serving.routes.shape import Choice, ToolCall
+from policykit.serving.upstream import Kind
 from policykit.serving.wire import Delta, Finish, FinishReason, Text, ToolPart, Usage
 
 DEAD_END = "policy_dead_end"
 """The stop reason of an answer that the plan left no way on for."""
+MASK_FAULTS = (GRAMMAR_REFUSED, MASK_FAILED)
+NAMED = (DEAD_END, *MASK_FAULTS)
+"""Stop reasons of choices that something else stands in the place of."""
 
 
 @dataclass(slots=True)
@@ -155,7 +159,22 @@ def instead(asking: Asking, index: int, failed: Failed) -> Choice:
     """What is shown in place of a choice: the rule's message, or the profile's fallback."""
     message = failed.verdict.text if failed.verdict is not None else ""
     texts = {Channel.CONTENT: message or asking.profile.fallback}
-    return Choice(index, texts, (), FinishReason.CONTENT_FILTER, DEAD_END if failed.why == DEAD_END else None)
+    return Choice(index, texts, (), FinishReason.CONTENT_FILTER, stop_of(failed))
+
+
+def stop_of(failed: Failed) -> str | None:
+    """What is said of a choice's end beside `content_filter`."""
+    return failed.why if failed.why in NAMED else None
+
+
+def mask_failed(attempt: Attempt, kind: Kind, index: int, finish: Finish | None) -> Failed | None:
+    """Why a choice has no mask, where that is so and others have one: the engine's word is heard on the socket, and
+    stands in the answer, too."""
+    fault = attempt.attested.failed.get(index)
+    is_filtered = kind is Kind.VLLM and finish is not None and finish.reason is FinishReason.CONTENT_FILTER
+    if fault is None and not is_filtered:
+        return None
+    return Failed(MASK_FAILED if fault is None else fault.code, None, final=True)
 
 
 def outcome_of(choices: Sequence[Choice], failed: Sequence[Failed], transformed: bool) -> Outcome:
@@ -173,13 +192,18 @@ async def answer(asking: Asking) -> Answered:
     slots: dict[int, Choice | Failed] = {}
     n = asking.settings.n
     while missing := [at for at in range(n) if not _is_settled(slots.get(at))]:
-        async with asking.attempt(missing) as attempt:
-            if attempt is None:
-                break
-            deltas = await attempt.reader.whole(attempt.response, asking.reading)
-            asking.exchange.account.mask = await attempt.attested.started()
-            await attempt.attested.finished()
-            await _fill(asking, attempt, slots, missing, gathered(deltas, attempt))
+        try:
+            async with asking.attempt(missing) as attempt:
+                if attempt is None:
+                    break
+                deltas = await attempt.reader.whole(attempt.response, asking.reading)
+                asking.exchange.account.mask = await attempt.attested.started()
+                await attempt.attested.finished()
+                await _fill(asking, attempt, slots, missing, gathered(deltas, attempt))
+        except UpstreamFault as fault:
+            if fault.code not in MASK_FAULTS or len(missing) == n:
+                raise
+            slots |= dict.fromkeys(missing, Failed(fault.code, None, final=True))
     if not slots:
         raise Refused(503, "policykit_budget_exhausted", "the profile's budget allows no attempt")
     choices: list[Choice] = []
@@ -205,7 +229,8 @@ async def _fill(
     seen = attempt.attested.seen
     for at, (index, arrived) in zip(missing, found.items(), strict=True):
         asking.exchange.discard_slot(at)
-        slot = slots[at] = await judged(asking, attempt.number, at, arrived)
+        alone = mask_failed(attempt, asking.upstream.kind, index, arrived.finish)
+        slot = slots[at] = alone or await judged(asking, attempt.number, at, arrived)
         if isinstance(slot, Choice) and is_dead_end(seen, index):
             slot = slots[at] = Failed(DEAD_END, None, final=False)
         if isinstance(slot, Failed):

@@ -90,6 +90,6 @@ def test_the_demo_shows_pairs_plan_step_and_score(run: Run, promises: str) -> No
 def test_a_token_that_the_model_does_not_have_is_shown_where_the_grammar_names_it(run: Run, tmp_path: Path) -> None:
     (tmp_path / "a.lark").write_text('start: "a"\n  | <|usr|>\n', encoding="utf-8")
     found = run("generate", "--prompt", "Hi", "--grammar", "a.lark")
-    assert found.status == 2
+    assert found.status == 3
     assert "a.lark:2:5: PK219: `<|usr|>` is no special token of this vocabulary" in found.err
     assert "help: did you mean `<|user|>`?" in found.err

@@ -14,9 +14,13 @@ import pytest
 from hypothesis import given, strategies as st
 
 import policykit as pk
+from policykit.engines import mask_time
 from policykit.engines.attest import WHOLE, Failed, Finished, MaskRequest, Started, parse, plan_path
+from policykit.engines.mask_time import EngineShare
+from policykit.engines.purses import Purses
 from policykit.engines.server import Engine, EngineApp, load_engine
 from policykit.engines.server.texts import Texts
+from tests.serving.pathological import AMBIGUOUS
 
 POLICY = """
 apiVersion: policykit/v1
@@ -283,3 +287,102 @@ def test_stops_are_found_however_the_text_is_cut(text: str, stops: list[str], da
     if len(pieces) == 1 or not ends:  # the first that is complete ends the text, and that depends on the pieces
         assert shown == text[: min(ends)] if ends else shown == text
     assert not any(stop in shown for stop in stops)
+
+
+# ---- what masks take
+
+
+def pays(digest: str, payer: str, reply: str = "", **more: object) -> dict[str, Any]:
+    request = MaskRequest("r1", digest, reply, payer=payer, own_grammar=True)
+    return {**asked(digest), **more} | {"vllm_xargs": {"policykit": request.render()}}
+
+
+@pytest.fixture(scope="module")
+def ambiguous(run: Path) -> list[str]:
+    return [saved(run, pk.compile(None, pk.Grammar.from_lark(AMBIGUOUS + f' | "{n}"'))) for n in range(6)]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_masks_that_take_long_together_fail_their_text_alone(
+    engine: Engine, run: Path, policy_digest: str, ambiguous: list[str], monkeypatch: pytest.MonkeyPatch, stream: bool
+) -> None:
+    """Also a grammar of the operator's own, which no purse counts."""
+    monkeypatch.setattr(mask_time, "MAX_OWED_S", 0.02)
+    monkeypatch.setattr(mask_time, "QUICK_S", 0.0001)
+    monkeypatch.setattr(mask_time, "FREE_S", 60.0)
+    slow = asked(ambiguous[0], f"m{stream}.sock", max_tokens=200, stream=stream)
+    with listening(run, f"m{stream}.sock") as heard:
+        failed, other = posted(engine, slow, asked(policy_digest))
+    assert content(other)
+    assert [said.code for said in heard if isinstance(said, Failed)] == ["PK209"]
+    error = json.loads(failed.text.split("data: ")[-1])["error"] if stream else failed.json()["error"]
+    assert (failed.status_code, error["type"]) == (200 if stream else 400, "invalid_request_error")
+    assert "PK209: its masks hold up the engine: by 0.0" in error["message"]
+
+
+def test_one_tenants_grammars_do_not_hold_up_another_s(
+    engine: Engine, run: Path, ambiguous: list[str], digits_digest: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine.purses, "share", EngineShare(burst_s=0.02, free_s=0.005, everyday_s=0.0002))
+    slow = [pays(digest, "many", max_tokens=150, seed=n) for n, digest in enumerate(ambiguous)]
+    answers = posted(engine, *slow, *(pays(digits_digest, "other", seed=n) for n in range(4)))
+    assert [answer.status_code for answer in answers[len(slow) :]] == [200] * 4
+    assert all(re.fullmatch("[0-9]{30}", content(answer)) for answer in answers[len(slow) :])
+    failed = [answer.json()["error"]["message"] for answer in answers[: len(slow)] if answer.status_code != 200]
+    assert any("PK209: its masks hold up the engine: with those of its tenant's grammars" in said for said in failed)
+    assert {answer.status_code for answer in answers[: len(slow)]} <= {200, 400}
+
+
+def test_a_first_mask_is_bounded_and_paid_for(
+    engine: Engine, run: Path, ambiguous: list[str], digits_digest: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No step of others waits for it. Who has spent what it may has none made of what is not known to be quick."""
+    monkeypatch.setattr(mask_time, "MAX_MASK_S", 0.0)
+    with listening(run, "f.sock") as heard:
+        (answer,) = posted(engine, pays(ambiguous[0], "many", "f.sock"))
+    assert answer.status_code == 400
+    assert "PK209: one mask of it takes" in answer.json()["error"]["message"]
+    assert [getattr(said, "code", "") for said in heard] == ["PK209"], "and it was never said to stand"
+    monkeypatch.undo()
+    purses = Purses()
+    purses.first.take("many", 100.0, "many")
+    monkeypatch.setattr(engine, "purses", purses)
+    purses.made(digits_digest, 0.01)
+    new = [pays(ambiguous[1], "many"), pays(digits_digest, "many"), pays(ambiguous[1], "other", max_tokens=3)]
+    answers = posted(engine, *new)
+    assert [answer.status_code for answer in answers] == [400, 200, 200]
+    assert "PK209: making first masks of its tenant's grammars" in answers[0].json()["error"]["message"]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(("at", "n_failing"), [(0, 1), (0, 3), (4, 1), (4, 3)])
+def test_of_several_choices_each_fails_alone(
+    engine: Engine, policy_digest: str, monkeypatch: pytest.MonkeyPatch, stream: bool, at: int, n_failing: int
+) -> None:
+    """At its first mask, or later; only where no choice has any text it is an error of the request."""
+    fill = pk.State.fill
+    made: list[pk.State] = []
+
+    def fails(self: pk.State, row: Any) -> bool:
+        if not any(self is one for one in made):
+            made.append(self)
+        if self.n_tokens >= at and any(self is one for one in made[3 - n_failing : 3]):
+            raise pk.PolicyError.of("PK209", "its masks take long")
+        return fill(self, row)
+
+    monkeypatch.setattr(pk.State, "fill", fails)
+    (answer,) = posted(engine, asked(policy_digest, n=3, stream=stream))
+    said = "PK209: its masks take long"
+    if n_failing == 3 and not (stream and at):
+        assert (answer.status_code, answer.json()["error"]["message"]) == (400, said)
+        return
+    assert answer.status_code == 200
+    if stream:
+        _, chunks = streamed(answer)
+        ended = [one for chunk in chunks for one in chunk["choices"] if one["finish_reason"]]
+    else:
+        ended = answer.json()["choices"]
+    reasons = {one["index"]: (one["finish_reason"], one["stop_reason"]) for one in ended}
+    assert len(ended) == 3
+    failed = ("content_filter", f"policykit refuses: {said}")
+    assert [reasons[i] == failed for i in range(3)] == [i >= 3 - n_failing for i in range(3)]

@@ -13,12 +13,14 @@ Json = dict[str, Any]
 class Say:
     """What is answered to one request. ``choices`` are the contents; ``cuts`` says at how many characters a piece ends.
 
-    ``reasoning``, ``refusal`` and ``calls`` (name, arguments) go with every choice. ``raw`` is sent as it is, in place
-    of everything else. ``status`` other than 200 is an error. ``stall_s`` waits before every piece.
+    ``finishes`` are those of choices that end otherwise. ``reasoning``, ``refusal`` and ``calls`` (name, arguments) go
+    with every choice. ``raw`` is sent as it is, in place of everything else. ``status`` other than 200 is an
+    error. ``stall_s`` waits before every piece.
     """
 
     choices: tuple[str | None, ...] = ("",)
     finish: str = "stop"
+    finishes: dict[int, str] = field(default_factory=dict)
     reasoning: str | None = None
     refusal: str | None = None
     calls: tuple[tuple[str, str], ...] = ()
@@ -124,7 +126,11 @@ def _message(say: Say, content: str | None) -> Json:
 def whole(path: str, say: Say) -> Json:
     chat = path.endswith("/chat/completions")
     choices = [
-        {"index": at, "finish_reason": say.finish, **({"message": _message(say, text)} if chat else {"text": text})}
+        {
+            "index": at,
+            "finish_reason": say.finishes.get(at, say.finish),
+            **({"message": _message(say, text)} if chat else {"text": text}),
+        }
         for at, text in enumerate(say.choices)
     ]
     answer: Json = {"id": "up", "object": "x", "created": 1, "model": "m", "choices": choices, **say.extra}
@@ -144,7 +150,7 @@ def _events(path: str, say: Say) -> Any:
         for delta in _deltas(say, text) if chat else [{"content": piece} for piece in _pieces(text or "", say.cut)]:
             entry: Json = {"index": at, "finish_reason": None}
             yield _chunk([{**entry, **({"delta": delta} if chat else {"text": delta["content"]})}], **say.extra)
-        end: Json = {"index": at, "finish_reason": say.finish}
+        end: Json = {"index": at, "finish_reason": say.finishes.get(at, say.finish)}
         yield _chunk([{**end, **({"delta": {}} if chat else {"text": ""})}])
     if say.usage:
         yield _chunk([], usage={"prompt_tokens": say.usage[0], "completion_tokens": say.usage[1]})

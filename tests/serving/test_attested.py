@@ -30,6 +30,8 @@ class Engine:
         self.plan: str | None = None
         self.says: list[str] = ["started", "finished"]
         self.dead_ends: set[int] = set()
+        self.fails: dict[int, str] = {}
+        """Choices whose masks fail, with the codes that the engine says; with an empty one, nobody hears it."""
         self.asked: list[MaskRequest] = []
         self.say = Say(("Hello, and good day.",))
         self.code = "PK740"
@@ -43,10 +45,14 @@ class Engine:
         for index in range(body["n"]):
             for message in self._messages(request, f"{index}_x", index):
                 reply.send(message)
-        return replace(self.say, choices=self.say.choices * body["n"])
+        ends = {i: "content_filter" for i in self.fails if i < body["n"]} if body["n"] > 1 else {}
+        return replace(self.say, choices=self.say.choices * body["n"], finishes=ends)
 
     def _messages(self, request: MaskRequest, child: str, index: int) -> Iterator[Attestation]:
         plan = self.plan or request.plan
+        if self.fails.get(index):
+            yield Failed(request.request, child, self.fails[index], "its masks take long")
+            return
         if "started" in self.says:
             yield Started(request.request, child, plan, plan)
         if "failed" in self.says:
@@ -80,7 +86,7 @@ def house(pair: tuple[World, Engine]) -> World:
 
 @pytest.fixture
 def engine(pair: tuple[World, Engine]) -> Engine:
-    pair[1].plan, pair[1].says, pair[1].dead_ends = None, ["started", "finished"], set()
+    pair[1].plan, pair[1].says, pair[1].dead_ends, pair[1].fails = None, ["started", "finished"], set(), {}
     pair[1].asked.clear()
     return pair[1]
 
@@ -146,6 +152,63 @@ def test_a_dead_end_is_tried_again_and_has_a_name(house: World, engine: Engine, 
     else:
         assert text == "Please ask a colleague."
         assert len(house.last.attempts) == 3
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("code", "name"),
+    [("PK209", "policykit_grammar_refused"), ("PK747", "policykit_mask_failed"), ("", "policykit_mask_failed")],
+)
+def test_of_several_choices_each_has_a_mask_or_none(
+    house: World, engine: Engine, stream: bool, code: str, name: str
+) -> None:
+    """The others are answered; the one without has the fallback, and says why. It is not asked for again."""
+    engine.fails = {1: code}
+    answer = house.client().chat.completions.create(model="", messages=ASK, stream=stream, n=3)
+    texts, ends = ["", "", ""], dict[int, tuple[str, Any]]()
+    for choice in (c for chunk in (answer if stream else [answer]) for c in chunk.choices):
+        part = choice.delta if stream else choice.message
+        texts[choice.index] += part.content or ""
+        if choice.finish_reason:
+            ends[choice.index] = (choice.finish_reason, choice.stop_reason)
+    assert [texts[0], texts[2]] == ["Hello, and good day."] * 2
+    assert ends == {0: ("stop", None), 1: ("content_filter", name), 2: ("stop", None)}
+    if stream:  # what had gone out by then stays, and nothing is added to it
+        assert "Hello, and good day.".startswith(texts[1])
+    else:
+        assert texts[1] == "Please ask a colleague."
+    assert len(house.last.attempts) == 1
+    assert house.last.attempts[0].failed == name
+    assert (house.last.status, house.last.outcome) == (200, Outcome.FALLBACK)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(("code", "status"), [("PK209", 400), ("PK747", 500)])
+def test_where_no_choice_has_a_mask_the_request_fails(
+    house: World, engine: Engine, stream: bool, code: str, status: int
+) -> None:
+    engine.fails = dict.fromkeys(range(3), code)
+    with pytest.raises(openai.APIStatusError) as raised:
+        list(house.client().chat.completions.create(model="", messages=ASK, stream=stream, n=3))
+    assert raised.value.status_code == status
+    assert house.last.status == status
+
+
+def test_a_choice_that_is_asked_for_again_and_has_no_mask_then_is_alone(house: World, engine: Engine) -> None:
+    engine.dead_ends = {1}
+    before, says = len(engine.asked), engine._messages
+
+    def later(request: MaskRequest, child: str, index: int) -> Iterator[Attestation]:
+        engine.fails = {0: "PK209"} if len(engine.asked) > before + 1 else {}
+        return says(request, child, index)
+
+    engine._messages = later  # type: ignore[method-assign]
+    try:
+        answer = house.client().chat.completions.create(model="", messages=ASK, n=2)
+    finally:
+        engine._messages = says  # type: ignore[method-assign]
+    assert [c.message.content for c in answer.choices] == ["Hello, and good day.", "Please ask a colleague."]
+    assert [c.stop_reason for c in answer.choices] == [None, "policykit_grammar_refused"]
 
 
 def test_every_choice_is_attested(house: World, engine: Engine) -> None:

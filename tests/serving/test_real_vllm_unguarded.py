@@ -157,3 +157,24 @@ def test_an_ambiguous_grammar_does_not_hold_up_others(server: Server) -> None:
     print(f"the longest gap was {max(gaps):.2f} s")
     assert len(meanwhile) > 10
     assert post(server, "/v1/completions", ROUTES["/v1/completions"]).status_code == 200
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_of_several_choices_those_without_a_mask_fail_alone(server: Server, stream: bool) -> None:
+    """Some say a word and end, others go on into an ambiguous grammar, whose masks take ever longer."""
+    grammar = AMBIGUOUS.replace("start: s", 'start: "We" | "It" | "The" | "No" | "a" s | "b" s | "c" s | "d" s | "e" s')
+    more = {"n": 12, "stream": stream, "max_tokens": 400, "temperature": 2.0, "seed": 5}
+    answer = post(server, "/v1/completions", body("/v1/completions", {"grammar": grammar}, **more))
+    assert answer.status_code == 200, answer.text
+    assert '"error"' not in answer.text
+    lines = [line.removeprefix("data: ") for line in answer.text.split("\n\n") if line.startswith("data: {")]
+    chunks = [json.loads(line) for line in lines] if stream else [answer.json()]
+    ends = [choice for chunk in chunks for choice in chunk["choices"] if choice["finish_reason"]]
+    assert sorted(choice["index"] for choice in ends) == list(range(12))
+    failed = [choice for choice in ends if choice["finish_reason"] == "content_filter"]
+    print(f"{len(failed)} of 12 failed: {failed[0]['stop_reason'] if failed else ''}")
+    assert 0 < len(failed) < 12, "or the grammar is not right for this test"
+    assert all("PK209: its masks hold up the engine" in choice["stop_reason"] for choice in failed)
+    assert {choice["finish_reason"] for choice in ends if choice not in failed} <= {"stop", "length"}
+    if not stream:
+        assert {"We", "It", "The", "No"} & {choice["text"] for choice in ends if choice not in failed}

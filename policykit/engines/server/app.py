@@ -5,7 +5,7 @@ import json
 import logging
 import uuid
 from collections.abc import Awaitable, Callable, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from policykit.constraint import Constraint
@@ -17,9 +17,12 @@ from policykit.engines.server.batch import End, Row
 from policykit.engines.server.engine import Busy, Engine
 from policykit.engines.server.shapes import Shape, Tokens, error_body, models_body
 from policykit.engines.server.texts import Texts
+from policykit.engines.vllm import refusals
 from policykit.engines.written import Written
 
 MAX_BODY = 16 << 20
+UNKNOWN = "policykit_engine"
+"""The code of what has failed in the engine itself."""
 _LOG = logging.getLogger("policykit.engines.server")
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -51,7 +54,7 @@ class EngineApp:
         try:
             await self._answer(scope, receive, send)
         except BadRequest as bad:
-            await _json(send, bad.status, error_body(bad.message, bad.param, "invalid_request_error"))
+            await _json(send, bad.status, error_body(bad.message, bad.param, bad.kind))
         except Busy:
             await _json(send, 503, error_body("too many requests wait", None, "server_error"))
 
@@ -80,7 +83,7 @@ class EngineApp:
         writing = _Writing(self.engine, ask, ask.mask, constraint, ids)
         gone = asyncio.create_task(_gone(receive))
         try:
-            writing.begin()
+            await asyncio.to_thread(writing.begin)
             if ask.stream:
                 await _stream(send, writing, shape, ask, len(ids), gone)
             else:
@@ -102,7 +105,7 @@ class EngineApp:
         except (PolicyError, ValueError) as error:
             if not ask.continues:
                 raise
-            Reply.to(self.engine.run, mask.reply).send(Failed(mask.request, "0", "PK748", str(error)))
+            Reply.to(self.engine.run, mask.reply).send(Failed(mask.request, "", "PK748", str(error)))
             raise BadRequest(str(error), "continue_final_message") from error
         return ids
 
@@ -114,7 +117,7 @@ class EngineApp:
             code = error.diagnostics[0].code if isinstance(error, PolicyError) else ""
             is_grammar = code.startswith("PK2")
             reply = Reply.to(self.engine.run, mask.reply)
-            reply.send(Failed(mask.request, "0", code if is_grammar else "policykit_plan", str(error)))
+            reply.send(Failed(mask.request, "", code if is_grammar else "policykit_plan", str(error)))
             status = 400 if is_grammar else 500
             raise BadRequest(f"there is no mask for the request: {error}", "vllm_xargs", status) from error
 
@@ -130,9 +133,20 @@ class _Writing:
         self.pieces: asyncio.Queue[Piece] = asyncio.Queue()
 
     def begin(self) -> None:
-        """Submit all rows. Raises Busy; rows that were submitted before are cancelled then."""
-        for choice in range(self._ask.n):
-            self._engine.submit(self._row(choice))
+        """Put all masks in their places, in this thread, and submit the rows that have one. Raises Busy, with rows that
+        were submitted before to be cancelled; and BadRequest where none has a mask."""
+        rows = [self._row(choice) for choice in range(self._ask.n)]
+        ready: list[Row] = []
+        for row in rows:
+            try:
+                self._engine.start(row, self._mask.payer, self._mask.own_grammar)
+                ready.append(row)
+            except Exception as error:
+                row.on_error(error)
+                if not ready and row is rows[-1]:
+                    raise _failure(error) from error
+        for row in ready:
+            self._engine.submit(row)
 
     def cancel(self) -> None:
         self._is_cancelled = True
@@ -175,8 +189,10 @@ class _Writing:
 
         def on_error(error: Exception) -> None:
             _LOG.error("a text could not be written: %s", error)
-            self._reply.send(Failed(mask.request, child, "policykit_engine", type(error).__name__))
-            self._put(Piece(choice, error=error))
+            is_ours = isinstance(error, PolicyError)
+            code, why = (error.diagnostics[0].code, str(error)) if is_ours else (UNKNOWN, type(error).__name__)
+            self._reply.send(Failed(mask.request, child, code, why))
+            self._put(Piece(choice, error=error, n_tokens=row.n_tokens))
 
         row = Row(
             prompt_ids=self._ids,
@@ -202,6 +218,40 @@ class _Writing:
             self._loop.call_soon_threadsafe(self.pieces.put_nowait, piece)
 
 
+def _failure(error: Exception) -> BadRequest:
+    """Why no choice has an answer: a 400 where what was asked for is to blame."""
+    said = refusals.render(error)
+    if said.startswith(refusals.REFUSED):
+        return BadRequest(said.removeprefix(refusals.REFUSED))
+    return BadRequest("the text could not be written", status=500)
+
+
+@dataclass(slots=True)
+class _Failures:
+    """Choices that fail alone: their ends have names, unless all fail, and of a stream before one has any text."""
+
+    n: int
+    is_streamed: bool
+    errors: list[Exception] = field(default_factory=list[Exception])
+    is_begun: bool = False
+    held: list[Piece] = field(default_factory=list[Piece])
+
+    def read(self, piece: Piece) -> list[Piece]:
+        """What is to be told now. Raises BadRequest where there is no answer."""
+        if piece.error is not None:
+            self.errors.append(piece.error)
+            if len(self.errors) == self.n and not (self.n > 1 and self.is_streamed and self.is_begun):
+                raise _failure(self.errors[0]) from piece.error
+            piece = replace(piece, end=End.FAILED, stop=refusals.render(piece.error), error=None)
+        else:
+            self.is_begun = True
+        self.held.append(piece)
+        if not self.is_begun:
+            return []
+        told, self.held = self.held, []
+        return told
+
+
 async def _next(writing: _Writing, gone: "asyncio.Task[None]") -> Piece | None:
     """The next piece; None where the client has gone."""
     coming = asyncio.create_task(writing.pieces.get())
@@ -217,20 +267,20 @@ async def _whole(
 ) -> None:
     texts, ends = [""] * ask.n, dict[int, Piece]()
     tokens: dict[int, list[Tokens]] = {}
+    failures = _Failures(ask.n, is_streamed=False)
     while len(ends) < ask.n:
-        piece = await _next(writing, gone)
-        if piece is None:
+        coming = await _next(writing, gone)
+        if coming is None:
             return
-        if piece.error is not None:
-            raise BadRequest("the text could not be written", status=500)
-        texts[piece.choice] += piece.text
-        if piece.tokens is not None:
-            tokens.setdefault(piece.choice, []).append(piece.tokens)
-        if piece.end is not None:
-            ends[piece.choice] = piece
+        for piece in failures.read(coming):
+            texts[piece.choice] += piece.text
+            if piece.tokens is not None:
+                tokens.setdefault(piece.choice, []).append(piece.tokens)
+            if piece.end is not None:
+                ends[piece.choice] = piece
     done = [(ends[i].end or End.STOP, ends[i].stop) for i in range(ask.n)]
     n_written = sum(piece.n_tokens for piece in ends.values())
-    together = [_together(tokens[i]) for i in sorted(tokens)]
+    together = [_together(tokens[i]) if i in tokens else Tokens((), ()) for i in range(ask.n)] if tokens else []
     await _json(send, 200, shape.whole(texts, done, n_prompt, n_written, together))
 
 
@@ -243,22 +293,30 @@ async def _stream(
     send: Send, writing: _Writing, shape: Shape, ask: Ask, n_prompt: int, gone: "asyncio.Task[None]"
 ) -> None:
     headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache")]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
     n_ended = n_written = 0
+    failures, is_begun = _Failures(ask.n, is_streamed=True), False
     while n_ended < ask.n:
-        piece = await _next(writing, gone)
-        if piece is None:
+        coming = await _next(writing, gone)
+        if coming is None:
             return
-        if piece.error is not None:
-            await _event(send, error_body("the text could not be written", None, "server_error"))
+        try:
+            told = failures.read(coming)
+        except BadRequest as bad:
+            if not is_begun:
+                raise
+            await _event(send, error_body(bad.message, bad.param, bad.kind))
             await send({"type": "http.response.body", "body": b"", "more_body": False})
             return
-        tokens = piece.tokens
-        if piece.text or (tokens and piece.end is None):
-            await _event(send, shape.delta(piece.choice, piece.text, None if piece.end else tokens))
-        if piece.end is not None:
-            n_ended, n_written = n_ended + 1, n_written + piece.n_tokens
-            await _event(send, shape.end(piece.choice, piece.end, piece.stop, tokens))
+        if told and not is_begun:
+            is_begun = True
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+        for piece in told:
+            tokens = piece.tokens
+            if piece.text or (tokens and piece.end is None):
+                await _event(send, shape.delta(piece.choice, piece.text, None if piece.end else tokens))
+            if piece.end is not None:
+                n_ended, n_written = n_ended + 1, n_written + piece.n_tokens
+                await _event(send, shape.end(piece.choice, piece.end, piece.stop, tokens))
     if ask.include_usage:
         await _event(send, shape.usage_chunk(n_prompt, n_written))
     await send({"type": "http.response.body", "body": b"data: [DONE]\n\n", "more_body": False})

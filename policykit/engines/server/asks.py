@@ -26,6 +26,11 @@ class BadRequest(Exception):
         super().__init__(message)
         self.message, self.param, self.status = message, param, status
 
+    @property
+    def kind(self) -> str:
+        """What OpenAI calls its type."""
+        return "server_error" if self.status >= 500 else "invalid_request_error"
+
 
 @dataclass(frozen=True, slots=True)
 class Ask:

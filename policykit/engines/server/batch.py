@@ -2,6 +2,7 @@
 # torch and transformers leave parts of their interfaces untyped.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -14,6 +15,7 @@ from transformers import DynamicCache
 from policykit.constraint import Constraint, Outcome, State
 from policykit.decoding.steps import take
 from policykit.diagnostics import InternalError
+from policykit.engines.mask_time import MaskTime, check_first
 from policykit.engines.rows import unpacked
 
 
@@ -25,13 +27,15 @@ class End(StrEnum):
     DEAD_END = "dead_end"
     REFUSED = "refused"
     CANCELLED = "cancelled"
+    FAILED = "failed"
+    """It had no mask any more, and other choices of its request did."""
 
 
 @dataclass(slots=True)
 class Row:
     """One text that is to be written. ``on_token`` is told of each token (not of the end of text) and says whether the
-    row goes on; either ``on_end`` or ``on_error`` is called, once. All are called on the worker's thread. With
-    ``in_grammar`` the prefix is also the beginning of the grammar's text."""
+    row goes on; either ``on_end`` or ``on_error`` is called, once. They are called on the worker's thread, ``on_start``
+    on the one that starts the row. With ``in_grammar`` the prefix is also the beginning of the grammar's text."""
 
     prompt_ids: Sequence[int]
     constraint: Constraint
@@ -56,11 +60,16 @@ class Row:
     logps: list[float] = field(default_factory=list[float])
     """Of what was sampled from: at the temperature, after mask and bans."""
     refused_by: tuple[str, ...] = ()
+    spent: MaskTime = field(default_factory=MaskTime)
+    """What its masks take: whoever has made the first one says whose time it is."""
     _state: State | None = None
     _random: Any = None
+    _between_s: float = 0.0
 
     def start(self) -> None:
-        """Put the mask in its place. Called once, before the first step."""
+        """Put the mask in its place, and make the first one, which the state keeps: in a thread that no text waits for.
+        Called once, before the first step. Raises PolicyError (PK209) where it takes too long."""
+        began = time.thread_time()
         state = self._state = self.constraint.start(self.prefix, prefix_in_grammar=self.in_grammar)
         if not all(take(state, token_id) for token_id in self.begun):
             raise ValueError("the text that the request begins with is not legal itself")
@@ -69,7 +78,14 @@ class Row:
             self._random.seed()
         else:
             self._random.manual_seed(self.seed % (1 << 63))
+        if not self.is_attempt:
+            state.fill(np.zeros(-(-state.vocabulary_size // 32), dtype=np.int32))
+        check_first(began)
         self.on_start()
+
+    @property
+    def is_started(self) -> bool:
+        return self._state is not None
 
     @property
     def state(self) -> State:
@@ -90,9 +106,10 @@ class Row:
         """The next token, from the scores [V] of this step, masked unless it is an attempt's."""
         size = self.constraint.vocabulary.size
         if self.is_attempt:
+            self._spend(lambda: None)  # following it takes time, too
             return self._drawn(logits[:size].double())
         packed = np.zeros(-(-size // 32), dtype=np.int32)
-        self.state.fill(packed)
+        self._spend(lambda: self.state.fill(packed))
         self.steps += 1
         allowed = torch.from_numpy(unpacked(packed[None], size, logits.shape[0])[0])
         if not bool(allowed.any()):
@@ -102,6 +119,22 @@ class Row:
             self.logps.append(0.0)
             return int(masked.argmax())
         return self._sampled(torch.softmax(masked / self.temperature, dim=-1))
+
+    def _spend(self, mask: Callable[[], object]) -> None:
+        """Make the mask of this step. Raises PolicyError (PK209) where the text's, or its payer's, take too long."""
+        self.spent.check()
+        began = time.thread_time()
+        mask()
+        took, self._between_s = time.thread_time() - began + self._between_s, 0.0
+        self.spent.spend(took)
+
+    def accept(self, token: int) -> bool:
+        """Take the token that was chosen; what that takes is counted with the next mask."""
+        began = time.thread_time()
+        try:
+            return take(self.state, token) if self.is_attempt else self.state.accept(token)
+        finally:
+            self._between_s += time.thread_time() - began
 
     def _drawn(self, logits: torch.Tensor) -> int:
         self.steps += 1
@@ -165,7 +198,8 @@ def write(model: Any, rows: Sequence[Row], pad_id: int) -> None:
 
 def _started(row: Row) -> bool:
     try:
-        row.start()
+        if not row.is_started:
+            row.start()
         return True
     except Exception as error:
         row.on_error(error)
@@ -176,13 +210,13 @@ def _step(row: Row, logits: torch.Tensor) -> int | None:
     """The row's next token; None where it has ended."""
     try:
         token = row.choose(logits)
-        if row.is_attempt and not take(row.state, token):
+        if not row.accept(token):
+            if not row.is_attempt:
+                raise InternalError(f"the mask let token {token} through, and the constraint does not take it")
             row.refused_by = row.state.blocked_by(token)
             row.token_ids.append(token)
             row.on_end(row, End.REFUSED)
             return None
-        if not row.is_attempt and not row.state.accept(token):
-            raise InternalError(f"the mask let token {token} through, and the constraint does not take it")
         end = _end(row, token)
     except Exception as error:
         row.on_error(error)

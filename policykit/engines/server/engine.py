@@ -4,6 +4,7 @@
 
 import queue
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,9 +12,10 @@ from typing import Any, cast
 
 from policykit import embedded
 from policykit.constraint import Constraint, Vocabulary
-from policykit.diagnostics import InternalError
+from policykit.diagnostics import InternalError, PolicyError
 from policykit.engines import transformers as adapter
 from policykit.engines.attest import plan_path
+from policykit.engines.purses import Purses
 from policykit.engines.server.batch import Row, write
 from policykit.plan import WarmSets, load_proved
 
@@ -51,6 +53,7 @@ class Engine:
         self._max_batch = max_batch
         self._waiting: queue.Queue[Row | None] = queue.Queue(max_waiting)
         self._constraints: OrderedDict[str, Constraint] = OrderedDict()
+        self.purses = Purses()
         self._warm = WarmSets.of_environment()
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._work, name="policykit-engine", daemon=True)
@@ -93,6 +96,21 @@ class Engine:
                     self._constraints.popitem(last=False)
             self._constraints.move_to_end(digest)
             return found
+
+    def start(self, row: Row, payer: str, is_own: bool) -> None:
+        """Put a text's mask in its place, in this thread: no step of the others waits for it. ``is_own``: its grammar
+        came with the request, and ``payer`` pays for it. Raises PolicyError (PK209) where it takes too long, and
+        whatever keeps the text from being written."""
+        digest, began = row.constraint.digest, time.thread_time()
+        with self.purses.first_mask(digest, payer, is_own) as row.spent:
+            try:
+                row.start()
+            except InternalError as error:
+                if row.constraint.grammar is None:
+                    raise
+                why = f"no mask can be made of it: {error}"
+                raise PolicyError.of("PK209", why, help="make the grammar smaller") from error
+        self.purses.made(digest, time.thread_time() - began)
 
     def submit(self, row: Row) -> None:
         """Have a text written. Raises Busy."""

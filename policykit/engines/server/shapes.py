@@ -12,6 +12,7 @@ _REASONS = {
     End.LENGTH: "length",
     End.DEAD_END: "stop",
     End.REFUSED: "stop",
+    End.FAILED: "content_filter",
 }
 DEAD_END = "policy_dead_end"
 """The ``stop_reason`` of a text that nothing legal could follow."""

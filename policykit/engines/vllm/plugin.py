@@ -303,8 +303,8 @@ def _raise_reasons() -> None:
         outputs = generate(self, prompt, sampling_params, *args, **kwargs)
         if not is_ours(self.vllm_config):
             return outputs
-        asked = getattr(sampling_params, "structured_outputs", None)
-        return refusals.explained(outputs, refusals.begun(waits=asked is not None), error_of)
+        asked, n = getattr(sampling_params, "structured_outputs", None), getattr(sampling_params, "n", 1)
+        return refusals.explained(outputs, refusals.begun(waits=asked is not None), error_of, n)
 
     @functools.wraps(add)
     async def adding(self: Any, *args: Any, **kwargs: Any) -> Any:

@@ -19,6 +19,8 @@ REFUSED, FAILED = "policykit refuses: ", "policykit failed: "
 ASKED = ("PK1", "PK2", "PK30", "PK315", "PK743", "PK746", "PK748", "PK749")
 """How the codes begin of what whoever asks can do something about."""
 FAULT = "the engine has no mask for this request any more, and its log says why"
+FILTERED = "content_filter"
+"""How a choice ends whose mask has failed, where others are answered: its `stop_reason` says why."""
 NOT_ALLOWED = f"{FAILED}the engine drew a token that the mask does not have, and ended the text before it"
 
 
@@ -175,21 +177,53 @@ async def settled(answer: Awaitable[Any], seconds: float) -> Any:
 
 
 async def explained(
-    outputs: AsyncGenerator[Any], admission: Admission | None, error_of: Callable[[Reason], Exception]
+    outputs: AsyncGenerator[Any], admission: Admission | None, error_of: Callable[[Reason], Exception], n: int = 1
 ) -> AsyncGenerator[Any]:
-    """An engine's outputs of one request, up to one that says why there are no more: that is raised, as ``error_of``
-    makes it."""
+    """An engine's outputs of one request of ``n`` choices, up to one that says why there are no more: that is raised,
+    as ``error_of`` makes it. Of several choices each fails for itself: it ends as `content_filter`, with what the
+    engine has said as its `stop_reason`, and only where all have failed before one had any text, that is raised."""
+    choices = _Choices(n)
     try:
         async for output in outputs:
-            reason = reason_in(output.outputs)
+            reason = choices.read(output.outputs)
             if reason is not None:
                 raise error_of(reason)
+            choices.held.append(output)
+            if not choices.is_begun:
+                continue
             if admission is not None:
                 admission.admit()
-            yield output
+            for held in choices.release():
+                yield held
     except Exception as error:
         if admission is not None:
             admission.fail(error)
         raise
     finally:
         await outputs.aclose()
+
+
+class _Choices:
+    """What is known of a request's choices. ``held`` are outputs that say of nothing but failures, before any text."""
+
+    def __init__(self, n: int) -> None:
+        self._n, self._n_failed = n, 0
+        self._first: Reason | None = None
+        self.is_begun = False
+        self.held: list[Any] = []
+
+    def read(self, said: Sequence[Any]) -> Reason | None:
+        """Why there will be no answer, if that is so. Choices that have failed alone end with their reason."""
+        failed = [choice for choice in said if reason_in((choice,)) is not None]
+        self._n_failed += len(failed)
+        self._first = self._first or reason_in(failed)
+        if self._n_failed == self._n and (self._n == 1 or not self.is_begun):
+            return self._first
+        for choice in failed:
+            choice.finish_reason = FILTERED
+        self.is_begun = self.is_begun or len(failed) < len(said) or not said
+        return None
+
+    def release(self) -> list[Any]:
+        held, self.held = self.held, []
+        return held

@@ -250,3 +250,71 @@ def test_a_stream_is_whole_or_refused(steps: list[Any], waits: bool, lazily: boo
     else:
         assert got == whole
     assert house.n_closed == house.n_begun <= 1
+
+
+# ---- several choices
+
+
+@dataclass
+class Choice:
+    index: int
+    text: str = ""
+    finish_reason: str | None = None
+    stop_reason: int | str | None = None
+
+
+@dataclass
+class Output:
+    outputs: list[Choice]
+
+
+async def told(outputs: list[Output], n: int) -> tuple[list[Output], Exception | None]:
+    async def engine() -> AsyncGenerator[Output]:
+        for output in outputs:
+            yield output
+
+    got: list[Output] = []
+    try:
+        async for output in refusals.explained(engine(), None, Failed, n):
+            got.append(output)
+    except Failed as error:
+        return got, error
+    return got, None
+
+
+END = "policykit refuses: PK209: it is not compiled within 6 s\n  help: make it smaller"
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.booleans()), min_size=2, max_size=4), st.randoms(use_true_random=False))
+def test_of_several_choices_each_fails_for_itself(ways: list[tuple[int, bool]], rng: Any) -> None:
+    """``ways``: how many texts come of a choice, and whether it fails then. In a stream, in any order: all texts come,
+    and a failed choice ends with its reason; only where all fail before any text is that the request's error."""
+    rest = {i: [*(Choice(i, "x") for _ in range(n)), ending(i, fails)] for i, (n, fails) in enumerate(ways)}
+    stream: list[Output] = []
+    while rest:
+        i = rng.choice(sorted(rest))
+        stream.append(Output([rest[i].pop(0)]))
+        if not rest[i]:
+            del rest[i]
+    got, error = asyncio.run(told(stream, len(ways)))
+    if all(fails for _, fails in ways) and not any(n for n, _ in ways):
+        assert (got, str(error)) == ([], END.removeprefix("policykit refuses: "))
+        return
+    assert error is None
+    assert got == stream
+    ends = {c.index: (c.finish_reason, c.stop_reason) for output in got for c in output.outputs if c.finish_reason}
+    assert ends == {i: ("content_filter", END) if fails else ("stop", None) for i, (_, fails) in enumerate(ways)}
+
+
+@given(st.lists(st.booleans(), min_size=2, max_size=4))
+def test_of_a_whole_answer_each_choice_fails_for_itself(ways: list[bool]) -> None:
+    choices = [ending(i, fails) for i, fails in enumerate(ways)]
+    got, error = asyncio.run(told([Output(choices)], len(ways)))
+    assert (error is not None) is all(ways)
+    assert got == ([] if all(ways) else [Output(choices)])
+    if not all(ways):
+        assert [c.finish_reason for c in choices] == ["content_filter" if fails else "stop" for fails in ways]
+
+
+def ending(index: int, fails: bool) -> Choice:
+    return Choice(index, "", "error", refusals.render(GRAMMAR)) if fails else Choice(index, "", "stop")
