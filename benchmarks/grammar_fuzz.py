@@ -19,7 +19,8 @@ that were made beside it, and spoilt ones. Counted are, by kind:
 
 Listed are the numbers of all that are neither held nor refused. `over_s` says by how much a call came back behind its
 deadline, at most; `distinct` how many of a kind's inputs differ. `--more` goes on where the file `--out` ends and adds
-up; `--again` runs what is listed there once more, behind a change; `--one KIND NUMBER` shows an input and its outcome.
+up; `--again` runs what is listed there once more, behind a change, or those with the outcomes behind it; `--one KIND
+NUMBER` shows an input and its outcome.
 """
 
 import argparse
@@ -135,13 +136,17 @@ def inputs(block: int) -> list[Input]:
     ]
 
 
-def again(table: Table) -> Iterator[tuple[dict[str, Any], Input]]:
-    """What is listed, which is no longer counted."""
+def again(table: Table, names: list[str]) -> Iterator[tuple[dict[str, Any], Input]]:
+    """What is listed, with one of these outcomes if there are any; it is no longer counted."""
     for kind, row in table.items():
         listed, row["listed"] = row["listed"], []
         for entry in listed:
             number, outcome = entry.split(" ", 1)
-            row["outcomes"] = dict(Counter(row["outcomes"]) - Counter([Found(outcome, 0).name]))
+            name = Found(outcome, 0).name
+            if names and name not in names:
+                row["listed"].append(entry)
+                continue
+            row["outcomes"] = dict(Counter(row["outcomes"]) - Counter([name]))
             yield row, (kind, int(number))
 
 
@@ -186,7 +191,7 @@ def main() -> None:
     parser.add_argument("--judge", type=float, default=2.0, help="seconds of processor time for judging one input")
     parser.add_argument("--processes", type=int, default=1, help="how many inputs at a time")
     parser.add_argument("--more", action="store_true", help="go on where the file ends")
-    parser.add_argument("--again", action="store_true", help="run what is listed in the file once more")
+    parser.add_argument("--again", nargs="*", metavar="OUTCOME", help="run what is listed once more, or these of it")
     parser.add_argument("--one", nargs=2, metavar=("KIND", "NUMBER"), help="show one input and what becomes of it")
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
@@ -197,7 +202,7 @@ def main() -> None:
         sys.stdout.write(f"{case(*one).source.encode('utf-8', 'backslashreplace').decode()}\n{tried(one)}\n")
         return
     table, first, at, before_s = empty(), args.first, args.first, 0.0
-    if (args.more or args.again) and args.out and args.out.exists():
+    if (args.more or args.again is not None) and args.out and args.out.exists():
         before = json.loads(args.out.read_text("utf-8"))
         table, first, at, before_s = before["kinds"], before["first_block"], before["next_block"], before["took_s"]
         for row in table.values():
@@ -214,12 +219,12 @@ def main() -> None:
                 beside.replace(args.out)
             return now
 
-        if args.again:
-            listed = list(again(table))
+        if args.again is not None:
+            listed = list(again(table, args.again))
             for (row, one), outcome in zip(listed, threads.map(tried, [one for _, one in listed]), strict=True):
                 count(row, one[1], outcome, by=0)
             found = written(at)
-        end = at if args.again else first + args.n // 100
+        end = at if args.again is not None else first + args.n // 100
         begins, blocks = at, deque[list[tuple[Input, Future[Found]]]]()
         while True:
             while begins < end and len(blocks) < AHEAD and time.monotonic() < begun + args.minutes * 60:
