@@ -9,12 +9,14 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final
 
-from policykit.grammar.positions import Positions, TooLarge, common_walks, intersect, positions
+from policykit.grammar.positions import Positions, TooLarge, Work, common_walks, intersect, positions
 from policykit.grammar.scalars import is_void
 from policykit.ir.grammar import Cfg, Production
 from policykit.ir.regex import Ranges, ranges_of
 
 MAX_PAIRS: Final = 30_000
+MAX_WORK: Final = 1_000_000
+"""Pairs of positions in all: a few seconds."""
 Sets = dict[str, frozenset[str]]
 
 
@@ -47,11 +49,12 @@ def splits_uniquely(cfg: Cfg, greedy: frozenset[str] = frozenset()) -> bool:
 
     Terminals in ``greedy`` go on by themselves wherever they can, and are meant to.
     """
+    work = Work(MAX_WORK)
     try:
         automata = {terminal.name: positions(terminal.regex) for terminal in cfg.terminals}
-        follow, contexts = _contexts(cfg, automata)
+        follow, contexts = _contexts(cfg, automata, work)
         return all(
-            not _swallows(automata[ended], automata[longer], [automata[f] for f in follow[ended]])
+            not _swallows(automata[ended], automata[longer], [automata[f] for f in follow[ended]], work)
             for context in contexts
             for ended in context
             for longer in context
@@ -63,23 +66,24 @@ def splits_uniquely(cfg: Cfg, greedy: frozenset[str] = frozenset()) -> bool:
 
 def reaching(cfg: Cfg, names: frozenset[str]) -> str | None:
     """One of the terminals that may go on with the first character of another one that follows it, if there is one."""
+    work = Work(MAX_WORK)
     automata = {terminal.name: positions(terminal.regex) for terminal in cfg.terminals}
-    follow, _ = _contexts(cfg, automata)
+    follow, _ = _contexts(cfg, automata, work) if names else ({}, set[frozenset[str]]())
     for name in sorted(names):
         others = [automata[f] for f in follow[name] - {name}]
-        if _swallows(automata[name], automata[name], others):
+        if _swallows(automata[name], automata[name], others, work):
             return name
     return None
 
 
-def _swallows(ended: Positions, longer: Positions, after: list[Positions]) -> bool:
+def _swallows(ended: Positions, longer: Positions, after: list[Positions], work: Work) -> bool:
     """Whether a word of ``ended`` plus the first byte of a follower begins a word of ``longer``."""
     starts: list[Ranges] = list({first_bytes(a.ranges[p]) for a in after for p in a.first})
     if not starts:
         return False
     return any(
         intersect(first_bytes(longer.ranges[onward]), start)
-        for p, q in common_walks(ended, longer, MAX_PAIRS)
+        for p, q in common_walks(ended, longer, MAX_PAIRS, work)
         if p in ended.last
         for onward in longer.follow[q]
         for start in starts
@@ -100,7 +104,7 @@ def _first_byte(code: int) -> int:
     return 0xE0 | code >> 12 if code < 0x10000 else 0xF0 | code >> 18
 
 
-def _contexts(cfg: Cfg, automata: Mapping[str, Positions]) -> tuple[Sets, set[frozenset[str]]]:
+def _contexts(cfg: Cfg, automata: Mapping[str, Positions], work: Work) -> tuple[Sets, set[frozenset[str]]]:
     """What follows each terminal, and the sets of terminals that the engine may be looking for at one time."""
     nullable, first = _first_sets(cfg, automata)
     follow: dict[str, set[str]] = {name: set() for name in automata}
@@ -124,14 +128,14 @@ def _contexts(cfg: Cfg, automata: Mapping[str, Positions]) -> tuple[Sets, set[fr
     names = list(automata)
     for i, a in enumerate(names):
         for b in names[i + 1 :]:
-            if any(a in c and b in c for c in contexts) and _share_a_word(automata[a], automata[b]):
+            if any(a in c and b in c for c in contexts) and _share_a_word(automata[a], automata[b], work):
                 follow[a] = follow[b] = follow[a] | follow[b]
     contexts |= {frozenset(f) for f in follow.values()}
     return {name: frozenset(f) for name, f in follow.items()}, contexts
 
 
-def _share_a_word(a: Positions, b: Positions) -> bool:
-    return any(p in a.last and q in b.last for p, q in common_walks(a, b, MAX_PAIRS))
+def _share_a_word(a: Positions, b: Positions, work: Work) -> bool:
+    return any(p in a.last and q in b.last for p, q in common_walks(a, b, MAX_PAIRS, work))
 
 
 def _first_sets(cfg: Cfg, automata: Mapping[str, Positions]) -> tuple[set[str], dict[str, set[str]]]:

@@ -25,6 +25,19 @@ class Positions:
 
 
 @dataclass(slots=True)
+class Work:
+    """How many pairs of positions, and of expressions, may still be looked at."""
+
+    left: int
+
+    def spend(self, n: int) -> None:
+        """Raises TooLarge where there is no more."""
+        self.left -= n
+        if self.left < 0:
+            raise TooLarge
+
+
+@dataclass(slots=True)
 class _Part:
     nullable: bool
     first: frozenset[int]
@@ -103,11 +116,11 @@ def intersect(a: Ranges, b: Ranges) -> bool:
     return False
 
 
-def common_walks(a: Positions, b: Positions, limit: int) -> set[tuple[int, int]]:
+def common_walks(a: Positions, b: Positions, limit: int, work: Work) -> set[tuple[int, int]]:
     """Every pair of positions that one word reaches in both.
 
     Raises:
-        TooLarge: more than ``limit`` pairs.
+        TooLarge: more than ``limit`` pairs, or than there is ``work`` for.
     """
     pending = [(p, q) for p in a.first for q in b.first if intersect(a.ranges[p], b.ranges[q])]
     found = set(pending)
@@ -119,4 +132,5 @@ def common_walks(a: Positions, b: Positions, limit: int) -> set[tuple[int, int]]
                 pending.append(pair)
         if len(found) > limit:
             raise TooLarge
+    work.spend(1 + len(found))
     return found

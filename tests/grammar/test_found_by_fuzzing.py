@@ -260,3 +260,14 @@ def test_a_terminal_that_no_text_is_is_named(source: str, void: list[str]) -> No
     with pytest.raises(pk.PolicyError, match="PK208") as refused:
         pk.Grammar.from_lark(source)
     assert [f"{d.place.line}:{d.place.column} {d.message.split()[2]}" for d in refused.value.diagnostics] == void
+
+
+def test_many_terminals_are_not_compared_without_end() -> None:
+    """Every two of them share words; what is not compared is opaque to the analysis, and masked all the same."""
+    n = 700
+    named = [f"T{i}: /a*[b-z]{{{i % 20}}}{i}/" for i in range(n)]
+    source = "start: " + " | ".join(f"T{i}" for i in range(n)) + "\n" + "\n".join(named) + "\n"
+    spec = pk.Grammar.from_lark(source)
+    assert spec.shape is None
+    assert matches(spec, "aabc2")
+    assert not matches(spec, "aabc3")
