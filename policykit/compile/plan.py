@@ -27,6 +27,7 @@ from policykit.compile.rows import rule_row
 from policykit.compile.spec import PlanSpec
 from policykit.compile.strings import Clash, Forbidden, PolicyProduct, check_site, clashes
 from policykit.compile.transforms import check_transforms
+from policykit.compile.ways import ANY_LENGTH, Ways
 from policykit.diagnostics import Diagnostic, Place, PolicyError
 from policykit.ir.document import PolicySet, Within
 from policykit.ir.grammar import Cfg, GrammarSpec, JsonSites
@@ -318,8 +319,8 @@ def _escaping(kind: LivenessKind, what: str, escape: Escape) -> Liveness:
     return Liveness(kind, why, escape=escape.text, fragile=escape.fragile)
 
 
-def _bounded(why: str, escape: Escape, *, resets: bool = False) -> Liveness:
-    return Liveness(LivenessKind.BOUNDED, why, HORIZON_BYTES, resets, escape.text, escape.fragile)
+def _bounded(why: str, escape: Escape, *, resets: bool = False, covered_chars: int = -1) -> Liveness:
+    return Liveness(LivenessKind.BOUNDED, why, HORIZON_BYTES, resets, escape.text, escape.fragile, covered_chars)
 
 
 def _string_liveness(
@@ -334,9 +335,12 @@ def _string_liveness(
         return _bounded("joined arrays are not analysed", escape)
     forbidden = _forbidden(program, automata, decode, _JSON)
     policy = PolicyProduct([f.automaton for f in forbidden])
+    ways = Ways([f.automaton for f in forbidden], policy, escape.text)
     open_sites: list[str] = []
-    left = SITES_BUDGET
+    left, room = SITES_BUDGET, ANY_LENGTH
     for site in sites.strings:
+        if ways.may_just_begin(site):
+            continue
         result = check_site(site, policy, min(SITE_BUDGET, left))
         left -= max(result.n_tried, SITE_BUDGET // 10)
         if not result.can_close_at_all:
@@ -347,8 +351,11 @@ def _string_liveness(
             )  # fmt: skip
         if result.can_always_close is not True:
             open_sites.append(result.why)
+            room = min(room, ways.room(site)) if room >= 0 else -1
     if open_sites:
-        return _bounded(f"strings that may trap: {'; '.join(open_sites[:5])}", escape, resets=True)
+        where = ", where a rule holds on to the text" if room >= 0 else ""
+        why = f"strings that may trap{where}: {'; '.join(open_sites[:5])}"
+        return _bounded(why, escape, resets=True, covered_chars=room)
     what = f"every string can be closed ({len(sites.strings)} restricted ones checked)"
     return _escaping(LivenessKind.RESETS, what, escape)
 

@@ -148,6 +148,10 @@ class PolicyProduct:
         points = representatives(_combined(self._key, class_of))
         return [(int(class_of[p]), int(self._key[p])) for p in points]
 
+    def of_automaton(self, i: int, symbols: Sequence[tuple[int, int]]) -> list[tuple[int, tuple[int, ...]]]:
+        """Of such pairs those that one automaton tells apart: (class of the other alphabet, its own symbols)."""
+        return list(dict.fromkeys((own, tuple(self._images[key][i])) for own, key in symbols))
+
     def step(self, state: int, symbol: int) -> int:
         known = self._memo.get((state, symbol))
         if known is None:

@@ -59,6 +59,12 @@ class Binding:
         specs = zip(self.program.units, self.place, strict=True)
         return tuple(self.groups[g].unit(i, spec.make()) for spec, (g, i) in specs)
 
+    def mode_of(self, i: int, unit: Unit, modes: tuple[str, ...]) -> str:
+        """The lexer mode that the i-th unit reads in, made ready."""
+        mode = modes[self.scope_of[i]]
+        self.group_of[i].prepare(unit, mode)
+        return mode
+
     def completions_of(self, tail: bytes) -> list[tuple[tuple[int, ...], ...]]:
         """What a tail can become, as class strings per group; the most frequent first."""
         known = self._completions.get(tail)

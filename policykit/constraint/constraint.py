@@ -48,7 +48,13 @@ class Constraint:
     @cached_property
     def _lookahead(self) -> Lookahead:
         liveness = self.liveness
-        return Lookahead(self.machine, liveness.horizon_bytes or 0, resets=liveness.resets, marks=self.marks)
+        return Lookahead(
+            self.machine,
+            liveness.horizon_bytes or 0,
+            resets=liveness.resets,
+            covered_bytes=liveness.covered_chars,  # no character has fewer bytes than one
+            marks=self.marks,
+        )
 
     def start(self, prefix: bytes = b"", *, prefix_in_grammar: bool = False) -> State:
         """The state at the start of the output.

@@ -47,6 +47,8 @@ class BaseTable:
 
 
 Forget: TypeAlias = Callable[[], None]
+KEPT_BYTES = 400
+"""What keeping a row takes beside its words: many have few or none."""
 
 
 class RowCache:
@@ -89,8 +91,9 @@ class RowCache:
         self._keep(row, forget)
 
     def _keep(self, row: Row, forget: Forget) -> None:
-        self._order.append((row.nbytes, forget))
-        self.n_bytes += row.nbytes
+        n_bytes = row.nbytes + KEPT_BYTES
+        self._order.append((n_bytes, forget))
+        self.n_bytes += n_bytes
         while self.n_bytes > self.limit and len(self._order) > 1:
             n_bytes, oldest = self._order.popleft()
             self.n_bytes -= n_bytes

@@ -9,20 +9,24 @@ were found are tried first. Which are known decides how long a step takes, never
 that a search without them would have found, or would have spent its budget before.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from policykit.constraint.images import JsonLexer
 from policykit.constraint.joint import Joint
 from policykit.constraint.machine import PolicyMachine, close
-from policykit.constraint.rows import count_bits, set_bits
+from policykit.constraint.rows import Row, count_bits, set_bits
 from policykit.grammar import GrammarState
 
 MAX_CANDIDATES = 64
 """Tokens examined per step. Where more are allowed, only those after which a rule does not let the text end."""
 MAX_NODES = 400
 """Bytes tried per token before it is left open."""
+SHORT = 16
+"""Bytes of tokens that are not asked one by one whether they lead beyond what is covered."""
 MAX_WAYS = 16
 """Continuations that are kept, the one that served last first."""
 _ORDER = sorted(range(256), key=lambda b: (b not in b'"', b not in b" ,.}])", b))
@@ -33,51 +37,107 @@ class Lookahead:
     """The search of one plan: a continuation counts as alive if it can end, or reaches ``horizon`` bytes.
 
     With ``resets`` the rules read JSON strings and forget them when they close, and everything outside strings is
-    proved: then it is enough that the string at hand can be closed. ``marks`` are special tokens that the grammar has,
-    with the names that they are shown by. Shared by all texts.
+    proved: then it is enough that the string at hand can be closed. In the first ``covered_bytes`` of a string there
+    is a way on from everywhere but where a rule holds on to the text: no other token is examined. ``marks`` are special
+    tokens that the grammar has, with the names that they are shown by. Shared by all texts.
     """
 
     def __init__(
-        self, machine: PolicyMachine, horizon: int, *, resets: bool, marks: Mapping[int, bytes] | None = None
+        self,
+        machine: PolicyMachine,
+        horizon: int,
+        *,
+        resets: bool,
+        covered_bytes: int = -1,
+        marks: Mapping[int, bytes] | None = None,
     ) -> None:
         self._machine = machine
         self._marks = marks or {}
         self._horizon = horizon
         self._resets = resets
+        self._covered_bytes = covered_bytes
         self._ways: tuple[bytes, ...] = ()  # replaced as a whole: threads share it
 
     def prune(
-        self, row: NDArray[np.int32], shadow: GrammarState, joint: Joint, proven: tuple[bytes, ...] = ()
+        self,
+        row: NDArray[np.int32],
+        shadow: Callable[[], GrammarState],
+        joint: Joint,
+        proven: tuple[bytes, ...] = (),
+        forced: bytes = b"",
+        n_inside: int = 0,
     ) -> tuple[bytes, ...]:
-        """Close tokens in ``row`` that lead nowhere. ``shadow`` reads single bytes and stands at the same point.
+        """Close tokens in ``row`` that lead nowhere. ``shadow`` reads single bytes and stands at the same point; it is
+        asked for where it is needed. ``forced`` is what the grammar lets follow here and nothing else. No more than
+        ``n_inside`` bytes were written in the string at hand.
 
         ``proven`` are texts that were seen to lead from here to where the string is closed, or to an end: no token that
         they begin with has to be examined. Returned with those that were found now.
         """
         found = list(proven)
-        for token_id in self._candidates(row, joint):
-            if not self._survives(token_id, shadow, joint, found):
+        for token_id in self._candidates(row, joint, n_inside):
+            token = self._text(token_id)
+            if any(text.startswith(token) for text in found):
+                continue
+            if self._resets and token_id not in self._marks and self._closes_strings(joint, token_id):
+                continue
+            if forced:
+                forced, closed = b"", self._closed_by(joint, forced)
+                if closed:
+                    found.append(closed)
+                if closed.startswith(token):
+                    continue
+            if not self._survives(token_id, shadow(), joint, found):
                 close(row, token_id)
         return tuple(found)
 
-    def _candidates(self, row: NDArray[np.int32], joint: Joint) -> list[int]:
+    def _closes_strings(self, joint: Joint, token_id: int) -> bool:
+        """Whether no string is open after a token that the mask allows."""
+        reader = self._machine.reader
+        if joint.pending or self._machine.vocabulary.tail_of(token_id):
+            return False
+        lexers = zip(reader.lexers, joint.modes, reader.binding.group_of_scope, strict=True)
+        return all(g.mode_after(m, token_id) == x.start for x, m, g in lexers if isinstance(x, JsonLexer))
+
+    def _closed_by(self, joint: Joint, forced: bytes) -> bytes:
+        """So much of forced text as the rules let through and leads to where no string is open."""
+        if not self._resets or joint.pending or b"\\" in forced:
+            return b""
+        for end in _ends(forced):
+            after = self._machine.reader.advance_rest(joint, forced[:end])
+            if after is not None and self._machine.reader.closes_strings(after):
+                return forced[:end]
+        return b""
+
+    def _candidates(self, row: NDArray[np.int32], joint: Joint, n_inside: int = 0) -> list[int]:
         """The tokens that are examined, the longest first: its way on is one from all tokens that it begins with."""
         special = self._machine.vocabulary.special_ids
         marks = [i for i in set_bits(row).tolist() if i in self._marks] if self._marks else []
-        if count_bits(row) > MAX_CANDIDATES and not joint.pending:
-            row = row & self._machine.open_mask(joint)
-            if not marks and not row.any():
-                return []
-        chosen = [*marks, *(i for i in set_bits(row).tolist() if i not in special)][:MAX_CANDIDATES]
+        many = np.count_nonzero(row) > MAX_CANDIDATES or count_bits(row) > MAX_CANDIDATES
+        is_covered = n_inside + SHORT <= self._covered_bytes
+        if (many or is_covered) and not joint.pending:
+            ids = self._machine.held.tokens(joint, self._machine.reader.forbids, row)
+            if not many:
+                ids = np.union1d(ids, set_bits(row & self._uncovered))
+        else:
+            ids = set_bits(row)
+        chosen = [*marks, *(i for i in ids.tolist() if i not in special)][:MAX_CANDIDATES]
         return sorted(chosen, key=lambda i: -len(self._text(i)))
+
+    @cached_property
+    def _uncovered(self) -> Row:
+        """Tokens that may lead beyond what is covered, and those that end inside a character, which may become one
+        where a rule holds on."""
+        tokens = self._machine.vocabulary.tokens
+        long = np.zeros(-(-len(tokens) // 32) * 32, np.bool_)
+        long[[i for i, token in enumerate(tokens) if len(token) > SHORT]] = True
+        return self._machine.tail_row | np.packbits(long, bitorder="little").view(np.int32)
 
     def _text(self, token_id: int) -> bytes:
         return self._marks.get(token_id) or self._machine.vocabulary.tokens[token_id]
 
     def _survives(self, token_id: int, shadow: GrammarState, joint: Joint, proven: list[bytes]) -> bool:
         mark, token = self._marks.get(token_id), self._text(token_id)
-        if any(text.startswith(token) for text in proven):
-            return True
         after = self._machine.advance(joint, token_id) if mark is None else self._machine.after_mark(joint, mark)
         if after is None or not shadow.admits(token):
             return False
@@ -187,3 +247,12 @@ class Lookahead:
                 ahead.rollback(len(forced))
         del way[length:]
         return False
+
+
+def _ends(text: bytes) -> Iterator[int]:
+    """Where JSON text that holds no escape may stand outside of strings: its end, and before and after its quotes, the
+    last first."""
+    at = len(text)
+    yield at
+    while (at := text.rfind(b'"', 0, at)) >= 0:
+        yield from (at + 1, at)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from policykit.compile.program import Program
 from policykit.constraint.binding import Binding
 from policykit.constraint.formula import for_good_rows, holds
+from policykit.constraint.held import Held
 from policykit.constraint.images import cut, on_view
 from policykit.constraint.joint import Joint, RowCache
 from policykit.constraint.reader import Reader
@@ -46,6 +47,7 @@ class PolicyMachine:
         self.vocabulary = vocabulary
         self.reader = Reader(Binding(program, vocabulary, (liveness and liveness.escape) or ""))
         self.rows = RowCache(mask_bytes)
+        self.held = Held(self.reader, self.rows, -(-vocabulary.size // 32))
         fragile = liveness.fragile if liveness else ()
         self._fragile = tuple(i for i in fragile if program.units[i].forbids)
         self._table_bytes = table_bytes
@@ -146,9 +148,8 @@ class PolicyMachine:
                 known.add(first)
                 self.mask(first)
                 if self.program.units and not first.pending:
-                    self.open_mask(first)
-                    if self._fragile:
-                        self.held_mask(self.reader.current(first), self.reader.forbids, by_escape=False)
+                    for by_escape in (True, False) if self._fragile else (True,):
+                        self.held.meet(first, self.reader.forbids, by_escape)
                     self.reader.tabulate(self.reader.current(first))
 
     def trim(self) -> None:
@@ -156,6 +157,7 @@ class PolicyMachine:
         if self.reader.n_bytes > self._table_bytes:
             self.rows.clear()
             self._bases.clear()
+            self.held.clear()
             self._closers.clear()  # a new automaton numbers its states anew
             self.reader.renew()
 
@@ -192,10 +194,7 @@ class PolicyMachine:
         return row
 
     def _mode(self, i: int, joint: Joint) -> str:
-        """The lexer mode that a unit reads in, made ready."""
-        mode = joint.modes[self.reader.scope_of[i]]
-        self.reader.group_of[i].prepare(joint.epoch.units[i], mode)
-        return mode
+        return self.reader.binding.mode_of(i, joint.epoch.units[i], joint.modes)
 
     def _unit_row(self, i: int, joint: Joint) -> Row:
         mode = self._mode(i, joint)
@@ -245,49 +244,14 @@ class PolicyMachine:
         """Whether masks close tokens that :meth:`advance` would read."""
         return bool(self._fragile)
 
-    def held_mask(self, joint: Joint, units: Sequence[int], by_escape: bool = True) -> Row:
-        """Tokens after which the plan's escape does not free one of these automata, packed; without it, those after
-        which one of them does not let the text end."""
-        row = np.zeros_like(self._plain)
-        for i in units:
-            mode = self._mode(i, joint)
-            key = ("held" if by_escape else "unended", i, mode, joint.states[i])
-            held = self.rows.part(key)
-            if held is None:
-                held = joint.epoch.units[i].held_row(mode, joint.states[i], by_escape)
-                self.rows.keep_part(key, held)
-            row |= held
-        return row
-
-    def open_mask(self, joint: Joint) -> Row:
-        """:meth:`held_mask` of all forbidding automata: tokens after which some rule may hold on to the text."""
-        joint = self.reader.current(joint)
-        key = self._open_key(joint)
-        row = self.rows.part(key)
-        if row is None:
-            base = self.reader.base_of(joint)
-            if base is joint or joint.pending:
-                row = self.held_mask(joint, self.reader.forbids)
-            else:  # what holds on to the text in the reference holds on in every state of it
-                apart = [i for i in joint.apart if self.program.units[i].forbids]
-                row = self.open_mask(base) | self.held_mask(joint, apart)
-            self.rows.keep_part(key, row)
-        return row
-
-    def _open_key(self, joint: Joint) -> object:
-        return "open", joint.modes, tuple(joint.states[i] for i in self.reader.forbids)
-
-    def has_open_mask(self, joint: Joint) -> bool:
-        """Whether :meth:`open_mask` is kept."""
-        return self.rows.part(self._open_key(joint)) is not None
-
     def _close_traps(self, joint: Joint, row: Row) -> None:
         """Close tokens that lead a fragile automaton to where no known text frees all automata."""
-        held_row = self.held_mask(joint, self._fragile)
-        held_row &= row
-        if held_row.any():  # what lets the text end at once is no trap
-            held_row &= self.held_mask(joint, self.reader.forbids, by_escape=False)
-        for token_id in set_bits(held_row).tolist():
+        held = self.held.tokens(joint, self._fragile, row)
+        if not len(held):
+            return
+        # What lets the text end at once is no trap.
+        unended = self.held.tokens(joint, self.reader.forbids, row, by_escape=False)
+        for token_id in np.intersect1d(held, unended, assume_unique=True).tolist():
             after = self.advance(joint, token_id)
             if after is not None and not self.reader.escapes(after):
                 close(row, token_id)

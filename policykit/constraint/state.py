@@ -7,6 +7,7 @@ counts every accepted token, the end of text included; copies are independent.
 from collections import Counter
 from collections.abc import Mapping
 from enum import StrEnum
+from itertools import takewhile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,6 +55,8 @@ class State:
         self._lookahead = lookahead
         self._shadow = shadow  # the grammar over single bytes, for the lookahead only
         self._n_bytes: list[int] = []
+        self._inside: int | None = 0
+        self._behind = b""  # what the shadow has not read yet: it reads where it is asked something
         self._alive_at = 0
         self._history: list[Joint] = [joint]
         self._n_ends = 0
@@ -130,12 +133,13 @@ class State:
         self._searched = None
         if self._shadow is not None:
             token = self._marks.get(token_id, vocabulary.tokens[token_id])
-            if not self._shadow.accept_all(token):
-                raise InternalError(f"the byte matcher refuses what the token matcher took: {token!r}")
+            self._behind += token
             self._proven = tuple(
                 text[len(token) :] for text in self._proven if text.startswith(token) and text != token
             )
             self._n_bytes.append(len(token))
+            is_outside = self._machine.reader.closes_strings(joint)
+            self._inside = 0 if is_outside else None if self._inside is None else self._inside + len(token)
         return True
 
     def _after(self, token_id: int) -> Joint | None:
@@ -161,8 +165,11 @@ class State:
             if self._grammar is not None:
                 self._grammar.rollback(n)
             if self._shadow is not None:
-                self._shadow.rollback(sum(self._n_bytes[-n:]))
+                n_bytes = sum(self._n_bytes[-n:])
+                self._shadow.rollback(max(0, n_bytes - len(self._behind)))
+                self._behind = self._behind[: max(0, len(self._behind) - n_bytes)]
                 del self._n_bytes[-n:]
+                self._inside = None
 
     def copy(self) -> "State":
         """An independent state at the same point."""
@@ -180,6 +187,7 @@ class State:
         )
         other._history = list(self._history)
         other._n_bytes = list(self._n_bytes)
+        other._behind, other._inside = self._behind, self._inside
         other._n_ends = self._n_ends
         other._ended_dead = self._ended_dead
         other._searched, other._proven = self._searched, self._proven
@@ -243,10 +251,29 @@ class State:
                 if has_bit(row, token_id) and self._after(token_id) is None:
                     close(row, token_id)
             if self._lookahead is not None and self._shadow is not None:
-                self._proven = self._lookahead.prune(row, self._shadow, joint, self._proven)
+                forced = self._grammar.forced_bytes()
+                self._proven = self._lookahead.prune(
+                    row, self._shadow_here, joint, self._proven, forced, self._n_inside()
+                )
         if self._lookahead is not None:
             self._searched = row.copy()
         return self._is_alive(row)
+
+    def _n_inside(self) -> int:
+        """Bytes since no JSON string was open at the end of a token; there may be more of them than in the string."""
+        if self._inside is None:
+            pairs = zip(reversed(self._n_bytes), reversed(self._history), strict=False)
+            inside = takewhile(lambda pair: not self._machine.reader.closes_strings(pair[1]), pairs)
+            self._inside = sum(n for n, _ in inside)
+        return self._inside
+
+    def _shadow_here(self) -> GrammarState:
+        """The grammar over single bytes, at this point."""
+        assert self._shadow is not None
+        if self._behind and not self._shadow.accept_all(self._behind):
+            raise InternalError(f"the byte matcher refuses what the token matcher took: {self._behind!r}")
+        self._behind = b""
+        return self._shadow
 
     def _is_alive(self, row: NDArray[np.int32]) -> bool:
         if not row[self._alive_at]:  # a word that was not empty last time seldom is now

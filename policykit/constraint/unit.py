@@ -67,8 +67,8 @@ class Unit:
         self._free_ids = np.array(sorted(free_ids), np.int64)
         self._table = np.zeros((64, self._columns), np.int32)
         self._built = np.zeros(64, bool)
-        # [states, 2]: the text cannot end here; it cannot, or the escape does not free the state.
-        self._fails = np.zeros((64, 2), bool)
+        # [states, 2]: the text cannot end here; it cannot, or the escape does not free the state. -1: not asked yet.
+        self._fails = np.full((64, 2), -1, np.int8)
         self._tries: dict[str, TokenTrie] = {}
         self._token_ids: dict[str, Ints] = {}
         self._base: dict[tuple[str, int], Row] = {}
@@ -138,11 +138,8 @@ class Unit:
             grown = max(2 * len(self._built), n_states)
             self._table = np.concatenate([self._table, np.zeros((grown - len(self._table), self._columns), np.int32)])
             self._built = np.concatenate([self._built, np.zeros(grown - len(self._built), bool)])
-            self._fails = np.concatenate([self._fails, np.zeros((grown - len(self._fails), 2), bool)])
         self._table[state] = row
         self._built[state] = True
-        is_open = self.automaton.end_found(state)
-        self._fails[state] = is_open, is_open or not self.freed_by(state, self._escape)
 
     def _go(self, states: NDArray[np.int32], symbols: Ints) -> NDArray[np.int32]:
         """Successors of many states at once; rows are built on first use."""
@@ -231,31 +228,33 @@ class Unit:
         bits[self._free_ids] = 1
         return np.packbits(bits, bitorder="little").view(np.int32)
 
-    def held_row(self, mode: str, state: int, by_escape: bool = True) -> Row:
-        """Tokens after which the escape does not free the automaton, packed like a mask; without it, those after which
-        the text cannot end."""
-        trie = self._tries[mode]
-        reference = self.automaton.reference(state) if state else state
+    def held_base(self, mode: str, reference: int, by_escape: bool = True) -> Row:
+        """Tokens after which the escape does not free a reference, packed like a mask; without it, those after which
+        the text cannot end. What holds on to the text there holds on in every state of it."""
         base = self._held_base.get((mode, reference, by_escape))
         if base is None:
+            trie = self._tries[mode]
             at = self._full(mode, reference)
             at = np.where(trie.symbol < self.automaton.n_symbols, at, at[trie.parent])  # a tail is not read
             held = self._held(at, by_escape) & (at != FOUND)
             flags = np.zeros(self._size, bool)
             flags[self._token_ids[mode]] = held[trie.token_node]
             base = self._held_base[mode, reference, by_escape] = self._packed(flags)
-        if state == reference or self._is_far(mode, state, len(self._escape)):
-            return base
-        _, nodes, own = self._difference(mode, state, reference)
+        return base
+
+    def held_ids(self, mode: str, state: int, by_escape: bool = True) -> Ints:
+        """The tokens that :meth:`held_base` is to have, besides, for a state that stands apart from its reference."""
+        if self._is_far(mode, state, len(self._escape)):
+            return _NONE
+        trie = self._tries[mode]
+        _, nodes, own = self._difference(mode, state, self.automaton.reference(state))
+        if not len(nodes):
+            return _NONE
+        nodes = nodes[self._held(own, by_escape)]
         count = self._own_count(mode)[nodes]
-        some = np.flatnonzero(count)
-        if not len(some):
-            return base
-        bits = np.unpackbits(base.view(np.uint8), bitorder="little")
-        first, count = trie.begin[nodes[some]], count[some]
+        first = trie.begin[nodes]
         at = np.arange(int(count.sum())) + np.repeat(first - (np.cumsum(count) - count), count)
-        bits[trie.order[at]] = np.repeat(self._held(own[some], by_escape), count)
-        return np.packbits(bits, bitorder="little").view(np.int32)
+        return trie.order[at]
 
     def _own_count(self, mode: str) -> Ints:
         """How many tokens end exactly at each node."""
@@ -280,10 +279,17 @@ class Unit:
                 todo.append(to)
 
     def _held(self, states: NDArray[np.int32], by_escape: bool) -> NDArray[np.bool_]:
-        for state in np.unique(states).tolist():
-            if state >= len(self._built) or not self._built[state]:
-                self._row(state)
-        return self._fails[states, int(by_escape)]
+        highest, column = int(states.max(initial=0)), int(by_escape)
+        if highest >= len(self._fails):
+            grown = max(2 * len(self._fails), highest + 1) - len(self._fails)
+            self._fails = np.concatenate([self._fails, np.full((grown, 2), -1, np.int8)])
+        found = self._fails[states, column]
+        if (found < 0).any():
+            for state in np.unique(states[found < 0]).tolist():
+                is_open = self.automaton.end_found(state)
+                self._fails[state, column] = is_open or (by_escape and not self.freed_by(state, self._escape))
+            found = self._fails[states, column]
+        return found.astype(np.bool_)
 
     def _difference(self, mode: str, state: int, reference: int) -> "Difference":
         """Tokens that ``state`` forbids and its reference does not, as slices of the depth-first order; and the nodes

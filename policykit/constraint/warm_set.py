@@ -45,7 +45,7 @@ def meet_states(machine: PolicyMachine, data: bytes, key: str, seconds: float) -
             joint = machine.reader.state_of(tuple(map(str, modes)), [_read_key(item) for item in keys])
             machine.mask(joint)
             if is_open:
-                machine.open_mask(joint)
+                machine.held.meet(joint, machine.reader.forbids)
             met += 1
     except NoWarmSet:
         raise
@@ -56,7 +56,7 @@ def meet_states(machine: PolicyMachine, data: bytes, key: str, seconds: float) -
 
 def _state(machine: PolicyMachine, joint: Joint) -> list[object]:
     keys = (unit.automaton.key(state) for unit, state in zip(joint.epoch.units, joint.states, strict=True))
-    return [list(joint.modes), machine.has_open_mask(joint), [_written(key) for key in keys]]
+    return [list(joint.modes), machine.held.is_met(joint, machine.reader.forbids), [_written(key) for key in keys]]
 
 
 def _written(key: object) -> object:

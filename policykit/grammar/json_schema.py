@@ -13,11 +13,12 @@ from policykit.grammar.documents import NO_DOCUMENTS, Documents
 from policykit.grammar.engine import json_program, json_refusal, spells_names_freely
 from policykit.grammar.judge import judge, may_fail
 from policykit.grammar.keyword_rows import keyword_rows
+from policykit.grammar.meeting import meeting_place
 from policykit.grammar.productive import Unsatisfiable
 from policykit.grammar.relax import Relaxed, relax
 from policykit.grammar.schema_check import checked_document
 from policykit.grammar.schema_document import SchemaDocument
-from policykit.grammar.sites import json_sites
+from policykit.grammar.sites import NAMES, json_sites
 from policykit.grammar.turning import turning_reference
 from policykit.grammar.values import Json, strings_in
 from policykit.grammar.weakening import overlapping
@@ -74,6 +75,11 @@ def _shape(document: SchemaDocument, lowered: Lowered, place: Place) -> JsonSite
     sites = json_sites(document, place)
     # What a policy forbids of such strings is not looked at when compiling, so that liveness is not called proved.
     opaque = [StringSite(at, None, f"what follows from `{at.rpartition('/')[2]}`") for at in lowered.implied()]
+    restricted = {site.pointer for site in sites.strings if site.why != NAMES}
+    named = {site.pointer.rpartition("/patternProperties/")[0] for site in sites.strings if site.why == NAMES}
+    meet = meeting_place(document, restricted, named)
+    if meet is not None:
+        opaque.append(StringSite(meet, None, "restrictions that may meet on one string"))
     return JsonSites(sites.fixed, (*sites.strings, *opaque))
 
 

@@ -67,7 +67,7 @@ class GrammarState:
     that leaves the text finished (so batches can pad).
     """
 
-    __slots__ = ("_forces", "_history", "_matcher", "_origin", "_table", "_unused")
+    __slots__ = ("_forced", "_forces", "_history", "_matcher", "_origin", "_table", "_unused")
 
     def __init__(
         self,
@@ -85,6 +85,7 @@ class GrammarState:
         self._matcher = (origin if at is None else at).deep_copy()
         self._history = list(history)  # (token, whether it ended the text)
         self._unused = unused  # ids that write nothing, of a grammar that names tokens by id
+        self._forced: bytes | None = None  # what is forced here, where that is known
 
     @property
     def accepting(self) -> bool:
@@ -114,13 +115,17 @@ class GrammarState:
         self._matcher.unsafe_compute_mask_ptr(row.ctypes.data, row.nbytes)
         if self._matcher.is_error():
             self._fail()
-        if self._forces and (forced := self._matcher.compute_ff_bytes()):
+        forced = self._matcher.compute_ff_bytes() if self._forces else b""
+        if forced:
             self._open_forced(row, forced)
-        self._set_special(row)
+        is_end = self._set_special(row)
+        if self._forces:
+            self._forced = b"" if is_end else forced
 
-    def _set_special(self, row: NDArray[np.int32]) -> None:
+    def _set_special(self, row: NDArray[np.int32]) -> bool:
         """Ends of text where the text may end, and special tokens where the grammar takes them. A complement (`~`) is
-        one of all bytes for the engine, among which it has those that stand for special tokens."""
+        one of all bytes for the engine, among which it has those that stand for special tokens. Returns whether the
+        text may end."""
         words = row.data.cast("B").cast("I")
         for word, bits in self._table.special_words:
             for token_id in ids_at(word, words[word] & bits) if words[word] & bits else ():
@@ -134,6 +139,7 @@ class GrammarState:
             words[word] &= ~bits
         for word, bits in self._table.eos_words:
             words[word] = words[word] | bits if is_end else words[word] & ~bits
+        return is_end
 
     def _open_forced(self, row: NDArray[np.int32], forced: bytes) -> None:
         """Add every tokenisation of text that must come next: tokens that it begins with, and longer ones, which the
@@ -166,6 +172,7 @@ class GrammarState:
             self._fail()
         if valid != 1:
             return False
+        self._forced = None
         self._matcher.consume_token(token_id)
         engine.check(self._matcher)
         self._history.append((token_id, False))
@@ -185,6 +192,7 @@ class GrammarState:
             self._fail()
         if valid != len(ids):
             return False
+        self._forced = None
         self._matcher.consume_tokens(ids)
         engine.check(self._matcher)
         self._history += [(i, False) for i in ids]
@@ -226,6 +234,7 @@ class GrammarState:
         consumed = sum(not ended for _, ended in self._history[kept:])
         del self._history[kept:]
         if consumed:
+            self._forced = None
             self._matcher.rollback(consumed)
             engine.check(self._matcher)
 
@@ -236,7 +245,11 @@ class GrammarState:
 
     def forced_bytes(self) -> bytes:
         """The bytes that every continuation begins with (empty where there is a choice, or the text may end)."""
-        if self.finished or self.accepting:
+        if self.finished:
+            return b""
+        if self._forced is not None:
+            return self._forced
+        if self.accepting:
             return b""
         probe = self._matcher.deep_copy()  # looking for forced bytes moves the engine's lexer
         found = probe.compute_ff_bytes()

@@ -13,6 +13,8 @@ from policykit.grammar.values import Json, join, lookup, strings_in
 from policykit.ir.grammar import FixedText, JsonSites, StringSite
 from policykit.ir.regex import MAX_CODE_POINT, Alternation, Assertion, Chars, Concat, Empty, Look, Regex, Repeat
 
+NAMES: Final = "property names"
+"""Why names are restricted that a pattern is for."""
 ANY_CHARACTER: Final = Chars(literal=((0, MAX_CODE_POINT),))
 
 
@@ -109,10 +111,11 @@ def _string_sites(pointer: str, schema: dict[str, Json], place: Place) -> list[S
     if isinstance(format_name, str) and not masks_format(format_name):
         restrictions.remove("format")
     if restrictions and "string" in _own_types(schema):
-        found.append(StringSite(pointer, _language(schema, restrictions, place), " and ".join(restrictions)))
+        found.append(_string_site(pointer, schema, restrictions, place))
     patterns = schema.get("patternProperties")
     for source in patterns if isinstance(patterns, dict) else {}:
-        found.append(StringSite(join(pointer, "patternProperties", source), searched(source, place), "property names"))
+        names = searched(source, place)
+        found.append(StringSite(join(pointer, "patternProperties", source), names, NAMES, names))
     return found
 
 
@@ -126,17 +129,16 @@ def _own_types(schema: dict[str, Json]) -> frozenset[Json]:
             return frozenset({"string"})
 
 
-def _language(schema: dict[str, Json], restrictions: list[str], place: Place) -> Regex | None:
+def _string_site(pointer: str, schema: dict[str, Json], restrictions: list[str], place: Place) -> StringSite:
+    why = " and ".join(restrictions)
     if "format" in restrictions:
-        return None
+        return StringSite(pointer, None, why)
     least, most = schema.get("minLength"), schema.get("maxLength")
     low = int(least) if isinstance(least, int | float) else 0
     high = int(most) if isinstance(most, int | float) else None
     source = schema.get("pattern")
-    if not isinstance(source, str):
-        return Repeat(ANY_CHARACTER, low, high)
-    found = searched(source, place)
-    return None if found is None else _bounded(found, low, high)
+    pattern = searched(source, place) if isinstance(source, str) else Repeat(ANY_CHARACTER, 0, None)
+    return StringSite(pointer, None if pattern is None else _bounded(pattern, low, high), why, pattern, low, high)
 
 
 def searched(source: str, place: Place) -> Regex | None:

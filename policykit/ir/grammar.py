@@ -70,12 +70,16 @@ class FixedText:
 class StringSite:
     """A place in a JSON Schema that writes strings under a restriction (pattern, format, length).
 
-    ``regex`` is the decoded content's language where it is known and regular, else None.
+    ``regex`` is the decoded content's language where it is known and regular, else None. Where ``pattern`` is known,
+    the language is what it has of ``least`` to ``most`` characters.
     """
 
     pointer: str
     regex: Regex | None
     why: str
+    pattern: Regex | None = None
+    least: int = 0
+    most: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

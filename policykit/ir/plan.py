@@ -100,7 +100,8 @@ class LivenessKind(StrEnum):
 class Liveness:
     """``resets``: what is not proved lies inside single JSON strings, at whose end every rule starts anew.
     ``escape``: a text that frees every rule, but for the ``fragile`` automata, from every state; tokens that lead
-    those to where it does not are examined one by one."""
+    those to where it does not are examined one by one. In the first ``covered_chars`` of a string, tokens are
+    examined only where a rule holds on to the text (it cannot end, or the escape does not free it)."""
 
     kind: LivenessKind
     why: str
@@ -108,3 +109,4 @@ class Liveness:
     resets: bool = False
     escape: str | None = None
     fragile: tuple[int, ...] = ()
+    covered_chars: int = -1

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import policykit as pk
-from policykit.constraint.lookahead import MAX_NODES, Lookahead
+from policykit.constraint.lookahead import MAX_NODES
 from policykit.grammar import GrammarState
 from policykit.ir.document import PolicySet
 
@@ -113,35 +113,26 @@ def leads_on(shadow: GrammarState, constraint: pk.Constraint, joint: Any, depth:
 
 
 @pytest.mark.parametrize("name", STRINGS)
-def test_it_closes_what_a_plain_search_closes(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_closes_what_a_plain_search_closes(name: str) -> None:
+    """All of it, whichever tokens it examines."""
     constraint = bound(name)
-    examined: list[set[int]] = []
-    candidates = Lookahead._candidates
-
-    def noted(self: Lookahead, *args: Any) -> list[int]:
-        found = candidates(self, *args)
-        examined.append(set(found))
-        return found
-
-    monkeypatch.setattr(Lookahead, "_candidates", noted)
     closed = n = 0
-    for data in list(dict.fromkeys(BEGINNINGS))[1::2]:
+    for data in list(dict.fromkeys(BEGINNINGS))[1 :: 2 if name in ("a date", "letters") else 3]:
         state = begun(constraint, data)
         if state is None:
             continue
-        examined.clear()  # what was examined on the way here
         open_ids = bits(row(state, constraint))
         assert constraint.grammar is not None
         shadow = constraint.grammar.byte_matcher()
         assert shadow.accept_all(data)
-        for token_id in set().union(*examined):
-            ahead, token = shadow.copy(), constraint.vocabulary.tokens[token_id]
-            after = constraint.machine.advance(state.joint, token_id)
-            assert after is not None
-            assert ahead.accept_all(token)
+        for token_id, token in enumerate(constraint.vocabulary.tokens[:-1]):
+            after, ahead = constraint.machine.advance(state.joint, token_id), shadow.ahead()
+            if after is None or not ahead.accept_all(token):
+                assert token_id not in open_ids
+                continue
             horizon = constraint.liveness.horizon_bytes or 0
             assert leads_on(ahead, constraint, after, horizon, [MAX_NODES]) == (token_id in open_ids), (data, token)
             closed += token_id not in open_ids
             n += 1
-    assert n > 5
+    assert n > 20
     assert closed or name == "a date"

@@ -57,6 +57,19 @@ TRAPS = [
         "a pattern whose bad branch is optional",
         lambda: obj({"note": {"type": "string", "pattern": "^(no )?guaranteed (returns )?[a-z]{1,4}$"}}, "note"),
     ),
+    Trap(
+        "two patterns on one string that leave only the phrase",
+        lambda: obj(
+            {
+                "note": {
+                    "type": "string",
+                    "allOf": [{"pattern": "^guaranteed r(eturns|ates)x?$"}, {"pattern": "^[^x]*$"}],
+                }
+            },
+            "note",
+        ),
+        False,
+    ),
     Trap("a length that ends at a pending boundary", lambda: obj({"note": text_of_length(18)}, "note")),
     Trap("a length of one letter", lambda: obj({"note": text_of_length(1)}, "note"), None, [phrases("a", "b c")]),
     Trap(
