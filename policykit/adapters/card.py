@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from policykit.adapters.reward import FILE, PLOT as RELIABILITY, RewardModelFile, read_reward_file
+from policykit.adapters.reward import FILE, PLOT as RELIABILITY, RewardModelFile, read_reward_file, reward_digest
 from policykit.charts import Line, lines
 from policykit.plan.pins import Pins, read_pins, write_pins, write_whole
 
@@ -19,7 +19,8 @@ def write_card(folder: Path, pins: Pins) -> None:
     plot = _plot(pins)
     if plot is not None:
         write_whole(folder / PLOT, plot)
-    write_whole(folder / README, card(pins, folder.name, base, reward))
+    digest = reward_digest(folder) if reward else None
+    write_whole(folder / README, card(pins, folder.name, base, reward, digest))
 
 
 def _base_of_adapter(folder: Path) -> str:
@@ -36,8 +37,9 @@ def update_evaluation(folder: Path, found: Mapping[str, float | int | str]) -> N
         write_card(folder, changed)
 
 
-def card(pins: Pins, name: str, base: str, reward: RewardModelFile | None = None) -> str:
-    """The text of an adapter's card, or a reward model's. Its front matter is JSON, which is YAML, one field a line."""
+def card(pins: Pins, name: str, base: str, reward: RewardModelFile | None = None, digest: str | None = None) -> str:
+    """The text of an adapter's card, or of a reward model's with the ``digest`` that profiles name. Its front matter is
+    JSON, which is YAML, one field a line."""
     about: dict[str, object] = {
         "bundle_digest": pins.bundle_digest,
         "plan_digest": pins.plan_digest,
@@ -57,10 +59,10 @@ def card(pins: Pins, name: str, base: str, reward: RewardModelFile | None = None
         "policykit": about,
     }
     lines_of_front = [f"{field}: {json.dumps(value, ensure_ascii=False)}" for field, value in front.items()]
-    return "\n".join(["---", *lines_of_front, "---", "", f"# {name}", "", *_body(pins, base, reward), ""])
+    return "\n".join(["---", *lines_of_front, "---", "", f"# {name}", "", *_body(pins, base, reward, digest), ""])
 
 
-def _body(pins: Pins, base: str, reward: RewardModelFile | None) -> list[str]:
+def _body(pins: Pins, base: str, reward: RewardModelFile | None, digest: str | None) -> list[str]:
     if reward is None:
         out = [f"A LoRA adapter of `{base}`, trained under the policies that are to be enforced where it serves.", ""]
     else:
@@ -71,6 +73,8 @@ def _body(pins: Pins, base: str, reward: RewardModelFile | None) -> list[str]:
     out += [f"| stage | {name} |" for name in pins.stages]
     out += [f"| data | `{one.name}`, `{one.digest}`{_rows(one.n_rows)} |" for one in pins.data]
     out += [f"| part | `{name}`, of `{digest}` |" for name, digest in pins.parents]
+    if digest is not None:
+        out.append(f"| reward model | `{digest}` |")
     if reward is not None:
         out += _reward(reward)
     if pins.evaluation:

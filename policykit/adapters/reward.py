@@ -17,6 +17,16 @@ from policykit.plan.pins import weights_of
 FILE = "reward_model.json"
 FORMAT = "policykit.reward-model/v1"
 PLOT = "reliability.svg"
+_READ = (
+    "adapter_config.json",
+    "config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "chat_template.jinja",
+)
+"""What is read beside the weights: texts under another tokenizer or template have other rewards."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +80,11 @@ def read_reward_file(folder: Path) -> RewardModelFile:
 
 
 def reward_digest(folder: Path) -> str:
-    """SHA-256 of all that the rewards of a folder depend on, but the model that an adapter belongs to."""
-    whole = sha256()
-    for path in (folder / FILE, weights_of(folder)):
-        whole.update(sha256(path.read_bytes()).digest() if path.is_file() else b"")
-    return f"sha256:{whole.hexdigest()}"
+    """SHA-256 of all that the rewards of a folder depend on, but the model that an adapter belongs to: its parts by
+    name and content, of which none has to be there."""
+    parts = sorted({folder / FILE, weights_of(folder), *(folder / name for name in _READ)})
+    found = [f"{path.name} {sha256(path.read_bytes()).hexdigest()}\n" for path in parts if path.is_file()]
+    return f"sha256:{sha256(''.join(found).encode()).hexdigest()}"
 
 
 def check_reward_file(found: RewardModelFile, plan: Plan | None, folder: Path) -> None:

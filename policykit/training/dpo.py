@@ -10,9 +10,10 @@ from typing import Any, cast
 import torch
 
 from policykit.diagnostics import Diagnostic, PolicyError
+from policykit.engines.encoding import Encoded, batch_of
 from policykit.policy.checked import Entries, Json
 from policykit.training.config import Config
-from policykit.training.encoding import Encoded, Fitting, batch_of, completion_logits, token_logps
+from policykit.training.encoding import Fitting, completion_logits, token_logps
 from policykit.training.judging import Judge
 from policykit.training.kinds.kind import Job, Start
 from policykit.training.models import Trained, load_trained

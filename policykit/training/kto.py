@@ -9,10 +9,11 @@ from typing import Any, cast
 import torch
 
 from policykit.diagnostics import Diagnostic, PolicyError
+from policykit.engines.encoding import Encoded, batch_of, encode
 from policykit.policy.checked import Json
 from policykit.training.config import Config
 from policykit.training.dpo import kl_along
-from policykit.training.encoding import Encoded, Fitting, batch_of, completion_logits, encode, token_logps
+from policykit.training.encoding import Fitting, completion_logits, token_logps
 from policykit.training.judging import Judge
 from policykit.training.kinds.kind import Job, Start
 from policykit.training.models import Trained, load_trained

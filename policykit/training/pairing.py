@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
 from policykit.diagnostics import Diagnostic, PolicyError
+from policykit.engines.encoding import Encoded, encode
 from policykit.training.config import Config
-from policykit.training.encoding import Encoded, encode
 from policykit.training.judging import Judge
 from policykit.training.pairs import Outcome, pairs_of, preference
 from policykit.training.rows import Row, Rows

@@ -12,9 +12,9 @@ from typing import Any
 
 import torch
 
+from policykit.engines.encoding import prompt_ids
 from policykit.plan import Plan
 from policykit.rewards import CostModel, Costs
-from policykit.training.encoding import prompt_ids
 from policykit.training.models import Trained
 from policykit.training.rl.processes import gathered, n_processes, rank
 from policykit.training.rl.rollouts import Prompt, Sampler

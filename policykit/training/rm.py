@@ -12,12 +12,14 @@ from typing import Any, cast
 import torch
 
 from policykit.adapters.reward import PLOT, RewardModelFile, write_reward_file
+from policykit.adapters.reward_model import RewardNet, classifier_of, features_of, rewards_of
 from policykit.charts import Line, lines
 from policykit.diagnostics import Diagnostic, PolicyError
+from policykit.engines.encoding import Encoded
 from policykit.policy.checked import Entries, Json
 from policykit.training.calibration import Calibration, calibrate
 from policykit.training.config import Config
-from policykit.training.encoding import Encoded, Fitting
+from policykit.training.encoding import Fitting
 from policykit.training.judging import Judge
 from policykit.training.kinds.kind import Job, Start
 from policykit.training.kinds.rm import OUTPUT
@@ -25,7 +27,6 @@ from policykit.training.models import Trained, load_merged, sharding, with_lora
 from policykit.training.offline import Offline, Sums, Terms
 from policykit.training.pairing import check_left, judged_pairs, unjudged
 from policykit.training.preferences import bradley_terry_loss
-from policykit.training.reward_model import RewardNet, classifier_of, features_of, rewards_of
 from policykit.training.rows import Row, Rows
 from policykit.training.runs.folder import write
 from policykit.training.runs.run import Run

@@ -10,10 +10,11 @@ import torch
 
 from policykit.constraint import Constraint
 from policykit.diagnostics import Diagnostic, PolicyError
+from policykit.engines.encoding import Encoded, batch_of, encode
 from policykit.plan import Plan
 from policykit.policy.checked import Entries, Json
 from policykit.training.citations import Citations, citations_from
-from policykit.training.encoding import Encoded, Fitting, batch_of, completion_logits, encode, token_logps
+from policykit.training.encoding import Fitting, completion_logits, token_logps
 from policykit.training.kinds.kind import Job, Start
 from policykit.training.likelihood import token_nll, unlikelihood, weighted_sums
 from policykit.training.masked import masked_log_probs

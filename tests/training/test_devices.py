@@ -12,14 +12,14 @@ from hypothesis import given, strategies as st
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
 from policykit import rewards as rw
+from policykit.adapters.reward_model import RewardNet, classifier_of, rewards_of
 from policykit.diagnostics import PolicyError
+from policykit.engines.encoding import Encoded
 from policykit.engines.transformers import load_model, usual_device
 from policykit.training import rm
-from policykit.training.encoding import Encoded
 from policykit.training.kinds.sft import KIND
 from policykit.training.models import Trained, sharding
 from policykit.training.offline import shared, tell_deepspeed
-from policykit.training.reward_model import RewardNet, classifier_of, rewards_of
 from policykit.training.rl.critics import critics_for
 from policykit.training.rl.online import averaged
 from policykit.training.rl.price import Pricer

@@ -18,8 +18,8 @@ torch = pytest.importorskip("torch")
 peft = pytest.importorskip("peft")
 
 from policykit.constraint import Vocabulary  # noqa: E402
+from policykit.engines.encoding import prompt_ids  # noqa: E402
 from policykit.engines.transformers import load_model  # noqa: E402
-from policykit.training.encoding import prompt_ids  # noqa: E402
 from policykit.training.replies import SEED  # noqa: E402
 
 POLICY = """\

@@ -11,14 +11,14 @@ import torch
 from hypothesis import given, strategies as st
 
 import policykit as pk
-from policykit.adapters.reward import FILE, read_reward_file
+from policykit.adapters.reward import FILE, read_reward_file, reward_digest
+from policykit.adapters.reward_model import RewardModel, Text
 from policykit.decoding import Answer, Finish
 from policykit.diagnostics import PolicyError
+from policykit.engines.encoding import encode
 from policykit.plan.pins import read_pins
-from policykit.training.encoding import encode
 from policykit.training.kinds import rm
 from policykit.training.preferences import bradley_terry_loss
-from policykit.training.reward_model import RewardModel, Text
 from policykit.training.session import prepare, train
 from tests.rewards.test_rewards import PLAN, blocked, policies
 
@@ -119,6 +119,19 @@ def test_a_saved_model_rewards_as_the_trained_one_did(tmp_path: Path) -> None:
             sides[side].append(ours * model.file.temperature)
     for side, rewards in sides.items():
         assert sum(rewards) / 6 == pytest.approx(last[side], abs=1e-3)
+    _check_tokenizer(folder)
+
+
+def _check_tokenizer(folder: Path) -> None:
+    """Under another tokenizer rewards are others: the digest is another, and one with too many tokens is refused."""
+    before, path = reward_digest(folder), folder / "tokenizer.json"
+    data = json.loads(path.read_text("utf-8"))
+    data["added_tokens"].append({**data["added_tokens"][-1], "id": 1 << 20, "content": "<|another|>"})
+    data["model"]["vocab"]["<|another|>"] = 1 << 20
+    path.write_text(json.dumps(data), "utf-8")
+    assert reward_digest(folder) != before
+    with pytest.raises(PolicyError, match=r"PK786.*its tokenizer one of the number 1048576"):
+        RewardModel.load(folder)
 
 
 def test_a_batch_is_the_same_in_one_piece_and_in_eight(tmp_path: Path) -> None:
@@ -167,7 +180,14 @@ def test_what_a_rule_costs_can_be_read(featured: Path) -> None:
     assert pins is not None
     assert pins.policies == ("promises@1.0.0",)
     assert [one.name for one in pins.data] == ["train.jsonl", "heldOut.jsonl"]
-    for said in ("promises@1.0.0", PLAN.bundle_digest, pins.data[0].digest, "| guarantees | -", "reliability.svg"):
+    for said in (
+        reward_digest(featured),
+        "promises@1.0.0",
+        PLAN.bundle_digest,
+        pins.data[0].digest,
+        "| guarantees | -",
+        "reliability.svg",
+    ):
         assert said in card
     model, zero = RewardModel.load(featured, PLAN), {"guarantees": 0.0, "risk": 0.0}
     clean = model.rewards([Text("?", GOOD, costs=zero)])[0]
@@ -213,6 +233,7 @@ def test_it_is_a_term_of_rewards(featured: Path) -> None:
     assert model.term()(prompts=asked, completions=said, facts=[None, {"a": 1}]) == pytest.approx(found, rel=1e-5)
     answers = [Answer(text, text, (), Finish.END, None, None, None, PLAN.verify(text)) for text in said]
     assert [model.best()("Is it safe?", answer) for answer in answers] == pytest.approx(found, rel=1e-5)
+    assert model.of_answers("Is it safe?", answers) == pytest.approx(found, rel=1e-5)
     strange = replace(answers[0], verdict=pk.compile(policies(blocked("x", "x"), name="z")).verify(GOOD))
     with pytest.raises(PolicyError, match="PK762"):
         model.best()("Is it safe?", strange)

@@ -15,12 +15,12 @@ import policykit as pk
 from policykit import Grammar
 from policykit.automata.regex_syntax import parse
 from policykit.diagnostics import Place, PolicyError
+from policykit.engines.encoding import encode
 from policykit.ir.citations import Mark
 from policykit.ir.document import PolicySet
 from policykit.policy.checked import Entries, Json
 from policykit.training.citations import Citations, citations_from
 from policykit.training.config import Optimizer
-from policykit.training.encoding import encode
 from policykit.training.kinds.sft import KIND
 from policykit.training.likelihood import token_nll, unlikelihood, weighted_sums
 from policykit.training.offline import batch_at, rate_at

@@ -84,7 +84,7 @@ def _best(args: Namespace, plan: Plan) -> Best | None:
     if args.reward_model is None:
         return Best(n, _least_cost)
     with needing("a reward model", "train"):
-        from policykit.training.reward_model import RewardModel
+        from policykit.adapters.reward_model import RewardModel
     warnings.simplefilter("ignore", FutureWarning)  # of libraries about each other: not about the user's input
     return Best(n, RewardModel.load(args.reward_model, plan).best())
 

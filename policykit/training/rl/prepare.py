@@ -12,15 +12,16 @@ import torch
 from accelerate import PartialState
 
 from policykit.adapters.reward import reward_digest
+from policykit.adapters.reward_model import RewardModel
 from policykit.diagnostics import Diagnostic, PolicyError
+from policykit.engines.encoding import Encoded, prompt_ids
 from policykit.policy.checked import Entries, Json
 from policykit.rewards import PolicyReward, RolloutMode, check_run
 from policykit.rewards.reward import checked_rewards
 from policykit.rewards.trl import Term
-from policykit.training.encoding import Encoded, Fitting, prompt_ids
+from policykit.training.encoding import Fitting
 from policykit.training.kinds.kind import Job, Start
 from policykit.training.models import Trained, load_trained, sharding
-from policykit.training.reward_model import RewardModel
 from policykit.training.rl.critics import critics_for
 from policykit.training.rl.online import Learner, Online
 from policykit.training.rl.ppo import Ppo, PpoSettings

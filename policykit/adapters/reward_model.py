@@ -18,12 +18,12 @@ import torch
 from policykit.adapters.reward import RewardModelFile, check_reward_file, read_reward_file
 from policykit.decoding import Answer, Finish
 from policykit.diagnostics import Place, PolicyError
+from policykit.engines.encoding import Encoded, batch_of, encode
 from policykit.engines.transformers import load_model, usual_device
 from policykit.plan import Plan
 from policykit.policy.checked import Json
 from policykit.rewards import CostModel
 from policykit.rewards.trl import Rewards, Term, text_of
-from policykit.training.encoding import Encoded, batch_of, encode
 
 BATCH = 32
 
@@ -151,6 +151,7 @@ class RewardModel:
             raise PolicyError.of(
                 "PK786", f"the reward model cannot be loaded: {reason}", Place(str(path)), help
             ) from error
+        _check_vocabulary(classifier, tokenizer, path)
         net = RewardNet(classifier, len(file.weights))
         if net.features is not None:
             with torch.no_grad():
@@ -209,15 +210,19 @@ class RewardModel:
         Features are those of the answer's verdict. Raises PolicyError (PK762) for the verdict of another plan.
         """
 
-        def reward(prompt: str, answer: Answer) -> float:
-            costs = None if self._costs is None else self._costs.of(answer.verdict)
-            if costs is not None and costs.errors:
-                return float("-inf")
-            by_group = None if costs is None else costs.by_group
-            (found,) = self.rewards([Text(prompt, answer.raw, answer.finish is Finish.END, by_group)])
-            return found
+        return lambda prompt, answer: self.of_answers(prompt, (answer,))[0]
 
-        return reward
+    def of_answers(self, prompt: Json, answers: Sequence[Answer]) -> list[float]:
+        """The reward of what the model wrote in each answer to a prompt (text or messages); -inf where a rule that is a
+        feature could not be judged. Raises PolicyError as :meth:`best`."""
+        costs = [None if self._costs is None else self._costs.of(answer.verdict) for answer in answers]
+        known = [
+            Text(prompt, answer.raw, answer.finish is Finish.END, cost.by_group if cost else None)
+            for answer, cost in zip(answers, costs, strict=True)
+            if not (cost and cost.errors)
+        ]
+        rewards = iter(self.rewards(known))
+        return [float("-inf") if cost and cost.errors else next(rewards) for cost in costs]
 
 
 def rewards_of(
@@ -228,6 +233,15 @@ def rewards_of(
     batch = batch_of(texts, pad_id, device)
     phi = None if net.features is None else torch.tensor([list(row) for row in features], device=device)
     return call(batch.input_ids, batch.attention_mask, phi)
+
+
+def _check_vocabulary(classifier: Any, tokenizer: Any, folder: Path) -> None:
+    """Raises PolicyError (PK786) for a tokenizer with tokens that the model does not have: it is of another."""
+    n_known = int(classifier.get_input_embeddings().num_embeddings)
+    most = max(tokenizer.get_vocab().values(), default=-1)
+    if most >= n_known:
+        message = f"the reward model has {n_known} tokens, and its tokenizer one of the number {most}"
+        raise PolicyError.of("PK786", message, Place(str(folder)), "put the tokenizer of its own model there")
 
 
 def _full(folder: Path, device: str | None) -> tuple[Any, Any]:
