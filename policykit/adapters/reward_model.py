@@ -145,7 +145,7 @@ class RewardModel:
         check_reward_file(file, plan, path)
         try:
             classifier, tokenizer = _full(path, device) if file.is_full else _adapted(path, file, device)
-        except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
+        except (OSError, ValueError, RuntimeError, KeyError, TypeError, ImportError) as error:
             reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             help = "train it again, or put its files back"
             raise PolicyError.of(

@@ -24,6 +24,7 @@ from policykit.audit.query import Query, query_log, query_retired
 from policykit.audit.record import (
     Asked,
     Attempt,
+    BestReport,
     Escalated,
     Excused,
     Judgement,
@@ -47,6 +48,7 @@ from policykit.audit.verify import Fault, Tampering, Verification, verify_log
 __all__ = [
     "Asked",
     "Attempt",
+    "BestReport",
     "Checkpoint",
     "Escalated",
     "Excused",

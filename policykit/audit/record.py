@@ -139,10 +139,23 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
+class BestReport:
+    """How one of several texts that passed was chosen by the ``reward`` model of that name and ``digest``: ``scores``
+    are those of the texts that there were, in the order in which they were asked for, of ``of`` that were wanted, and
+    ``chosen`` is the number of the one that went out (None: none did)."""
+
+    reward: str
+    digest: str
+    of: int
+    scores: tuple[float, ...] = ()
+    chosen: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SamplingReport:
-    """How a strategy that draws freely came to one choice, or to none: its ``ending``, draws and their tokens (those of
-    failures included), the proven bound on how much of what the model would say is legal, and by rule how many attempts
-    were refused."""
+    """How a strategy that draws freely, or looks for the best, came to a choice, or to none: its ``ending``, draws and
+    their tokens (those of failures included), the proven bound on how much of what the model would say is legal, and by
+    rule how many attempts were refused."""
 
     choice: int
     strategy: str
@@ -152,6 +165,7 @@ class SamplingReport:
     legal_mass_bound: float
     refused: tuple[tuple[str, int], ...] = ()
     shown_early: bool = False
+    best: BestReport | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,10 @@ from policykit.profiles.keys import Admin, Grant, Keyring, Refused, digest_of_ke
 from policykit.profiles.load import load_profiles
 from policykit.profiles.plans import Plans, check_profiles, plan_for
 from policykit.profiles.profile import (
+    Best,
     Decoding,
     Limits,
+    OnRewardError,
     OutputRules,
     Profile,
     ProfileSet,
@@ -22,10 +24,12 @@ from policykit.profiles.schema import keys_schema, profile_schema
 
 __all__ = [
     "Admin",
+    "Best",
     "Decoding",
     "Grant",
     "Keyring",
     "Limits",
+    "OnRewardError",
     "OutputRules",
     "Plans",
     "Profile",

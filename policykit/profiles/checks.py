@@ -1,6 +1,7 @@
 """What the field table cannot say of a profile: settings against limits, parts against the task, policies that never
 apply."""
 
+import re
 from os.path import normpath
 from pathlib import Path
 
@@ -18,6 +19,7 @@ def check_profile(profile: Profile, entries: Entries, diagnostics: list[Diagnost
     _check_task(profile, entries, diagnostics)
     _check_tools(profile, entries, diagnostics)
     _check_strategy(profile, entries, diagnostics)
+    _check_best(profile, entries, diagnostics)
     _check_scopes(profile, entries, diagnostics)
 
 
@@ -86,6 +88,29 @@ def _check_strategy(profile: Profile, entries: Entries, diagnostics: list[Diagno
             message = f"the strategy `{strategy}` draws from all that the model would say"
             help = "leave `topP` at 1 and `temperature` above 0, or use `mask`"
             diagnostics.append(Diagnostic("PK617", message, leaf.place, help))
+
+
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+def _check_best(profile: Profile, entries: Entries, diagnostics: list[Diagnostic]) -> None:
+    """A reward is of one text, and there is a choice only where several are drawn."""
+    best, decoding = profile.decoding.best, entries.entries("decoding")
+    said = decoding and decoding.entries("best")
+    if best is None or decoding is None or said is None:
+        return
+    for name, is_wrong in (("tools", bool(profile.tools)), ("reasoning", profile.reasoning is Reasoning.COVERED)):
+        if is_wrong:
+            message = "a reward is of one text, and tells nothing of calls and of reasoning beside it"
+            diagnostics.append(Diagnostic("PK618", message, entries.keys[name], "remove it, or `decoding.best`"))
+    if profile.decoding.temperature == 0.0:
+        leaf = decoding.leaf("temperature")
+        message, help = "at a temperature of 0 all outputs are the same one", "raise it, or remove `best`"
+        diagnostics.append(Diagnostic("PK618", message, leaf.place if leaf else decoding.keys["best"], help))
+    if not _DIGEST.fullmatch(best.digest):
+        message = f"`{best.digest}` is no digest of a reward model"
+        help = "give `sha256:` and 64 hexadecimal digits, as its card says them"
+        diagnostics.append(Diagnostic("PK618", message, said.fields["digest"].place, help))
 
 
 def _check_task(profile: Profile, entries: Entries, diagnostics: list[Diagnostic]) -> None:

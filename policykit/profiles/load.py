@@ -17,8 +17,10 @@ from policykit.policy.files import read_text_file
 from policykit.profiles.checks import check_profile
 from policykit.profiles.documents import Naming, beside, checked, files_of, text_beside
 from policykit.profiles.profile import (
+    Best,
     Decoding,
     Limits,
+    OnRewardError,
     OutputRules,
     Profile,
     ProfileSet,
@@ -253,7 +255,15 @@ def _decoding(entries: Entries | None, limits: Limits) -> Decoding:
         min_legal=_number(entries, "minLegal", none.min_legal),
         min_legal_mass=_number(entries, "minLegalMass", none.min_legal_mass),
         n_exact=_whole(entries, "exactFailures") or none.n_exact,
+        best=_best(entries.entries("best")),
     )
+
+
+def _best(entries: Entries | None) -> Best | None:
+    if entries is None:
+        return None
+    on_error = OnRewardError(entries.text("onError") or OnRewardError.REFUSE)
+    return Best(_whole(entries, "of") or 0, entries.text("reward") or "", entries.text("digest") or "", on_error)
 
 
 def _retrieval(entries: Entries) -> Retrieval:

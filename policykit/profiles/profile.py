@@ -43,6 +43,23 @@ class Reasoning(StrEnum):
     COVERED = "covered"
 
 
+class OnRewardError(StrEnum):
+    """What a reward that cannot be had means: an error, or the profile's fallback in place of a choice."""
+
+    REFUSE = "refuse"
+    FALLBACK = "fallback"
+
+
+@dataclass(frozen=True, slots=True)
+class Best:
+    """Each output is the best of ``n`` that pass, by the ``reward`` model of that name and ``digest``."""
+
+    n: int
+    reward: str
+    digest: str
+    on_error: OnRewardError = OnRewardError.REFUSE
+
+
 @dataclass(frozen=True, slots=True)
 class Decoding:
     """Settings of a request that does not say, and the most that one may ask for. ``max_tokens`` is the default length
@@ -62,6 +79,7 @@ class Decoding:
     min_legal: float = 0.1
     n_exact: int = 3
     min_legal_mass: float = 0.02
+    best: Best | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +228,7 @@ def digest_of(profile: Profile) -> str:
             "model": [profile.model, profile.adapter],
             "bundle": bundle_digest(profile.policies, profile.grammar),
             "client_grammar": profile.client_grammar,
-            "decoding": asdict(profile.decoding),
+            "decoding": _said(profile.decoding),
             "system_prompt": [prompt.id, prompt.text] if prompt else None,
             "tenants": sorted(profile.tenants),
             "limits": asdict(profile.limits),
@@ -221,6 +239,11 @@ def digest_of(profile: Profile) -> str:
             "reasoning": profile.reasoning,
         }
     )
+
+
+def _said(decoding: Decoding) -> dict[str, object]:
+    """The settings, without a choice by reward where there is none."""
+    return {name: value for name, value in asdict(decoding).items() if name != "best" or value is not None}
 
 
 def _content(tool: Tool) -> list[str]:

@@ -10,11 +10,13 @@ TASKS = ("answer", "summarize", "extract", "agent")
 REASONING = ("forbidden", "covered")
 STRATEGIES = ("mask", "reject", "exact", "block", "auto")
 LATER_STRATEGIES = ("weighted",)
+ON_REWARD_ERROR = ("refuse", "fallback")
 
 MAX_TEMPERATURE = 2.0
 MAX_TOKENS = 1 << 20
 MAX_CHARACTERS = 1 << 26
 MAX_CHOICES = 128
+MAX_CANDIDATES = 64
 MAX_ATTEMPTS = 64
 MAX_SECONDS = 86_400.0
 
@@ -87,6 +89,9 @@ PROFILE_RECORDS = _table(
             Field("maxTokens", Integer(1, MAX_TOKENS), "tokens of an output, if a request does not say"),
             Field("maxChoices", Integer(1, MAX_CHOICES), "outputs that one request may ask for; 1 if not said"),
             Field("seed", Integer(0, (1 << 63) - 1), "if a request does not say; none if not said"),
+            Field(
+                "best", Ref("best"), "of several answers that pass, the best by reward; the first that does if not said"
+            ),
         ),
         any_of=(
             "strategy",
@@ -101,6 +106,21 @@ PROFILE_RECORDS = _table(
             "maxTokens",
             "maxChoices",
             "seed",
+            "best",
+        ),
+    ),
+    Record(
+        "best",
+        "Each output is the best of several that pass, by the rewards of a model.",
+        (
+            Field("of", Integer(2, MAX_CANDIDATES), "outputs that pass, of which one is chosen", required=True),
+            Field("reward", Text(TextKind.ID), "the reward model, as the server calls it", required=True),
+            Field("digest", Text(), "the digest of its folder, `sha256:` and 64 digits", required=True),
+            Field(
+                "onError",
+                Choice(ON_REWARD_ERROR),
+                "where there is no reward: `refuse` the request (default), or show the `fallback`",
+            ),
         ),
     ),
     Record(

@@ -16,6 +16,7 @@ from policykit.serving.exchange import Exchange
 from policykit.serving.hooks import AttemptDone
 from policykit.serving.judging import Failed, Judge
 from policykit.serving.messages import Ask
+from policykit.serving.reward import Reward
 from policykit.serving.rewrite import Sent, Settings, payer_of
 from policykit.serving.routes.shape import Envelope, Shape, dumps
 from policykit.serving.upstream import Kind, Upstream, UpstreamRequest, UpstreamResponse
@@ -41,21 +42,30 @@ class Budget:
     limits: Limits
     made: int = 0
     spent: float = 0.0
+    of: int = 1
+    """Texts that are drawn to choose from: each has the attempts of one."""
+    held: float = 0.0
+    """What the attempts under way may cost yet."""
 
     def next(self, n: int, max_tokens: int) -> int | None:
         """How many tokens each of ``n`` more choices may have; None if there is nothing left."""
         limits = self.limits
-        if self.made >= limits.attempts:
+        if self.made >= limits.attempts * self.of:
             return None
         self.made += 1
         if limits.max_cost is None:
             return max_tokens
-        left = limits.max_cost - self.spent
+        left = limits.max_cost - self.spent - self.held
         if left <= 0:
             return None
         per_token = limits.cost(0, 1) * n
         affordable = int(left / per_token) if per_token else max_tokens
         return min(max_tokens, affordable) or None
+
+    def has_room(self, max_tokens: int) -> bool:
+        """Whether one more text may have so many tokens, all of them."""
+        most = self.limits.max_cost
+        return most is None or self.limits.cost(0, max_tokens) <= most - self.spent - self.held
 
     def charge(self, usage: Usage) -> float:
         cost = self.limits.cost(usage.input_tokens, usage.output_tokens)
@@ -99,6 +109,8 @@ class Asking:
     budget: Budget
     last_failed: Failed | None = None
     """Why the last attempt was rejected."""
+    reward: Reward | None = None
+    """What chooses among several answers, where the profile wants that: nothing goes out before there is a choice."""
 
     @property
     def payer(self) -> "Payer":
@@ -118,6 +130,8 @@ class Asking:
             yield None
             return
         began, number = time.monotonic(), self.budget.made
+        held = self.budget.limits.cost(0, max_tokens * n)
+        self.budget.held += held
         attempt: Attempt | None = None
         failed: str | None = None
         try:
@@ -131,6 +145,7 @@ class Asking:
             failed = type(error).__name__
             raise
         finally:
+            self.budget.held -= held
             self._account(number, began, attempt, failed)
 
     def _account(self, number: int, began: float, attempt: Attempt | None, failed: str | None) -> None:
@@ -167,14 +182,15 @@ class Asking:
 
     @asynccontextmanager
     async def _sent(self, attested: Attested, n: int, max_tokens: int) -> AsyncGenerator[UpstreamResponse]:
-        body = self.sent.body(self.ask, self.profile, self.settings, n, max_tokens)
+        ask = self.ask if self.reward is None else replace(self.ask, stream=False)
+        body = self.sent.body(ask, self.profile, self.settings, n, max_tokens)
         if attested.xargs:
             body["vllm_xargs"] = dict(attested.xargs)
-        accept = "text/event-stream" if self.ask.stream else "application/json"
+        accept = "text/event-stream" if ask.stream else "application/json"
         headers = {"content-type": "application/json", "accept": accept, **dict(self.exchange.about.headers)}
         request = UpstreamRequest("POST", self.sent.api.value, dumps(body), headers)
         async with self.upstream.send(request) as response:
-            await check_status(response, self.ask.stream, body)
+            await check_status(response, ask.stream, body)
             yield response
 
 

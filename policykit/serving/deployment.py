@@ -104,10 +104,21 @@ class Serving:
     def __init__(self, deployment: Deployment) -> None:
         self._deployment = deployment
         self._swapped: list[Callable[[Deployment], None]] = []
+        self._checks: list[Callable[[Deployment], None]] = []
 
     @property
     def deployment(self) -> Deployment:
         return self._deployment
+
+    def before_swap(self, check: Callable[[Deployment], None]) -> None:
+        """Have a function look at each new deployment before it is served. It raises PolicyError for one that cannot
+        be."""
+        self._checks.append(check)
+
+    def check(self, new: Deployment) -> None:
+        """Raises PolicyError where this server cannot serve ``new``. May be slow."""
+        for check in self._checks:
+            check(new)
 
     def swap(self, new: Deployment) -> Deployment:
         """Serve ``new`` from now on; what was served before."""

@@ -19,8 +19,9 @@ from typing import Any, cast
 import numpy as np
 
 from policykit.constraint import Constraint, State, Vocabulary
-from policykit.decoding import Ask, Draw, Stop
+from policykit.decoding import Ask, Draw, Ending, Stop
 from policykit.decoding.engine import Session
+from policykit.decoding.run import Exhausted
 from policykit.decoding.steps import state_after, take
 from policykit.engines.attest import WHOLE
 from policykit.engines.vllm.plans import Constraints
@@ -118,6 +119,8 @@ class Draws:
     progress: Progress | None = None
     is_plain: bool = False
     sees_distributions: bool = False
+    left: Callable[[], float | None] = lambda: None
+    """Seconds after which a draw is let go of, and with it the sampling; None while there is no such limit."""
     n_prefilled: int = 0
     n_requests: int = 0
     _running: "Future[Draw] | None" = None
@@ -149,8 +152,21 @@ class Draws:
             raise Over
         if len(ask.prefix) >= ask.max_length:
             return Draw((), (), None, Stop.LENGTH)
-        self._running = asyncio.run_coroutine_threadsafe(self._ask(ask, seed), self.loop)
+        self._running = asyncio.run_coroutine_threadsafe(self._in_time(ask, seed), self.loop)
         return self._running.result()
+
+    async def _in_time(self, ask: Ask, seed: int) -> Draw:
+        left = self.left()
+        if left is not None and left <= 0:
+            raise Exhausted(Ending.OUT_OF_TIME)
+        limit = asyncio.timeout(left)
+        try:
+            async with limit:
+                return await self._ask(ask, seed)
+        except TimeoutError:
+            if limit.expired():
+                raise Exhausted(Ending.OUT_OF_TIME) from None
+            raise
 
     async def _ask(self, ask: Ask, seed: int) -> Draw:
         """A ban holds for the first token only: a plain upstream, whose bans hold everywhere, is asked for it alone."""

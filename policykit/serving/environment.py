@@ -11,6 +11,7 @@ from policykit.plan import RequestBounds
 from policykit.serving.bundled import BUNDLE, BundleFiles
 from policykit.serving.keeping import KeepingFiles
 from policykit.serving.lifetime import Lifetime
+from policykit.serving.rewards import RewardFiles
 from policykit.serving.shadow_source import ShadowFiles
 from policykit.serving.waits import Waits
 
@@ -42,11 +43,12 @@ class Environment:
     shadow: ShadowFiles | None = None
     lifetime: Lifetime = field(default_factory=Lifetime)
     waits: Waits = field(default_factory=Waits)
+    rewards: RewardFiles = field(default_factory=RewardFiles)
 
     @staticmethod
     def read(variables: Mapping[str, str]) -> "Environment":
         """Raises PolicyError (PK680) with every variable that is missing, or for one that says nothing; PK316 for
-        bounds on compiling, which those read who compile."""
+        bounds on compiling, which those read who compile; PK721 for reward models that are named wrongly."""
         RequestBounds.read(variables)
         bundle = BundleFiles.read(variables)
         wanted = (*(() if bundle else (PROFILES,)), KEYS, LOG, RUN_DIRECTORY)
@@ -72,4 +74,5 @@ class Environment:
             ShadowFiles.read(variables),
             Lifetime.read(variables),
             Waits.read(variables),
+            RewardFiles.read(variables),
         )

@@ -130,6 +130,13 @@ class Exchange:
             replace(judged, counts=False) if judged.choice == choice else judged for judged in self.account.judged
         ]
 
+    def chosen(self, choice: int, attempt: int) -> None:
+        """Of all that was said in a choice, what this attempt said goes out."""
+        self.account.judged = [
+            replace(judged, counts=judged.attempt == attempt) if judged.choice == choice else judged
+            for judged in self.account.judged
+        ]
+
     def attempted(self, attempt: AttemptDone) -> None:
         self.account.attempts.append(attempt)
         self.account.input_tokens += attempt.input_tokens

@@ -20,6 +20,7 @@ from policykit.serving.incoming import ClientGone, Receive, Scope, gone, granted
 from policykit.serving.limits import Admission
 from policykit.serving.request import Request
 from policykit.serving.responder import Responder, Send
+from policykit.serving.rewards import Rewards
 from policykit.serving.routes.chat import Chat
 from policykit.serving.routes.completions import Completions
 from policykit.serving.routes.responses import Responses
@@ -44,7 +45,8 @@ class Guard:
     engine's masks, where the upstream has any. ``check_fields`` lists the fields of a body that are refused; by
     default those that no table of the upstream's kind lets through.
     ``facts`` says what is known of a request, for the conditions of rules; nothing that a client sends is a fact.
-    ``shadow`` gets what was judged of each request, when its answer has gone out.
+    ``shadow`` gets what was judged of each request, when its answer has gone out. ``rewards`` choose among answers,
+    where profiles want that.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class Guard:
         settings: GuardSettings | None = None,
         shadow: Shadow | None = None,
         drawing: Drawing | None = None,
+        rewards: Rewards | None = None,
     ) -> None:
         self._services = Services(
             serving,
@@ -75,6 +78,7 @@ class Guard:
             Admission(),
             shadow,
             drawing,
+            rewards,
         )
         self._shapes = {shape.path: shape for shape in SHAPES}
 

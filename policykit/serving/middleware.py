@@ -48,6 +48,7 @@ class Middleware:
         else:
             found = opened(bundle.source(), keys, model, self._environment.run)
         check_grants(keys, found)
+        self._environment.rewards.check(found)
         self._serving = Serving(found)
         self._keeping = self._environment.keeping.load()
         shadow = self._environment.shadow
@@ -104,7 +105,8 @@ class Middleware:
             switch = FileSwitch(self._environment.switch)
             run, bundle = self._environment.run, self._environment.bundle
             retirement = Retirement.of(self._environment.lifetime, self._environment.log)
-            about = (self._keeping, bundle, self._candidate, retirement, self._environment.waits)
+            asked = self._environment
+            about = (self._keeping, bundle, self._candidate, retirement, asked.waits, asked.rewards)
             self._app = around(self._serving, model, self._log, run, switch, *about)
             self._starting = [asyncio.ensure_future(start()) for start in self._app.starting]
         return self._app

@@ -153,7 +153,9 @@ class BundleWatch:
             message = f"the bundle is revision {opened.revision}, and {before.revision} is served"
             help = "build with a higher `--revision`"
             raise PolicyError.of("PK651", message, Place(str(self._source.path)), help)
-        return deployed(opened, before)
+        new = deployed(opened, before)
+        self._serving.check(new)
+        return new
 
     def _refused(self, error: PolicyError) -> Reload:
         self._bad = True

@@ -3,13 +3,14 @@
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 from policykit.ir.document import Target
 from policykit.ir.verdict import Decision, Verdict
 from policykit.plan.plan import today
 from policykit.profiles import Grant, Profile, select
 from policykit.serving.asking import Asking, Budget
+from policykit.serving.choosing import Choosing, answer_chosen
 from policykit.serving.continued import prefix_of
 from policykit.serving.deployment import Deployment
 from policykit.serving.errors import Refused, of_fields
@@ -19,13 +20,15 @@ from policykit.serving.judges import judge_for
 from policykit.serving.judging import Failed, Judge, why
 from policykit.serving.messages import Ask, Passage, Path
 from policykit.serving.responder import Responder
+from policykit.serving.reward import Reward
+from policykit.serving.rewards import RewardFiles, Rewards
 from policykit.serving.rewrite import Sent, check_allowed, clamp
 from policykit.serving.routes.shape import Choice, Envelope, Shape
 from policykit.serving.services import Services
 from policykit.serving.shadow import Finished
 from policykit.serving.strategies import StreamingDrawn, answer_drawn, drawing_for
 from policykit.serving.streamed import Streaming
-from policykit.serving.whole import CheckFailed, answer, instead, outcome_of
+from policykit.serving.whole import Answered, CheckFailed, answer, instead, outcome_of
 from policykit.serving.wire import Usage
 
 _CHANNELS = {
@@ -33,6 +36,8 @@ _CHANNELS = {
     Target.TOOL_RESULT: Channel.TOOL_RESULT,
     Target.RETRIEVED: Channel.RETRIEVED,
 }
+
+_NO_REWARDS = Rewards(RewardFiles())
 
 
 @dataclass(slots=True)
@@ -116,7 +121,7 @@ class Request:
             prefix = await asyncio.to_thread(prefix_of, judge.side, asking.ask.begun, judge.facts)
             asking.judge = replace(judge, prefix=prefix)
             self.finished = replace(self.finished, begun=asking.ask.begun)
-        await (self._stream(asking) if ask.stream else self._whole(asking))
+        await (self._stream(asking) if ask.stream and asking.reward is None else self._whole(asking))
 
     async def _compiled(self, ask: Ask, profile: Profile) -> Judge:
         """The judge of the request. Raises Refused (400) where a grammar of its own takes too long to compile: what is
@@ -162,7 +167,13 @@ class Request:
             envelope=envelope,
             reading=services.settings.reading,
             budget=Budget(profile.limits),
+            reward=self._reward(profile),
         )
+
+    def _reward(self, profile: Profile) -> Reward | None:
+        """Raises Refused (503) where the profile's answers are chosen by what is not there."""
+        best, rewards = profile.decoding.best, self.services.rewards or _NO_REWARDS
+        return None if best is None else rewards.reward(best)
 
     def _id(self) -> str:
         return f"{self.shape.id_prefix}-{self.exchange.about.request_id}"
@@ -193,26 +204,34 @@ class Request:
         choices = [instead(asking, index, failed) for index in range(asking.settings.n)]
         outcome = outcome_of(choices, [failed], transformed=False)
         await self.exchange.close(outcome, 200)
+        await self._send(asking, choices)
+
+    async def _whole(self, asking: Asking) -> None:
+        answered = await self._answered(asking)
+        self.exchange.first_byte()
+        await self.exchange.close(answered.outcome, 200)
+        await self._send(asking, answered.choices)
+
+    async def _answered(self, asking: Asking) -> Answered:
+        drawing, choosing = drawing_for(self.services.drawing, asking), Choosing.of(asking)
+        if drawing is not None:
+            return await answer_drawn(asking, drawing, choosing)
+        return await (answer(asking) if choosing is None else answer_chosen(asking, choosing))
+
+    async def _send(self, asking: Asking, choices: Sequence[Choice]) -> None:
+        """An answer that is all there, in the form that was asked for."""
+        account, about = self.exchange.account, self._extension(asking)
+        usage = Usage(account.input_tokens, account.output_tokens)
         if not asking.ask.stream:
-            await self._send_whole(asking, choices)
+            await self.responder.whole(200, self.shape.whole(asking.envelope, choices, usage, about))
             return
         written = self.shape.stream(asking.envelope)
         for choice in choices:
-            await self.responder.text(written, choice.index, Channel.CONTENT, choice.texts[Channel.CONTENT])
+            for channel, text in choice.texts.items():
+                if text:
+                    await self.responder.text(written, choice.index, channel, text)
         ends = [(choice.index, choice.reason, choice.stop) for choice in choices]
-        await self.responder.end(written, ends, Usage(0, 0), self._extension(asking))
-
-    async def _whole(self, asking: Asking) -> None:
-        drawing = drawing_for(self.services.drawing, asking)
-        answered = await (answer(asking) if drawing is None else answer_drawn(asking, drawing))
-        self.exchange.first_byte()
-        await self.exchange.close(answered.outcome, 200)
-        await self._send_whole(asking, answered.choices)
-
-    async def _send_whole(self, asking: Asking, choices: Sequence[Choice]) -> None:
-        account = self.exchange.account
-        usage = Usage(account.input_tokens, account.output_tokens)
-        await self.responder.whole(200, self.shape.whole(asking.envelope, choices, usage, self._extension(asking)))
+        await self.responder.end(written, ends, usage, about)
 
     async def _stream(self, asking: Asking) -> None:
         written = self.shape.stream(asking.envelope)
@@ -238,7 +257,15 @@ class Request:
             "unused": list(asking.ask.unused),
             "mask": account.mask,
             "record": about.request_id,
+            **self._choices(asking),
         }
+
+    def _choices(self, asking: Asking) -> dict[str, object]:
+        """How the answer's texts were chosen, where they were."""
+        if asking.reward is None:
+            return {}
+        reports = [(one.choice, one.best) for one in self.exchange.account.sampling if one.best is not None]
+        return {"best": [{"choice": at, **asdict(best), "scores": list(best.scores)} for at, best in reports]}
 
 
 def _verdicts(judge: Judge, passages: Sequence[Passage]) -> list[tuple[Passage, Verdict, float]]:

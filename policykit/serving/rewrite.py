@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from policykit.ir.grammar import GrammarKind, GrammarSpec
+from policykit.policy.checked import Json
 from policykit.profiles import Profile
 from policykit.serving.errors import Refused
 from policykit.serving.messages import Ask, Message
@@ -171,6 +172,19 @@ def _chat(ask: Ask, profile: Profile) -> dict[str, Any]:
         if ask.parallel_tool_calls is not None:
             chat["parallel_tool_calls"] = ask.parallel_tool_calls
     return chat
+
+
+def asked(ask: Ask, profile: Profile) -> Json:
+    """What an answer is one to, as a reward model reads it: a prompt, or the messages that the model is asked with, but
+    for one that the answer goes on with. A question alone is its text."""
+    if ask.prompt is not None:
+        return ask.prompt
+    messages: list[Json] = _chat(ask, profile)["messages"]
+    if ask.continues:
+        messages = messages[:-1]
+    if len(messages) == 1 and ask.messages[0].role == "user":
+        return ask.messages[0].text or ""
+    return messages
 
 
 def _message(message: Message) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from policykit.serving.adapters import ServedAdapters
 from policykit.serving.app import App
 from policykit.serving.attestor import EngineAttestor
 from policykit.serving.bundled import BundleFiles, Watched, opened
+from policykit.serving.can_draw import check_strategies, draws_freely
 from policykit.serving.connections import connections
 from policykit.serving.deployment import Deployment, Serving
 from policykit.serving.drawing import Drawing
@@ -30,10 +31,10 @@ from policykit.serving.log import AuditBook
 from policykit.serving.marks import CallMarks, ServedMarks
 from policykit.serving.metrics import Metrics
 from policykit.serving.plain_drawing import check_draws, tokenizer_of
+from policykit.serving.rewards import RewardFiles, Rewards
 from policykit.serving.services import GuardSettings
 from policykit.serving.shadow_metrics import ShadowMetrics
 from policykit.serving.shadow_source import Candidate, ShadowFiles
-from policykit.serving.strategies import check_strategies, draws_freely
 from policykit.serving.switch import FileSwitch
 from policykit.serving.traces import Traces, provider_from
 from policykit.serving.upstream import Kind, Upstream
@@ -63,6 +64,7 @@ class Files:
     shadow: ShadowFiles | None = None
     lifetime: Lifetime = field(default_factory=Lifetime)
     waits: Waits = field(default_factory=Waits)
+    rewards: RewardFiles = field(default_factory=RewardFiles)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,8 @@ def on_transformers(name: str, run: Path) -> Model:
 
 
 def deployment(files: Files, model: str | None) -> Deployment:
-    """Raises PolicyError with everything that is wrong with profiles, bundle and keys, and PK316."""
+    """Raises PolicyError with everything that is wrong with profiles, bundle and keys, and PK316; PK724 and PK786 for
+    reward models that profiles choose by."""
     RequestBounds.read(os.environ)
     keys = load_keys(*files.keys)
     if files.bundle:
@@ -120,6 +123,7 @@ def deployment(files: Files, model: str | None) -> Deployment:
     else:
         found = Deployment(load_profiles(*files.profiles), keys, model=model)
     check_grants(keys, found)
+    files.rewards.check(found)
     return found
 
 
@@ -137,7 +141,7 @@ def application(files: Files, model: Model) -> App:
     candidate = files.shadow and Candidate.of(files.shadow, serving.deployment, keeping)
     retirement = Retirement.of(files.lifetime, files.log)
     log = files.lifetime.open(files.log)
-    about = (switch, keeping, files.bundle, candidate, retirement, files.waits)
+    about = (switch, keeping, files.bundle, candidate, retirement, files.waits, files.rewards)
     return around(serving, model, log, files.run, *about)
 
 
@@ -152,11 +156,19 @@ def around(
     candidate: Candidate | None = None,
     retirement: Retirement | None = None,
     waits: Waits | None = None,
+    rewards: RewardFiles | None = None,
 ) -> App:
     """The guard and its surroundings. Raises PolicyError: PK722 for a strategy that the model cannot be drawn from by,
-    PK842 for an adapter whose pins are not its own. ``keeping`` says what of texts the log keeps; a ``bundle`` is
-    watched, and a ``candidate`` asked beside it."""
-    check_strategies(serving.deployment.profiles, model.drawing, model.upstream.kind)
+    PK724 and PK786 for a reward model that answers cannot be chosen by, PK842 for an adapter whose pins are not its
+    own. ``keeping`` says what of texts the log keeps; a ``bundle`` is watched, and a ``candidate`` asked beside it."""
+    chosen_by = Rewards(rewards or RewardFiles())
+
+    def check(found: Deployment) -> None:
+        check_strategies(found.profiles, model.drawing, model.upstream.kind)
+        chosen_by.prepare(found)
+
+    check(serving.deployment)
+    serving.before_swap(check)
     adapters = ServedAdapters(serving, model.adapters) if model.adapters else None
     if adapters is not None:
         adapters.begin()
@@ -182,6 +194,7 @@ def around(
         settings=GuardSettings(body_timeout_s=(waits or Waits()).body_s, grammar_s=bounds.wait_s + bounds.deadline_s),
         shadow=candidate.shadow if candidate else None,
         drawing=model.drawing,
+        rewards=chosen_by,
     )
 
     async def no_problem() -> str | None:
@@ -269,6 +282,7 @@ def on_vllm(files: Files, model: str, host: str, port: int, more: Sequence[str])
         **files.keeping.variables(),
         **files.lifetime.variables(),
         **files.waits.variables(),
+        **files.rewards.variables(),
         **({ATTEMPTS: "1"} if (draws := draws_freely(live.profiles)) else {}),
     }
     command = [

@@ -13,6 +13,7 @@ from policykit.serving.errors import FieldRefusal
 from policykit.serving.exchange import Book
 from policykit.serving.hooks import About, Observer, Switch
 from policykit.serving.limits import Admission, Turns
+from policykit.serving.rewards import Rewards
 from policykit.serving.shadow import Shadow
 from policykit.serving.upstream import Upstream
 from policykit.serving.waits import Waits
@@ -62,6 +63,7 @@ class Services:
     admission: Admission
     shadow: Shadow | None = None
     drawing: Drawing | None = None
+    rewards: Rewards | None = None
     turns: Turns = field(default_factory=lambda: Turns(N_OF_A_KEY))
     """Of keys, to have a grammar compiled."""
     compiling: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(N_COMPILING, "policykit-compile"))

@@ -10,14 +10,15 @@ from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
 
 from policykit.audit import SamplingReport
-from policykit.decoding import Auto, Block, Budget, Exact, Reject, Sampled, Settings, Strategy, sample
+from policykit.decoding import Answer, Auto, Best, Block, Budget, Exact, Reject, Sampled, Settings, Strategy, sample
 from policykit.decoding.blocks import block_starts
 from policykit.decoding.judge import text_of
 from policykit.decoding.result import Finish
-from policykit.diagnostics import Diagnostic, PolicyError
 from policykit.ir.verdict import Decision, Verdict
-from policykit.profiles import Decoding, ProfileSet, Reasoning, Strategy as Named
+from policykit.profiles import Decoding, Reasoning, Strategy as Named
 from policykit.serving.asking import Asking
+from policykit.serving.can_draw import LIMITED
+from policykit.serving.choosing import REWARD_FAILED, SHARE_OF_TIME, Choosing, refuse_greedy
 from policykit.serving.continued import Continued
 from policykit.serving.drawing import Drawing, Draws, prompt_of
 from policykit.serving.errors import Refused, UpstreamFault
@@ -26,6 +27,7 @@ from policykit.serving.hooks import Channel, Switch, SwitchState
 from policykit.serving.judging import Failed, Ruling, why
 from policykit.serving.plain_drawing import TEMPERATURE
 from policykit.serving.responder import End, Responder
+from policykit.serving.reward import RewardFailed
 from policykit.serving.routes.shape import Choice, Written
 from policykit.serving.upstream import Kind
 from policykit.serving.whole import MASK_FAULTS, Answered, CheckFailed, instead, outcome_of, stop_of
@@ -36,10 +38,6 @@ FREE = "free"
 """What records say of the mask: none stood, texts were judged."""
 MAX_SEED = 1 << 63
 """A client's seed may be negative, and a generator's may not."""
-SHARE_OF_TIME = 0.9
-"""Of the profile's time, after which no attempt is begun: the rest is for the one under way."""
-_LIMITED = (Named.EXACT, Named.BLOCK, Named.AUTO)
-"""Strategies that take a text up inside of it, and need the probabilities of what was drawn."""
 
 
 def drawing_for(drawing: Drawing | None, asking: Asking) -> Drawing | None:
@@ -49,6 +47,7 @@ def drawing_for(drawing: Drawing | None, asking: Asking) -> Drawing | None:
     """
     profile, settings = asking.profile, asking.settings
     named = profile.decoding.strategy
+    refuse_greedy(asking)
     if named is Named.MASK:
         return None
     if named is Named.REJECT:
@@ -59,7 +58,7 @@ def drawing_for(drawing: Drawing | None, asking: Asking) -> Drawing | None:
         message = f"the upstream cannot draw by the profile's strategy `{named}`"
         raise Refused(503, "policykit_strategy_refused", message)
     wrong = sorted(asking.ask.passed)
-    if named in _LIMITED:
+    if named in LIMITED:
         wrong += [name for name, is_wrong in (("top_p", settings.top_p < 1.0),) if is_wrong]
     if settings.temperature == 0.0 or (drawing.is_plain and settings.temperature != TEMPERATURE):
         wrong.append("temperature")
@@ -102,8 +101,17 @@ class Drawn:
     index: int
     prompt: tuple[int, ...]
     shown: "Shown | None" = None
+    choosing: Choosing | None = None
+    _scores: list[float] = field(default_factory=list[float])
+    _raw: str | None = None
+    """The text that was chosen by its score."""
+    _began: float = field(default_factory=time.monotonic)
+    _spent: float = field(init=False)
     _verdicts: list[tuple[str, Verdict, float]] = field(default_factory=list[tuple[str, Verdict, float]])
     _is_final: bool = False
+
+    def __post_init__(self) -> None:
+        self._spent = self.asking.budget.spent
 
     async def run(self) -> Choice | Failed:
         """Raises CheckFailed, UpstreamFault, Refused."""
@@ -113,7 +121,7 @@ class Drawn:
         shown = self.shown
         progress = shown.progress if shown is not None and shown.is_early else None
         draws = Draws(asking, constraint, self.prompt, self.index, asyncio.get_running_loop(), progress,
-                      self.drawing.is_plain)  # fmt: skip
+                      self.drawing.is_plain, left=self._left)  # fmt: skip
         asking.exchange.account.mask = FREE
         found: Sampled | None = None
         ending = "out_of_time"
@@ -121,11 +129,17 @@ class Drawn:
             found = sampled = await asyncio.to_thread(
                 sample, draws, "", plan, strategy,
                 settings=self._settings(), constraint=constraint, verify=self._verify, floor=self._floor,
+                best=self._best(),
             )  # fmt: skip
             ending = found.ending.value
+            self._raw = found.answers[0].raw if found.answers and self.choosing is not None else None
         except Stopped as stopped:
             ending = "stopped"
             return stopped.failed
+        except RewardFailed as error:
+            ending = REWARD_FAILED
+            assert self.choosing is not None, "nothing else is rewarded"
+            return self.choosing.failed(error)
         except (CheckFailed, Refused) as error:
             ending = error.code
             raise
@@ -137,10 +151,35 @@ class Drawn:
     def _floor(self) -> int:
         return self.shown.floor if self.shown is not None else 0
 
+    def _best(self) -> Best | None:
+        if (choosing := self.choosing) is None:
+            return None
+
+        def reward(prompt: str, answer: Answer) -> float:
+            self._scores += choosing.scores((answer,))
+            return self._scores[-1]
+
+        return Best(choosing.best.n, reward)
+
+    def _left(self) -> float | None:
+        """Seconds that a draw may take, and no more are begun behind them: no limit but the request's, until there is a
+        text to be chosen. From then on this choice has its part of time and cost, and the choices behind it theirs."""
+        if not self._scores:
+            return None
+        asking, n_behind = self.asking, self.asking.settings.n - self.index
+        limits, budget = asking.profile.limits, asking.budget
+        if limits.max_cost is not None:
+            most = budget.spent + limits.cost(0, asking.settings.max_tokens)  # a whole text, or none
+            if most > self._spent + (limits.max_cost - self._spent) / n_behind:
+                return 0.0
+        ends = asking.exchange.began + SHARE_OF_TIME * limits.timeout_s
+        return self._began + (ends - self._began) / n_behind - time.monotonic()
+
     def _settings(self) -> Settings:
         """The profile's limits as a budget: a request may draw as many tokens as its attempts' outputs could have."""
         settings, limits = self.asking.settings, self.asking.profile.limits
-        n_tokens = settings.max_tokens * limits.attempts
+        n_texts = self.choosing.best.n if self.choosing is not None else 1
+        n_tokens = settings.max_tokens * limits.attempts * n_texts
         per_token = limits.cost(0, 1)
         if limits.max_cost is not None and per_token:
             left = max(0.0, limits.max_cost - self.asking.budget.spent)
@@ -183,10 +222,12 @@ class Drawn:
     def _report(self, draws: Draws, found: Sampled | None, ending: str) -> None:
         """Verdicts and the outcome, for the record: also where nothing came of it."""
         asking, asked = self.asking, self.asking.judge.asked(Channel.CONTENT)
-        number, last = asking.budget.made, len(self._verdicts) - 1
+        number, out = asking.budget.made, len(self._verdicts) - 1
+        if self._raw is not None:
+            out = next(at for at, (text, _, _) in enumerate(self._verdicts) if text == self._raw)
         is_answer = self._is_final or bool(found and found.answers)
         for at, (text, verdict, seconds) in enumerate(self._verdicts):
-            counts = at == last and is_answer
+            counts = at == out and is_answer
             judged = Judged(Channel.CONTENT, self.index, number, verdict, text, asked, counts=counts)
             asking.exchange.judged(judged, seconds)
         asking.exchange.account.sampling.append(
@@ -199,6 +240,7 @@ class Drawn:
                 legal_mass_bound=found.legal_mass_bound if found else 1.0,
                 refused=tuple(sorted(found.reasons.items())) if found else (),
                 shown_early=self._floor() > 0,
+                best=self.choosing.report(self._scores if found else ()) if self.choosing is not None else None,
             )
         )
 
@@ -221,14 +263,15 @@ class Alone:
             return Failed(fault.code, None, final=True)
 
 
-async def answer_drawn(asking: Asking, drawing: Drawing) -> Answered:
-    """The whole answer. Raises CheckFailed, UpstreamFault, Refused."""
+async def answer_drawn(asking: Asking, drawing: Drawing, choosing: Choosing | None = None) -> Answered:
+    """The whole answer; with ``choosing`` each choice is the best of several. Raises CheckFailed, UpstreamFault,
+    Refused."""
     prompt = await prompt_of(asking)
     choices: list[Choice] = []
     failed: list[Failed] = []
     alone = Alone(asking.settings.n)
     for index in range(asking.settings.n):
-        found = await alone.of(Drawn(asking, drawing, index, prompt).run())
+        found = await alone.of(Drawn(asking, drawing, index, prompt, choosing=choosing).run())
         if isinstance(found, Failed):
             failed.append(found)
             found = instead(asking, index, found)
@@ -349,31 +392,3 @@ class StreamingDrawn:
     async def _replace(self, shown: Shown, failed: Failed) -> None:
         message = failed.verdict.text if failed.verdict is not None else ""
         await shown.show(message or ("" if shown.has_shown else self.asking.profile.fallback))
-
-
-def check_strategies(profiles: ProfileSet, drawing: Drawing | None, kind: Kind = Kind.PLAIN) -> None:
-    """Raises PolicyError (PK722) with every profile whose strategy the upstream cannot draw by, and with every setting
-    that would mean nothing there."""
-    wrong: list[Diagnostic] = []
-    for profile in profiles:
-        named = profile.decoding.strategy
-        if named in _LIMITED and drawing is None:
-            help = "use `mask` or `reject`, serve the model on vLLM or transformers, or name `--upstream-tokenizer`"
-            wrong.append(Diagnostic("PK722", f"the upstream cannot draw by `{named}`", profile.place, help))
-        is_hot = profile.decoding.temperature != TEMPERATURE
-        if named in _LIMITED and drawing is not None and drawing.is_plain and is_hot:
-            message = f"the upstream can be drawn from by `{named}` at a temperature of {TEMPERATURE:g} only"
-            help = "leave `temperature` at 1: what the upstream shows is the model's own distribution"
-            wrong.append(Diagnostic("PK722", message, profile.place, help))
-        said = profile.decoding.min_legal_mass != Decoding().min_legal_mass
-        if named is Named.REJECT and kind is Kind.PLAIN and said:
-            message = "`minLegalMass` means nothing where whole answers are rejected: they prove next to nothing"
-            help = "leave it out, or use `exact` or `block`"
-            wrong.append(Diagnostic("PK722", message, profile.place, help))
-    if wrong:
-        raise PolicyError(wrong)
-
-
-def draws_freely(profiles: ProfileSet) -> bool:
-    """Whether some profile's answers are drawn without the mask."""
-    return any(profile.decoding.strategy is not Named.MASK for profile in profiles)

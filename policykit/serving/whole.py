@@ -199,7 +199,7 @@ async def answer(asking: Asking) -> Answered:
                 deltas = await attempt.reader.whole(attempt.response, asking.reading)
                 asking.exchange.account.mask = await attempt.attested.started()
                 await attempt.attested.finished()
-                await _fill(asking, attempt, slots, missing, gathered(deltas, attempt))
+                await fill(asking, attempt, slots, missing, gathered(deltas, attempt))
         except UpstreamFault as fault:
             if fault.code not in MASK_FAULTS or len(missing) == n:
                 raise
@@ -222,9 +222,10 @@ def _is_settled(slot: Choice | Failed | None) -> bool:
     return isinstance(slot, Choice) or (slot is not None and slot.final)
 
 
-async def _fill(
+async def fill(
     asking: Asking, attempt: Attempt, slots: dict[int, Choice | Failed], missing: list[int], found: dict[int, Arrived]
 ) -> None:
+    """Judge what an attempt brought, into the ``missing`` slots in order. Raises CheckFailed."""
     why_failed: list[str] = []
     seen = attempt.attested.seen
     for at, (index, arrived) in zip(missing, found.items(), strict=True):

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from policykit.diagnostics import PolicyError
-from policykit.profiles import Decoding, Limits, Profile, Strategy, Task, load_profiles
-from tests.profiles.case import POLICY, PROFILE, Case, expected_place, write_profile
+from policykit.profiles import Best, Decoding, Limits, OnRewardError, Profile, Strategy, Task, load_profiles
+from tests.profiles.case import POLICY, PROFILE, SHA_A, Case, expected_place, write_profile
 
+BEST = f"best: {{of: 4, reward: helpful, digest: 'sha256:{SHA_A}'}}"
 TOOLS = "fallback: I cannot answer that.\ntools: "
 CASES = (
     # form, by the same reader as policies
@@ -45,6 +46,19 @@ CASES = (
     ),
     Case("a setting of none", "PK617", "temperature: 0.5", "minLegal: «0.2»", "remove it"),
     Case("reasoning", "PK617", "maxTokens: 64}", "strategy: auto}\n«reasoning»: covered", "use `mask` here"),
+    Case("best of one", "PK026", "temperature: 0.5", BEST.replace("4", "«1»"), "from 2 to"),
+    Case("best by nothing", "PK021", "temperature: 0.5", "«best»: {of: 4, reward: helpful}", "`digest`: the digest"),
+    Case("a best of another word", "PK023", "temperature: 0.5", BEST[:-1] + ", onError: «any»}", "refuse"),
+    Case("a digest that is none", "PK618", "temperature: 0.5", BEST.split("'")[0] + "«latest»}", "as its card says"),
+    Case("best and reasoning", "PK618", "maxTokens: 64}", BEST + "}\n«reasoning»: covered", "or `decoding.best`"),
+    Case("best of the same", "PK618", "temperature: 0.5", f"temperature: «0», {BEST}", "or remove `best`"),
+    Case(
+        "best of the same, unsaid",
+        "PK618",
+        "temperature: 0.5, maxTemperature: 1.0",
+        f"maxTemperature: 0, «best»{BEST[4:]}",
+        "raise",
+    ),
     Case("tokens", "PK604", "maxTokens: 64", "maxTokens: «256»", "raise `limits.outputTokens`"),
     Case(
         "two grammars",
@@ -137,7 +151,17 @@ def test_the_digest_ignores_comments_order_and_formatting(tmp_path: Path) -> Non
     assert digest(other, PROFILE) == before
 
 
+def test_a_choice_by_reward_and_what_is_not_said_of_it(tmp_path: Path) -> None:
+    (profile,) = load_profiles(write_profile(tmp_path, PROFILE.replace("temperature: 0.5", BEST)))
+    assert profile.decoding.best == Best(4, "helpful", f"sha256:{SHA_A}", OnRewardError.REFUSE)
+    said = BEST[:-1] + ", onError: fallback}"
+    (other,) = load_profiles(write_profile(tmp_path, PROFILE.replace("temperature: 0.5", said)))
+    assert other.decoding.best == Best(4, "helpful", f"sha256:{SHA_A}", OnRewardError.FALLBACK)
+    assert other.digest != profile.digest
+
+
 CHANGES = (
+    ("temperature: 0.5", f"temperature: 0.5, {BEST}"),
     ("task: answer", "task: summarize"),
     ("version: 1.2.0", "version: 1.2.1"),
     ("task: answer", "task: answer\nmodel: a"),

@@ -17,13 +17,15 @@ from policykit.embedded import model_path
 from policykit.engines.attest import WHOLE
 from policykit.profiles import load_profiles
 from policykit.serving import Deployment, Guard, Serving
+from policykit.serving.can_draw import check_strategies
 from policykit.serving.drawing import Drawing
 from policykit.serving.plain_drawing import check_draws, tokenizer_of
+from policykit.serving.rewards import RewardFiles, Rewards
 from policykit.serving.run import gateway
-from policykit.serving.strategies import check_strategies
 from policykit.serving.upstream_app import AppUpstream
 from tests.serving import drawn
 from tests.serving.plain_model import PlainModel
+from tests.serving.rewarding import Scores, named_only, profile
 from tests.serving.running import Kept, served
 
 torch = pytest.importorskip("torch", reason="the embedded model needs torch")
@@ -127,6 +129,28 @@ def test_block_shows_sentences_early_and_takes_nothing_back(house: House) -> Non
             first = next(piece for piece in pieces if piece)
             assert len(block_starts([bytes([byte]) for byte in first.encode()])) > 1, "whole sentences"
     assert n_early > 0
+
+
+def test_the_best_of_what_passes_is_drawn_token_by_token(model: PlainModel, tmp_path: Path) -> None:
+    """Before a server whose tokenizer is not named, such a profile is refused."""
+    drawn.write(tmp_path)
+    digest, scores = named_only(tmp_path / "helpful"), Scores(len)
+    (tmp_path / "masked.profile.yaml").write_text(profile("masked", digest, "exact"))
+    deployment = Deployment(load_profiles(tmp_path), drawn.keys(), model="embedded")
+    rewards = Rewards(RewardFiles({"helpful": tmp_path / "helpful"}), lambda *about: scores)
+    rewards.prepare(deployment)
+    log, drawing = Kept(), Drawing(tokenizer_of(Path(model_path())), is_plain=True)
+    guard = Guard(Serving(deployment), AppUpstream(model), log, drawing=drawing, rewards=rewards)
+    scores.asked.clear()
+    with served(guard) as url:
+        text, _ = drawn.said(House(url, log, model).client(), "masked", seed=1)
+    (report,) = log.accounts[-1].sampling
+    assert len(scores.asked) == 3
+    assert text == max(scores.asked, key=lambda one: one[2])[1].text
+    assert report.best is not None
+    assert sorted(report.best.scores) == sorted(score for _, _, score in scores.asked)
+    with pytest.raises(pk.PolicyError, match=r"PK722.*`exact`"):
+        check_strategies(deployment.profiles, None)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import openai
 import pytest
@@ -10,6 +11,7 @@ from policykit.audit import Record, SamplingReport, open_reader, parse, verify_l
 from policykit.profiles import digest_of_key
 from tests.serving import drawn
 from tests.serving.real_vllm import Server, vllm_served
+from tests.serving.rewarding import made, profile
 
 pytestmark = pytest.mark.vllm
 KEYS = f"""\
@@ -18,6 +20,7 @@ kind: Keys
 keys:
   - {{id: k, sha256: {digest_of_key(drawn.KEY)}, tenant: acme, profiles: [{", ".join(drawn.PROFILES)}], default: exact}}
 """
+BEST = ("mask", "exact")
 MODE = ("--logprobs-mode", "processed_logprobs", "--block-size", "32")
 
 
@@ -25,8 +28,13 @@ MODE = ("--logprobs-mode", "processed_logprobs", "--block-size", "32")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("served")
     drawn.write(folder)
-    (folder / "test.keys.yaml").write_text(KEYS)
-    with vllm_served(folder, MODE, variables={"POLICYKIT_ATTEMPTS": "1"}) as found:
+    digest = made(folder / "helpful")
+    for name in BEST:
+        (folder / f"best-{name}.profile.yaml").write_text(profile(f"best-{name}", digest, name))
+    more = "".join(f", best-{name}" for name in BEST)
+    (folder / "test.keys.yaml").write_text(KEYS.replace("], default", f"{more}], default"))
+    variables = {"POLICYKIT_ATTEMPTS": "1", "POLICYKIT_REWARDS": f"helpful={folder / 'helpful'}"}
+    with vllm_served(folder, MODE, variables=variables) as found:
         yield found
 
 
@@ -59,6 +67,32 @@ def test_the_masked_profile_beside_them_is_masked(server: Server) -> None:
     text, _ = drawn.said(client(server), "masked", seed=1)
     assert not drawn.BANNED.search(text + " ")
     assert last(server)[2] == "attested"
+
+
+@pytest.mark.parametrize("name", BEST)
+def test_the_best_of_what_passes_goes_out(server: Server, name: str) -> None:
+    from policykit.adapters.reward_model import RewardModel, Text
+
+    judge, n_refused = RewardModel.load(server.folder / "helpful"), 0
+    for seed in range(4):
+        asked: Any = {"model": f"profile:best-{name}", "messages": drawn.MESSAGES, "seed": seed}
+        answer = client(server).chat.completions.create(**asked)
+        choice, ((report,), mask) = answer.choices[0], last(server)[1:]
+        text, best = choice.message.content or "", report.best
+        assert not drawn.BANNED.search(text + " ")
+        assert best is not None
+        assert best.chosen is not None
+        assert len(best.scores) == best.of == 3
+        assert best.scores[best.chosen] == max(best.scores)
+        assert answer.model_extra["policykit"]["best"][0]["scores"] == list(best.scores)  # type: ignore[index]
+        if "days" not in text:  # which a rule may have changed
+            (reward,) = judge.rewards([Text(drawn.MESSAGES[0]["content"], text, choice.finish_reason == "stop")])
+            assert reward == pytest.approx(max(best.scores), abs=1e-3)
+        streamed, _ = drawn.said(client(server), f"best-{name}", seed=seed, stream=True)
+        assert streamed == text
+        assert mask == ("free" if name == "exact" else "attested")
+        n_refused += sum(n for _, n in report.refused)
+    assert (n_refused > 0) == (name == "exact")
 
 
 def test_no_client_asks_for_an_attempt_itself(server: Server) -> None:

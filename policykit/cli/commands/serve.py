@@ -52,6 +52,11 @@ def _configure(parser: ArgumentParser) -> None:
         "--upstream-tokenizer", type=Path, metavar="PATH",
         help="its model's `tokenizer.json`, or folder: for the strategies `exact`, `block` and `auto`",
     )  # fmt: skip
+    parser.add_argument(
+        "--reward", action="append", default=[], metavar="NAME=FOLDER",
+        help="a reward model that profiles choose answers by; may be given several times",
+    )  # fmt: skip
+    parser.add_argument("--reward-device", metavar="DEVICE", help="where reward models run (default: cpu)")
     parser.add_argument("--host", default="127.0.0.1", metavar="HOST", help="(default: %(default)s)")
     parser.add_argument("--port", type=int, default=8400, metavar="N", help="0 takes a free one (default: %(default)s)")
     parser.add_argument(
@@ -96,6 +101,9 @@ def _check(args: Namespace) -> None:
     if args.upstream_tokenizer and not (args.upstream and args.model):
         help = "name `--upstream`, and with `--model` what the model is called there"
         raise PolicyError.of("PK721", "`--upstream-tokenizer` is of an upstream's model", help=help)
+    if args.reward and (missing := [name for name in ("torch", "transformers") if find_spec(name) is None]):
+        message = f"reward models need {', '.join(missing)}, which are not installed"
+        raise NotInstalled(Diagnostic("PK555", message, help="pip install 'policykit[train]'"))
     if args.upstream_key_env and not os.environ.get(args.upstream_key_env):
         help = "set it to the upstream's key, or leave the option out"
         raise PolicyError.of("PK721", f"`{args.upstream_key_env}` is not set", help=help)
@@ -108,6 +116,7 @@ def _run(args: Namespace, streams: Streams) -> Exit:
     from policykit.serving.keeping import KeepingFiles
     from policykit.serving.lifetime import Lifetime
     from policykit.serving.reload_source import OnBad
+    from policykit.serving.rewards import RewardFiles
     from policykit.serving.shadow_source import ShadowFiles
     from policykit.serving.waits import Waits
 
@@ -121,7 +130,8 @@ def _run(args: Namespace, streams: Streams) -> Exit:
     if args.shadow_bundle:
         shadow = ShadowFiles(BundleFiles(args.shadow_bundle, tuple(args.trusted), args.require), args.shadow_log)
     waits = Waits(args.head_timeout, args.body_timeout, args.read_timeout)
-    about = (args.log, args.run_directory, args.switch, kept, bundle, shadow, lifetime, waits)
+    rewards = RewardFiles.of(args.reward, args.reward_device)
+    about = (args.log, args.run_directory, args.switch, kept, bundle, shadow, lifetime, waits, rewards)
     files = run.Files(tuple(args.profiles), tuple(args.keys), *about)
     if args.upstream:
         key = os.environ[args.upstream_key_env] if args.upstream_key_env else None

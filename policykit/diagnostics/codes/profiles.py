@@ -87,6 +87,14 @@ CODES: tuple[CodeEntry, ...] = (
         "decoding: {strategy: block, topP: 0.9}",
     ),
     CodeEntry(
+        "PK618",
+        "a choice by reward that does not fit the profile",
+        "`decoding.best` has several outputs drawn, of which the one with the highest reward is the answer. The reward "
+        "is of a text and of nothing beside it; at a temperature of 0 there is one output and no choice; and the "
+        "reward model is pinned by its digest, so that no other one chooses.",
+        "decoding: {best: {of: 4, reward: helpful, digest: latest}}",
+    ),
+    CodeEntry(
         "PK616",
         "a grammar that the profile does not take",
         "A request brought a grammar of its own, and the profile does not say `clientGrammar: true`.",

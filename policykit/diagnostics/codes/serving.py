@@ -49,6 +49,14 @@ CODES: tuple[CodeEntry, ...] = (
         "vllm serve … --tool-call-parser mistral, with a tokenizer in which `[TOOL_CALLS]` is a special token",
     ),
     CodeEntry(
+        "PK724",
+        "a reward model that a profile's answers cannot be chosen by",
+        "A profile with `decoding.best` names a reward model and pins it by the digest of its folder. The server has "
+        "none of that name, or another one stands in the folder, or its features are not of the profile's one plan. "
+        "Answers would be chosen by what nobody approved, so such a server does not start.",
+        "policykit serve --profiles p --keys k --model m --reward helpful=other-run/reward-model",
+    ),
+    CodeEntry(
         "PK721",
         "not one model to serve",
         "`policykit serve` stands before one model: one that vLLM or transformers runs, or a server that runs already.",

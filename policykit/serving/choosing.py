@@ -1,0 +1,266 @@
+"""The best of several answers by reward: each is judged and may go out, and one does.
+
+A text that did not pass is never among those that are rewarded, whatever its reward would be. Nothing is shown before
+there is a choice, so nothing is taken back.
+"""
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from policykit.audit import BestReport, SamplingReport
+from policykit.decoding import Answer, Finish
+from policykit.ir.verdict import Decision
+from policykit.policy.checked import Json
+from policykit.profiles import Best, OnRewardError
+from policykit.serving.asking import Asking
+from policykit.serving.errors import Refused, UpstreamFault
+from policykit.serving.hooks import Channel
+from policykit.serving.judging import Failed
+from policykit.serving.reward import Reward, RewardFailed
+from policykit.serving.rewrite import asked
+from policykit.serving.routes.shape import Choice
+from policykit.serving.whole import Answered, fill, gathered, instead, outcome_of
+from policykit.serving.wire import FinishReason
+
+_LOG = logging.getLogger("policykit.serving")
+
+REWARD_FAILED = "reward_failed"
+"""The ending of a choice for which there was no reward."""
+SHARE_OF_TIME = 0.9
+"""Of the profile's time, after which no more texts are waited for where there is one to be chosen."""
+_SEEDS = 1 << 63
+
+
+@dataclass(frozen=True, slots=True)
+class Choosing:
+    """How one request's answers are chosen."""
+
+    best: Best
+    reward: Reward
+    prompt: Json
+    begun: str
+    """What stands in the answer already: a message that it goes on with."""
+
+    @staticmethod
+    def of(asking: Asking) -> "Choosing | None":
+        """None where the profile takes the first answer that passes."""
+        best, reward, ask = asking.profile.decoding.best, asking.reward, asking.ask
+        if best is None or reward is None:
+            return None
+        return Choosing(best, reward, asked(ask, asking.profile), ask.begun if ask.continues else "")
+
+    def scores(self, answers: Sequence[Answer]) -> tuple[float, ...]:
+        """Slow. Raises RewardFailed."""
+        return self.reward.of(self.prompt, [replace(answer, raw=self.begun + answer.raw) for answer in answers])
+
+    def failed(self, error: RewardFailed) -> Failed:
+        """What follows from a reward that cannot be had. Raises Refused where the profile wants that."""
+        _LOG.error("%s", error, exc_info=error.__cause__)
+        if self.best.on_error is OnRewardError.FALLBACK:
+            return Failed(REWARD_FAILED, None, final=True)
+        raise Refused(503, "policykit_reward_failed", str(error)) from error
+
+    def report(self, scores: Sequence[float]) -> BestReport:
+        """What records say of a choice with these scores, of which there may be none."""
+        found = tuple(scores)
+        chosen = first_best(found) if found else None
+        return BestReport(self.reward.name, self.reward.digest, self.best.n, found, chosen)
+
+
+def first_best(scores: Sequence[float]) -> int:
+    """The number of the highest score, of equal ones the first."""
+    return max(range(len(scores)), key=scores.__getitem__)
+
+
+def refuse_greedy(asking: Asking) -> None:
+    """Raises Refused (400) where a choice is wanted among outputs that are all the same."""
+    if asking.reward is not None and asking.settings.temperature == 0.0:
+        message = "`temperature`: the profile chooses among several outputs, and at 0 all are the same one"
+        raise Refused(400, "policykit_field_refused", message, param="temperature")
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """A text that may go out, and the attempt that brought it."""
+
+    choice: Choice
+    attempt: int
+    answer: Answer
+
+
+_Found = _Candidate | Failed | UpstreamFault
+
+
+@dataclass
+class _Place:
+    """One choice of the answer while texts for it come in, by their numbers."""
+
+    found: dict[int, _Found] = field(default_factory=dict[int, _Found])
+    attempts: list[int] = field(default_factory=list[int])
+    refused: Counter[str] = field(default_factory=Counter[str])
+
+    @property
+    def candidates(self) -> list[_Candidate]:
+        return [one for _, one in sorted(self.found.items()) if isinstance(one, _Candidate)]
+
+    @property
+    def stopped(self) -> Failed | None:
+        """A rule that ends the answer with its message: no other text is looked for, and none is chosen."""
+        return next((one for one in self.found.values() if isinstance(one, Failed) and one.final), None)
+
+    @property
+    def is_settled(self) -> bool:
+        return bool(self.candidates) or self.stopped is not None
+
+
+async def answer_chosen(asking: Asking, choosing: Choosing) -> Answered:
+    """The answer, of whole outputs of the upstream: for each choice so many are asked for at once as the profile says,
+    each within the attempts of one. Raises Refused, UpstreamFault."""
+    return await _Whole(asking, choosing).answer()
+
+
+@dataclass
+class _Whole:
+    asking: Asking
+    choosing: Choosing
+    places: list[_Place] = field(default_factory=list[_Place])
+
+    async def answer(self) -> Answered:
+        asking = self.asking
+        n = asking.settings.n
+        asking.budget.of = self.choosing.best.n * n
+        self.places = [_Place() for _ in range(n)]
+        await self._draw()
+        choices: list[Choice] = []
+        failed: list[Failed] = []
+        for index, place in enumerate(self.places):
+            found = await self._chosen(index, place)
+            if isinstance(found, Failed):
+                failed.append(found)
+                found = instead(asking, index, found)
+            choices.append(found)
+        transformed = asking.exchange.account.decision is Decision.TRANSFORM
+        return Answered(tuple(choices), outcome_of(choices, failed, transformed))
+
+    async def _draw(self) -> None:
+        """Wait for all texts; where the time runs out and every choice has some, for no more."""
+        waiting = {
+            asyncio.ensure_future(self._one(index, number))
+            for number in range(self.choosing.best.n)
+            for index in range(len(self.places))
+        }
+        tasks = set(waiting)
+        ends = self.asking.exchange.began + SHARE_OF_TIME * self.asking.profile.limits.timeout_s
+        try:
+            while waiting:
+                left = ends - time.monotonic() if all(place.is_settled for place in self.places) else None
+                if left is not None and left <= 0:
+                    break
+                done, waiting = await asyncio.wait(waiting, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _one(self, index: int, number: int) -> None:
+        """One text that passes, after as many attempts as it takes and the budget allows. Raises Refused."""
+        asking, place = self.asking, self.places[index]
+        slots: dict[int, Choice | Failed] = {}
+        for tried in range(asking.profile.limits.attempts):
+            if number and not asking.budget.has_room(asking.settings.max_tokens):
+                return  # a text that is cut for its cost is no other one to choose
+            own = replace(asking, settings=replace(asking.settings, seed=self._seed(index, number, tried)))
+            try:
+                async with own.attempt((index,)) as attempt:
+                    if attempt is None:
+                        return
+                    place.attempts.append(attempt.number)
+                    deltas = await attempt.reader.whole(attempt.response, own.reading)
+                    asking.exchange.account.mask = await attempt.attested.started()
+                    await attempt.attested.finished()
+                    await fill(own, attempt, slots, [index], gathered(deltas, attempt))
+            except UpstreamFault as fault:
+                place.found[number] = fault
+                return
+            slot = slots[index]
+            if isinstance(slot, Choice):
+                place.found[number] = self._candidate(slot, attempt.number)
+                return
+            place.found[number] = asking.last_failed = slot
+            place.refused.update(slot.verdict.rules if slot.verdict else (slot.why,))
+            if slot.final:
+                return
+
+    def _seed(self, index: int, number: int, tried: int) -> int | None:
+        """A seed of its own for each request."""
+        seed, n = self.asking.settings.seed, len(self.places)
+        if seed is None:
+            return None
+        return (seed + index + n * (number + self.choosing.best.n * tried) + _SEEDS) % (2 * _SEEDS) - _SEEDS
+
+    def _candidate(self, choice: Choice, attempt: int) -> _Candidate:
+        """The choice with what was judged of it: the model's own text, before transforms."""
+        judged = next(
+            one
+            for one in reversed(self.asking.exchange.account.judged)
+            if (one.attempt, one.choice, one.channel) == (attempt, choice.index, Channel.CONTENT)
+        )
+        finish = Finish.LENGTH if choice.reason is FinishReason.LENGTH else Finish.END
+        text = judged.verdict.text
+        return _Candidate(
+            choice, attempt, Answer(text, judged.text or "", (), finish, None, None, None, judged.verdict)
+        )
+
+    async def _chosen(self, index: int, place: _Place) -> Choice | Failed:
+        """Raises Refused, UpstreamFault: nothing came of any text, or there is no reward."""
+        scores: tuple[float, ...] = ()
+        ending = "out_of_attempts"
+        try:
+            if place.stopped is not None:
+                ending = "stopped"
+                return place.stopped
+            if not place.candidates:
+                return self._none(place)
+            try:
+                scores = await asyncio.to_thread(self.choosing.scores, [one.answer for one in place.candidates])
+            except RewardFailed as error:
+                ending = REWARD_FAILED
+                return self.choosing.failed(error)
+            ending = "accepted"
+            chosen = place.candidates[first_best(scores)]
+            self.asking.exchange.chosen(index, chosen.attempt)
+            return chosen.choice
+        finally:
+            self._report(index, place, ending, scores)
+
+    def _none(self, place: _Place) -> Failed:
+        found = [one for _, one in sorted(place.found.items())]
+        for one in found:
+            if isinstance(one, UpstreamFault):
+                raise one
+        if not found:
+            raise Refused(503, "policykit_budget_exhausted", "the profile's budget allows no attempt")
+        (*_, last) = [one for one in found if isinstance(one, Failed)]
+        return last
+
+    def _report(self, index: int, place: _Place, ending: str, scores: tuple[float, ...]) -> None:
+        account = self.asking.exchange.account
+        tokens = sum(attempt.output_tokens for attempt in account.attempts if attempt.number in place.attempts)
+        account.sampling.append(
+            SamplingReport(
+                choice=index,
+                strategy=account.strategy,
+                ending=ending,
+                attempts=len(place.attempts),
+                tokens=tokens,
+                legal_mass_bound=1.0,
+                refused=tuple(sorted(place.refused.items())),
+                best=self.choosing.report(scores),
+            )
+        )
