@@ -54,8 +54,15 @@ class Choosing:
         return Choosing(best, reward, asked(ask, asking.profile), ask.begun if ask.continues else "")
 
     def scores(self, answers: Sequence[Answer]) -> tuple[float, ...]:
-        """Slow. Raises RewardFailed."""
-        return self.reward.of(self.prompt, [replace(answer, raw=self.begun + answer.raw) for answer in answers])
+        """Waits for the model. Raises RewardFailed."""
+        return self.reward.of(self.prompt, self._whole(answers))
+
+    async def scores_later(self, answers: Sequence[Answer]) -> tuple[float, ...]:
+        """Raises RewardFailed."""
+        return await self.reward.later(self.prompt, self._whole(answers))
+
+    def _whole(self, answers: Sequence[Answer]) -> list[Answer]:
+        return [replace(answer, raw=self.begun + answer.raw) for answer in answers]
 
     def failed(self, error: RewardFailed) -> Failed:
         """What follows from a reward that cannot be had. Raises Refused where the profile wants that."""
@@ -100,6 +107,8 @@ class _Place:
     """One choice of the answer while texts for it come in, by their numbers."""
 
     found: dict[int, _Found] = field(default_factory=dict[int, _Found])
+    by: dict[int, int] = field(default_factory=dict[int, int])
+    """The attempt that brought what was found last."""
     attempts: list[int] = field(default_factory=list[int])
     refused: Counter[str] = field(default_factory=Counter[str])
 
@@ -108,9 +117,9 @@ class _Place:
         return [one for _, one in sorted(self.found.items()) if isinstance(one, _Candidate)]
 
     @property
-    def stopped(self) -> Failed | None:
-        """A rule that ends the answer with its message: no other text is looked for, and none is chosen."""
-        return next((one for one in self.found.values() if isinstance(one, Failed) and one.final), None)
+    def stopped(self) -> int | None:
+        """The first text at which a rule ends the answer with its message: no other is looked for, and none chosen."""
+        return next((at for at, one in sorted(self.found.items()) if isinstance(one, Failed) and one.final), None)
 
     @property
     def is_settled(self) -> bool:
@@ -188,7 +197,7 @@ class _Whole:
             except UpstreamFault as fault:
                 place.found[number] = fault
                 return
-            slot = slots[index]
+            slot, place.by[number] = slots[index], attempt.number
             if isinstance(slot, Choice):
                 place.found[number] = self._candidate(slot, attempt.number)
                 return
@@ -220,34 +229,35 @@ class _Whole:
     async def _chosen(self, index: int, place: _Place) -> Choice | Failed:
         """Raises Refused, UpstreamFault: nothing came of any text, or there is no reward."""
         scores: tuple[float, ...] = ()
-        ending = "out_of_attempts"
+        ending, out = "out_of_attempts", None
         try:
-            if place.stopped is not None:
-                ending = "stopped"
-                return place.stopped
-            if not place.candidates:
-                return self._none(place)
+            if (at := place.stopped) is not None or not place.candidates:
+                at = self._ended(place) if at is None else at
+                found, out = place.found[at], place.by[at]
+                assert isinstance(found, Failed), "what passed is a candidate"
+                ending = "stopped" if found.final else ending
+                return found
             try:
-                scores = await asyncio.to_thread(self.choosing.scores, [one.answer for one in place.candidates])
+                scores = await self.choosing.scores_later([one.answer for one in place.candidates])
             except RewardFailed as error:
                 ending = REWARD_FAILED
                 return self.choosing.failed(error)
             ending = "accepted"
             chosen = place.candidates[first_best(scores)]
-            self.asking.exchange.chosen(index, chosen.attempt)
+            out = chosen.attempt
             return chosen.choice
         finally:
+            self.asking.exchange.chosen(index, out)
             self._report(index, place, ending, scores)
 
-    def _none(self, place: _Place) -> Failed:
-        found = [one for _, one in sorted(place.found.items())]
-        for one in found:
+    def _ended(self, place: _Place) -> int:
+        """The last of texts that all have failed. Raises UpstreamFault, Refused where it was not for what they say."""
+        for _, one in sorted(place.found.items()):
             if isinstance(one, UpstreamFault):
                 raise one
-        if not found:
+        if not place.found:
             raise Refused(503, "policykit_budget_exhausted", "the profile's budget allows no attempt")
-        (*_, last) = [one for one in found if isinstance(one, Failed)]
-        return last
+        return max(place.found)
 
     def _report(self, index: int, place: _Place, ending: str, scores: tuple[float, ...]) -> None:
         account = self.asking.exchange.account

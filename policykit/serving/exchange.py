@@ -130,8 +130,8 @@ class Exchange:
             replace(judged, counts=False) if judged.choice == choice else judged for judged in self.account.judged
         ]
 
-    def chosen(self, choice: int, attempt: int) -> None:
-        """Of all that was said in a choice, what this attempt said goes out."""
+    def chosen(self, choice: int, attempt: int | None) -> None:
+        """Of all that was said in a choice, what this attempt said goes out, or ended it; with None nothing did."""
         self.account.judged = [
             replace(judged, counts=judged.attempt == attempt) if judged.choice == choice else judged
             for judged in self.account.judged

@@ -1,9 +1,10 @@
 """One reward model as the server asks it: a number for each answer, or a failure with a name."""
 
+import asyncio
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from math import isfinite
-from threading import Lock
 
 from policykit.decoding import Answer
 from policykit.policy.checked import Json
@@ -23,14 +24,20 @@ class Reward:
     name: str
     digest: str
     score: Score
-    _asked: Lock = field(default_factory=Lock, repr=False, compare=False)
+    _thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "reward"), compare=False)
     """One request after another: a model takes all cores there are, and tokenizers are not made for threads."""
 
     def of(self, prompt: Json, answers: Sequence[Answer]) -> tuple[float, ...]:
-        """A finite number for each answer. Slow. Raises RewardFailed."""
+        """A finite number for each answer. Waits for the model. Raises RewardFailed."""
+        return self._thread.submit(self._of, prompt, answers).result()
+
+    async def later(self, prompt: Json, answers: Sequence[Answer]) -> tuple[float, ...]:
+        """The same, without a thread that waits."""
+        return await asyncio.wrap_future(self._thread.submit(self._of, prompt, answers))
+
+    def _of(self, prompt: Json, answers: Sequence[Answer]) -> tuple[float, ...]:
         try:
-            with self._asked:
-                found = tuple(map(float, self.score(prompt, answers)))
+            found = tuple(map(float, self.score(prompt, answers)))
         except Exception as error:  # whatever it is, there is no reward
             raise RewardFailed(f"the reward model `{self.name}` failed: {type(error).__name__}") from error
         if len(found) != len(answers) or not all(map(isfinite, found)):

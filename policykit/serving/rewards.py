@@ -103,6 +103,7 @@ class Rewards:
         self._files = files
         self._load = load or _loaded
         self._found: dict[tuple[str, str], Reward] = {}
+        self._pinned: set[tuple[str, str]] = set()
 
     def prepare(self, deployment: Deployment) -> None:
         """Have everything that the deployment's profiles choose by. Slow. Raises PolicyError as
@@ -121,6 +122,15 @@ class Rewards:
                     raise PolicyError.of("PK724", message, Place(str(folder)), "start the server again")
                 self._found[pinned] = Reward(best.reward, best.digest, score)
             _try(self._found[pinned], profile, plan, folder)
+        self._let_go(deployment)
+
+    def _let_go(self, deployment: Deployment) -> None:
+        """Of what neither this deployment nor the one before it chooses by."""
+        bests = [profile.decoding.best for profile in deployment.profiles]
+        pinned = {(best.reward, best.digest) for best in bests if best is not None}
+        kept = pinned | self._pinned
+        self._found = {name: reward for name, reward in self._found.items() if name in kept}
+        self._pinned = pinned
 
     def reward(self, best: Best) -> Reward:
         """Raises Refused (503) for one that is not there."""

@@ -66,7 +66,9 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     (folder / "brief.profile.yaml").write_text(brief)
     dear = profile("dear", digest, "exact", of=16, limits=", outputPrice: 1000000, maxCost: 200")
     (folder / "dear.profile.yaml").write_text(dear)
-    names = (*(f"best-{name}" for name in STRATEGIES), "hopeless", "brief", "dear")
+    falling = profile("falling", digest, "exact", more=", onError: fallback")
+    (folder / "falling.profile.yaml").write_text(falling)
+    names = (*(f"best-{name}" for name in STRATEGIES), "hopeless", "brief", "dear", "falling")
     keys = Keyring({digest_of_key(drawn.KEY): Grant("k", "acme", names, "best-exact")})
     deployment = Deployment(load_profiles(folder), keys, model="embedded")
     scores = Scores(worth)
@@ -149,6 +151,25 @@ def test_more_is_looked_for_than_is_taken(house: House) -> None:
             answer = house.ask(f"best-{name}", seed=1)
             assert house.best()[0].chosen == 0
             assert answer.choices[0].message.content == house.scores.asked[0][1].text
+    finally:
+        house.scores.of = before
+
+
+def broken(text: str) -> float:
+    raise ValueError(f"no state for {text}")
+
+
+def test_without_a_reward_nothing_is_chosen(house: House) -> None:
+    before, house.scores.of = house.scores.of, broken
+    try:
+        for stream in (False, True):
+            with pytest.raises(openai.InternalServerError, match="`helpful`") as refused:
+                house.ask("best-exact", seed=1, stream=stream)
+            assert refused.value.code == "policykit_reward_failed"
+            assert house.log.accounts[-1].sampling[0].ending == "reward_failed"
+        answer = house.ask("falling", seed=1)
+        assert (answer.choices[0].message.content, answer.choices[0].finish_reason) == ("—", "content_filter")
+        assert house.best()[0].scores == ()
     finally:
         house.scores.of = before
 

@@ -123,9 +123,12 @@ def test_every_request_has_a_seed_of_its_own_and_asks_for_one_text(house: House)
 
 
 def test_a_rule_that_ends_the_answer_ends_it_whatever_else_there_is(house: House) -> None:
-    house.says("well", f"of {STOPPED}", "good")
+    texts = ("well", f"of {STOPPED}", "good")
+    house.peer.answer = lambda body: Say((texts[body["seed"]],), stall_s=0.0 if body["seed"] == 1 else 0.1)
     answer = house.ask()
     assert answer.choices[0].message.content == "I cannot speak about that."
+    about = answer.model_extra["policykit"]
+    assert (about["rules"], about["decision"]) == (["no-secrets"], "block"), "the others are no part of the answer"
     assert (house.log.accounts[-1].outcome.value, house.best.chosen) == ("blocked", None)
     assert house.log.accounts[-1].sampling[0].ending == "stopped"
     assert not house.scores.asked
@@ -177,6 +180,7 @@ def test_without_a_reward_nothing_is_chosen(house: House, of: Any, stream: bool)
     said = "".join(c.choices[0].delta.content or "" for c in found if c.choices) if stream else None
     assert (said or found.choices[0].message.content) == "—"
     account = house.log.accounts[-1]
+    assert not any(one.counts for one in account.judged if one.choice is not None)
     assert (account.outcome.value, account.sampling[0].ending, house.best.chosen) == ("fallback", "reward_failed", None)
 
 
