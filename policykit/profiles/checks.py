@@ -102,15 +102,15 @@ def _check_best(profile: Profile, entries: Entries, diagnostics: list[Diagnostic
     for name, is_wrong in (("tools", bool(profile.tools)), ("reasoning", profile.reasoning is Reasoning.COVERED)):
         if is_wrong:
             message = "a reward is of one text, and tells nothing of calls and of reasoning beside it"
-            diagnostics.append(Diagnostic("PK618", message, entries.keys[name], "remove it, or `decoding.best`"))
+            diagnostics.append(Diagnostic("PK619", message, entries.keys[name], "remove it, or `decoding.best`"))
     if profile.decoding.temperature == 0.0:
         leaf = decoding.leaf("temperature")
         message, help = "at a temperature of 0 all outputs are the same one", "raise it, or remove `best`"
-        diagnostics.append(Diagnostic("PK618", message, leaf.place if leaf else decoding.keys["best"], help))
+        diagnostics.append(Diagnostic("PK619", message, leaf.place if leaf else decoding.keys["best"], help))
     if not _DIGEST.fullmatch(best.digest):
         message = f"`{best.digest}` is no digest of a reward model"
         help = "give `sha256:` and 64 hexadecimal digits, as its card says them"
-        diagnostics.append(Diagnostic("PK618", message, said.fields["digest"].place, help))
+        diagnostics.append(Diagnostic("PK619", message, said.fields["digest"].place, help))
 
 
 def _check_task(profile: Profile, entries: Entries, diagnostics: list[Diagnostic]) -> None:

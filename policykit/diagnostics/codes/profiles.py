@@ -87,7 +87,7 @@ CODES: tuple[CodeEntry, ...] = (
         "decoding: {strategy: block, topP: 0.9}",
     ),
     CodeEntry(
-        "PK618",
+        "PK619",
         "a choice by reward that does not fit the profile",
         "`decoding.best` has several outputs drawn, of which the one with the highest reward is the answer. The reward "
         "is of a text and of nothing beside it; at a temperature of 0 there is one output and no choice; and the "
