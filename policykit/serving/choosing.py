@@ -23,7 +23,7 @@ from policykit.serving.judging import Failed
 from policykit.serving.reward import Reward, RewardFailed
 from policykit.serving.rewrite import asked
 from policykit.serving.routes.shape import Choice
-from policykit.serving.whole import Answered, fill, gathered, instead, outcome_of
+from policykit.serving.whole import MASK_FAULTS, Answered, fill, gathered, instead, outcome_of
 from policykit.serving.wire import FinishReason
 
 _LOG = logging.getLogger("policykit.serving")
@@ -119,7 +119,8 @@ class _Place:
     @property
     def stopped(self) -> int | None:
         """The first text at which a rule ends the answer with its message: no other is looked for, and none chosen."""
-        return next((at for at, one in sorted(self.found.items()) if isinstance(one, Failed) and one.final), None)
+        failed = [(at, one) for at, one in sorted(self.found.items()) if isinstance(one, Failed)]
+        return next((at for at, one in failed if one.final and one.verdict is not None), None)
 
     @property
     def is_settled(self) -> bool:
@@ -232,10 +233,12 @@ class _Whole:
         ending, out = "out_of_attempts", None
         try:
             if (at := place.stopped) is not None or not place.candidates:
+                ending = "stopped" if at is not None else ending
                 at = self._ended(place) if at is None else at
-                found, out = place.found[at], place.by[at]
+                found, out = place.found[at], place.by.get(at)
+                if isinstance(found, UpstreamFault):  # the choice has no mask, and others have
+                    found = Failed(found.code, None, final=True)
                 assert isinstance(found, Failed), "what passed is a candidate"
-                ending = "stopped" if found.final else ending
                 return found
             try:
                 scores = await self.choosing.scores_later([one.answer for one in place.candidates])
@@ -251,9 +254,13 @@ class _Whole:
             self._report(index, place, ending, scores)
 
     def _ended(self, place: _Place) -> int:
-        """The last of texts that all have failed. Raises UpstreamFault, Refused where it was not for what they say."""
-        for _, one in sorted(place.found.items()):
+        """The last of texts that all have failed. Raises UpstreamFault, Refused where it was not for what they say; not
+        for a mask that others have."""
+        others = any(other.is_settled for other in self.places)
+        for at, one in sorted(place.found.items()):
             if isinstance(one, UpstreamFault):
+                if one.code in MASK_FAULTS and others:
+                    return at
                 raise one
         if not place.found:
             raise Refused(503, "policykit_budget_exhausted", "the profile's budget allows no attempt")

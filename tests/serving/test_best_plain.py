@@ -1,20 +1,30 @@
 """The best of several answers before a server that knows nothing of policykit: whole outputs, each a request."""
 
+import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import openai
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
-from policykit.profiles import Grant, Keyring, digest_of_key, load_profiles
+from policykit.profiles import Best, Grant, Keyring, digest_of_key, load_profiles
 from policykit.serving import Deployment, Guard, Serving
+from policykit.serving.choosing import Choosing, _Candidate, _Place, _Whole
+from policykit.serving.errors import MASK_FAILED, UpstreamFault
+from policykit.serving.exchange import Account, Exchange
+from policykit.serving.hooks import About
+from policykit.serving.judging import Failed
+from policykit.serving.reward import Reward
 from policykit.serving.rewards import RewardFiles, Rewards
+from policykit.serving.routes.shape import Choice
 from policykit.serving.upstream_http import HttpUpstream
+from policykit.serving.wire import FinishReason
 from tests.serving.peer import Json, Peer, Say
 from tests.serving.rewarding import Scores, named_only, profile
 from tests.serving.running import POLICIES, Kept, served
@@ -143,6 +153,27 @@ def test_a_server_that_fails_for_some_texts_leaves_the_choice_among_the_others(h
     with pytest.raises(openai.InternalServerError) as refused:
         house.ask()
     assert refused.value.code == "policykit_upstream_busy"
+
+
+def test_a_choice_without_a_mask_fails_for_itself_where_others_have_texts(house: House) -> None:
+    """Of a text alone the engine says that as a fault; where no choice has any text, so does the request."""
+    fault, gone = UpstreamFault(MASK_FAILED, "no mask"), UpstreamFault("policykit_upstream_busy", "no", 503)
+    passed = _Candidate(Choice(0, {}, (), FinishReason.STOP), 1, None)  # type: ignore[arg-type]
+    exchange: Any = Exchange(Account(About("r", "/")), house.log, ())
+
+    def of(found: dict[int, Any], other: dict[int, Any]) -> Any:
+        choosing = Choosing(Best(3, "helpful", "d"), Reward("helpful", "d", house.scores), "", "")
+        places = [_Place(other), _Place(found, by=dict.fromkeys(found, 1))]
+        asking: Any = SimpleNamespace(exchange=exchange)
+        return asyncio.run(_Whole(asking, choosing, places)._chosen(1, places[1]))
+
+    assert of({0: fault, 1: fault}, {0: passed}) == Failed(MASK_FAILED, None, final=True)
+    alone = Failed(MASK_FAILED, None, final=True)
+    assert of({0: alone}, {0: passed}) is alone
+    assert exchange.account.sampling[-1].ending == "out_of_attempts"
+    for found, other in (({0: fault}, {0: fault}), ({0: fault, 1: gone}, {}), ({1: gone}, {0: passed})):
+        with pytest.raises(UpstreamFault):
+            of(found, other)
 
 
 def test_no_more_texts_are_asked_for_than_the_cost_allows(house: House) -> None:
