@@ -38,6 +38,9 @@ MAX_TRIALS: Final = 96
 MAX_TRIAL_CHARACTERS: Final = 1_000_000
 """How many schemas, and how many characters of schema, are compiled at most to undo weakenings (counted, not timed,
 so that the same schema always gives the same mask); what is left undecided stays weakened."""
+TRIALS_OF_LARGE: Final = 8
+"""A schema that the engine gives up on for its size has cost it as much as any can."""
+_LARGE: Final = ("too large", "panic")
 
 STAGES: Final[tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]] = (
     (("oneOf",), ()),
@@ -318,8 +321,10 @@ def _shrink(
         group = groups.pop(0)
         tried = frozenset(group)
         without = [w for w in kept if w not in tried]
-        trials -= 1
-        if refusal(weakened(root, [*certain, *without])) is None:
+        refused = refusal(weakened(root, [*certain, *without]))
+        is_large = refused is not None and any(word in refused for word in _LARGE)
+        trials = max(0, trials - (TRIALS_OF_LARGE if is_large else 1))
+        if refused is None:
             kept = without
         elif len(group) > 1:
             middle = len(group) // 2

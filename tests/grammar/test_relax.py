@@ -9,6 +9,8 @@ import pytest
 from policykit.diagnostics import Place
 from policykit.grammar import CompiledGrammar, GrammarValidator, TokenTable, json_schema, matches
 from policykit.grammar.engine import leaks_excluded_bounds, spells_names_freely
+from policykit.grammar.relax import relax
+from policykit.grammar.schema_document import Dialect, SchemaDocument
 from policykit.ir.plan import Level
 
 PLACE = Place("case.schema.json")
@@ -287,3 +289,20 @@ def test_branches_that_cannot_end_are_closed() -> None:
     assert not matches(spec, '{"next":')
     table = TokenTable((*(bytes([i]) for i in range(256)), b"<end>"), frozenset({256}), (256,))
     assert CompiledGrammar(spec, table).start().forced_bytes() == b"1"
+
+
+@pytest.mark.parametrize(("reason", "most"), [("schema too large", 20), ("Unimplemented keys", 110)])
+def test_what_is_too_large_is_not_tried_for_long(reason: str, most: int) -> None:
+    """Each trial of such a schema costs the engine as much as any can."""
+    schema = {"anyOf": [{"pattern": "a", "minimum": i, "maxItems": i} for i in range(40)]}
+    asked = 0
+
+    def refusal(found: dict[str, Any]) -> str | None:
+        nonlocal asked
+        asked += 1
+        return reason if "pattern" in json.dumps(found) else None
+
+    document = SchemaDocument.of({**schema, "oneOf": [{"minimum": 1}, {"minimum": 2}]}, Dialect.DRAFT_2020)
+    relaxed = relax(document, refusal)
+    assert "pattern" not in json.dumps(relaxed.schema)
+    assert 2 < asked <= most
