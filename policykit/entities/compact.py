@@ -46,10 +46,13 @@ class Compact:
         self._points = joined.points
         self._codes = codes.astype(np.uint8, copy=False)
         seen = self._codes.tobytes()
-        self._text = seen.translate(_CAPITAL, _DROPPED).decode("ascii")
-        self.chars: NDArray[np.uint8] = np.frombuffer(self._text.encode("ascii"), np.uint8)
+        self.chars: NDArray[np.uint8] = np.frombuffer(seen.translate(_CAPITAL, _DROPPED), np.uint8)
         self._before = np.zeros(len(codes) + 1, np.int32 if len(codes) < _LARGE else np.int64)
         np.cumsum(np.frombuffer(seen.translate(_KEPT), np.int8), out=self._before[1:], dtype=self._before.dtype)
+
+    @cached_property
+    def _text(self) -> str:
+        return self.chars.tobytes().decode("ascii")
 
     def places(self, starts: Places, ends: Places) -> tuple[Places, Places]:
         """Where stretches of the text stand in ``chars``."""
@@ -83,6 +86,10 @@ class Compact:
 
     def consist(self, of: str, starts: Places, ends: Places) -> NDArray[np.bool_]:
         """Which stretches of the text consist of some characters alone."""
+        if 4 * int((ends - starts).sum()) < len(self._codes):
+            at = starts[:, None] + np.arange(int((ends - starts).max(initial=0)))
+            codes = (self._codes if self._points is None else self._points).take(at, mode="clip")
+            return ~((_others(of)[codes] > 0) & (at < ends[:, None])).any(1)
         if self._points is None:
             is_other = np.frombuffer(self._codes.tobytes().translate(_others(of)[:256].tobytes()), np.int8)
         else:
@@ -104,12 +111,12 @@ class Compact:
     @cached_property
     def _luhn(self) -> Places:
         """Sums of digits up to each place, those at even places doubled (0), those at odd ones (1)."""
-        digits = np.minimum(self._values, 9)
-        doubled = _DOUBLED[digits]
-        even = np.arange(len(digits)) % 2 == 0
-        sums = np.zeros((2, len(digits) + 1), np.int64)
-        np.cumsum(np.where(even, doubled, digits), out=sums[0, 1:])
-        np.cumsum(np.where(even, digits, doubled), out=sums[1, 1:])
+        digits = self.chars.tobytes().translate(_DIGITS)
+        sums = np.zeros((2, len(digits) + 1), self._before.dtype)
+        for parity in (0, 1):
+            own = np.frombuffer(digits, np.uint8).copy()
+            own[parity::2] = np.frombuffer(digits[parity::2].translate(_DOUBLED.tobytes().ljust(256)), np.uint8)
+            np.cumsum(own, out=sums[parity, 1:], dtype=sums.dtype)
         return sums
 
     def luhn(self, starts: Places, ends: Places, more: int = 0) -> NDArray[np.bool_]:
@@ -160,6 +167,7 @@ class Compact:
         return (sums[ends] - sums[starts]) * _TENS[n_digits[ends] % 96] % 97
 
 
+_DIGITS = bytes(min(max(c - ord("0"), 0), 9) for c in range(256))
 _DOUBLED = np.array([0, 2, 4, 6, 8, 1, 3, 5, 7, 9], np.uint8)
 _VALUES = np.array([c - 55 if c > 64 else c - 48 for c in range(128)], np.int64)
 _TENS = np.array([pow(10, k, 97) for k in range(96)], np.int64)

@@ -67,7 +67,7 @@ class Words:
         first, second = self._beginnings
         is_first = _among(codes, first)
         if len(second):
-            is_first[:-1] &= _among(codes[1:], second)
+            is_first = np.append(is_first[:-1] & _among(codes[1:], second), is_first[-1:])
         may_begin = np.flatnonzero(is_first)
         if all(word[0].isascii() and word[0].isalpha() for word in self._seen):
             may_begin = may_begin[~_is_ascii_letter(codes, may_begin - 1)]
@@ -100,7 +100,7 @@ def _among(codes: NDArray[Any], chars: NDArray[np.uint32]) -> NDArray[np.bool_]:
         return np.isin(codes, chars)
     table = np.zeros(256, np.bool_)
     table[chars[chars < 256]] = True
-    return table[codes]
+    return np.frombuffer(codes.tobytes().translate(table.tobytes()), np.bool_)
 
 
 def _is_ascii_letter(codes: NDArray[Any], places: Places) -> NDArray[np.bool_]:

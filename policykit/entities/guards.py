@@ -1,7 +1,7 @@
 """Guards of types at all places of a text at once."""
 
 import re
-from functools import cache, cached_property
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,15 +40,14 @@ class Beside:
         """Where a match may end, ``[characters + 2]``."""
         found = self._ends.get(guard.ahead)
         if found is None:
+            by_pair = _ahead(guard.ahead)
             found = np.zeros(len(self._kinds) - _REACH, np.bool_)
-            _ahead(guard.ahead).ravel().take(self._pairs, out=found[:-1], mode="clip")
+            first = self._kinds[_REACH:-1]
+            found[:-1] = _of_bytes(by_pair[:, 0], first)
+            both = np.flatnonzero(_of_bytes((by_pair != by_pair[:, :1]).any(1), first))
+            found[both] = by_pair[first[both], self._kinds[_REACH + 1 :][both]]
             self._ends[guard.ahead] = found
         return found
-
-    @cached_property
-    def _pairs(self) -> NDArray[np.intp]:
-        """The kinds of two characters as one number, from the first of the text on."""
-        return self._kinds[_REACH:-1].astype(np.intp) * _KINDS + self._kinds[_REACH + 1 :]
 
 
 @cache
@@ -56,6 +55,11 @@ def is_near(guard: Guard) -> bool:
     """Whether the guard reads two characters at most and tells apart no characters beyond ASCII."""
     sides = [parse_regex(side, Place("entities")) for side in (guard.left, guard.right) if side]
     return all(_width(side) <= _REACH and all(_is_ascii(found) for found in _sets(side)) for side in sides)
+
+
+def _of_bytes(holds: NDArray[np.bool_], kinds: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """What holds of each kind."""
+    return np.frombuffer(kinds.tobytes().translate(holds.tobytes().ljust(256, b"\0")), np.bool_)
 
 
 def _width(regex: Regex) -> int:

@@ -76,7 +76,7 @@ class Dense:
 
     def _starts(self, symbols: NDArray[Any]) -> Places:
         """Where something may be begun. The edge of a text is on both sides of it."""
-        first = np.flatnonzero(self._may_begin.any(0).take(symbols))
+        first = np.flatnonzero(_of(self._may_begin.any(0), symbols))
         before = symbols.take(first - 1, mode="wrap")
         return first[self._may_begin.ravel().take(before.astype(np.intp) * self._width + symbols.take(first))]
 
@@ -124,3 +124,10 @@ class Dense:
         table, hits = np.full(states * self._width, -1, np.intp), np.zeros(states * self._width, np.bool_)
         table[: len(self._table)], hits[: len(self._hits)] = self._table, self._hits
         self._table, self._hits = table, hits
+
+
+def _of(by_symbol: NDArray[np.bool_], symbols: NDArray[Any]) -> NDArray[np.bool_]:
+    """What holds of each symbol."""
+    if symbols.dtype != np.uint8:
+        return by_symbol[symbols]
+    return np.frombuffer(symbols.tobytes().translate(by_symbol.tobytes().ljust(256)), np.bool_)
