@@ -29,12 +29,21 @@ class Beside:
         if joined.is_jointed:
             kinds[_REACH:-_REACH][np.array(joined.starts[1:], np.int64) - 1] = _EDGE
         self._kinds = kinds
+        self._begins: dict[str, NDArray[np.bool_]] = {}
         self._ends: dict[str, NDArray[np.bool_]] = {}
 
-    def begins(self, guard: Guard, places: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Whether a match may begin at each of the places."""
-        before = self._kinds[places + 1]
-        return _behind(guard.behind)[self._kinds[places], before]
+    def may_begin(self, guard: Guard) -> NDArray[np.bool_]:
+        """Where a match may begin, ``[characters + 1]``."""
+        found = self._begins.get(guard.behind)
+        if found is None:
+            by_pair, last = _behind(guard.behind), self._kinds[1 : -_REACH]
+            found = _of_bytes(by_pair[0], last)
+            both = np.flatnonzero(_of_bytes((by_pair != by_pair[:1]).any(0), last))
+            if len(both):
+                found = found.copy()
+                found[both] = by_pair[self._kinds[both], last[both]]
+            self._begins[guard.behind] = found
+        return found
 
     def may_end(self, guard: Guard) -> NDArray[np.bool_]:
         """Where a match may end, ``[characters + 2]``."""

@@ -147,10 +147,9 @@ class _Candidates:
             starts = _within(stretches, len(symbols) - 1)
             if len(starts) < FEW + len(symbols) // FOR_ONE:
                 return columns(list(self._one_by_one(read, symbols, starts.tolist())))
-            starts = starts[self._lanes.firsts(symbols[starts])]
+            starts = starts[self._lanes.firsts(symbols[starts]) & read.beside.may_begin(self._guard)[starts]]
         else:
-            starts = np.flatnonzero(self._lanes.firsts(symbols[:-1]))
-        starts = starts[read.beside.begins(self._guard, starts)]
+            starts = np.flatnonzero(self._lanes.firsts(symbols) & read.beside.may_begin(self._guard))
         if not len(starts):
             return starts, starts
         may_end = read.beside.may_end(self._guard)

@@ -12,7 +12,7 @@ from policykit.text import View
 from policykit.verify.groups import Group, Groups
 from policykit.verify.units import Seen
 
-_MOST = 4_000
+_MOST = 1_000
 """Stretches that are cheaper to look at one by one than the whole text."""
 
 

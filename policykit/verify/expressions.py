@@ -193,7 +193,7 @@ _BENEATH = getattr(re2, "_re2", None)  # not part of the package's interface
 _UNANCHORED = None if _BENEATH is None else _BENEATH.RE2.Anchor.UNANCHORED
 _CHECK_EVERY = 256
 _BLOCK = range(_CHECK_EVERY)
-_FAR_MORE = 4
+_FAR_MORE = 2
 """So many times what is wanted at most: a text that is on the way there is given up."""
 _DENSE = 125
 """Characters for each match, below which a text is full of them."""

@@ -135,8 +135,8 @@ def test_guards_of_all_places_are_those_of_each(guard: Guard) -> None:
     text = "".join(a + b for a in chars for b in chars) + chars + "é私"
     places = np.arange(len(text) + 1)
     beside = Beside(join([text]))
-    begins, may_end = beside.begins(guard, places[:-1]).tolist(), beside.may_end(guard).tolist()
-    assert begins == [bool(re.compile(guard.behind).match(text, at)) for at in places[:-1].tolist()]
+    begins, may_end = beside.may_begin(guard).tolist(), beside.may_end(guard).tolist()
+    assert begins == [bool(re.compile(guard.behind).match(text, at)) for at in places.tolist()]
     assert may_end[: len(places)] == [bool(re.compile(guard.ahead).match(text, at)) for at in places.tolist()]
 
 
