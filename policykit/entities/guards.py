@@ -36,7 +36,7 @@ class Beside:
         """Where a match may begin, ``[characters + 1]``."""
         found = self._begins.get(guard.behind)
         if found is None:
-            by_pair, last = _behind(guard.behind), self._kinds[1 : -_REACH]
+            by_pair, last = _behind(guard.behind), self._kinds[1:-_REACH]
             found = _of_bytes(by_pair[0], last)
             both = np.flatnonzero(_of_bytes((by_pair != by_pair[:1]).any(0), last))
             if len(both):

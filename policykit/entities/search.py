@@ -114,7 +114,7 @@ class _Candidates:
 
     def __init__(self, entity: Entity, view: View) -> None:
         kind = entity_type(entity.type)
-        self._entity = entity
+        self._entity, self._view = entity, view
         self._check = kind.check
         # What is known of lengths is about the body alone, not about how numbers are dialled in a region.
         self._lengths = kind.check.lengths if kind.check and entity.region is None else None
@@ -122,10 +122,13 @@ class _Candidates:
         self._as_seen = kind.as_seen
         self._guard, self._is_near = kind.guard, is_near(kind.guard)
         self._is_exact = kind.check is None and not needs_context(entity)
-        self._lanes = Lanes(build(view, Pattern(body_of(entity))))
         self._behind, self._ahead = re.compile(kind.guard.behind), re.compile(kind.guard.ahead)
         self._decide = kind.check.decide if kind.check and entity.region is None else None
         self._words = Words(kind, view) if needs_context(entity) else None
+
+    @cached_property
+    def _lanes(self) -> Lanes:
+        return Lanes(build(self._view, Pattern(body_of(self._entity))))
 
     def warm(self) -> None:
         """Work out the automaton, load what the validator reads, and look at candidates, few and many."""

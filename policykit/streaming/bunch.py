@@ -121,9 +121,15 @@ class Bunch:
         return found
 
     def _oldest(self, states: tuple[TagState, ...], group: frozenset[int]) -> Oldest:
-        ages = [(i, state.oldest) for i, state in zip(self.numbers, states, strict=True) if i in group]
+        ages = [(i, state.oldest) for i, state in zip(self.numbers, states, strict=True) if state.oldest >= 0]
+        if not ages:
+            return NOTHING
+        ages = [(i, age) for i, age in ages if i in group]
         young = max((age for _, age in ages if age < REGISTER), default=-1)
         return Oldest(young, tuple((i, age) for i, age in ages if age >= REGISTER))
+
+
+NOTHING = Oldest(-1, ())
 
 
 def oldest_of(found: Iterable[Oldest]) -> Oldest:
@@ -134,7 +140,7 @@ def oldest_of(found: Iterable[Oldest]) -> Oldest:
             age = one.age
         if one.registers:
             registers += one.registers
-    return Oldest(age, tuple(sorted(registers)))
+    return Oldest(age, tuple(sorted(registers))) if registers or age >= 0 else NOTHING
 
 
 def bunches_of(parts: Sequence[Part], groups: Sequence[frozenset[int]]) -> tuple[Bunch, ...]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from policykit.automata.alphabet import EDGE
-from policykit.automata.nfa import Nfa, gate_open
+from policykit.automata.nfa import Gate, Nfa, gate_open
 from policykit.streaming.tags import UNSET, Completed, Tag, TagState, TagStates, TagStep, tags_of
 
 _Reached: TypeAlias = tuple[int, bool, bool, bool]
@@ -33,7 +33,10 @@ class TaggedExpression:
     def __init__(self, nfa: Nfa) -> None:
         self.alphabet = nfa.alphabet
         self._nfa = nfa
-        self._closures: dict[tuple[int, int, int], tuple[_Reached, ...]] = {}
+        self._gates = frozenset(gate for row in nfa.gated for gate, _ in row)
+        self._open_between: dict[tuple[int, int], frozenset[Gate]] = {}
+        """The gates that are open between characters with these flags."""
+        self._closures: dict[tuple[int, frozenset[Gate]], tuple[_Reached, ...]] = {}
         self._ungated: dict[int, tuple[_Reached, ...]] = {}
         self._mask = nfa.before_flags
         self._jumps: dict[tuple[int, int, int], _Jump] = {}
@@ -130,16 +133,23 @@ class TaggedExpression:
 
     def _closure(self, place: int, before: int, after: int) -> tuple[_Reached, ...]:
         """What is reached from a place between two characters, by their flags."""
-        found = self._ungated.get(place) or self._closures.get((place, before, after))
+        found = self._ungated.get(place)
+        if found is not None:
+            return found
+        is_open = self._open_between.get((before, after))
+        if is_open is None:
+            is_open = frozenset(gate for gate in self._gates if gate_open(gate, before, after))
+            self._open_between[before, after] = is_open
+        found = self._closures.get((place, is_open))
         if found is None:
-            found = tuple(self._close(place, before, after))
+            found = tuple(self._close(place, is_open))
             if any(self._nfa.gated[at] for at, *_ in found):
-                self._closures[place, before, after] = found
+                self._closures[place, is_open] = found
             else:
                 self._ungated[place] = found
         return found
 
-    def _close(self, place: int, before: int, after: int) -> Iterator[_Reached]:
+    def _close(self, place: int, is_open: frozenset[Gate]) -> Iterator[_Reached]:
         nfa = self._nfa
         todo: list[_Reached] = [(place, False, False, False)]
         seen = set(todo)
@@ -147,7 +157,7 @@ class TaggedExpression:
             at, begins, ends, gated = todo.pop()
             yield at, begins, ends, gated
             ahead = [(to, gated) for to in nfa.free[at]]
-            ahead += [(to, True) for gate, to in nfa.gated[at] if gate_open(gate, before, after)]
+            ahead += [(to, True) for gate, to in nfa.gated[at] if gate in is_open]
             for to, through in ahead:
                 found = (to, begins or to == nfa.body_start, ends or to == nfa.body_end, through)
                 if found not in seen:
@@ -207,6 +217,9 @@ class TaggedExpression:
         place, before = pair
         alive = False
         ahead: set[tuple[int, int]] = set()
+        if not self._mask:  # no gate looks at flags
+            to_places = {to for at, *_ in self._closure(place, before, EDGE) for among, to in led[at] if among}
+            return any(self._free_final[to] for to in to_places), {(to, 0) for to in to_places}
         for after in (EDGE, *flags):
             alive = alive or bool(self._finals(place, before, after))
             if after == EDGE:

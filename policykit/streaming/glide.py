@@ -4,7 +4,7 @@ Then a state is a row of the joint automaton and what is held back is a short en
 per character and no copies. The session stays where the gliding began; landing brings it up to date.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from policykit.streaming.joint import Joint, Row
@@ -19,8 +19,8 @@ class Glide:
     read as output. ``output_row`` and ``output_trail`` are None where the output is not read again."""
 
     __slots__ = (
-        "_joint", "_land", "_max_held", "_stopped", "_table",
-        "held", "n_output", "n_shown", "output_row", "output_trail", "row", "trail",
+        "_joint", "_land", "_max_held", "_stopped",
+        "held", "n_output", "n_shown", "output_row", "output_trail", "row", "table", "trail",
     )  # fmt: skip
 
     def __init__(
@@ -28,7 +28,7 @@ class Glide:
         n_output: int, max_held: int, land: "Callable[[Glide], None]",
     ) -> None:  # fmt: skip
         self._joint = joint
-        self._table = joint.ascii
+        self.table = joint.ascii
         self.row, self.trail = row, trail
         self.output_row, self.output_trail = output_row, output_trail
         self.held, self.n_output = held, n_output
@@ -37,20 +37,25 @@ class Glide:
         self.n_shown = 0
         self._stopped: tuple[str, int] | None = None
 
-    def read(self, text: str) -> str | None:
-        """Read on: what may go out. None where something happens in the text, or may; then nothing was read."""
+    def read_on(self, text: str) -> str | None:
+        """:meth:`read` for any text."""
+        return self.read(text, self._joint.symbols(text))
+
+    def read(self, text: str, symbols: Sequence[int]) -> str | None:
+        """Read on a text, given with its symbols: what may go out. None where something happens in the text, or may;
+        then nothing was read."""
         row: Any = self.row
         try:
-            for symbol in text.encode("ascii").translate(self._table):
+            for symbol in symbols:
                 row = row[symbol]
             info = row[0]
-        except (TypeError, IndexError, UnicodeEncodeError):
+        except (TypeError, IndexError):
             row, n = self.trail.walk(self._joint, self.row, text)
             if n < len(text):
                 self._stopped = text, n
                 return None
             info = row[0]
-        held = self.held + text
+        trail, held = self.trail, self.held + text
         n = len(held)
         if n > self._max_held:
             return None
@@ -67,9 +72,10 @@ class Glide:
             self.output_row, self.n_output = output_row, n_output - n
         self.row, self._stopped = row, None
         self.held = held[n:]
-        self.trail.add(text)
+        trail.pieces.append(text)
+        trail.n += len(text)
         self.n_shown += n
-        if self.trail.n > MANY:
+        if trail.n > MANY:
             self.land()
         return held[:n]
 

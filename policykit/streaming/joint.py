@@ -167,7 +167,9 @@ class Joint:
 
     def _make(self, row: Row, info: Info, symbol: int) -> Step:
         steps = [bunch.step(state, symbol) for bunch, state in zip(self._bunches, info.bunched, strict=True)]
-        effects = sorted((effect for _, own in steps for effect in own), key=_part_of)
+        effects = [effect for _, own in steps if own for effect in own]
+        if len(effects) > 1:
+            effects.sort(key=_part_of)
         to = self._row(tuple([target for target, _ in steps]))
         made = Step(to, tuple(effects))
         if len(row) <= symbol:
@@ -190,7 +192,7 @@ class Joint:
             if self._n_cells > MAX_CELLS or sum([bunch.n_states for bunch in self._bunches]) > MAX_PART_STATES:
                 self._forget()
             row: Row = []
-            oldest = [oldest_of([one.oldest[i] for one in bunched]) for i in range(len(self._groups))]
+            oldest = list(map(oldest_of, zip(*[one.oldest for one in bunched], strict=True)))
             held = [-1 if one.registers else -(-max(one.age, 0) // UNITS) for one in oldest]
             ages, old = tuple(one.age for one in oldest), tuple(one.registers for one in oldest)
             info = Info(bunched, Miss(row), ages, old, held[0], held[1])

@@ -107,13 +107,13 @@ class Stream:
         """
         glide = self._glide
         if glide is not None and self._is_whole and chunk.isascii():
-            text = chunk if isinstance(chunk, str) else chunk.decode("ascii")
-            self._n_bytes += len(text)
-            if self._n_bytes <= self._max_bytes:
-                shown = glide.read(text)
+            n = self._n_bytes + len(chunk)
+            if n <= self._max_bytes:
+                data, text = (chunk.encode("ascii"), chunk) if isinstance(chunk, str) else (chunk, str(chunk, "ascii"))
+                shown = glide.read(text, data.translate(glide.table))
                 if shown is not None:
+                    self._n_bytes = n
                     return shown
-            self._n_bytes -= len(text)
         return self._feed(chunk)
 
     def _feed(self, chunk: bytes | str) -> str:
@@ -241,7 +241,7 @@ class Stream:
                 out.append(self._read_carefully(piece))
                 self._take_off()
             else:
-                shown = None if self._glide.stops_in(piece) else self._glide.read(piece)
+                shown = None if self._glide.stops_in(piece) else self._glide.read_on(piece)
                 if shown is None:
                     shown, piece = self._read_event(self._glide, piece)
                 out.append(shown)
@@ -252,7 +252,7 @@ class Stream:
         """Read up to the first character at which something happens, it included: what may go out, and what was
         read."""
         n = glide.n_quiet(text)
-        before = glide.read(text[:n]) if n < len(text) else None
+        before = glide.read_on(text[:n]) if n < len(text) else None
         self._land()
         if before is None:  # something happens in the output
             n = min(n, len(text) - 1, _FEW)

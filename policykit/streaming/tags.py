@@ -100,6 +100,10 @@ class TagStates:
         if not threads:
             registers = Registers((), ()) if n_registers else None
             return TagStep(self.state(before, (), 0), registers, completed)
+        if not n_registers:
+            young = sorted([(place, _age_of(s), _age_of(-e)) for place, (s, e) in threads.items()])
+            if max([start if start > end else end for _, start, end in young]) <= OLD_AGE:
+                return TagStep(self.state(before, tuple(young), 0), None, completed)
         old: set[int] = set()
         new: set[int] = set()
         for start, end in threads.values():
@@ -124,6 +128,11 @@ class TagStates:
         changed = bool(added) or len(kept) != n_registers
         registers = Registers(tuple(n_registers - 1 - k for k in kept), tuple(added)) if changed else None
         return TagStep(self.state(before, aged, n), registers, completed)
+
+
+def _age_of(position: int) -> int:
+    """How long ago a position was, once the character is read."""
+    return -1 if position in (UNSET, -UNSET) else UNITS - position
 
 
 def tags_of(state: TagState) -> dict[int, Tag]:

@@ -26,19 +26,20 @@ class _Ahead:
 class Trail:
     """Text behind where a reading stands. The reading learns of it where a candidate is looked at, and at the end."""
 
-    __slots__ = ("_n_noted", "_passed", "_pieces", "_reading", "_slots", "n")
+    __slots__ = ("_n_noted", "_passed", "_reading", "_slots", "n", "pieces")
 
     def __init__(self, reading: TextReading, slots: Sequence[Slot]) -> None:
         self._reading = reading
         self._slots = slots
-        self._pieces: list[str] = []
         self._n_noted = 0
         self._passed: set[int] = set()
+        self.pieces: list[str] = []
+        """The text, as it came."""
         self.n = 0
         """Characters of the text."""
 
     def add(self, text: str) -> None:
-        self._pieces.append(text)
+        self.pieces.append(text)
         self.n += len(text)
 
     def walk(self, joint: Joint, row: Row, text: str) -> tuple[Row, int]:
@@ -55,10 +56,10 @@ class Trail:
 
     def land(self, row: Row) -> str:
         """Have the reading stand behind the text, which is returned and forgotten here."""
-        text = "".join(self._pieces)
+        text = "".join(self.pieces)
         self._note()
         self._reading.jump(row, self.n)
-        self._pieces.clear()
+        self.pieces.clear()
         self._passed.clear()
         self.n = self._n_noted = 0
         return text
@@ -85,7 +86,7 @@ class Trail:
         return True
 
     def _note(self) -> None:
-        new = self._pieces[self._n_noted :]
+        new = self.pieces[self._n_noted :]
         if new:
             self._reading.note("".join(new))
-            self._n_noted = len(self._pieces)
+            self._n_noted = len(self.pieces)
