@@ -8,6 +8,8 @@ import json
 import random
 from collections.abc import Callable, Sequence
 
+from phonenumbers import COUNTRY_CODE_TO_REGION_CODE
+
 from policykit.embedded.corpus.chat import reply, situation
 
 SENTENCES = (
@@ -123,6 +125,16 @@ def hostile_texts(phrases: Sequence[str], matching: Sequence[str], size: int) ->
         "beginnings of other tokens": lambda: "ghp_",
         "beginnings of keys": lambda: "-----BEGIN PRIVATE KEY-----",
         "ideographs": lambda: chr(rng.randrange(0x4E00, 0x9FFF)),
+        "telephone numbers with other spaces and dashes": lambda: f"+49\xa0170\u2010{rng.randrange(10**6, 10**7)} ",
+        "telephone numbers of any country and length": lambda: _phone(rng) + " ",
+        "zeros that may begin telephone numbers": lambda: rng.choice(("00", "0 0", "00 1", "1")),
+        "digits one by one": lambda: f"{rng.randrange(10)} ",
+        "addresses without an end": lambda: "a." * 8 + "a@",
+        "account numbers of all countries": lambda: _account_of(rng) + " ",
+        "phrases that share words": lambda: _linked(rng, phrases) + " ",
+        "numbers of all kinds": lambda: _number(rng) + rng.choice(" ,;"),
+        "everything": lambda: _anything(rng, phrases, matching) + rng.choice(" .,;"),
+        "everything, not in ASCII": lambda: _anything(rng, phrases, matching) + rng.choice((" ", ".", ",", "\xe9 ")),
     }
     made = {name: filled(maker, size) for name, maker in makers.items()}
     return {**made, **_json_texts(rng, phrases, size)}
@@ -132,6 +144,38 @@ def _account(rng: random.Random) -> str:
     """A valid German one."""
     account = f"{rng.randrange(10**18):018d}"
     return f"DE{98 - int(account + '131400') % 97:02d}{account}"
+
+
+def _account_of(rng: random.Random) -> str:
+    """One of some country that has account numbers of digits alone, with valid check digits."""
+    country, length = rng.choice(tuple({"BE": 12, "CZ": 20, "DE": 18, "DK": 14, "ES": 20, "FI": 14, "HU": 24}.items()))
+    account = f"{rng.randrange(10**length):0{length}d}"
+    check = 98 - int("".join(str(int(c, 36)) for c in account + country + "00")) % 97
+    return f"{country}{check:02d}{account}"
+
+
+def _phone(rng: random.Random) -> str:
+    return f"+{rng.choice(tuple(COUNTRY_CODE_TO_REGION_CODE))}{rng.randrange(10 ** rng.randrange(4, 12), 10**12)}"
+
+
+def _number(rng: random.Random) -> str:
+    fixed = ("123-45-6789", "ssn", "10.0.0.1", "01/02/2003", "12345-6789")
+    return rng.choice((_phone(rng), _card(rng), str(rng.randrange(10**12)), *fixed))
+
+
+def _linked(rng: random.Random, phrases: Sequence[str]) -> str:
+    """A phrase, and behind it others, each of which begins with the last word of the one before."""
+    words = rng.choice(phrases).split()
+    while len(words) < 40:
+        following = [phrase.split()[1:] for phrase in phrases if phrase.startswith(words[-1] + " ")]
+        if not following:
+            break
+        words += rng.choice(following)
+    return " ".join(words)
+
+
+def _anything(rng: random.Random, phrases: Sequence[str], matching: Sequence[str]) -> str:
+    return rng.choice((rng.choice(phrases), rng.choice(matching), _phone(rng), _card(rng), _account(rng), "a@b.cc"))
 
 
 def _card(rng: random.Random) -> str:

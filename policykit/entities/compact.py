@@ -2,6 +2,7 @@
 
 import re
 from functools import cache, cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,7 +90,7 @@ class Compact:
         if 4 * int((ends - starts).sum()) < len(self._codes):
             at = starts[:, None] + np.arange(int((ends - starts).max(initial=0)))
             codes = (self._codes if self._points is None else self._points).take(at, mode="clip")
-            return ~((_others(of)[codes] > 0) & (at < ends[:, None])).any(1)
+            return np.array(~((_others(of)[codes] > 0) & (at < ends[:, None])).any(1))
         if self._points is None:
             is_other = np.frombuffer(self._codes.tobytes().translate(_others(of)[:256].tobytes()), np.int8)
         else:
@@ -109,7 +110,7 @@ class Compact:
         return np.where(values > 64, values - 55, values - 48)
 
     @cached_property
-    def _luhn(self) -> Places:
+    def _luhn(self) -> NDArray[Any]:
         """Sums of digits up to each place, those at even places doubled (0), those at odd ones (1)."""
         digits = self.chars.tobytes().translate(_DIGITS)
         sums = np.zeros((2, len(digits) + 1), self._before.dtype)

@@ -76,7 +76,7 @@ class Dense:
 
     def _starts(self, symbols: NDArray[Any]) -> Places:
         """Where something may be begun. The edge of a text is on both sides of it."""
-        first = np.flatnonzero(_of(self._may_begin.any(0), symbols))
+        first = np.flatnonzero(_of(np.array(self._may_begin.any(0)), symbols))
         before = symbols.take(first - 1, mode="wrap")
         return first[self._may_begin.ravel().take(before.astype(np.intp) * self._width + symbols.take(first))]
 

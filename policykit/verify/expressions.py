@@ -144,7 +144,7 @@ class Expressions:
 
     def matching(self, data: bytes) -> Sequence[int]:
         """The indices of those that match somewhere, or may."""
-        if self.together is None:
+        if self.together is None or (len(data) >= _LONG and _takes_long(self.together, data)):
             return range(len(self.names))
         found = self.together.Match(data)
         # Without the sentinel the set has failed, and each is asked by itself.
@@ -168,6 +168,21 @@ class Expressions:
 
 class _Set(Protocol):
     def Match(self, text: bytes) -> list[int] | None: ...
+
+
+_LONG, _PROBE, _PROBE_S = 100_000, 8_192, 0.4e-3
+"""Bytes of a text of which pieces are tried before a set reads it, bytes of a piece, and what it may take: ten times
+what it does as a rule."""
+
+
+def _takes_long(together: _Set, data: bytes) -> bool:
+    """Whether a set meets state after state that it has to build: then expressions are sooner read one by one."""
+    for at in (len(data) // 3, 2 * len(data) // 3):
+        begun = thread_time()
+        together.Match(data[at : at + _PROBE])
+        if thread_time() - begun > _PROBE_S:
+            return True
+    return False
 
 
 def expressions(sources: Sequence[tuple[int, Compiled, bytes]]) -> Expressions:

@@ -65,7 +65,8 @@ def on(name: str, leaf: Leaf) -> Leaf:
 @example(leaves=[regexes(r"a\x00b"), regexes("a.b")], name="raw", texts=["a\0b"])
 @example(leaves=[regexes(r"\bé", "[^é]é")], name="raw", texts=["é é", "aé"])
 def test_a_scan_finds_what_the_automata_find(is_full: bool, leaves: list[Leaf], name: str, texts: list[str]) -> None:
-    """``is_full``: as in a text that is full of matches, where all are looked for at once."""
+    """``is_full``: as in a text that is full of matches, where all are looked for at once, and of beginnings, where a
+    set of expressions takes long."""
     leaves = [on(name, leaf) for leaf in leaves]
     together = joint_searches([rule(f"r{i}", leaf) for i, leaf in enumerate(leaves)])
     seen = seen_as(name, texts)
@@ -73,6 +74,8 @@ def test_a_scan_finds_what_the_automata_find(is_full: bool, leaves: list[Leaf], 
         if is_full:
             patch.setattr(expressions, "_CHECK_EVERY", 1)
             patch.setattr(dense, "READ", 1_000)
+            patch.setattr(expressions, "_LONG", 1)
+            patch.setattr(expressions, "_PROBE_S", -1)
         for leaf in leaves:
             search = together.get(leaf, view(name))
             expected = list(search.find_by_automata(seen).found())
