@@ -58,6 +58,10 @@ class Languages:
         self._starts: dict[str, int] = {}
         self._lock = Lock()
 
+    def __len__(self) -> int:
+        """How many have been named."""
+        return len(self._starts)
+
     def start(self, source: str) -> int:
         """The name of a language, always the same."""
         with self._lock:
