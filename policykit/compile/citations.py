@@ -5,8 +5,9 @@ from collections.abc import Iterable, Sequence
 from policykit.automata import RegexAutomaton
 from policykit.automata.nfa import Pattern, build
 from policykit.compile.escape import shortest_matches
-from policykit.compile.resolve import leaves
+from policykit.compile.resolve import leaves, sources
 from policykit.diagnostics import Diagnostic, PolicyError
+from policykit.ir.citations import Mark
 from policykit.ir.document import Chains, Uncited
 from policykit.ir.plan import ResolvedRule
 from policykit.text import view
@@ -28,6 +29,16 @@ def marks_of(rules: Sequence[ResolvedRule]) -> tuple[str, ...]:
     marks = dict.fromkeys(part.mark for rule in rules for part in _uncited(rule))
     found = (next(shortest_matches(RegexAutomaton(build(view("raw"), Pattern(mark.regex)))), None) for mark in marks)
     return tuple(mark for mark in found if mark is not None)
+
+
+def demanded(rules: Iterable[ResolvedRule]) -> tuple[Mark, ...]:
+    """How citations are written by the rules that demand them or name their sources, each form with its ids once."""
+    found = [
+        mark
+        for rule in rules
+        for mark in (*(part.mark for part in _uncited(rule)), *(one.mark for one in sources(rule.matcher)))
+    ]
+    return tuple({(mark.form, mark.id_source): mark for mark in found}.values())
 
 
 def _uncited(rule: ResolvedRule) -> list[Uncited]:

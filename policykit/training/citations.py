@@ -4,10 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from policykit.automata import compile_finder
-from policykit.compile.resolve import leaves, sources
+from policykit.compile.citations import demanded as demanded_by
 from policykit.diagnostics import Diagnostic, Place
 from policykit.ir.citations import Mark
-from policykit.ir.document import Chains, Uncited
 from policykit.plan import Plan
 from policykit.policy.checked import Entries, Json
 from policykit.policy.citations import check_form, mark_of, marked
@@ -41,7 +40,7 @@ def citations_from(entries: Entries, plan: Plan | None, found: list[Diagnostic])
     Appends PK140 for a form that cannot be told from the text, PK780 for none, and for another one than the plan's.
     """
     weight, unsupported = entries.number("weight"), entries.number("unsupported")
-    demanded = {(mark.form, mark.id_source): mark for mark in _demanded(plan)}
+    demanded = {(mark.form, mark.id_source): mark for mark in demanded_by(plan.spec.rules if plan else ())}
     says = [name for name in ("format", "id") if name in entries.keys]
     if not says and not demanded:
         help = "write it as `format`, or name policies with a rule that demands citations"
@@ -57,11 +56,3 @@ def citations_from(entries: Entries, plan: Plan | None, found: list[Diagnostic])
         demanded = {(own.form, own.id_source): own}
     weights = (1.0 if number is None else number for number in (weight, unsupported))
     return Citations(tuple(demanded.values()), *weights)
-
-
-def _demanded(plan: Plan | None) -> Iterator[Mark]:
-    for rule in plan.spec.rules if plan else ():
-        for leaf in leaves(rule.matcher):
-            if isinstance(leaf, Chains):
-                yield from (part.mark for chain in leaf.chains for part in chain.parts if isinstance(part, Uncited))
-        yield from (one.mark for one in sources(rule.matcher))

@@ -88,8 +88,9 @@ def _configure(parser: ArgumentParser) -> None:
         "--schema", type=Path, metavar="PATH", help="what valid answers belong to (default: the plan's grammar)"
     )
     judge.add_argument(
-        "--citations", metavar="REGEX", help="finds the sources that an answer cites; or their form: [{id}]"
-    )
+        "--citations", nargs="?", const="", metavar="REGEX",
+        help="finds the sources that an answer cites; or their form, [{id}]; alone: as the plan's rules demand them",
+    )  # fmt: skip
     judge.add_argument("--pairs", type=Path, metavar="FILE", help="preference pairs, for their margins")
     judge.add_argument(
         "--beta", type=above_zero, default=0.1, metavar="B", help="of the margins (default: %(default)s)"
@@ -117,7 +118,7 @@ def _run(args: Namespace, streams: Streams) -> Exit:
     data = read_answers(args.outputs, args.limit) if args.outputs else read_prompts(args.prompts, args.limit)
     pairs = read_pairs(args.pairs) if args.pairs else ()
     schema = load_grammar(args.schema) if args.schema else plan.spec.grammar
-    find = citations_by(args.citations) if args.citations else None
+    find = None if args.citations is None else citations_by(args.citations or None, plan)
     model = load_with_adapter(args.model, args.adapter, plan) if args.model else None
     base = load_with_adapter(args.base, None, None) if args.base else None
     if model is not None:

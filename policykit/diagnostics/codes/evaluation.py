@@ -43,7 +43,8 @@ CODES: tuple[CodeEntry, ...] = (
         "PK845",
         "a pattern for citations that cannot be used",
         "Citations are found by a regex in RE2 syntax, which runs in linear time: no lookaround, no backreferences. "
-        "Its first group, or the whole match, is the name of a source.",
+        "Its first group, or the whole match, is the name of a source. Without a pattern they are found as the plan's "
+        "rules demand them, of which there must be one.",
         r"policykit eval --citations '(?<=\[)K\d+' …",
     ),
     CodeEntry(
