@@ -138,10 +138,25 @@ def usual_device() -> str:
 
 
 def _plain(model: PreTrainedModel) -> Any:
-    """The same model, without settings of sampling: those of its folder would hold wherever a call says nothing."""
-    plain: Any = copy.copy(model)
-    plain.generation_config = GenerationConfig()
+    """The same model, without settings of sampling: those of its folder would hold wherever a call says nothing.
+
+    PEFT's wrapper either goes by the settings of the model that it wraps, or writes its own into it, which others may
+    hold: that one is copied, too.
+    """
+    is_wrapped = hasattr(model, "get_base_model")
+    plain: Any = _apart(model, *(("base_model", "model") if is_wrapped else ()))
+    for one in (plain, *((plain.get_base_model(),) if is_wrapped else ())):
+        one.generation_config = GenerationConfig()
     return plain
+
+
+def _apart(module: Any, *names: str) -> Any:
+    """A copy with attributes of its own, and so of the modules inside it by these names; it shares all the others."""
+    copied: Any = copy.copy(module)
+    if names and names[0] in module._modules:
+        inner = _apart(module._modules[names[0]], *names[1:])
+        copied.__dict__["_modules"] = {**module._modules, names[0]: inner}
+    return copied
 
 
 def _source(named: str) -> str:

@@ -251,3 +251,26 @@ def test_settings_that_a_model_brings_along_change_nothing(embedded_model, name:
         assert getattr(model.generation_config, name) == value, "the model is the caller's"
     finally:
         setattr(model.generation_config, name, before)
+
+
+@pytest.mark.parametrize("task", [None, "CAUSAL_LM"])
+def test_an_adapter_s_base_model_keeps_its_own_settings(task: str | None) -> None:
+    """PEFT hands the settings of its wrapper to the model inside, which is the caller's; or goes by those there."""
+    peft = pytest.importorskip("peft", reason="adapters need peft")
+    model, tokenizer = load_model("embedded")
+    free = generate(model, tokenizer, PROMPTS, max_new_tokens=16, seed=5)
+    lora = peft.LoraConfig(r=2, task_type=task, target_modules="all-linear", init_lora_weights=False)
+    adapted = peft.get_peft_model(model, lora)
+    adapted.eval()
+    model.generation_config.repetition_penalty = 3.0
+    before, prepares = model.generation_config, adapted.base_model.prepare_inputs_for_generation
+    written = generate(adapted, tokenizer, PROMPTS, max_new_tokens=16, seed=5)
+    assert model.generation_config is adapted.generation_config is before
+    assert before.repetition_penalty == 3.0
+    assert adapted.base_model.prepare_inputs_for_generation == prepares
+    assert written != free, "or the adapter did nothing"
+    with adapted.disable_adapter():
+        assert generate(adapted, tokenizer, PROMPTS, max_new_tokens=16, seed=5) == free
+    adapted.merge_adapter()
+    model.generation_config.repetition_penalty = 1.0
+    assert generate(model, tokenizer, PROMPTS, max_new_tokens=16, seed=5) == written, "its weights, and no others"
