@@ -1,6 +1,7 @@
 """Serving under profiles: one guard before any OpenAI-compatible server, its own or another."""
 
 from policykit.serving.deployment import Deployment, Serving
+from policykit.serving.equipment import Equipment
 from policykit.serving.errors import FieldRefusal, Refused, UpstreamFault
 from policykit.serving.guard import Guard
 from policykit.serving.hooks import (
@@ -23,6 +24,7 @@ __all__ = [
     "Channel",
     "Deployment",
     "Done",
+    "Equipment",
     "FieldRefusal",
     "Guard",
     "Kind",

@@ -9,6 +9,7 @@ from policykit.diagnostics import PolicyError
 from policykit.engines.attest import RUN_DIRECTORY
 from policykit.plan import RequestBounds
 from policykit.serving.bundled import BUNDLE, BundleFiles
+from policykit.serving.equipment import EquipmentSource
 from policykit.serving.keeping import KeepingFiles
 from policykit.serving.lifetime import Lifetime
 from policykit.serving.rewards import RewardFiles
@@ -44,6 +45,7 @@ class Environment:
     lifetime: Lifetime = field(default_factory=Lifetime)
     waits: Waits = field(default_factory=Waits)
     rewards: RewardFiles = field(default_factory=RewardFiles)
+    equipment: EquipmentSource = field(default_factory=EquipmentSource)
 
     @staticmethod
     def read(variables: Mapping[str, str]) -> "Environment":
@@ -75,4 +77,5 @@ class Environment:
             Lifetime.read(variables),
             Waits.read(variables),
             RewardFiles.read(variables),
+            EquipmentSource.read(variables),
         )

@@ -7,6 +7,7 @@ description of the server's own interface is closed: a guarded server has other 
 
 import asyncio
 import os
+from dataclasses import replace
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -49,7 +50,8 @@ class Middleware:
             found = opened(bundle.source(), keys, model, self._environment.run)
         check_grants(keys, found)
         self._environment.rewards.check(found)
-        self._serving = Serving(found)
+        self._equipment = self._environment.equipment.load()
+        self._serving = Serving(replace(found, resources=self._equipment.resources))
         self._keeping = self._environment.keeping.load()
         shadow = self._environment.shadow
         self._candidate = shadow and Candidate.of(shadow, self._serving.deployment, self._keeping)
@@ -106,7 +108,7 @@ class Middleware:
             run, bundle = self._environment.run, self._environment.bundle
             retirement = Retirement.of(self._environment.lifetime, self._environment.log)
             asked = self._environment
-            about = (self._keeping, bundle, self._candidate, retirement, asked.waits, asked.rewards)
+            about = (self._keeping, bundle, self._candidate, retirement, asked.waits, asked.rewards, self._equipment)
             self._app = around(self._serving, model, self._log, run, switch, *about)
             self._starting = [asyncio.ensure_future(start()) for start in self._app.starting]
         return self._app

@@ -4,7 +4,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import uvicorn
@@ -23,6 +23,7 @@ from policykit.serving.can_draw import check_strategies, draws_freely
 from policykit.serving.connections import connections
 from policykit.serving.deployment import Deployment, Serving
 from policykit.serving.drawing import Drawing
+from policykit.serving.equipment import Equipment, EquipmentSource
 from policykit.serving.guard import Guard
 from policykit.serving.health import Health, PlansReady, answers
 from policykit.serving.keeping import KeepingFiles
@@ -52,7 +53,7 @@ DRAIN_S = 30.0
 class Files:
     """What every server needs. ``log`` is a folder or `postgresql://…`; ``run`` is shared with the engine; ``switch``
     is the incident switch's file. Profiles are files, or come out of a ``bundle`` that is watched; ``shadow`` is one
-    that is asked beside."""
+    that is asked beside. ``equipment`` is what no file can say."""
 
     profiles: tuple[Path, ...]
     keys: tuple[Path, ...]
@@ -65,6 +66,7 @@ class Files:
     lifetime: Lifetime = field(default_factory=Lifetime)
     waits: Waits = field(default_factory=Waits)
     rewards: RewardFiles = field(default_factory=RewardFiles)
+    equipment: EquipmentSource = field(default_factory=EquipmentSource)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +117,7 @@ def on_transformers(name: str, run: Path) -> Model:
 
 def deployment(files: Files, model: str | None) -> Deployment:
     """Raises PolicyError with everything that is wrong with profiles, bundle and keys, and PK316; PK724 and PK786 for
-    reward models that profiles choose by."""
+    reward models that profiles choose by, PK725 for equipment that cannot be used."""
     RequestBounds.read(os.environ)
     keys = load_keys(*files.keys)
     if files.bundle:
@@ -124,7 +126,7 @@ def deployment(files: Files, model: str | None) -> Deployment:
         found = Deployment(load_profiles(*files.profiles), keys, model=model)
     check_grants(keys, found)
     files.rewards.check(found)
-    return found
+    return replace(found, resources=files.equipment.load().resources)
 
 
 def check_grants(keys: Keyring, found: Deployment) -> None:
@@ -141,7 +143,8 @@ def application(files: Files, model: Model) -> App:
     candidate = files.shadow and Candidate.of(files.shadow, serving.deployment, keeping)
     retirement = Retirement.of(files.lifetime, files.log)
     log = files.lifetime.open(files.log)
-    about = (switch, keeping, files.bundle, candidate, retirement, files.waits, files.rewards)
+    given = files.equipment.load()
+    about = (switch, keeping, files.bundle, candidate, retirement, files.waits, files.rewards, given)
     return around(serving, model, log, files.run, *about)
 
 
@@ -157,10 +160,12 @@ def around(
     retirement: Retirement | None = None,
     waits: Waits | None = None,
     rewards: RewardFiles | None = None,
+    equipment: Equipment | None = None,
 ) -> App:
     """The guard and its surroundings. Raises PolicyError: PK722 for a strategy that the model cannot be drawn from by,
     PK724 and PK786 for a reward model that answers cannot be chosen by, PK842 for an adapter whose pins are not its
-    own. ``keeping`` says what of texts the log keeps; a ``bundle`` is watched, and a ``candidate`` asked beside it."""
+    own. ``keeping`` says what of texts the log keeps; a ``bundle`` is watched, and a ``candidate`` asked beside it;
+    ``equipment`` says what is known of a request."""
     chosen_by = Rewards(rewards or RewardFiles())
 
     def check(found: Deployment) -> None:
@@ -191,6 +196,7 @@ def around(
         observers=(metrics, *traces),
         switch=watched.switch,
         attestor=EngineAttestor(run, replay=keeping.replay) if model.attests else None,
+        facts=(equipment or Equipment()).facts,
         settings=GuardSettings(body_timeout_s=(waits or Waits()).body_s, grammar_s=bounds.wait_s + bounds.deadline_s),
         shadow=candidate.shadow if candidate else None,
         drawing=model.drawing,
@@ -283,6 +289,7 @@ def on_vllm(files: Files, model: str, host: str, port: int, more: Sequence[str])
         **files.lifetime.variables(),
         **files.waits.variables(),
         **files.rewards.variables(),
+        **files.equipment.variables(),
         **({ATTEMPTS: "1"} if (draws := draws_freely(live.profiles)) else {}),
     }
     command = [

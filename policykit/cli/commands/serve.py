@@ -64,6 +64,11 @@ def _configure(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--switch", type=Path, metavar="FILE", help="the incident switch")
     parser.add_argument(
+        "--equipment",
+        metavar="FILE.py:NAME",
+        help="a `policykit.serving.Equipment`: keys, vaults, functions, facts",
+    )
+    parser.add_argument(
         "--log-spans", choices=[form.value for form in SpanForm],
         help="how the log keeps what rules found (default: omitted, or with `--log-key` hashed)",
     )  # fmt: skip
@@ -113,6 +118,7 @@ def _run(args: Namespace, streams: Streams) -> Exit:
     _check(args)
     from policykit.serving import run
     from policykit.serving.bundled import BundleFiles
+    from policykit.serving.equipment import EquipmentSource, no_facts_for
     from policykit.serving.keeping import KeepingFiles
     from policykit.serving.lifetime import Lifetime
     from policykit.serving.reload_source import OnBad
@@ -131,7 +137,8 @@ def _run(args: Namespace, streams: Streams) -> Exit:
         shadow = ShadowFiles(BundleFiles(args.shadow_bundle, tuple(args.trusted), args.require), args.shadow_log)
     waits = Waits(args.head_timeout, args.body_timeout, args.read_timeout)
     rewards = RewardFiles.of(args.reward, args.reward_device)
-    about = (args.log, args.run_directory, args.switch, kept, bundle, shadow, lifetime, waits, rewards)
+    equipment = EquipmentSource(args.equipment)
+    about = (args.log, args.run_directory, args.switch, kept, bundle, shadow, lifetime, waits, rewards, equipment)
     files = run.Files(tuple(args.profiles), tuple(args.keys), *about)
     if args.upstream:
         key = os.environ[args.upstream_key_env] if args.upstream_key_env else None
@@ -147,6 +154,11 @@ def _run(args: Namespace, streams: Streams) -> Exit:
         run.on_vllm(files, args.model, args.host, args.port, args.vllm)
         return Exit.FINE
     app = run.application(files, model)
+    unknown = no_facts_for(app.serving.deployment.profiles, files.equipment.load())
+    if unknown:
+        more = f" and {len(unknown) - 3} more" if len(unknown) > 3 else ""
+        names = f"{', '.join(unknown[:3])}{more}"
+        streams.err.print(f"nothing gives facts (`--equipment`), so these rules block what they cannot decide: {names}")
     n = len(app.serving.deployment.profiles.profiles)
     run.serve(app, args.host, args.port, lambda at: streams.err.print(f"serving {n} profiles at {at}/v1"), waits)
     return Exit.FINE

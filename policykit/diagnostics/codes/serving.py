@@ -57,6 +57,14 @@ CODES: tuple[CodeEntry, ...] = (
         "policykit serve --profiles p --keys k --model m --reward helpful=other-run/reward-model",
     ),
     CodeEntry(
+        "PK725",
+        "equipment that cannot be used",
+        "What no file can say (keys, vaults, functions, models, approvals, the facts of a request) a deployment gives "
+        "as a `policykit.serving.Equipment`. The one that is named is not there, raises when it is made, or is another "
+        "thing. A server without it would block whatever needs it, so none starts.",
+        "policykit serve --equipment deployment.py:equipmnt …",
+    ),
+    CodeEntry(
         "PK721",
         "not one model to serve",
         "`policykit serve` stands before one model: one that vLLM or transformers runs, or a server that runs already.",
