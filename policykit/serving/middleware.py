@@ -49,9 +49,10 @@ class Middleware:
         else:
             found = opened(bundle.source(), keys, model, self._environment.run)
         check_grants(keys, found)
-        self._environment.rewards.check(found)
         self._equipment = self._environment.equipment.load()
-        self._serving = Serving(replace(found, resources=self._equipment.resources))
+        found = replace(found, resources=self._equipment.resources)
+        self._environment.rewards.check(found)
+        self._serving = Serving(found)
         self._keeping = self._environment.keeping.load()
         shadow = self._environment.shadow
         self._candidate = shadow and Candidate.of(shadow, self._serving.deployment, self._keeping)

@@ -125,8 +125,9 @@ def deployment(files: Files, model: str | None) -> Deployment:
     else:
         found = Deployment(load_profiles(*files.profiles), keys, model=model)
     check_grants(keys, found)
+    found = replace(found, resources=files.equipment.load().resources)
     files.rewards.check(found)
-    return replace(found, resources=files.equipment.load().resources)
+    return found
 
 
 def check_grants(keys: Keyring, found: Deployment) -> None:

@@ -96,13 +96,14 @@ def test_rules_are_served_with_the_facts_and_keys_of_the_deployment(tmp_path: Pa
         assert said(url, "key-2")["choices"][0]["message"]["content"] == "An adviser will call you."
 
 
-@pytest.mark.parametrize(
-    ("named", "code"), [(None, "policykit_plan_failed"), ("given.py:keys", "policykit_check_failed")]
-)
-def test_without_them_nothing_passes(tmp_path: Path, upstream: str, named: str | None, code: str) -> None:
-    app = application(files(tmp_path, named), gateway(upstream, None, "m"))
-    with served(app) as url:
-        assert said(url, "key-1")["error"]["code"] == code
+def test_without_facts_nothing_passes(tmp_path: Path, upstream: str) -> None:
+    with served(application(files(tmp_path, "given.py:keys"), gateway(upstream, None, "m"))) as url:
+        assert said(url, "key-1")["error"]["code"] == "policykit_check_failed"
+
+
+def test_without_a_key_that_rules_name_nothing_is_served(tmp_path: Path, upstream: str) -> None:
+    with pytest.raises(PolicyError, match="PK199"):
+        application(files(tmp_path, None), gateway(upstream, None, "m"))
 
 
 WRONG = {
