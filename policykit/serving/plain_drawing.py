@@ -14,6 +14,7 @@ from typing import Any, cast
 
 from policykit.constraint import Vocabulary
 from policykit.diagnostics import PolicyError
+from policykit.engines.attest import WHOLE
 from policykit.serving.errors import UpstreamFault
 from policykit.serving.upstream import Upstream, UpstreamRequest
 
@@ -83,7 +84,7 @@ def _same(token: bytes, text: str) -> bool:
 async def _one(upstream: Upstream, asked: Mapping[str, Any]) -> _Drawn:
     """One token, the likeliest. Raises UpstreamFault, and PolicyError where a token is not said."""
     fixed = {"max_tokens": 1, "temperature": 0.0, "logprobs": 2, "return_token_ids": True, "stream": False}
-    body = json.dumps({**asked, **fixed}).encode()
+    body = json.dumps({**asked, **fixed, "top_p": 1.0, **WHOLE}).encode()
     headers = {"content-type": "application/json", "accept": "application/json"}
     async with upstream.send(UpstreamRequest("POST", COMPLETIONS, body, headers)) as response:
         data = bytearray()

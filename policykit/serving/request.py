@@ -106,7 +106,7 @@ class Request:
         self.finished = Finished(self.exchange.account, self.grant, ask, judge.facts, self.deployment.digest)
         self.exchange.account.about = replace(self.exchange.about, plan_digest=judge.plan.digest)
         self.responder.headers["x-policykit-digest"] = judge.plan.digest
-        asking = self.asking = self._asking(ask, profile, judge)
+        asking = self.asking = self._asking(ask, profile, judge, await self.services.neutral.settings())
         self.exchange.account.strategy = profile.decoding.strategy.value
         self.exchange.account.clamped = tuple(asking.settings.clamped)
         if self.services.switch.state is SwitchState.FALLBACK_ONLY:
@@ -146,12 +146,13 @@ class Request:
     def _judge(self, ask: Ask, profile: Profile) -> Judge:
         return judge_for(self.deployment, self.grant, profile, ask, self.services.facts(self.exchange.about))
 
-    def _asking(self, ask: Ask, profile: Profile, judge: Judge) -> Asking:
+    def _asking(self, ask: Ask, profile: Profile, judge: Judge, neutral: Mapping[str, float]) -> Asking:
         services, deployment = self.services, self.deployment
         model = profile.adapter or profile.model or deployment.model
         if model is None:
             raise Refused(503, "policykit_no_model", "neither the profile nor the deployment names a model")
-        sent = Sent(self.shape.api, services.upstream.kind, model, self.grant.tenant, judge.plan.spec.grammar)
+        grammar = judge.plan.spec.grammar
+        sent = Sent(self.shape.api, services.upstream.kind, model, self.grant.tenant, grammar, neutral)
         name = ask.model or f"profile:{profile.name}"
         envelope = Envelope(self._id(), int(time.time()), name, ask.include_usage)
         return Asking(

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from policykit.ir.grammar import GrammarKind, GrammarSpec
@@ -115,6 +115,9 @@ class Sent:
     model: str
     tenant: str
     grammar: GrammarSpec | None
+    neutral: Mapping[str, float] = field(default_factory=dict[str, float])
+    """Settings that nobody asked for, with the values at which they change nothing: a server would take its model's
+    own (:mod:`policykit.serving.neutral`)."""
     mask: Mapping[str, object] | None = None
     """What the engine's backend is told (`vllm_xargs`)."""
 
@@ -127,6 +130,7 @@ class Sent:
             "top_p": settings.top_p,
             "n": n,
             "stream": ask.stream,
+            **self.neutral,
             **ask.passed,
         }
         if settings.seed is not None:

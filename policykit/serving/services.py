@@ -13,6 +13,7 @@ from policykit.serving.errors import FieldRefusal
 from policykit.serving.exchange import Book
 from policykit.serving.hooks import About, Observer, Switch
 from policykit.serving.limits import Admission, Turns
+from policykit.serving.neutral import Neutral
 from policykit.serving.rewards import Rewards
 from policykit.serving.shadow import Shadow
 from policykit.serving.upstream import Upstream
@@ -68,3 +69,7 @@ class Services:
     """Of keys, to have a grammar compiled."""
     compiling: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(N_COMPILING, "policykit-compile"))
     """Where plans with requests' own grammars are waited for: never where texts are judged, which would wait, too."""
+    neutral: Neutral = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "neutral", Neutral(self.upstream))

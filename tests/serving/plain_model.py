@@ -35,6 +35,10 @@ class PlainModel:
                 await send({"type": f"{message['type']}.complete"})
             await send({"type": "lifespan.shutdown.complete"})
             return
+        if scope["method"] == "GET":
+            models = {"object": "list", "data": [{"id": "m", "object": "model", "owned_by": "vllm"}]}
+            await self._send(send, 200, json.dumps(models).encode(), "application/json")
+            return
         data = b""
         while (message := await receive())["type"] == "http.request":
             data += message.get("body", b"")
@@ -87,7 +91,7 @@ class PlainModel:
             (raw,) = scorer.logps([tuple(text)])
             p = np.exp(raw / (body["temperature"] or 1.0))
             p[banned] = 0.0
-            if isinstance(body.get("prompt"), list) and (k := body.get("top_k", TOP_K)):
+            if k := body.get("top_k", TOP_K):
                 p[np.argsort(p)[:-k]] = 0.0
             token = int(p.argmax()) if body["temperature"] == 0 else pick(p, rng)
             shown = float(raw[token]) - (float(np.log(p.sum())) if self.wrong == "processed" else 0.0)

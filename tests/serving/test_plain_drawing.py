@@ -217,11 +217,17 @@ def test_what_would_bend_the_distribution_is_refused_by_name(house: House, field
             drawn.said(house.client(), name, **{field: value})
 
 
-def test_texts_are_drawn_from_all_that_the_model_would_say(house: House) -> None:
+@pytest.mark.parametrize("name", ["exact", "reject", "masked"])
+def test_texts_are_drawn_from_all_that_the_model_would_say(house: House, name: str) -> None:
     """What a request leaves unsaid the server takes from the model's folder: here a top-k of 1, under which every seed
-    has one text."""
-    found = {drawn.said(house.client(), "exact", seed=seed, max_tokens=8)[0] for seed in range(4)}
+    has one text. Also where the profile's answers are asked for whole."""
+    length = 8 if name == "exact" else 2  # short enough to be let through
+    found = {drawn.said(house.client(), name, seed=seed, max_tokens=length)[0] for seed in range(8)}
     assert len(found) > 1
-    asked = [body for body in house.model.bodies if body["max_tokens"] == 8]
+    asked = [body for body in house.model.bodies if body["max_tokens"] == length]
     assert asked
-    assert all(body[name] == value for body in asked for name, value in WHOLE.items())
+    assert all(body[setting] == value for body in asked for setting, value in WHOLE.items())
+    if name == "exact":
+        return
+    drawn.said(house.client(), name, seed=1, max_tokens=9, presence_penalty=0.5)
+    assert next(body for body in house.model.bodies if body["max_tokens"] == 9)["presence_penalty"] == 0.5

@@ -14,6 +14,7 @@ from tests.serving import drawn
 from tests.serving.real_vllm import Server, plain_command, vllm_served
 from tests.serving.running import Kept, served
 from tests.serving.test_plain_drawing import NAMES, House
+from tests.serving.test_real_vllm_strategies import OWN
 
 pytestmark = pytest.mark.vllm
 
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.vllm
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("plain")
-    with vllm_served(folder, variables={"VLLM_PLUGINS": ""}, started=plain_command) as found:
+    with vllm_served(folder, OWN, variables={"VLLM_PLUGINS": ""}, started=plain_command) as found:
         yield found
 
 
@@ -43,6 +44,12 @@ def test_answers_hold_the_plan_and_the_record_says_what_they_cost(house: House, 
 @pytest.mark.parametrize("name", NAMES)
 def test_less_legal_mass_than_the_profile_asks_for_ends_early(house: House, name: str) -> None:
     drawn.check_least(house.client(), name, house.last)
+
+
+def test_what_nobody_asks_for_is_not_taken_from_the_model_s_folder(house: House) -> None:
+    """The gateway has found out that the server is a vLLM, and says what that would take from there."""
+    for name in ("masked", "reject"):
+        assert len({drawn.said(house.client(), name, seed=seed, max_tokens=2)[0] for seed in range(8)}) > 1
 
 
 def test_a_tokenizer_of_another_model_is_refused_by_name(server: Server, tmp_path: Path) -> None:

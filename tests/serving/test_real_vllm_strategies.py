@@ -21,7 +21,9 @@ keys:
   - {{id: k, sha256: {digest_of_key(drawn.KEY)}, tenant: acme, profiles: [{", ".join(drawn.PROFILES)}], default: exact}}
 """
 BEST = ("mask", "exact")
-MODE = ("--logprobs-mode", "processed_logprobs", "--block-size", "32")
+OWN = ("--override-generation-config", '{"top_k": 1, "repetition_penalty": 4.0, "presence_penalty": 2.0}')
+"""Settings as a model's folder may have them, under which every seed has one text."""
+MODE = ("--logprobs-mode", "processed_logprobs", "--block-size", "32", *OWN)
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +95,11 @@ def test_the_best_of_what_passes_goes_out(server: Server, name: str) -> None:
         assert mask == ("free" if name == "exact" else "attested")
         n_refused += sum(n for _, n in report.refused)
     assert (n_refused > 0) == (name == "exact")
+
+
+def test_what_nobody_asks_for_is_not_taken_from_the_model_s_folder(server: Server) -> None:
+    for name in ("masked", "reject"):
+        assert len({drawn.said(client(server), name, seed=seed, max_tokens=2)[0] for seed in range(8)}) > 1
 
 
 def test_no_client_asks_for_an_attempt_itself(server: Server) -> None:
