@@ -111,11 +111,12 @@ class Choice:
         self._openings: dict[int, Openings] = {}
         self._possible: dict[tuple[str, ...], Bits] = {}
         self._bases: dict[tuple[tuple[str, ...], tuple[int, ...]], tuple[Bits, NDArray[np.bool_]]] = {}
+        self._base_bytes = 0
 
     @property
     def n_bytes(self) -> int:
         """Memory of what grows while running: the sets of the automata's states and of the bases."""
-        return sum(o.n_bytes for o in self._openings.values()) + sum(bits.nbytes for bits, _ in self._bases.values())
+        return sum(o.n_bytes for o in self._openings.values()) + self._base_bytes
 
     def completes(self, what: What, states: tuple[int, ...]) -> bool:
         """Whether one of the completions keeps all automata alive."""
@@ -162,6 +163,7 @@ class Choice:
             for i in self._binding.forbids:
                 bits &= self._opening(i).rows(self._endings.reference(i, base.modes, base.states[i]))
             known = self._bases[key] = (bits, _empty(bits))
+            self._base_bytes += bits.nbytes
         return known
 
     def _possible_in(self, modes: tuple[str, ...]) -> Bits:

@@ -10,23 +10,20 @@ that a search without them would have found, or would have spent its budget befo
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from policykit.constraint.images import JsonLexer
 from policykit.constraint.joint import Joint
-from policykit.constraint.machine import PolicyMachine, close
-from policykit.constraint.rows import Row, count_bits, set_bits
+from policykit.constraint.machine import SHORT, PolicyMachine, close
+from policykit.constraint.rows import count_bits, set_bits
 from policykit.grammar import GrammarState
 
 MAX_CANDIDATES = 64
 """Tokens examined per step. Where more are allowed, only those after which a rule does not let the text end."""
 MAX_NODES = 400
 """Bytes tried per token before it is left open."""
-SHORT = 16
-"""Bytes of tokens that are not asked one by one whether they lead beyond what is covered."""
 MAX_WAYS = 16
 """Continuations that are kept, the one that served last first."""
 _ORDER = sorted(range(256), key=lambda b: (b not in b'"', b not in b" ,.}])", b))
@@ -117,21 +114,12 @@ class Lookahead:
         is_covered = n_inside + SHORT <= self._covered_bytes
         if (many or is_covered) and not joint.pending:
             ids = self._machine.held.tokens(joint, self._machine.reader.forbids, row)
-            if not many:
-                ids = np.union1d(ids, set_bits(row & self._uncovered))
+            if not many and len(uncovered := set_bits(row & self._machine.uncovered_row)):
+                ids = np.union1d(ids, uncovered)
         else:
             ids = set_bits(row)
         chosen = [*marks, *(i for i in ids.tolist() if i not in special)][:MAX_CANDIDATES]
         return sorted(chosen, key=lambda i: -len(self._text(i)))
-
-    @cached_property
-    def _uncovered(self) -> Row:
-        """Tokens that may lead beyond what is covered, and those that end inside a character, which may become one
-        where a rule holds on."""
-        tokens = self._machine.vocabulary.tokens
-        long = np.zeros(-(-len(tokens) // 32) * 32, np.bool_)
-        long[[i for i, token in enumerate(tokens) if len(token) > SHORT]] = True
-        return self._machine.tail_row | np.packbits(long, bitorder="little").view(np.int32)
 
     def _text(self, token_id: int) -> bytes:
         return self._marks.get(token_id) or self._machine.vocabulary.tokens[token_id]

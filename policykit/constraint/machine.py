@@ -26,6 +26,8 @@ MASK_BYTES = 64 << 20
 TABLE_BYTES = 96 << 20
 MAX_CLOSERS = 100_000
 MAX_ASKED = 64
+SHORT = 16
+"""Bytes of tokens that are not asked one by one how far they lead in a string."""
 CONTEXTS = (b"", b"a", b"0", b" ", b".", b"\xe2")
 """What a boundary may depend on: a word's letter or digit before it, a space, a mark, a character not yet finished."""
 
@@ -104,6 +106,11 @@ class PolicyMachine:
         return words, self.tail_row[words]
 
     @cached_property
+    def uncovered_row(self) -> Row:
+        """Tokens that are not SHORT, and those that end inside a character, which may become any."""
+        return self.tail_row | self._row_of([i for i, token in enumerate(self.vocabulary.tokens) if len(token) > SHORT])
+
+    @cached_property
     def without_grammar(self) -> Row:
         """Ordinary tokens and the end of text: no grammar, so no special token has a place."""
         ordinary = [i for i in range(self.vocabulary.size) if i not in self.vocabulary.special_ids]
@@ -138,6 +145,7 @@ class PolicyMachine:
         """Work out what every text needs: tries, and at the start, after a few common characters and inside a JSON
         string after the same, the first masks and where all tokens lead."""
         self.reader.warm()
+        _ = self.uncovered_row
         known: set[Joint] = set()
         for data in (opening + context for opening in (b"", b'"') for context in CONTEXTS):
             joint = self.advance_bytes(self.start(), data)

@@ -21,13 +21,10 @@ from policykit.constraint.joint import BaseTable, Epoch, Joint
 from policykit.constraint.unit import Unit
 from policykit.text import utf8
 
-MAX_JOINTS = 20_000
-"""Joint states kept before they are forgotten together; states in use go on."""
+MAX_JOINTS, MAX_ESCAPES, EXPLORED_STATES = 20_000, 4, 600
+"""Joint states kept before they are forgotten together; states in use go on. Automata of few states are explored."""
 TABLE_AFTER = 48
 """Tokens read from a base before all of its tokens are worked out at once (some 50 ms)."""
-EXPLORED_STATES = 600
-"""Automata of at most so many states are worked out ahead."""
-MAX_ESCAPES = 4
 ESCAPES = candidates()
 
 
@@ -43,6 +40,7 @@ class Reader:
         self.lexers = binding.lexers
         self.scope_of = binding.scope_of
         self.group_of = binding.group_of
+        self._holding: tuple[int, ...] = ()
         self._rests: dict[tuple[tuple[str, ...], bytes], list[list[int]] | None] = {}
         self.renew()
 
@@ -393,7 +391,10 @@ class Reader:
 
     def _frees_by(self, joint: Joint, text: str) -> bool:
         symbols, units = self.binding.text_symbols(text), joint.epoch.units
-        return all(units[i].freed_by_text(joint.states[i], text, symbols[i]) for i in self.forbids)
+        which = (*self._holding, *self.forbids)  # the first is what held on last time
+        held = (i for i in which if not units[i].freed_by_text(joint.states[i], text, symbols[i]))
+        self._holding = tuple(islice(held, 1))
+        return not self._holding
 
     def _frees(self, joint: Joint, symbols: Sequence[Sequence[int]]) -> bool:
         return all(joint.epoch.units[i].freed_by(joint.states[i], symbols[i]) for i in self.forbids)

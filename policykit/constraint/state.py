@@ -289,6 +289,8 @@ class State:
             return
         words, tails = self._machine.tail_words
         open_tails = row[words] & tails
+        if np.count_nonzero(open_tails) > MAX_UNFINISHED:  # words, which have a bit or more each
+            return
         if not 0 < int(np.bitwise_count(open_tails).sum()) <= MAX_UNFINISHED:
             return
         for token_id in set_bits(row & self._machine.tail_row).tolist():

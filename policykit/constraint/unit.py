@@ -5,7 +5,8 @@ forbids. The difference is found by walking the trie where the two states move a
 everything that its reference finds, so nothing has to be allowed again.
 """
 
-from collections.abc import Callable, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -73,7 +74,7 @@ class Unit:
         self._token_ids: dict[str, Ints] = {}
         self._base: dict[tuple[str, int], Row] = {}
         self._held_base: dict[tuple[str, int, bool], Row] = {}
-        self._own: dict[str, Ints] = {}
+        self._base_bytes = 0
         self._freed: dict[tuple[int, str], bool] = {}
         # A state's row, its held row and its open completions are asked for one after the other: one walk serves all.
         self._last: tuple[tuple[str, int], Difference] = (("", FOUND), ([], _NONE, _NONE))
@@ -89,8 +90,7 @@ class Unit:
     @property
     def n_bytes(self) -> int:
         """Memory of what grows while running: the transition table and the masks of the references."""
-        rows = sum(r.nbytes for r in self._base.values())
-        return self._table.nbytes + rows + 400 * self.automaton.n_states + 150 * len(self._freed)
+        return self._table.nbytes + self._base_bytes + 400 * self.automaton.n_states + 150 * len(self._freed)
 
     def freed_by(self, state: int, symbols: Sequence[int]) -> bool:
         """Whether the automaton admits the symbols from this state and lets the text end after them."""
@@ -203,6 +203,7 @@ class Unit:
             trie, ids = self._tries[mode], self._token_ids[mode]
             at = self._full(mode, reference)[trie.token_node]
             row = self._base[mode, reference] = self._pack(ids[at != FOUND])
+            self._base_bytes += row.nbytes
         return row
 
     def _pack(self, allowed_ids: Ints) -> Row:
@@ -251,18 +252,11 @@ class Unit:
         if not len(nodes):
             return _NONE
         nodes = nodes[self._held(own, by_escape)]
-        count = self._own_count(mode)[nodes]
-        first = trie.begin[nodes]
+        first, below = trie.begin[nodes], trie.first_child[nodes]
+        has_children = below < trie.first_child[nodes + 1]  # what stands before them ends at the node itself
+        count = np.where(has_children, trie.begin[np.minimum(below, trie.n - 1)] - first, trie.size[nodes])
         at = np.arange(int(count.sum())) + np.repeat(first - (np.cumsum(count) - count), count)
         return trie.order[at]
-
-    def _own_count(self, mode: str) -> Ints:
-        """How many tokens end exactly at each node."""
-        known = self._own.get(mode)
-        if known is None:
-            trie = self._tries[mode]
-            known = self._own[mode] = np.bincount(trie.token_node, minlength=trie.n).astype(np.int32)
-        return known
 
     def _packed(self, flags: NDArray[np.bool_]) -> Row:
         bits = np.zeros(-(-self._size // 32) * 32, bool)
@@ -305,7 +299,8 @@ class Unit:
         nodes = np.zeros(1, np.int64)
         mine, other = np.array([state], np.int32), np.array([reference], np.int32)
         depth = 0
-        while len(nodes) > NARROW or (len(nodes) and depth < 2):
+        few = self.automaton.hot(state) is not None  # symbols that matter, at any node: an array of all would cost more
+        while not few and (len(nodes) > NARROW or (len(nodes) and depth < 2)):
             depth += 1
             first = trie.first_child[nodes]
             count = trie.first_child[nodes + 1] - first
@@ -330,26 +325,46 @@ class Unit:
     def _difference_narrow(
         self, trie: TokenTrie, todo: list[tuple[int, int, int]], dead: list[Ints]
     ) -> tuple[Ints, NDArray[np.int32]]:
-        """The same walk node by node: where few nodes are open (a run of spaces, a long word) arrays cost more."""
+        """The same walk node by node: where few nodes are open (a run of spaces, a long word), or few symbols matter
+        (those that a phrase goes on with), arrays cost more."""
         n_symbols = self.automaton.n_symbols
+        children, labels = trie.first_child.data, trie.symbol.data
         nodes: list[int] = []
         own: list[int] = []
         while todo:
             node, mine, other = todo.pop()
-            first, last = trie.first_child[node : node + 2].tolist()
+            first, last = children[node], children[node + 1]
             if first == last:  # a row that nothing reads is not built
                 continue
+            for child, a, b in self._moves(trie, labels, (first, last), mine, other):
+                if not a:
+                    dead.append(trie.order[trie.begin[child] : trie.begin[child] + trie.size[child]])
+                elif labels[child] < n_symbols:
+                    nodes.append(child)
+                    own.append(a)
+                    todo.append((child, a, b))
+        return np.array(nodes, np.int32), np.array(own, np.int32)
+
+    def _moves(
+        self, trie: TokenTrie, labels: Sequence[int], between: tuple[int, int], mine: int, other: int
+    ) -> Iterator[tuple[int, int, int]]:
+        """The children of a node, which stand ``between``, where two states move apart, and where both are there."""
+        first, last = between
+        automaton = self.automaton
+        hot = automaton.hot(mine)
+        if hot is not None:
+            for symbol in hot:
+                child = bisect_left(labels, symbol, first, last)
+                if child < last and labels[child] == symbol:
+                    a, b = automaton.step(mine, symbol), automaton.step(other, symbol)
+                    if a != b:
+                        yield child, a, b
+            first = bisect_left(labels, automaton.n_symbols, first, last)  # what is left are unfinished characters
+        if first < last:
             symbols = trie.symbol[first:last]
             a, b = self._row(mine)[symbols], self._row(other)[symbols]
             for k in (a != b).nonzero()[0].tolist():
-                child, after = first + k, int(a[k])
-                if not after:
-                    dead.append(trie.order[trie.begin[child] : trie.begin[child] + trie.size[child]])
-                elif symbols[k] < n_symbols:
-                    nodes.append(child)
-                    own.append(after)
-                    todo.append((child, after, int(b[k])))
-        return np.array(nodes, np.int32), np.array(own, np.int32)
+                yield first + k, int(a[k]), int(b[k])
 
 
 def tails_of(
