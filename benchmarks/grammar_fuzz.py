@@ -9,8 +9,8 @@ Inputs are right by construction, nearly right, or hostile, in each notation. Ea
 and by `jsonschema` (schemas) or a recogniser of the language that the grammar was written from; so are values and texts
 that were made beside it, and spoilt ones. Counted are, by kind:
 
-- `held`: compiled, and nobody disagreed; `partly`: nobody did for `--judge` seconds of processor time, and some texts
-  were left; `disagree`: somebody did;
+- `held`: compiled, and nobody disagreed; `partly`: nobody did for `--judge` seconds of processor time, or three times
+  as long beside other work, and some texts were left; `disagree`: somebody did;
 - refused, by code (`PK208`: unsatisfiable, which is held against the judges, too);
 - `late`, `memory`: declined, since not compiled within the bounds;
 - `slow mask`: compiled and nobody disagreed, but some token took more than a second; `limit`: the masking engine
