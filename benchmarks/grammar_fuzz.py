@@ -151,6 +151,7 @@ def again(table: Table, names: list[str]) -> Iterator[tuple[dict[str, Any], Inpu
 
 
 def distinct(first: int, next_block: int) -> dict[str, int]:
+    sys.setrecursionlimit(10_000)  # some of them nest as deep as a process that compiles can write
     return {
         kind: len({hash(case(kind, n).source) for n in range(first * made.share, next_block * made.share)})
         for kind, made in KINDS.items()
