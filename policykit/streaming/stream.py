@@ -67,7 +67,7 @@ class Stream:
         self._subject = subject
         self._decoder = Decoder()
         self._session = Session(judge.program, judge.verifier.transforms, judge.max_held)
-        self._prefix = JsonPrefix(objects_count=True) if judge.program.json_waits or judge.waits else None
+        self._prefix = JsonPrefix() if judge.program.json_waits or judge.waits else None
         self._held: list[str] = []
         self._n_held = 0
         self._n_bytes = 0

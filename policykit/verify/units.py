@@ -26,8 +26,9 @@ from policykit.ir.opaque import Classifier, Predicate
 from policykit.text import View
 from policykit.text.escapes import ESCAPES, unescape
 from policykit.text.joined import Joined, join
-from policykit.text.json_prefix import begins_like_json
+from policykit.text.json_prefix import begins_like_json, has_other_strings
 from policykit.text.json_strings import JsonString, scalars_of, strings_of
+from policykit.verify.subject import BROKEN_JSON, Ambiguous
 
 Span = tuple[int, int]
 _ANYWHERE = Place("")
@@ -162,7 +163,7 @@ class Readings:
     @cached_property
     def has_strings(self) -> bool:
         """Whether `json.strings` can be read: the grammar is JSON, or the text is, as far as it goes: what is cut off,
-        or has text behind it, hides nothing."""
+        has text behind it, or is JSON for lenient readers alone, hides nothing."""
         return self._is_json or parses_as_json(self.text) or begins_like_json(self.text)
 
     def resolve(self, within: Within, in_json: Within = Within.JSON_STRINGS) -> Within:
@@ -173,7 +174,9 @@ class Readings:
 
     def seen(self, within: Within, join: Join, view: View, kind: str = "") -> Seen:
         """The units of a reading on ``view``; with a ``kind`` of escapes those that have some, with these decoded.
-        Raises `ValueError` where a JSON string is no Unicode text."""
+
+        Raises `ValueError` where a JSON string is no Unicode text, `Ambiguous` where lenient readers may see others.
+        """
         key = (within, join, view.name, kind)
         found = self._seen.get(key)
         if found is None:
@@ -193,6 +196,8 @@ class Readings:
             return (Unit(self.text),)
         found = self._units.get((within, join))
         if found is None:
+            if not self._is_json and has_other_strings(self.text):
+                raise Ambiguous(BROKEN_JSON)
             scalars = self._scalars if within is Within.JSON_SCALARS else self._strings
             found = self._units[within, join] = json_units(scalars, join)
         return found
