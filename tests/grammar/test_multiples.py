@@ -48,6 +48,20 @@ def test_two_divisors_are_what_arithmetic_says(form: str) -> None:
             assert bool(GrammarValidator(spec).check(spellings(value)[-1])) != is_valid, (spec.source, value)
 
 
+@pytest.mark.parametrize("divisor", [*DIVISORS, "2.4", "12.34", "99.9991", "1234.567", "12345.6", "99999.9"])
+@pytest.mark.parametrize("form", ['{{"type":"integer","multipleOf":{0}}}', FORMS["reference"]])
+def test_a_divisor_of_integers_is_what_arithmetic_says(form: str, divisor: str) -> None:
+    spec = json_schema(
+        form.format(f'{{"multipleOf":{divisor}}}' if "ref" in form else divisor, '{"type":"integer"}'), PLACE
+    )
+    step = Fraction(divisor)
+    for value in (Fraction(step.numerator), step, 2 * step, Fraction(step.numerator + 1)):
+        is_valid = (value / step).denominator == value.denominator == 1
+        if is_valid or not spec.residue:
+            assert is_written(spec, value) == is_valid, (spec.source, value)
+        assert bool(GrammarValidator(spec).check(spellings(value)[-1])) != is_valid, (spec.source, value)
+
+
 @pytest.mark.parametrize(
     ("schema", "left"),
     [
@@ -64,6 +78,20 @@ def test_two_divisors_are_what_arithmetic_says(form: str) -> None:
         ({"allOf": [{"multipleOf": 70_000}, {"minimum": 1}]}, []),
         ({"allOf": [{"multipleOf": p} for p in (2, 3, 5, 7, 11, 13, 17)]}, ["/allOf/0", "/allOf/1"]),
         ({"multipleOf": True}, []),
+        ({"multipleOf": 9999.9}, []),
+        ({"multipleOf": 9999.9, "properties": {"a": {"type": "integer"}}}, []),
+        ({"multipleOf": 12345.67}, [""]),
+        ({"multipleOf": 9999.9999}, [""]),
+        ({"type": "integer", "multipleOf": 0.01}, []),
+        ({"type": "integer", "multipleOf": 2.5}, []),
+        ({"type": "integer", "multipleOf": 9.99}, []),
+        ({"type": "integer", "multipleOf": 1e-7}, []),
+        ({"type": "integer", "multipleOf": 99.9991}, [""]),
+        ({"type": "integer", "multipleOf": 10000.7}, [""]),
+        ({"type": ["null", "integer"], "multipleOf": 99.9991}, [""]),
+        ({"type": "integer", "multipleOf": 4_294_967_297}, [""]),
+        ({"type": "integer", "allOf": [{"multipleOf": p} for p in (2, 3, 5, 7, 11, 13)]}, []),
+        ({"allOf": [{"type": "integer"}, {"multipleOf": 10000.7}]}, ["/allOf/1"]),
     ],
 )
 def test_what_is_left_to_the_verifier(schema: dict[str, Json], left: list[str]) -> None:
