@@ -63,12 +63,15 @@ def compile_plan(
     """The plan of policies and grammar in a context.
 
     Raises PolicyError with every conflict: expired documents (PK301), rules that cannot be enforced in the declared
-    bounds (PK303, PK304), requirements that other rules forbid (PK305), grammars that the rules empty (PK306, PK307).
+    bounds (PK303, PK304), requirements that other rules forbid (PK305), grammars that the rules empty (PK306, PK307),
+    and, with rules of any kind, grammars that name tokens (PK218).
     """
     warnings = check_dates(policies, context.at)
     is_json = grammar is not None and grammar.is_json
     rules = resolve(policies, context, json_output=is_json)
     if rules:
+        if grammar is not None:
+            grammar.check_names_no_token("rules")
         check_transforms(rules, is_json)
         check_citations(rules, is_json)
     decode = tuple(rule for rule in rules if rule.level == Level.DECODE)
@@ -96,8 +99,6 @@ def _masked(
     """The grammar without what the rules of the mask forbid in it, why their masks never trap, and the grammar without
     the traps where one is needed."""
     program = lower(decode)
-    if program.units and grammar is not None:
-        grammar.check_names_no_token("rules")
     automata = [spec.make() for spec in program.units]
     states = _bounded_states(program.units, automata, decode)
     _check_absences(program, automata, states, decode)

@@ -17,7 +17,7 @@ from policykit.grammar import CompiledGrammar, TokenTable, lark, matches
 from policykit.grammar.matcher import Beginning
 from policykit.grammar.named_tokens import check_named
 from policykit.ir.lark import token_names, without_token_names
-from tests.engines.vllm.plans import POLICIES
+from tests.plan.documents import blocks, of
 
 PLACE = Place("g.lark")
 TOKENS = (b"a", b"b", b"ab", b"<pad>", b"<tool>", b"", b"<end>", b"<stop>", b"<tool_call>")
@@ -161,9 +161,17 @@ def test_no_text_is_judged_by_such_a_grammar(source: str) -> None:
     assert (verdict.decision, [error.rule for error in verdict.errors]) == ("block", ["grammar"])
 
 
-def test_rules_and_such_a_grammar_do_not_go_together() -> None:
+@pytest.mark.parametrize("change", [
+    {}, {"when": "user.x == 1"}, {"mode": "shadow"}, {"target": "json"}, {"target": "input"},
+    {"target": "tool_call", "tool": ["t"]}, {"match": {"not": {"phrases": ["b"]}}},
+    {"action": {"transform": {"append": "c"}}},
+])  # fmt: skip
+def test_rules_and_such_a_grammar_do_not_go_together(change: dict[str, Any]) -> None:
+    """Also where the mask enforces none of them: the verifier would hold every text against the grammar."""
+    policies = of({**blocks("b"), **change})
+    pk.compile(policies)
     with pytest.raises(PolicyError) as refused:
-        pk.compile(POLICIES, lark('start: "a"\n  | <|user|>', PLACE))
+        pk.compile(policies, lark('start: "a"\n  | <|user|>', PLACE))
     (found,) = refused.value.diagnostics
     assert (found.code, str(found.place)) == ("PK218", "g.lark:2:5")
 
