@@ -1,6 +1,6 @@
 """Rules that seem to be on and are not: no profile that names their policy is in their scope, or has their tool."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 
 from policykit.compile.resolve import glob_matches, in_scope
 from policykit.diagnostics import Diagnostic, Severity
@@ -57,16 +57,26 @@ def _may_meet(document: Document, rule: Rule, profile: Profile) -> bool:
     """Whether some request under the profile is in the scope of document and rule. Locale and jurisdiction are the
     key's, which is not known here."""
     context = CompileContext(profile=profile.name)
-    return all(
-        in_scope(scope, context) and (not scope.tenants or _share(scope.tenants, profile.tenants))
-        for scope in (document.scope, rule.scope)
-    )
+    scopes = document.scope, rule.scope
+    tenants = [scope.tenants for scope in scopes if scope.tenants]
+    return all(in_scope(scope, context) for scope in scopes) and (not tenants or _share(*tenants, profile.tenants))
 
 
-def _share(some: Iterable[str], others: tuple[str, ...]) -> bool:
-    """Whether a name may be of both; two globs that both leave something open are taken to share one."""
-    return any(
-        glob_matches(one, other) or glob_matches(other, one) or ("*" in one and "*" in other)
-        for one in some
-        for other in others
-    )
+def _share(*lists: Sequence[str]) -> bool:
+    """Whether some name matches a glob of each list."""
+    for name in (written for patterns in lists for written in patterns if "*" not in written):
+        if all(any(glob_matches(pattern, name) for pattern in patterns) for patterns in lists):
+            return True
+    ends = {("", "")}
+    for patterns in lists:
+        ends = {both for one in ends for pattern in patterns if "*" in pattern if (both := _both(one, pattern))}
+    return bool(ends)
+
+
+def _both(ends: tuple[str, str], glob: str) -> tuple[str, str] | None:
+    """How names begin and end that match globs with such ends, and a further one; what their middles want fits between
+    them one after the other. None where there is no such name."""
+    (head, tail), first, last = ends, glob[: glob.index("*")], glob[glob.rindex("*") + 1 :]
+    if not (head.startswith(first) or first.startswith(head)) or not (tail.endswith(last) or last.endswith(tail)):
+        return None
+    return max(head, first, key=len), max(tail, last, key=len)
