@@ -118,7 +118,6 @@ class _Candidates:
         self._check = kind.check
         # What is known of lengths is about the body alone, not about how numbers are dialled in a region.
         self._lengths = kind.check.lengths if kind.check and entity.region is None else None
-        self._lengths = kind.check.lengths if kind.check and entity.region is None else None
         self._as_seen = kind.as_seen
         self._guard, self._is_near = kind.guard, is_near(kind.guard)
         self._is_exact = kind.check is None and not needs_context(entity)

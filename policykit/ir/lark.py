@@ -14,7 +14,9 @@ _PIECE: Final = re.compile(
     re.DOTALL,
 )
 """What llguidance's reader takes as a whole: strings, comments, special tokens, expressions; JSON follows a word."""
-_IDS: Final = re.compile(r"<\[(\^?)([0-9,\-]+)\]>")
+_IDS: Final = re.compile(r"<\[(\^?)([0-9,+\-]+)\]>")
+_ID: Final = re.compile(r"\+?[0-9]+")
+"""As llguidance's reader takes it: a sign in front is let pass."""
 
 
 def lark_string(text: str) -> str:
@@ -72,7 +74,7 @@ def _token_name(text: str, at: int) -> TokenName:
     ranges: list[tuple[int, int]] = []
     for part in found[2].split(","):
         low, _, high = part.partition("-")
-        if low.isdecimal() and (high or low).isdecimal():
+        if _ID.fullmatch(low) and _ID.fullmatch(high or low):
             ranges.append((int(low), int(high or low)))
     return TokenName(text, at, tuple(ranges), excludes=bool(found[1]))
 

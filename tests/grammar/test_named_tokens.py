@@ -34,9 +34,9 @@ class Part:
     ids: frozenset[int] | None
 
 
-def ranges(written: list[tuple[int, int]], excludes: bool) -> Part:
+def ranges(written: list[tuple[int, int]], excludes: bool, sign: str) -> Part:
     meant = frozenset(i for low, high in written for i in range(low, high + 1))
-    source = ",".join(f"{low}-{high}" if low < high else str(low) for low, high in written)
+    source = ",".join(f"{sign}{low}-{sign}{high}" if low < high else f"{sign}{low}" for low, high in written)
     ids = None if max(meant) >= len(TOKENS) else (ALL - meant if excludes else meant) - ENDS - UNUSED
     return Part(f"<[{'^' if excludes else ''}{source}]>", ids or None)
 
@@ -46,7 +46,7 @@ PARTS = st.one_of(
     st.sampled_from([Part(name, frozenset({i})) for name, i in SPECIAL.items()]),
     st.sampled_from(["<end>", "<stop>", "<x>", "<|x|>", "<tool_call>", "<TOOL>"]).map(lambda name: Part(name, None)),
     st.just(Part("<[*]>", ALL - ENDS - UNUSED)),
-    st.builds(ranges, st.lists(RANGE, min_size=1, max_size=3), st.booleans()),
+    st.builds(ranges, st.lists(RANGE, min_size=1, max_size=3), st.booleans(), st.sampled_from(["", "+", "0"])),
     st.just(Part('"<x>"', frozenset())),
 )
 BEHIND = st.sampled_from(["", "  ", " // <x>", ' // a "'])
