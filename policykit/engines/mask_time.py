@@ -45,13 +45,12 @@ FIRST_BURST_S, FIRST_FREE_S = 2 * MAX_MASK_S, 1.0
 _HELP = "make the grammar smaller, or less ambiguous: no rule that repeats what repeats itself"
 
 
-def check_first(began: float) -> float:
-    """The processor's time of this thread since ``began``. Raises PolicyError (PK209) where it was too long."""
+def check_first(began: float) -> None:
+    """Raises PolicyError (PK209) where making a first mask takes too long, by this thread's time since ``began``."""
     took = time.thread_time() - began
     if took > MAX_MASK_S:
         message = f"one mask of it takes {took:.1f} s of the processor's time, at most {MAX_MASK_S:g} s"
         raise PolicyError.of("PK209", message, help=_HELP)
-    return took
 
 
 def level(amounts: Mapping[str, float], total: float) -> float:

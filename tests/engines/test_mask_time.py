@@ -319,14 +319,22 @@ class First:
         self.held_s: dict[str, float] = {}
         monkeypatch.setattr("policykit.engines.purses.time.thread_time", lambda: self.cpu_s)
 
-    def makes(self, plan: str, payer: str, seconds: float, *, fails: bool = False, is_own: bool = True) -> bool:
+    def makes(
+        self,
+        plan: str,
+        payer: str,
+        seconds: float,
+        *,
+        fails: bool = False,
+        is_own: bool = True,
+        begins: bool = False,
+    ) -> bool:
         try:
-            with self.purses.first_mask(plan, payer, is_own):
+            with self.purses.first_mask(plan, payer, is_own, begins=begins):
                 self.cpu_s += seconds
                 self.held_s[payer] = self.held_s.get(payer, 0.0) + seconds
                 if fails:
                     raise ArithmeticError
-                self.purses.made(plan, seconds)
         except PolicyError:
             return False
         except ArithmeticError:
@@ -347,6 +355,34 @@ def test_first_masks_of_a_tenant_have_a_share_of_their_own(monkeypatch: pytest.M
     assert first.makes("a slow one", "other", FIRST_FREE_S)
     first.clock.now += 2 * FIRST_BURST_S / SHARE
     assert first.makes("another", "many", MAX_MASK_S), "it fills up again"
+
+
+@pytest.mark.parametrize("fails", [False, True])
+@pytest.mark.parametrize("begins", [False, True])
+def test_what_was_quick_once_is_bounded_as_what_never_was(
+    monkeypatch: pytest.MonkeyPatch, fails: bool, begins: bool
+) -> None:
+    """A plan that turns slow, and texts that begin inside a quick plan's grammar, each a second after the last."""
+    first = First(monkeypatch)
+    assert first.makes("known", "many", 0.02)
+    n_made = 0
+    for _ in range(1_000):
+        first.clock.now += 1
+        n_made += first.makes("known", "many", 4.9, fails=fails, begins=begins)
+    assert 4.9 * (n_made - 1) <= FIRST_BURST_S + SHARE * 1_000
+    assert first.purses.is_quick("known") == begins
+
+
+def test_only_a_whole_first_mask_shows_that_a_plan_is_quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = First(monkeypatch)
+    for told in ({"begins": True}, {"fails": True}):
+        assert first.makes("new", "one", 0.01, **told)
+        assert not first.purses.is_quick("new")
+    for is_own in (True, False):
+        assert first.makes("new", "one", 0.01, is_own=is_own)
+        assert first.purses.is_quick("new")
+        assert first.makes("new", "one", 0.5, is_own=is_own)
+        assert not first.purses.is_quick("new")
 
 
 def test_first_masks_of_what_is_not_a_request_s_own_cost_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

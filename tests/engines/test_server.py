@@ -347,7 +347,8 @@ def test_a_first_mask_is_bounded_and_paid_for(
     purses = Purses()
     purses.first.take("many", 100.0, "many")
     monkeypatch.setattr(engine, "purses", purses)
-    purses.made(digits_digest, 0.01)
+    with purses.first_mask(digits_digest, "other", True):
+        pass
     new = [pays(ambiguous[1], "many"), pays(digits_digest, "many"), pays(ambiguous[1], "other", max_tokens=3)]
     answers = posted(engine, *new)
     assert [answer.status_code for answer in answers] == [400, 200, 200]

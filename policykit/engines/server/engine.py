@@ -4,7 +4,6 @@
 
 import queue
 import threading
-import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
@@ -101,8 +100,8 @@ class Engine:
         """Put a text's mask in its place, in this thread: no step of the others waits for it. ``is_own``: its grammar
         came with the request, and ``payer`` pays for it. Raises PolicyError (PK209) where it takes too long, and
         whatever keeps the text from being written."""
-        digest, began = row.constraint.digest, time.thread_time()
-        with self.purses.first_mask(digest, payer, is_own) as row.spent:
+        begins = bool(row.is_attempt or row.begun or (row.in_grammar and row.prefix))
+        with self.purses.first_mask(row.constraint.digest, payer, is_own, begins=begins) as row.spent:
             try:
                 row.start()
             except InternalError as error:
@@ -110,7 +109,6 @@ class Engine:
                     raise
                 why = f"no mask can be made of it: {error}"
                 raise PolicyError.of("PK209", why, help="make the grammar smaller") from error
-        self.purses.made(digest, time.thread_time() - began)
 
     def submit(self, row: Row) -> None:
         """Have a text written. Raises Busy."""

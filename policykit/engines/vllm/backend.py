@@ -97,12 +97,14 @@ class PolicyBackend(StructuredOutputBackend):
         return self.mask("", None, request_type.name, grammar_spec, ())
 
     def is_quick(self, extra_args: Any, option: str, source: str) -> bool:
-        """Whether the mask of a request is made at once, or refused at once: its plan has been used before."""
+        """Whether the mask of a request is made at once, or refused at once: its plan has been used before, and its
+        text begins where the grammar's does."""
         try:
-            plan = self.plans.kept(asked(extra_args), option, source)
+            request = asked(extra_args)
+            plan = self.plans.kept(request, option, source)
         except PolicyError:
             return True
-        return plan is not None and self._purses.is_quick(plan.digest)
+        return plan is not None and not _begins(request) and self._purses.is_quick(plan.digest)
 
     def mask(
         self,
@@ -124,10 +126,12 @@ class PolicyBackend(StructuredOutputBackend):
         prefix, in_grammar = self._prefix(request, prompt_token_ids)
         constraint = (self._shown if shows_special else self.constraints).of(plan)
         is_own = unread(option, source) is not None or (request is not None and request.own_grammar)
-        with self._purses.first_mask(plan.digest, request.payer if request else "", is_own) as spent:
+        payer = request.payer if request else ""
+        with self._purses.first_mask(plan.digest, payer, is_own, begins=_begins(request)) as spent:
+            began = time.thread_time()
             state = constraint.start(prefix, prefix_in_grammar=in_grammar)
             text = self._text(request, state, prompt_token_ids, self.dead_end_of(option, source))
-            self._purses.made(plan.digest, self._make_ready(plan, state))
+            self._make_ready(plan, state, began)
         reply = attest.Reply.to(self.plans.run, request.reply if request else "")
         grammar = PolicyGrammar(FailsAlone(text, partial(tell_failed, reply, request, child), spent))
         if request is not None:
@@ -139,15 +143,14 @@ class PolicyBackend(StructuredOutputBackend):
             reply.send(attest.Started(request.request, child, request.plan, plan.digest))
         return grammar
 
-    def _make_ready(self, plan: Plan, state: State) -> float:
-        """Make the first mask here, where nobody waits for it: the state keeps it. How many seconds of the processor's
-        time it took. Raises PolicyError (PK209) where there is none, or none in time."""
-        began = time.thread_time()
+    def _make_ready(self, plan: Plan, state: State, began: float) -> None:
+        """Make the first mask here, where nobody waits for it: the state keeps it. ``began``: when its text was begun,
+        by this thread's time. Raises PolicyError (PK209) where there is none, or none in time."""
         try:
             state.fill(np.zeros(-(-state.vocabulary_size // 32), np.int32))
         except InternalError as error:
             raise _no_mask(plan, error) from error
-        return check_first(began)
+        check_first(began)
 
     def _text(
         self, request: attest.MaskRequest | None, state: State, prompt_token_ids: Sequence[int], dead_end_id: int | None
@@ -176,6 +179,11 @@ class PolicyBackend(StructuredOutputBackend):
 
     def destroy(self) -> None:
         pass
+
+
+def _begins(request: attest.MaskRequest | None) -> bool:
+    """Whether a text begins inside the grammar's, which is read before there is a mask."""
+    return request is not None and bool(request.begun or (request.in_grammar and request.prefix))
 
 
 def _no_mask(plan: Plan, error: InternalError) -> Exception:

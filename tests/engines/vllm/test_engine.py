@@ -12,6 +12,7 @@ import policykit as pk
 from policykit.diagnostics import InternalError
 from policykit.engines import attest, mask_time
 from policykit.engines.vllm import plans, refusals
+from policykit.engines.vllm.grammars import FREE
 from tests.engines.vllm.conftest import PROMPT, Guard
 from tests.engines.vllm.plans import PHRASES, POLICIES, plan
 from tests.serving.pathological import AMBIGUOUS, EXCEEDING
@@ -305,6 +306,27 @@ def test_one_tenants_grammars_do_not_hold_up_another_s(
     assert sum(over) < 2 * burst_s + mask_time.SHARE * elapsed_s + last
     whose = "PK209: its masks hold up the engine: with those of its tenant's grammars"
     assert any(whose in choice.stop_reason for choice in failed)
+
+
+def test_reading_how_a_text_begins_is_part_of_its_first_mask(
+    vllm: SimpleNamespace, guard: Guard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over a beginning in an ambiguous grammar reading it takes long, and the mask behind it does not."""
+    backend = vllm.engine.llm_engine.engine_core.engine_core.structured_output_manager.backend
+    ambiguous = pk.compile(None, pk.Grammar.from_lark('start: e\ne: "a" | "b" | e e'))
+    guard.offer(ambiguous)
+
+    def extra(prefix: str) -> dict[str, str]:
+        asked = attest.MaskRequest("b", ambiguous.digest, prefix=prefix, in_grammar=True, own_grammar=True)
+        return {attest.XARG: asked.render()}
+
+    backend.mask("b", extra(""), "REGEX", FREE, [])
+    assert backend.is_quick(extra(""), "REGEX", FREE)
+    assert not backend.is_quick(extra("a"), "REGEX", FREE), "nobody's quick mask waits for it"
+    monkeypatch.setattr(mask_time, "MAX_MASK_S", 0.2)
+    with pytest.raises(pk.PolicyError, match="one mask of it takes"):
+        backend.mask("b", extra("a" * 300), "REGEX", FREE, [])
+    assert backend.is_quick(extra(""), "REGEX", FREE), "which says nothing of other texts"
 
 
 def test_a_dead_end_has_a_name(vllm: SimpleNamespace, guard: Guard) -> None:
