@@ -17,7 +17,7 @@ from policykit.grammar.meeting import meeting_place
 from policykit.grammar.productive import Unsatisfiable
 from policykit.grammar.relax import Relaxed, relax
 from policykit.grammar.schema_check import checked_document
-from policykit.grammar.schema_document import SchemaDocument
+from policykit.grammar.schema_document import Dialect, SchemaDocument
 from policykit.grammar.sites import NAMES, json_sites
 from policykit.grammar.turning import turning_reference
 from policykit.grammar.values import Json, strings_in
@@ -116,7 +116,7 @@ def _rows(document: SchemaDocument, relaxed: Relaxed, escapes: bool, place: Plac
     nodes = [*document.reachable().values()]
     if relaxed.told().weakenings:  # what is given up no longer bounds a number, nor closes an object
         nodes += SchemaDocument.of(relaxed.schema, document.dialect).reachable().values()
-    why = _reader_disagreement(nodes, escapes or spells_names_freely())
+    why = _reader_disagreement(nodes, document.dialect, escapes or spells_names_freely())
     if why:
         rows.append(Enforcement("grammar", "I-JSON", Level.STREAM, why, place))
     return Rows(tuple(rows), tuple(residue))
@@ -154,20 +154,20 @@ MAY_BE_ESCAPED: Final = re.compile(r"\\[uxc]|\x7f")
 _ESCAPED_AS_NUMBER: Final = re.compile(r"[^\x20-\x7e\x80-\U0010ffff\b\t\n\f\r]")
 
 
-def _reader_disagreement(nodes: Sequence[Json], escapes: bool) -> str:
+def _reader_disagreement(nodes: Sequence[Json], dialect: Dialect, escapes: bool) -> str:
     """What a mask cannot rule out and the reader does (I-JSON, RFC 7493), as soon as it is written; or nothing.
 
     No keyword of the schema is weakened by it, so it is a row of the plan and no residue.
     """
     found: list[str] = []
-    holds_untold = any(map(_holds_untold, nodes))
+    holds_untold = any(_holds_untold(node, dialect) for node in nodes)
     if holds_untold or any(map(_is_open_object, nodes)):
         found.append("repeated names in open objects")
         if escapes:
             found.append("escaped spellings of defined names")
     if holds_untold or any(map(_is_unbounded_number, nodes)):
         found.append("numbers beyond a double")
-    if any(map(_is_unbounded_nesting, nodes)):
+    if holds_untold or any(map(_is_unbounded_nesting, nodes)):
         found.append("nesting beyond 256 levels")
     return f"read as every reader reads it (RFC 7493): no {', no '.join(found)}" if found else ""
 
@@ -184,17 +184,18 @@ def _types(schema: dict[str, Json]) -> frozenset[str]:
 
 def _is_unbounded_nesting(schema: Json) -> bool:
     """Whether a value may nest any deeper than the subschemas spell out (a reference may lead back)."""
-    return schema is True or (isinstance(schema, dict) and "$ref" in schema) or _holds_untold(schema)
+    return schema is True or (isinstance(schema, dict) and "$ref" in schema)
 
 
-def _holds_untold(schema: Json) -> bool:
+def _holds_untold(schema: Json, dialect: Dialect) -> bool:
     """Whether an array or an object that it admits may hold values of which nothing is said."""
     if not isinstance(schema, dict):
         return False
     types, items = _types(schema), schema.get("items")
     if not types and schema.keys().isdisjoint(_TELLING):
         types = frozenset({"array", "object"})
-    listed = items if isinstance(items, list) else schema.get("prefixItems", [])
+    first: Json = schema.get("prefixItems", []) if dialect is Dialect.DRAFT_2020 else []
+    listed = items if isinstance(items, list) else first
     others = schema.get("additionalItems" if isinstance(items, list) else "items", True)
     longest = schema.get("maxItems")
     is_whole = isinstance(longest, int) and isinstance(listed, list) and longest <= len(listed)

@@ -42,6 +42,7 @@ def test_recursion_is_not_turning() -> None:
 
 
 DRAFT_7 = Dialect.DRAFT_7.value
+DRAFT_2019 = Dialect.DRAFT_2019.value
 TURNS: dict[str, Json] = {"$ref": "#"}
 KEYED: dict[str, Json] = {"a": TURNS}
 
@@ -184,6 +185,8 @@ def test_names_that_no_string_is_are_none(names: Json) -> None:
         ({"type": "array", "prefixItems": [{"type": "null"}]}, "[null,1e999]"),
         ({"$schema": DRAFT_7, "type": "array", "items": [{"type": "null"}], "additionalItems": False}, ""),
         ({"$schema": DRAFT_7, "type": "array", "items": [{"type": "null"}]}, "[null,1e999]"),
+        ({"$schema": DRAFT_7, "type": "array", "prefixItems": [{"type": "null"}], "maxItems": 1}, "[1e999]"),
+        ({"$schema": DRAFT_2019, "type": "array", "prefixItems": [{"type": "null"}], "maxItems": 1}, "[1e999]"),
         ({"type": "object", "properties": {"a": {"type": "null"}}}, '{"b":1e999}'),
         ({"minimum": 0, "maximum": 1}, "[1e999]"),
         ({"properties": {"a": {"type": "null"}}}, "[" * 300 + "]" * 300),
