@@ -110,6 +110,17 @@ def no_facts_for(profiles: ProfileSet, equipment: Equipment) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
+def without_facts(profiles: ProfileSet, equipment: Equipment) -> str | None:
+    """What is told of them when a server starts."""
+    unknown = no_facts_for(profiles, equipment)
+    if not unknown:
+        return None
+    more = f" and {len(unknown) - 3} more" if len(unknown) > 3 else ""
+    names = f"{', '.join(unknown[:3])}{more}"
+    named = f"`--equipment`, `{EQUIPMENT}`"
+    return f"nothing gives facts ({named}), so these rules block what they cannot decide: {names}"
+
+
 def _reads_facts(rule: Rule) -> bool:
     conditions = (rule.when, *(exception.when for exception in rule.exceptions))
     read = {name for when in conditions if isinstance(when, Expression) for name in checked(when, None).reads}

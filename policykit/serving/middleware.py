@@ -6,6 +6,7 @@ description of the server's own interface is closed: a guarded server has other 
 """
 
 import asyncio
+import logging
 import os
 from dataclasses import replace
 from functools import partial
@@ -21,6 +22,7 @@ from policykit.serving.connections import connections
 from policykit.serving.deployment import Deployment, Serving
 from policykit.serving.drawing import Drawing
 from policykit.serving.environment import Environment
+from policykit.serving.equipment import without_facts
 from policykit.serving.incoming import Receive, Scope
 from policykit.serving.lifetime import Retirement
 from policykit.serving.marks import CallMarks
@@ -32,6 +34,8 @@ from policykit.serving.upstream import Kind
 from policykit.serving.upstream_app import App as Inner, AppUpstream
 from policykit.serving.waits import Waits
 
+_OURS = logging.getLogger("policykit")
+_LOG = logging.getLogger("policykit.serving")
 LEFT_ALONE = frozenset({"/health", "/ping"})
 CLOSED = frozenset({"/openapi.json"})
 """Paths of vLLM's that the surroundings of the guard would answer."""
@@ -42,6 +46,8 @@ class Middleware:
 
     def __init__(self, app: Inner) -> None:
         self._inner = app
+        if not _OURS.level:  # or what the root logger says holds, and inside vLLM that is silent about warnings
+            _OURS.setLevel(logging.WARNING)
         self._environment = Environment.read(os.environ)
         keys, model, bundle = load_keys(*self._environment.keys), self._environment.model, self._environment.bundle
         if bundle is None:
@@ -52,6 +58,8 @@ class Middleware:
         self._equipment = self._environment.equipment.load()
         found = replace(found, resources=self._equipment.resources)
         self._environment.rewards.check(found)
+        if unknown := without_facts(found.profiles, self._equipment):
+            _LOG.warning("%s", unknown)
         self._serving = Serving(found)
         self._keeping = self._environment.keeping.load()
         shadow = self._environment.shadow

@@ -1,5 +1,6 @@
 """What a deployment gives beside its files, named to `policykit serve` and to a server inside vLLM."""
 
+import asyncio
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,6 +16,7 @@ from policykit.profiles import digest_of_key, load_profiles
 from policykit.serving import Equipment
 from policykit.serving.environment import Environment
 from policykit.serving.equipment import EquipmentSource, no_facts_for
+from policykit.serving.middleware import Middleware
 from policykit.serving.run import Files, application, gateway
 from tests.serving.peer import Peer, Say
 from tests.serving.running import served
@@ -127,6 +129,28 @@ def test_rules_that_read_facts_which_nobody_gives_are_named(tmp_path: Path) -> N
     policy = tmp_path / "sold.policy.yaml"
     policy.write_text(POLICY.replace('user.role != "adviser"', 'tenant == "acme"'))
     assert no_facts_for(load_profiles(tmp_path), Equipment()) == ()
+
+
+@pytest.mark.parametrize("named", [None, "given.py:keys", "given.py:made"])
+def test_a_server_inside_vllm_names_them_in_its_log(
+    tmp_path: Path, named: str | None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked = files(tmp_path, named)
+    policy = tmp_path / "sold.policy.yaml"
+    policy.write_text(POLICY[: POLICY.index("  - id: names")])
+    said = {"PROFILES": tmp_path / "x.profile.yaml", "KEYS": tmp_path / "x.keys.yaml", "LOG": tmp_path / "log"}
+    for name, value in {**said, "RUN": tmp_path / "run", "EQUIPMENT": asked.equipment.named or ""}.items():
+        monkeypatch.setenv(f"POLICYKIT_{name}", str(value))
+
+    async def inner(scope: Any, receive: Any, send: Any) -> None:
+        raise AssertionError
+
+    async def live() -> None:
+        await Middleware(inner)._close()
+
+    asyncio.run(live())
+    told = [record.getMessage().rpartition(": ")[2] for record in caplog.records if record.levelname == "WARNING"]
+    assert told == ([] if named == "given.py:made" else ["sold#only-advisers"])
 
 
 def test_a_module_is_named_as_python_names_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -48,6 +48,23 @@ MASKED = """\
     match: {phrases: [ignore all instructions]}
     action: {block: {message: That is no question.}}
 """
+ADVICE = """\
+apiVersion: policykit/v1
+kind: Policy
+metadata: {name: advice, version: 1.0.0, owner: a@example.org, why: a test with a real engine}
+rules:
+  - id: advisers-ask
+    target: input
+    match: {phrases: [recommend a fund]}
+    when: user.role != "adviser"
+    action: {block: {message: Advisers ask that.}}
+"""
+EQUIPMENT = """\
+from policykit.serving import Equipment
+
+def equipment():
+    return Equipment(facts=lambda about: {"user": {"role": "adviser" if about.tenant == "acme" else "clerk"}})
+"""
 PROFILE = """\
 apiVersion: policykit/v1
 kind: Profile
@@ -59,12 +76,13 @@ limits: {timeoutSeconds: 60, attempts: 3}
 fallback: Please ask a colleague.
 MORE
 """
+PROFILES = "answer, extract, open, advice"
 KEYS = f"""\
 apiVersion: policykit/v1
 kind: Keys
 keys:
-  - {{id: acme, sha256: {digest_of_key(ACME)}, tenant: acme, profiles: [answer, extract, open], default: answer}}
-  - {{id: globex, sha256: {digest_of_key(GLOBEX)}, tenant: globex, profiles: [other], default: other}}
+  - {{id: acme, sha256: {digest_of_key(ACME)}, tenant: acme, profiles: [{PROFILES}], default: answer}}
+  - {{id: globex, sha256: {digest_of_key(GLOBEX)}, tenant: globex, profiles: [other, advice], default: other}}
 """
 SCHEMA = {
     "type": "object",
@@ -81,12 +99,15 @@ def write(folder: Path) -> None:
     (folder / "other.policy.yaml").write_text(
         POLICY.replace("NAME", "other").replace("PHRASES", ", ".join(FORBIDDEN["other"]))
     )
+    (folder / "advice.policy.yaml").write_text(ADVICE)
+    (folder / "given.py").write_text(EQUIPMENT)
     (folder / "verdict.schema.json").write_text(json.dumps(SCHEMA))
     for name, policy, more in (
         ("answer", "house", ""),
         ("extract", "house", "grammar: verdict.schema.json"),
         ("open", "house", "clientGrammar: true"),
         ("other", "other", ""),
+        ("advice", "advice", ""),
     ):
         text = PROFILE.replace("NAME", name).replace("POLICY", policy).replace("MORE", more)
         if name == "extract":
@@ -101,7 +122,8 @@ def write(folder: Path) -> None:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("served")
     write(folder)
-    with vllm_served(folder, variables={"POLICYKIT_LOG_SPANS": "masked", "POLICYKIT_LOG_REPLAY": "1"}) as found:
+    kept = {"POLICYKIT_LOG_SPANS": "masked", "POLICYKIT_LOG_REPLAY": "1"}
+    with vllm_served(folder, variables={**kept, "POLICYKIT_EQUIPMENT": f"{folder}/given.py:equipment"}) as found:
         yield found
 
 
@@ -198,6 +220,14 @@ def test_an_input_that_is_blocked_never_reaches_the_model(server: Server) -> Non
     found = client(server).chat.completions.create(model="profile:answer", messages=[message])
     assert found.choices[0].message.content == "That is no question."
     assert found.choices[0].finish_reason == "content_filter"
+
+
+def test_conditions_read_the_facts_that_the_equipment_gives(server: Server) -> None:
+    message: Any = {"role": "user", "content": "Can you recommend a fund?"}
+    for key, is_blocked in ((ACME, False), (GLOBEX, True)):
+        found = client(server, key).chat.completions.create(model="profile:advice", messages=[message], max_tokens=4)
+        assert (found.choices[0].message.content == "Advisers ask that.") is is_blocked
+    assert "nothing gives facts" not in server.output
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -318,5 +348,7 @@ def test_an_engine_that_does_not_attest_is_not_believed(tmp_path: Path) -> None:
     """The same server with vLLM's own backend: whatever it writes, nothing unmasked goes out."""
     write(tmp_path)
     other = ("--structured-outputs-config.backend", "guidance")
-    with vllm_served(tmp_path, other) as server, pytest.raises(openai.InternalServerError, match="mask"):
-        ask(server)
+    with vllm_served(tmp_path, other) as server:
+        with pytest.raises(openai.InternalServerError, match="mask"):
+            ask(server)
+        assert "block what they cannot decide: advice#advisers-ask" in server.output, "no equipment gives facts"

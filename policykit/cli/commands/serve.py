@@ -118,7 +118,7 @@ def _run(args: Namespace, streams: Streams) -> Exit:
     _check(args)
     from policykit.serving import run
     from policykit.serving.bundled import BundleFiles
-    from policykit.serving.equipment import EquipmentSource, no_facts_for
+    from policykit.serving.equipment import EquipmentSource, without_facts
     from policykit.serving.keeping import KeepingFiles
     from policykit.serving.lifetime import Lifetime
     from policykit.serving.reload_source import OnBad
@@ -154,11 +154,8 @@ def _run(args: Namespace, streams: Streams) -> Exit:
         run.on_vllm(files, args.model, args.host, args.port, args.vllm)
         return Exit.FINE
     app = run.application(files, model)
-    unknown = no_facts_for(app.serving.deployment.profiles, files.equipment.load())
-    if unknown:
-        more = f" and {len(unknown) - 3} more" if len(unknown) > 3 else ""
-        names = f"{', '.join(unknown[:3])}{more}"
-        streams.err.print(f"nothing gives facts (`--equipment`), so these rules block what they cannot decide: {names}")
+    if unknown := without_facts(app.serving.deployment.profiles, files.equipment.load()):
+        streams.err.print(unknown)
     n = len(app.serving.deployment.profiles.profiles)
     run.serve(app, args.host, args.port, lambda at: streams.err.print(f"serving {n} profiles at {at}/v1"), waits)
     return Exit.FINE
