@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -16,12 +17,14 @@ from policykit.serving.exchange import Exchange
 from policykit.serving.hooks import AttemptDone
 from policykit.serving.judging import Failed, Judge
 from policykit.serving.messages import Ask
+from policykit.serving.reasons import reason_of
 from policykit.serving.reward import Reward
 from policykit.serving.rewrite import Sent, Settings, payer_of
 from policykit.serving.routes.shape import Envelope, Shape, dumps
 from policykit.serving.upstream import Kind, Upstream, UpstreamRequest, UpstreamResponse
 from policykit.serving.wire import Reader, Usage
 
+_LOG = logging.getLogger("policykit.serving")
 NO_USAGE = Usage(0, 0)
 _KNOWN_REFUSALS = {400, 404, 413, 422}
 _MAX_ERROR, _ERROR_SECONDS = 1 << 14, 1.0
@@ -196,7 +199,8 @@ class Asking:
 
 async def check_status(response: UpstreamResponse, stream: bool, body: Mapping[str, object]) -> None:
     """Raises UpstreamFault unless it is an answer of the kind that was asked for by ``body``. What else the upstream
-    says is its own and goes nowhere, since it may quote what it was sent: only which field of ours it refused."""
+    says is its own and goes to no client, since it may quote what it was sent: only which field of ours it refused. The
+    log says why, without what was sent."""
     status = response.status
     if status == 200:
         kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -206,26 +210,35 @@ async def check_status(response: UpstreamResponse, stream: bool, body: Mapping[s
             raise UpstreamFault("policykit_upstream_malformed", "the upstream's answer is of another type than asked")
         return
     if status in _KNOWN_REFUSALS:
-        field = await _refused_field(response, body)
+        answer = await _error_of(response)
+        field = _refused_field(answer, body)
         what = f"`{field}` of the request" if field else "the request"
+        _LOG.warning("the upstream refused %s (%d): %s", what, status, reason_of(answer, body, response.secrets))
         raise UpstreamFault("policykit_upstream_refused", f"the upstream refused {what} ({status})", 400, param=field)
     if status in (429, 503):
         raise UpstreamFault("policykit_upstream_busy", f"the upstream takes no more requests ({status})", 503)
     raise UpstreamFault("policykit_upstream_failed", f"the upstream failed ({status})")
 
 
-async def _refused_field(response: UpstreamResponse, body: Mapping[str, object]) -> str | None:
-    """The `param` of an error in OpenAI's form, where it names a field of ``body``: whatever goes wrong meanwhile, the
-    request was refused all the same."""
+async def _error_of(response: UpstreamResponse) -> bytes:
+    """What a refusal says, or nothing: whatever goes wrong meanwhile, the request was refused all the same."""
     data = bytearray()
     try:
         async with asyncio.timeout(_ERROR_SECONDS):
             async for piece in response.body:
                 data += piece
                 if len(data) > _MAX_ERROR:
-                    return None
-        found: Any = json.loads(bytes(data))
-        named: Any = found["error"]["param"]
+                    return b""
     except Exception:  # an upstream may be anybody's, and its body fail with anything
+        return b""
+    return bytes(data)
+
+
+def _refused_field(answer: bytes, body: Mapping[str, object]) -> str | None:
+    """The `param` of an error in OpenAI's form, where it names a field of ``body``."""
+    try:
+        found: Any = json.loads(answer)
+        named: Any = found["error"]["param"]
+    except (ValueError, RecursionError, LookupError, TypeError):
         return None
     return named if isinstance(named, str) and named in body else None

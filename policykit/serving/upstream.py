@@ -27,11 +27,12 @@ class UpstreamRequest:
 @dataclass(frozen=True, slots=True)
 class UpstreamResponse:
     """``headers`` have lower-case names. ``body`` gives pieces of any length; it raises UpstreamFault where the
-    connection breaks."""
+    connection breaks. ``secrets`` are what the request was sent with beside its body, and nobody may read."""
 
     status: int
     headers: Mapping[str, str]
     body: AsyncIterator[bytes]
+    secrets: tuple[str, ...] = ()
 
 
 class Upstream(Protocol):

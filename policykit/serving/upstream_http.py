@@ -35,6 +35,7 @@ class HttpUpstream:
         self._kind = kind
         self._base = base_url.rstrip("/")
         self._headers = {"accept-encoding": "identity"}
+        self._secrets = (api_key,) if api_key else ()
         if api_key:
             self._headers["authorization"] = f"Bearer {api_key}"
         self._timeout = aiohttp.ClientTimeout(total=None, connect=CONNECT_S, sock_read=read_s)
@@ -74,7 +75,7 @@ class HttpUpstream:
             raise _fault(error) from error
         try:
             headers = {name.lower(): value for name, value in answer.headers.items()}
-            yield UpstreamResponse(answer.status, headers, _pieces(answer))
+            yield UpstreamResponse(answer.status, headers, _pieces(answer), self._secrets)
         finally:
             answer.close()  # what was read to its end has gone back to the pool already
 
