@@ -2,13 +2,18 @@
 
 from collections.abc import Mapping
 
-from policykit.diagnostics import CATALOGUE, PolicyError
+from policykit.diagnostics import CATALOGUE, Diagnostic, PolicyError
 from policykit.engines.vllm.grammars import unread
 from policykit.profiles import Grant, Profile
 from policykit.serving.deployment import Deployment
 from policykit.serving.errors import Refused
 from policykit.serving.judging import Judge
 from policykit.serving.messages import Ask
+
+ALONE = frozenset({"PK201", "PK202", "PK204", "PK205"})
+"""Codes of what is found in a JSON Schema before it meets any rule."""
+MAX_SAID = 300
+"""Characters of one finding: a pointer has names in it that are as long as the client likes."""
 
 
 def judge_for(deployment: Deployment, grant: Grant, profile: Profile, ask: Ask, facts: Mapping[str, object]) -> Judge:
@@ -22,10 +27,16 @@ def judge_for(deployment: Deployment, grant: Grant, profile: Profile, ask: Ask, 
     except PolicyError as error:
         if ask.grammar is None:
             raise
-        found = "; ".join(f"{d.code}: {CATALOGUE[d.code].title}" for d in error.diagnostics)
-        message = f"the grammar is refused: {found}"  # no more: it may quote what a rule forbids
+        message = f"the grammar is refused: {'; '.join(map(_said, error.diagnostics))}"
         raise Refused(400, "policykit_grammar_refused", message, param=ask.grammar.param) from None
     tools = ask.tools if ask.tool_choice != "none" else ()
     if ask.named_tool is not None:
         tools = (ask.named_tool,)
     return Judge(plan, side, profile, facts, tools, deployment.validators(profile))
+
+
+def _said(found: Diagnostic) -> str:
+    """What a client is told. What is wrong with the grammar alone has its place in it; what else there is may
+    quote what a rule forbids, and has its title only."""
+    said = found.message if found.code in ALONE else CATALOGUE[found.code].title
+    return f"{found.code}: {said if len(said) <= MAX_SAID else said[: MAX_SAID - 1] + '…'}"

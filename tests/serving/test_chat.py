@@ -327,10 +327,37 @@ def test_a_clients_grammar_is_taken_where_the_profile_says_so(house: World) -> N
     assert answer.choices[0].message.content == '{"a": 1}'
     with pytest.raises(openai.BadRequestError):
         ask(house, response_format=wanted)
-    wrong: Any = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "nothing"}}}
+
+
+WRONG_SCHEMAS: dict[str, tuple[Any, str]] = {
+    "a type that is none": (
+        {"properties": {"a": {"type": "nothing"}}},
+        "PK202: not a schema at `/properties/a/type`: ",
+    ),
+    "a reference": (
+        {"properties": {"a": {"$ref": "#/$defs/b"}}},
+        "PK204: `#/$defs/b` at `/properties/a/$ref` leads nowhere",
+    ),
+    "a long name": ({"properties": {"a" * 400: {"type": 1}}}, "aa…"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_SCHEMAS)
+def test_a_client_is_told_where_its_schema_is_none(house: World, name: str) -> None:
+    schema, said = WRONG_SCHEMAS[name]
+    wrong: Any = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
     with pytest.raises(openai.BadRequestError) as refused:
         ask(house, model="profile:open", response_format=wrong)
     assert refused.value.code == "policykit_grammar_refused"
+    assert said in refused.value.message
+
+
+def test_what_a_rule_forbids_is_not_told(house: World) -> None:
+    wrong: Any = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"enum": ["guaranteed returns"]}}}
+    with pytest.raises(openai.BadRequestError) as refused:
+        ask(house, model="profile:open", response_format=wrong)
+    assert refused.value.code == "policykit_grammar_refused"
+    assert "guaranteed" not in refused.value.message
 
 
 def test_what_an_upstream_says_beside_its_text_goes_nowhere(house: World) -> None:
