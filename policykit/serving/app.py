@@ -40,13 +40,24 @@ class App:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
-        elif scope["type"] != "http" or (scope["method"], scope["path"]) not in ROUTES:
-            await self.guard(scope, receive, send)
-        else:
-            try:
-                await ROUTES[scope["method"], scope["path"]](self, scope, receive, send)
-            except Refused as refused:
-                await _json(send, refused.status, refused.body(), refused.headers)
+            return
+        try:
+            answer = self._answering(scope) if scope["type"] == "http" else None
+            if answer is not None:
+                await answer(self, scope, receive, send)
+                return
+        except Refused as refused:
+            await _json(send, refused.status, refused.body(), refused.headers)
+            return
+        await self.guard(scope, receive, send)
+
+    def _answering(self, scope: Scope) -> "Callable[[App, Scope, Receive, Send], Awaitable[None]] | None":
+        """What answers in the guard's place. Of other methods of its routes the guard says what it says of any route
+        that is not there, but to operators, who may know."""
+        found = ROUTES.get((scope["method"], scope["path"]))
+        if found is None and scope["path"] in _PATHS and self._admin(scope) is not None:
+            return _other_method
+        return found
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -63,13 +74,22 @@ class App:
 
     def _operator(self, scope: Scope) -> Admin:
         """Raises Refused (401) without an operator's key."""
-        given = header(scope, "authorization") or ""
-        scheme, _, key = given.partition(" ")
-        found = self.serving.deployment.keys.admin(key.strip()) if scheme.lower() == "bearer" else None
+        found = self._admin(scope)
         if found is None:
             why = "an operator's key is needed: `Authorization: Bearer …`"
             raise Refused(401, "policykit_key_refused", why, headers={"www-authenticate": "Bearer"})
         return found
+
+    def _admin(self, scope: Scope) -> Admin | None:
+        scheme, _, key = (header(scope, "authorization") or "").partition(" ")
+        return self.serving.deployment.keys.admin(key.strip()) if scheme.lower() == "bearer" else None
+
+
+async def _other_method(app: App, scope: Scope, receive: Receive, send: Send) -> None:
+    """What an operator is told, who may know which routes there are."""
+    known = [method for method, path in ROUTES if path == scope["path"]]
+    why = f"`{scope['path']}` takes {' and '.join(known)}"
+    raise Refused(405, "policykit_method_refused", why, headers={"allow": ", ".join(known)})
 
 
 async def _alive(app: App, scope: Scope, receive: Receive, send: Send) -> None:
@@ -119,6 +139,9 @@ ROUTES: dict[tuple[str, str], Callable[[App, Scope, Receive, Send], Awaitable[No
     ("PUT", "/switch"): _set,
     ("GET", "/openapi.json"): _described,
 }
+
+
+_PATHS = frozenset(path for _, path in ROUTES)
 
 
 async def _json(send: Send, status: int, data: object, headers: Mapping[str, str] | None = None) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import socket
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -240,6 +241,22 @@ def around(
     said = {"adapters": adapters and adapters.note, "tools": marks and marks.note}
     notes = {**watched.notes, **{name: note for name, note in said.items() if note}}
     return App(guard, serving, switch, metrics, Health(checks, notes), starting, (close,))
+
+
+def check_address(host: str, port: int) -> None:
+    """Raises PolicyError (PK726) where nobody can listen at all of what ``host`` is; port 0 is any that is free."""
+    try:
+        if not 0 <= port < 1 << 16:  # getaddrinfo would take another port
+            raise OverflowError("a port is a number from 0 to 65535")
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        for family, kind, protocol, _, address in found:
+            with socket.socket(family, kind, protocol) as asked:
+                asked.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                asked.bind(address)
+    except (OSError, OverflowError) as error:
+        why = (getattr(error, "strerror", None) or str(error)).lower()
+        help = "name another `--port` (0 takes a free one) or `--host`, or stop what listens there"
+        raise PolicyError.of("PK726", f"cannot listen at `{host}:{port}`: {why}", help=help) from error
 
 
 def serve(app: App, host: str, port: int, told: Callable[[str], None], waits: Waits | None = None) -> None:

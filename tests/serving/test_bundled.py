@@ -278,7 +278,7 @@ def test_inside_vllm_a_bundle_is_watched_before_any_request_comes(
 def test_options_name_a_bundle_or_profiles(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
     place.put(1, signed=False)
     keys = ["--keys", str(place.folder / "acme.keys.yaml"), "--log", str(place.folder / "log")]
-    serve = ["serve", *keys, "--upstream", "http://127.0.0.1:9", "--bundle", str(place.path)]
+    serve = ["serve", *keys, "--port", "0", "--upstream", "http://127.0.0.1:9", "--bundle", str(place.path)]
     assert main(serve) == 3
     assert "PK681" in capsys.readouterr().err
     assert main([*serve, "--trusted", str(place.folder / "key.pub")]) == 3

@@ -67,7 +67,21 @@ def test_a_contradiction_is_told_before_anything_is_served(name: str, tmp_path: 
 def test_the_command_tells_it_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     asked = files(tmp_path)
     about = ["--profiles", str(asked.profiles[0]), "--keys", str(asked.keys[0]), "--upstream", "http://127.0.0.1:1"]
-    assert main(["serve", *about, "--log", str(tmp_path / "log"), "--log-checkpoints", str(tmp_path / "points")]) == 3
+    assert (
+        main(
+            [
+                "serve",
+                *about,
+                "--port",
+                "0",
+                "--log",
+                str(tmp_path / "log"),
+                "--log-checkpoints",
+                str(tmp_path / "points"),
+            ]
+        )
+        == 3
+    )
     assert "--log-sign" in capsys.readouterr().err
 
 

@@ -132,7 +132,18 @@ def test_names_folders_and_the_device_go_by_options_and_by_the_environment() -> 
 def test_the_command_tells_before_a_model_is_loaded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = write(tmp_path / "profiles", profile("chosen", f"sha256:{'a' * 64}", "exact"))
     files = ["--profiles", str(folder), "--keys", str(folder), "--log", str(tmp_path / "log")]
-    asked = ["serve", *files, "--run", str(tmp_path / "run"), "--engine", "transformers", "--model", "/no/such/model"]
+    asked = [
+        "serve",
+        *files,
+        "--port",
+        "0",
+        "--run",
+        str(tmp_path / "run"),
+        "--engine",
+        "transformers",
+        "--model",
+        "/no/such/model",
+    ]
     for named, said in ((None, "PK724"), ("helpful", "PK721"), (f"helpful={tmp_path}", "PK786")):
         assert main([*asked, *(["--reward", named] if named else [])]) == 3
         assert said in capsys.readouterr().err

@@ -3,6 +3,7 @@
 import hmac
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -18,12 +19,14 @@ import pytest
 
 from policykit.audit import open_reader, parse, verify_log
 from policykit.cli.main import main
+from policykit.diagnostics import PolicyError
 from policykit.profiles import digest_of_key
 from policykit.serving import SwitchState
 from policykit.serving.openapi import description
-from policykit.serving.run import Files, application, gateway
+from policykit.serving.run import Files, application, check_address, gateway
 from policykit.serving.switch import FileSwitch
 from tests.serving.peer import Peer
+from tests.serving.real_vllm import free_port
 from tests.serving.running import deployment as write_profiles, served
 
 KEYS = f"""\
@@ -137,6 +140,15 @@ def test_operators_routes_want_an_operator_s_key(serving: Process) -> None:
         assert httpx.get(serving.url + route, headers=OPERATOR).status_code == 200
     assert httpx.put(serving.url + "/switch", json={"state": "open"}, headers=CLIENT).status_code == 401
     assert httpx.get(serving.url + "/health").json() == {"status": "alive"}
+
+
+def test_another_method_is_told_to_operators(serving: Process) -> None:
+    for method, route, known in (("POST", "/switch", "GET, PUT"), ("PUT", "/metrics", "GET")):
+        answer = httpx.request(method, serving.url + route, json={"state": "open"}, headers=OPERATOR)
+        assert (answer.status_code, answer.headers["allow"]) == (405, known)
+        assert answer.json()["error"]["message"] == f"`{route}` takes {known.replace(', ', ' and ')}"
+        assert httpx.request(method, serving.url + route, headers={"authorization": "Bearer x"}).status_code == 401
+        assert httpx.request(method, serving.url + route, headers=CLIENT).status_code == 404
 
 
 def test_it_is_ready_when_its_plans_stand(serving: Process) -> None:
@@ -266,9 +278,39 @@ def test_what_cannot_be_served_is_told_before_it_listens(
     monkeypatch.chdir(tmp_path)
     if code == "PK720":
         monkeypatch.setenv("OTEL_TRACES_EXPORTER", "nowhere")
-    status = main(["serve", "--profiles", str(asked.profiles[0]), "--keys", str(asked.keys[0]), *more])
+    given = ["--profiles", str(asked.profiles[0]), "--keys", str(asked.keys[0]), "--port", "0"]
+    status = main(["serve", *given, *more])
     assert status != 0
     assert code in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("engine", [["--upstream", "http://127.0.0.1:1"], ["--engine", "transformers"]])
+def test_a_port_that_another_server_has_is_told_before_anything_else(
+    tmp_path: Path, engine: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = files(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    given = ["serve", "--profiles", str(asked.profiles[0]), "--keys", str(asked.keys[0]), *engine]
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        status = main([*given, "--port", port])
+    said = capsys.readouterr().err
+    assert (status, f"cannot listen at `127.0.0.1:{port}`: address already in use" in said) == (3, True)
+    assert "PK726" in said
+    assert "help: name another `--port`" in said
+    assert not (tmp_path / "decisions").exists()
+
+
+@pytest.mark.parametrize(("host", "port"), [("127.0.0.1", 70_000), ("no.such.host.invalid", 0), ("192.0.2.1", 0)])
+def test_an_address_that_is_none_of_ours(host: str, port: int) -> None:
+    with pytest.raises(PolicyError, match="PK726"):
+        check_address(host, port)
+
+
+def test_an_address_that_is_free() -> None:
+    for host in ("127.0.0.1", "localhost", "0.0.0.0"):
+        check_address(host, 0)
+    check_address("127.0.0.1", free_port())
 
 
 @pytest.mark.slow

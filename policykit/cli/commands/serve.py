@@ -139,6 +139,7 @@ def _run(args: Namespace, streams: Streams) -> Exit:
     rewards = RewardFiles.of(args.reward, args.reward_device)
     equipment = EquipmentSource(args.equipment)
     about = (args.log, args.run_directory, args.switch, kept, bundle, shadow, lifetime, waits, rewards, equipment)
+    run.check_address(args.host, args.port)
     files = run.Files(tuple(args.profiles), tuple(args.keys), *about)
     if args.upstream:
         key = os.environ[args.upstream_key_env] if args.upstream_key_env else None

@@ -65,6 +65,13 @@ CODES: tuple[CodeEntry, ...] = (
         "policykit serve --equipment deployment.py:equipmnt …",
     ),
     CodeEntry(
+        "PK726",
+        "an address that cannot be listened at",
+        "Something else listens at the port, or the host is none of this machine, or the port is not this user's to "
+        "take. It is told before a model is loaded.",
+        "policykit serve --port 8400 …, while another server has it",
+    ),
+    CodeEntry(
         "PK721",
         "not one model to serve",
         "`policykit serve` stands before one model: one that vLLM or transformers runs, or a server that runs already.",
