@@ -300,7 +300,8 @@ class Given:
 
 @dataclass(frozen=True, slots=True)
 class Expect:
-    """What the verdict must be; None leaves a part unchecked. ``golden`` is a file that holds the output; its path is
+    """What the verdict must be; None leaves a part unchecked. ``errors`` are the rules that cannot be decided; where it
+    is None, none may be. ``golden`` is a file that holds the output; its path is
     relative to the folder of the file that the test stands in."""
 
     decision: str
@@ -308,6 +309,7 @@ class Expect:
     output: str | None = None
     exceptions: tuple[str, ...] | None = None
     golden: str | None = None
+    errors: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,6 +100,7 @@ def check_tests(
         expect = test.entries("expect")
         if expect:
             check_expected(expect, "rule", "rules", rules, diagnostics)
+            check_expected(expect, "rule", "errors", rules, diagnostics)
             check_expected(expect, "exception", "exceptions", exceptions, diagnostics)
             _check_golden(expect, diagnostics)
 

@@ -345,6 +345,7 @@ def lower_test(test: Entries) -> TestCase:
             output=expect.text("output"),
             exceptions=_texts(expect.leaves("exceptions")) if "exceptions" in expect.fields else None,
             golden=expect.text("golden"),
+            errors=_texts(expect.leaves("errors")) if "errors" in expect.fields else None,
         ),
         place=_place(test, "name"),
         variants=variants(test),

@@ -151,6 +151,7 @@ TEST_RECORDS: tuple[Record, ...] = (
                 "a file in this folder or below that holds that text; `policykit test --update-golden` writes it",
             ),
             Field("exceptions", Many(Text(TextKind.LABEL_ID), at_least=0), "ids of the exceptions that apply"),
+            Field("errors", Many(Text(TextKind.ID)), "ids of the rules that cannot be decided; none if not said"),
         ),
     ),
 )

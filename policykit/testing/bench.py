@@ -8,17 +8,7 @@ from typing import TypeAlias
 from policykit.compile.resolve import opaque, reads_facts, resolve
 from policykit.diagnostics import PolicyError
 from policykit.ir.decision import Decider
-from policykit.ir.document import (
-    Document,
-    Expect,
-    Given,
-    Hash,
-    Matcher,
-    PolicySet,
-    StatedScore,
-    TestCase,
-    Truncate,
-)
+from policykit.ir.document import Document, Expect, Given, Hash, Matcher, PolicySet, StatedScore, TestCase, Truncate
 from policykit.ir.grammar import GrammarSpec
 from policykit.ir.opaque import Classifier
 from policykit.ir.plan import CompileContext, ResolvedRule
@@ -32,15 +22,7 @@ from policykit.testing.golden import Golden, golden_path, read_golden
 from policykit.testing.nearest import why_missed
 from policykit.testing.report import Mismatch, Missed, Seen, Status, TestResult
 from policykit.testing.spellings import Spelling, spellings
-from policykit.verify import (
-    NONE,
-    CompiledSearches,
-    Opened,
-    Resources,
-    Searches,
-    Verifier,
-    compile_check,
-)
+from policykit.verify import NONE, CompiledSearches, Opened, Resources, Searches, Verifier, compile_check
 from policykit.verify.subject import CONTEXT
 from policykit.verify.units import Ask, Readings
 
@@ -97,8 +79,8 @@ class Bench:
         except (OSError, ValueError) as error:
             return self._result(test, Status.ERRORED, errors=(f"golden file: {error}",))
         verdict = judged.verdict
-        if verdict.errors:
-            return self._result(test, Status.ERRORED, errors=_errors(verdict), saw=_saw(verdict, test.given.text))
+        if errors := _unexpected(expect, verdict):
+            return self._result(test, Status.ERRORED, errors=errors, saw=_saw(verdict, test.given.text))
         mismatches = (
             *_missing_golden(test),
             *_contradicted(test.given.decisions, verdict),
@@ -123,8 +105,9 @@ class Bench:
             judged = self.judge(test, test.given.text)
         except PolicyError:
             return False
-        expected = not _missing_golden(test) and not self.mismatches(_with_golden(test), judged.verdict)
-        return expected and not judged.verdict.errors
+        expect = _with_golden(test)
+        expected = not _missing_golden(test) and not self.mismatches(expect, judged.verdict)
+        return expected and not _unexpected(expect, judged.verdict)
 
     def fired(self, test: TestCase) -> set[str]:
         """Ids of the rules that fire on the test's text, whatever their mode, and whether excused or not."""
@@ -163,12 +146,13 @@ class Bench:
             n += 1
             spelled = self.judge(test, spelling.text)
             mismatches = self.mismatches(spelled_expect, spelled.verdict)
-            if not mismatches and not spelled.verdict.errors:
+            errors = _unexpected(spelled_expect, spelled.verdict)
+            if not mismatches and not errors:
                 continue
             wrong.append(spelling.technique)
             if first is None:
                 variant = replace(test, given=replace(test.given, text=spelling.text))
-                first = replace(self._failure(variant, spelled, mismatches), errors=_errors(spelled.verdict))
+                first = replace(self._failure(variant, spelled, mismatches), errors=errors)
         if not n:
             return self._result(test, Status.ERRORED, errors=(NO_SPELLING,))
         passed = self._result(test, Status.PASSED)
@@ -190,9 +174,10 @@ class Bench:
             if verdict.decision in (Decision.ALLOW, Decision.TRANSFORM):
                 verdict = replace(verdict, text=released + rest)
             mismatches = self.mismatches(expect, verdict)
-            if mismatches or verdict.errors:
+            errors = _unexpected(expect, verdict)
+            if mismatches or errors:
                 wrong.append(technique)
-                failed = replace(self._failure(test, Judged(verdict, rules), mismatches), errors=_errors(verdict))
+                failed = replace(self._failure(test, Judged(verdict, rules), mismatches), errors=errors)
                 first = first or failed
         if first is None:
             return None
@@ -205,7 +190,7 @@ class Bench:
         (a hash, a length).
         """
         text, output = test.given.text, judged.verdict.text
-        fired = self._fired(judged.verdict)
+        fired = self._fired(judged.verdict) | self._undecided(judged.verdict)
         rules = [rule for rule in judged.rules if rule.rule_id in fired]
         readings = self.readings(test, text)
         claims = claims_of(rules, readings, self._searches)
@@ -269,11 +254,18 @@ class Bench:
             applied = {exception.exception for exception in verdict.exceptions}
             if applied != set(expect.exceptions):
                 yield Mismatch("exceptions", _names(expect.exceptions), _names(applied))
+        if expect.errors is not None:
+            undecided = self._undecided(verdict)
+            if undecided != set(expect.errors):
+                yield Mismatch("errors", _names(expect.errors), _names(undecided))
         if expect.output is not None and verdict.text != expect.output:
             yield Mismatch("output", expect.output, verdict.text)
 
     def _ids(self, violations: Iterable[Violation]) -> set[str]:
         return {self._id(violation.rule) for violation in violations}
+
+    def _undecided(self, verdict: Verdict) -> set[str]:
+        return {self._id(error.rule) for error in verdict.errors}
 
     def _id(self, name: str) -> str:
         """The rule's id, also where the verdict had to name the document with it."""
@@ -285,7 +277,7 @@ class Bench:
         return self._result(test, Status.FAILED, mismatches=mismatches, saw=saw, missed=missed)
 
     def _missed(self, test: TestCase, verdict: Verdict, rules: tuple[ResolvedRule, ...]) -> Iterable[Missed]:
-        fired = {*self._ids(verdict.violations), *self._ids(verdict.shadow)}
+        fired = {*self._ids(verdict.violations), *self._ids(verdict.shadow), *self._undecided(verdict)}
         wanted = test.expect.rules
         if wanted is None:
             nothing_fired = not fired and test.expect.decision != "allow"
@@ -360,7 +352,10 @@ def _golden(test: TestCase, verdict: Verdict) -> Golden | None:
     return Golden(str(path), verdict.text) if path else None
 
 
-def _errors(verdict: Verdict) -> tuple[str, ...]:
+def _unexpected(expect: Expect, verdict: Verdict) -> tuple[str, ...]:
+    """Why rules could not be decided, where the test does not say which cannot."""
+    if expect.errors is not None:
+        return ()
     return tuple(f"{error.rule}: {error.message}" for error in verdict.errors)
 
 

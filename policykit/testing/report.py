@@ -19,8 +19,8 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Mismatch:
-    """One expectation that did not hold. ``part`` is `decision`, `rules`, `exceptions`, `output`, `golden`, or the
-    name of what OPA decides, or a classifier scores, otherwise than the test states."""
+    """One expectation that did not hold. ``part`` is `decision`, `rules`, `exceptions`, `errors`, `output`, `golden`,
+    or the name of what OPA decides, or a classifier scores, otherwise than the test states."""
 
     part: str
     want: str

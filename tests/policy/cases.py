@@ -326,6 +326,13 @@ CASES = (
         "{not: {phrases: [a]}}\n    action: {«transform»: {replace: {with: x}}}",
         "use `block`",
     ),
+    Case(
+        "unknown rule among a test's errors",
+        "PK059",
+        "rules: [no-guarantees]}",
+        "errors: [«no-guarantee»]}",
+        "`no-guarantees`?",
+    ),
     Case("unknown rule in a test", "PK059", "rules: [no-guarantees]}", "rules: [«no-guarantee»]}", "`no-guarantees`?"),
     # expressions, with the place inside the file
     _regex("unclosed group", "PK100", "ab«(»c", "close it"),

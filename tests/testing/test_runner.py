@@ -29,6 +29,11 @@ class Case:
 OFF = RULES.replace("severity: high", "mode: off")
 SHADOW = RULES.replace("severity: high", "mode: shadow")
 SCOPED = RULES.replace("severity: high", "scope: {profiles: [agent]}")
+CONDITION = """\
+rules:
+  - {id: refunds, match: {phrases: [refund]}, when: amount > 500, action: {block: {}}}
+  - {id: other, match: {phrases: [x]}, action: {block: {}}}
+"""
 ABSENT = """\
 rules:
   - id: both
@@ -119,6 +124,29 @@ CASES = (
     Case("a rule whose id verdicts use for something else",
          "{name: t, given: {output: x}, expect: {decision: block, rules: [grammar]}}", PASSED,
          rules="rules:\n  - {id: grammar, match: {phrases: [x]}, action: {block: {}}}\n"),
+    Case("a condition that cannot be decided blocks, as expected",
+         "{name: t, given: {output: refund, facts: {amount: '900'}}, expect: {decision: block, rules: [], errors: "
+         "[refunds]}}", PASSED, rules=CONDITION),
+    Case("a condition that cannot be decided, of which the test says nothing",
+         "{name: t, given: {output: refund, facts: {amount: '900'}}, expect: {decision: block}}", ERRORED,
+         rules=CONDITION),
+    Case("a fact that is missing, as expected",
+         "{name: t, given: {output: refund}, expect: {decision: block, errors: [refunds]}}", PASSED, rules=CONDITION),
+    Case("an error that does not come",
+         "{name: t, given: {output: refund, facts: {amount: 900}}, expect: {decision: block, errors: [refunds]}}",
+         FAILED, (("errors", "none"),), (("refunds", "refund"),), rules=CONDITION),
+    Case("an error of another rule",
+         "{name: t, given: {output: refund, facts: {amount: '900'}}, expect: {decision: block, errors: [other]}}",
+         FAILED, (("errors", "refunds"),), rules=CONDITION),
+    Case("an error of one rule, and another fires",
+         "{name: t, given: {output: refund x, facts: {amount: '900'}}, expect: {decision: block, rules: [other], "
+         "errors: [refunds]}}", PASSED, rules=CONDITION),
+    Case("an error is one however the text arrives",
+         "{name: t, given: {output: a refund, facts: {amount: '900'}}, expect: {decision: block, errors: [refunds]}, "
+         "variants: {chunking: all, evasion: claimed}}", PASSED, rules=CONDITION),
+    Case("a decision that an error does not make",
+         "{name: t, given: {output: refund, facts: {amount: '900'}}, expect: {decision: allow, errors: [refunds]}}",
+         FAILED, (("decision", "block"),), rules=CONDITION),
     Case("a combination says what is missing",
          "{name: t, given: {output: our funds}, expect: {decision: block, rules: [both]}}", FAILED,
          (("decision", "allow"), ("rules", "none")),
