@@ -126,7 +126,9 @@ def _faults(row: Row, columns: Sequence[Column]) -> Iterator[Diagnostic]:
             help = help or f"give every row `{column.name}`: {column.type.value}"
             yield Diagnostic("PK781", f"there is no column `{column.name}`", row.place, help)
         elif value is not None and not _fits(value, column.type):
-            message = f"`{column.name}` is not {column.type.value}"
+            message = (
+                f"`{column.name}` is empty" if value in ("", []) else f"`{column.name}` is not {column.type.value}"
+            )
             yield Diagnostic("PK781", message, row.place, f"give `{column.name}` {column.type.value}")
 
 

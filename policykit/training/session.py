@@ -1,7 +1,7 @@
 """From a training file to a run folder: what is checked before the first step, and what is left after the last."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -58,15 +58,26 @@ def start_of(kind: Kind, config: Config) -> Start:
         message = f"`{kind.name}` needs a plan"
         help = "name `policies`, a `grammar` or a `plan`"
         found.append(Diagnostic("PK780", message, config.place(), help))
-    plan = _tried(lambda: plan_from(config.plan), found)
+    absent = tuple(_absent(config))
+    found.extend(absent)
+    plan = None if absent else _tried(lambda: plan_from(config.plan), found)
     data = config.data
     train = _tried(lambda: load_rows(data.train, kind.columns, plan, config.place("data", "train")), found)
     held_out: Rows | None = Rows()
     if (named := data.held_out) is not None:
         held_out = _tried(lambda: load_rows(named, kind.columns, plan, config.place("data", "heldOut")), found)
     if found or train is None or held_out is None:
-        raise PolicyError(found)
+        raise PolicyError(dict.fromkeys(found))  # what is wrong with a file is told once, however often it is named
     return Start(config, plan, train, held_out)
+
+
+def _absent(config: Config) -> Iterator[Diagnostic]:
+    """Files of the plan that are not there, each where the training file names it."""
+    source, entries = config.plan, config.entries
+    one = ((entries.leaf("grammar"), source.grammar), (entries.leaf("plan"), source.file))
+    for leaf, path in (*zip(entries.leaves("policies"), source.policies, strict=True), *one):
+        if leaf and path and not path.exists():
+            yield Diagnostic("PK001", f"there is no `{path}`", leaf.place, "check the path")
 
 
 def _tried(make: Callable[[], _T], found: list[Diagnostic]) -> _T | None:

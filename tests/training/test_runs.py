@@ -11,6 +11,7 @@ from hypothesis import given, strategies as st
 
 from policykit.diagnostics import PolicyError
 from policykit.training.config import Guards
+from policykit.training.rows import Column, ColumnType
 from policykit.training.runs.folder import RunFolder
 from policykit.training.runs.guards import Diverged, fault
 from policykit.training.runs.run import Run
@@ -155,6 +156,11 @@ BAD_FILES = [
     pytest.param(("steps: 12", "steps: 12, microBatch: 9"), "PK780", 6, "8 rows", id="a micro-batch above the batch"),
     pytest.param((", heldOut: rows.jsonl", ""), "PK780", 6, "heldOut", id="evaluations of nothing"),
     pytest.param(("rows.jsonl,", "gone.jsonl,"), "PK001", 5, "gone.jsonl", id="no data"),
+    pytest.param(("model: embedded", "model: embedded\nplan: p.json"), "PK001", 5, "p.json", id="no plan"),
+    pytest.param(("model: embedded", "model: embedded\ngrammar: g.lark"), "PK001", 5, "g.lark", id="no grammar"),
+    pytest.param(
+        ("model: embedded", "model: embedded\npolicies:\n  - nopolicy.yaml"), "PK001", 6, "nopolicy", id="no policy"
+    ),
     pytest.param(("model: embedded", "model: embedded\nplan: p.json\ngrammar: g.lark"), "PK780", 5, "own", id="two"),
     pytest.param(
         ("model: embedded", "model: embedded\ncontext: {tenant: a}"), "PK780", 5, "no effect", id="context of nothing"
@@ -212,6 +218,20 @@ def test_rows_are_checked_with_their_lines(tmp_path: Path, row: str, said: str) 
     assert said in str(error.value)
 
 
+def test_a_file_that_is_named_twice_is_told_about_once(tmp_path: Path) -> None:
+    with pytest.raises(PolicyError) as error:
+        prepare(TOY, write_run(tmp_path, FILE, '{"x": 1}\n{}\n'))
+    assert codes(error) == ["PK781"]
+
+
+def test_an_empty_text_is_called_empty(tmp_path: Path) -> None:
+    kind = replace(TOY, columns=(Column("prompt", ColumnType.PROMPT), Column("said", ColumnType.TEXT)))
+    with pytest.raises(PolicyError) as error:
+        prepare(kind, write_run(tmp_path, FILE, '{"prompt": "", "said": ""}\n{"prompt": [], "said": 1}\n'))
+    said = [diagnostic.message for diagnostic in error.value.diagnostics]
+    assert said == ["`prompt` is empty", "`said` is empty", "`prompt` is empty", "`said` is not text"]
+
+
 def test_very_many_faults_are_counted(tmp_path: Path) -> None:
     text = FILE.replace(", heldOut: rows.jsonl", "").replace("evaluateEvery: 4, ", "")
     with pytest.raises(PolicyError) as error:
@@ -233,4 +253,4 @@ def test_data_of_another_bundle_are_refused(tmp_path: Path) -> None:
     for other in ('{"x": 1, "bundle_digest": "sha256:0"}\n', '{"x": 1, "plan_digest": "sha256:0"}\n'):
         with pytest.raises(PolicyError) as error:
             prepare(TOY, write_run(tmp_path, text, own + other))
-        assert codes(error) == ["PK762", "PK762"]  # of both files
+        assert codes(error) == ["PK762"]  # once, though both are this file
