@@ -32,6 +32,14 @@ def test_check_shows_a_profiles_mistakes(run: Run, tmp_path: Path) -> None:
     assert done.out.endswith("2 errors\n")
 
 
+def test_check_names_the_command_for_keys(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "acme.keys.yaml").write_text(KEYS)
+    done = run("check", "acme.keys.yaml")
+    assert (done.status, done.out) == (3, "")
+    assert "PK550: policykit check: `acme.keys.yaml` is a file of keys" in done.err
+    assert "help: policykit keys check acme.keys.yaml --profiles PATH" in done.err
+
+
 def test_check_compiles_what_a_profile_is_served_under(run: Run, tmp_path: Path) -> None:
     write_profile(tmp_path, PROFILE.replace("cannot answer that", "have guaranteed returns"))
     done = run("check", "x.profile.yaml")

@@ -1,5 +1,6 @@
 """`policykit check`: load policy files and profiles and report everything that is wrong with them, all at once."""
 
+import shlex
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ from policykit.policy import load_policies
 from policykit.policy.load import SUFFIX
 from policykit.profiles import check_profiles, check_reach, load_profiles
 from policykit.profiles.documents import holds
+from policykit.profiles.key_file import SUFFIX as KEYS
 from policykit.profiles.load import NAMING
 
 
@@ -114,7 +116,16 @@ def _tried(
         return error.diagnostics, []
 
 
+def _check_keys(paths: Sequence[Path]) -> None:
+    """Raises PolicyError for files of keys, which are another command's."""
+    keys = [str(path) for path in paths if path.name.endswith(KEYS) and not path.is_dir()]
+    if keys:
+        help = f"policykit keys check {shlex.join(keys)} --profiles PATH"
+        raise PolicyError.of("PK550", f"policykit check: `{keys[0]}` is a file of keys", help=help)
+
+
 def _run(args: Namespace, streams: Streams) -> Exit:
+    _check_keys(args.paths)
     of_profiles = [path for path in args.paths if holds(path, NAMING)]
     of_policies = [path for path in args.paths if path not in of_profiles or _holds_policies(path)]
     about_policies, sizes = _tried(lambda: _policies(of_policies, args, streams), of_policies)
