@@ -334,9 +334,13 @@ def _admits_no_name(names: Json) -> bool:
     """Whether no string satisfies a schema of names, as it shows at once."""
     if not isinstance(names, dict) or "$ref" in names:  # beside which the dialect may read nothing
         return names is False
-    types, members = names.get("type", "string"), names.get("enum", [names.get("const", "")])
-    return "string" not in (types if isinstance(types, list) else [types]) or (
-        isinstance(members, list) and not any(isinstance(name, str) for name in members)
+    types, members, others = names.get("type", "string"), names.get("enum"), names.get("allOf")
+    return (
+        "string" not in (types if isinstance(types, list) else [types])
+        or not isinstance(names.get("const", ""), str)
+        or (isinstance(members, list) and not any(isinstance(name, str) for name in members))
+        or names.get("not") in (True, {})
+        or (isinstance(others, list) and any(map(_admits_no_name, others)))
     )
 
 

@@ -164,7 +164,19 @@ def test_many_more_than_are_told_apart() -> None:
     assert "minContains" in {one.keyword for one in spec.residue}
 
 
-@pytest.mark.parametrize("names", [{"enum": [3, {"a": "b"}]}, {"const": 1}, {"type": "integer"}, {"enum": []}, False])
+@pytest.mark.parametrize(
+    "names",
+    [
+        {"enum": [3, {"a": "b"}]},
+        {"const": 1},
+        {"type": "integer"},
+        {"enum": []},
+        False,
+        {"const": 1, "enum": ["a"]},
+        {"not": {}},
+        {"minLength": 1, "allOf": [{"maxLength": 2}, {"type": "integer"}]},
+    ],
+)
 def test_names_that_no_string_is_are_none(names: Json) -> None:
     """The mask let the empty name be written."""
     spec = pk.Grammar.from_json_schema({"type": "object", "propertyNames": names})
