@@ -67,7 +67,8 @@ def level(amounts: Mapping[str, float], total: float) -> float:
 class EngineShare:
     """The part of an engine's time that masks of requests' grammars may have. Safe for threads.
 
-    Linear (and a logarithm) in the number of payers that owe, and constant for one that owes little."""
+    Counting a mask is linear (and a logarithm) in all plans that owe, whoever pays for them; asking about a payer that
+    owes little is constant."""
 
     def __init__(
         self,
