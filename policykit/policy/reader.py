@@ -142,7 +142,10 @@ class _Reader:
             self.complain("PK040", f"`{key.text}`{what} is not implemented in this version", key.place, _NOT_YET)
             return
         help = did_you_mean(key.text, record.names) or f"known {record.noun}s: {', '.join(record.names)}"
-        if record.noun == "matcher":
+        ours = next((field.name for field in record.fields if field.elsewhere == key.text), None)
+        if ours is not None:
+            help = f"did you mean `{ours}`?"
+        elif record.noun == "matcher":
             help = did_you_mean(key.text, record.names) or f"known fields: {', '.join(record.names)}"
         self.complain(_CODES[record.noun], f"unknown {record.noun} `{key.text}`", key.place, help)
 

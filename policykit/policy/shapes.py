@@ -118,6 +118,8 @@ class Field:
     shape: Shape
     about: str
     required: bool = False
+    elsewhere: str | None = None
+    """What others call it: who writes that is told its name here."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -173,7 +173,13 @@ PROFILE_RECORDS = _table(
         (
             Field("name", Text(TextKind.LABEL), "its name, such as `issue_refund`", required=True),
             Field("description", Text(), "what it does, for the model"),
-            Field("arguments", Data(of_mapping=True), "the JSON Schema of its arguments", required=True),
+            Field(
+                "arguments",
+                Data(of_mapping=True),
+                "the JSON Schema of its arguments",
+                required=True,
+                elsewhere="parameters",
+            ),
             Field(
                 "outputRules",
                 Choice(("apply", "block", "ignore")),

@@ -32,6 +32,13 @@ def test_check_shows_a_profiles_mistakes(run: Run, tmp_path: Path) -> None:
     assert done.out.endswith("2 errors\n")
 
 
+def test_check_says_what_openai_s_parameters_are_called(run: Run, tmp_path: Path) -> None:
+    write_profile(tmp_path, f"{PROFILE}tools: [{{name: refund, parameters: {{type: object}}}}]\n")
+    done = run("check", "x.profile.yaml")
+    assert "unknown field `parameters`" in done.out
+    assert "help: did you mean `arguments`?" in done.out
+
+
 def test_check_names_the_command_for_keys(run: Run, tmp_path: Path) -> None:
     (tmp_path / "acme.keys.yaml").write_text(KEYS)
     done = run("check", "acme.keys.yaml")
