@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from string import ascii_letters, digits, punctuation
+from unicodedata import normalize
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +43,9 @@ class Symbols:
             if any(low <= ord(char) <= high for low, high in spans):
                 return char
         some = (chr(c) for low, high in spans for c in range(low, min(high, low + _TRIED) + 1))
-        return next((char for char in some if char.isprintable()), chr(spans[0][0]))
+        printable = [char for char in some if char.isprintable()]
+        plain = (char for char in printable if normalize("NFKC", char) == char)  # 用 rather than ⽤, a form of it
+        return next(plain, printable[0] if printable else chr(spans[0][0]))
 
     def words_of(self, automaton: Automaton) -> tuple[tuple[int, ...], ...]:
         return self._words[id(automaton)]

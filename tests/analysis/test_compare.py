@@ -2,6 +2,7 @@
 
 import json
 from typing import Any
+from unicodedata import normalize
 
 import pytest
 
@@ -49,6 +50,17 @@ def test_a_stronger_decision_about_the_same_texts_implies_the_weaker() -> None:
     assert isinstance(found, Example)
     assert (found.shortest.text, found.by, found.against) == ("fee", Decision.BLOCK, Decision.TRANSFORM)
     assert (found.by_rules, found.against_rules) == (("x#r0",), ("x#r0",))
+
+
+@pytest.mark.parametrize("phrase", ["副作用", "ひとつ", "été"])
+def test_examples_are_written_plainly(phrase: str) -> None:
+    """Other characters that a view reads alike (⽤ for 用) say the same, and nobody writes them."""
+    report = compare(rules(phrases("block", phrase)), rules(phrases("block", "fee")))
+    found = report.comparisons[0].first_only
+    assert isinstance(found, Example)
+    assert normalize("NFKC", found.shortest.text) == found.shortest.text
+    if phrase == "副作用":
+        assert found.shortest.text == phrase
 
 
 def test_rules_split_or_joined_decide_alike() -> None:
