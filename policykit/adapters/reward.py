@@ -4,29 +4,21 @@ Nothing here needs torch.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from hashlib import sha256
+from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Any, cast
 
 from policykit.diagnostics import Place, PolicyError
 from policykit.plan import Plan
-from policykit.plan.pins import weights_of
+from policykit.plan.pins import CONFIG, FILE as PINS, WEIGHTS, WHOLE
 
 FILE = "reward_model.json"
 FORMAT = "policykit.reward-model/v1"
 PLOT = "reliability.svg"
-_READ = (
-    "adapter_config.json",
-    "config.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "chat_template.jinja",
-)
-"""What is read beside the weights: texts under another tokenizer or template have other rewards."""
+_ABOUT = ("README.md", PLOT, "lambda.svg", PINS)
+"""What says something of the model, and may be written anew beside it; no reward depends on it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +72,47 @@ def read_reward_file(folder: Path) -> RewardModelFile:
 
 
 def reward_digest(folder: Path) -> str:
-    """SHA-256 of all that the rewards of a folder depend on, but the model that an adapter belongs to: its parts by
-    name and content, of which none has to be there."""
-    parts = sorted({folder / FILE, weights_of(folder), *(folder / name for name in _READ)})
-    found = [f"{path.name} {sha256(path.read_bytes()).hexdigest()}\n" for path in parts if path.is_file()]
+    """SHA-256 of every file below a reward model's folder, by path and content, but its card, plots and pins: rewards
+    depend on nothing else but, for an adapter, on the model that it belongs to. Which files are read is for other
+    libraries to say, and no list of ours would be whole.
+
+    Raises PolicyError (PK786) for a folder without a reward model, or with what is not to be covered.
+    """
+    check_weights(folder, read_reward_file(folder))
+    parts = sorted(path for path in _parts(folder, folder) if path.as_posix() not in _ABOUT)
+    found = [f"{path.as_posix()} {_digest(folder / path)}\n" for path in parts]
     return f"sha256:{sha256(''.join(found).encode()).hexdigest()}"
+
+
+def _parts(folder: Path, below: Path) -> Iterator[Path]:
+    """The files, as paths from ``folder``. Raises PolicyError (PK786) for what is no file, as a link to a folder is
+    none, and for names by which two folders could look like one."""
+    for path in below.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            yield from _parts(folder, path)
+        elif not path.is_file() or not path.name.isprintable():
+            message = f"the reward model's folder has a part that no digest covers: `{path.name!a}`"
+            raise PolicyError.of("PK786", message, Place(str(below)), "put files with plain names there, and no links")
+        else:
+            yield path.relative_to(folder)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()
+
+
+def check_weights(folder: Path, found: RewardModelFile) -> None:
+    """Raises PolicyError (PK786) for a folder whose weights are not where they belong: what other libraries would load
+    in their stead is not what was trained."""
+    weights = WHOLE if found.is_full else WEIGHTS
+    place = Place(str(folder))
+    if not (folder / weights).is_file():
+        message = f"the reward model has no weights: `{weights}` is missing"
+        raise PolicyError.of("PK786", message, place, "train it again, or put its files back")
+    if found.is_full and (folder / CONFIG).exists():
+        message = f"the folder holds all weights of a reward model, and an adapter of another model: `{CONFIG}`"
+        raise PolicyError.of("PK786", message, place, "take the adapter's files out")
 
 
 def check_reward_file(found: RewardModelFile, plan: Plan | None, folder: Path) -> None:

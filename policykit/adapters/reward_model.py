@@ -15,7 +15,7 @@ from typing import Any, cast
 
 import torch
 
-from policykit.adapters.reward import RewardModelFile, check_reward_file, read_reward_file
+from policykit.adapters.reward import RewardModelFile, check_reward_file, check_weights, read_reward_file
 from policykit.decoding import Answer, Finish
 from policykit.diagnostics import Place, PolicyError
 from policykit.engines.encoding import Encoded, batch_of, encode
@@ -143,6 +143,7 @@ class RewardModel:
         path = Path(folder)
         file = read_reward_file(path)
         check_reward_file(file, plan, path)
+        check_weights(path, file)
         try:
             classifier, tokenizer = _full(path, device) if file.is_full else _adapted(path, file, device)
         except (OSError, ValueError, RuntimeError, KeyError, TypeError, ImportError) as error:
@@ -250,7 +251,9 @@ def _full(folder: Path, device: str | None) -> tuple[Any, Any]:
     target = device or usual_device()
     dtype: Any = torch.float32 if target == "cpu" else "auto"
     tokenizer: Any = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
-    model: Any = AutoModelForSequenceClassification.from_pretrained(str(folder), local_files_only=True, dtype=dtype)
+    model: Any = AutoModelForSequenceClassification.from_pretrained(
+        str(folder), local_files_only=True, use_safetensors=True, dtype=dtype
+    )
     return model.to(target), tokenizer
 
 

@@ -17,6 +17,8 @@ FILE = "policykit.json"
 FORMAT = "policykit.pins/v1"
 WEIGHTS = "adapter_model.safetensors"
 WHOLE = "model.safetensors"
+CONFIG = "adapter_config.json"
+"""What makes a folder an adapter's."""
 HEADER = "policykit.bundle_digest"
 MAX_HEADER_BYTES = 100_000_000
 """That of the format."""
@@ -69,8 +71,9 @@ def write_pins(folder: Path, pins: Pins) -> None:
 
 
 def weights_of(folder: Path) -> Path:
-    """The file of an adapter's weights, or of all weights where the folder holds a whole model."""
-    return folder / (WHOLE if (folder / WHOLE).is_file() else WEIGHTS)
+    """The file of an adapter's weights, or of all weights where the folder holds a whole model and no adapter."""
+    is_whole = (folder / WHOLE).is_file() and not (folder / CONFIG).is_file()
+    return folder / (WHOLE if is_whole else WEIGHTS)
 
 
 def write_whole(path: Path, text: str) -> None:

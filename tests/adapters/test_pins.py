@@ -68,6 +68,15 @@ def test_pins_are_read_as_they_were_written_and_weights_stay(folder: Path, tmp_p
         assert file.metadata() == {"format": "pt", "policykit.bundle_digest": made.bundle_digest}
 
 
+def test_pins_are_of_the_adapter_where_a_whole_model_lies_beside_it(folder: Path, tmp_path: Path) -> None:
+    whole = tmp_path / "tuned" / "model.safetensors"
+    whole.write_bytes(b"those of something else")
+    made = pins_of(plan(tmp_path))
+    write_pins(folder, made)
+    assert read_pins(folder) == made
+    assert whole.read_bytes() == b"those of something else"
+
+
 def test_a_digest_that_differs_is_named_when_loading(folder: Path, tmp_path: Path) -> None:
     trained, served = plan(tmp_path), plan(tmp_path, "1.1.0", "risk free")
     (missing,) = load("embedded", folder, trained).warnings

@@ -27,6 +27,7 @@ fallback: "—"
 def named_only(folder: Path) -> str:
     """The digest of a folder that says it holds a reward model, and does not."""
     folder.mkdir()
+    (folder / "adapter_model.safetensors").touch()
     write_reward_file(folder, RewardModelFile("embedded", (), False, None, None))
     return reward_digest(folder)
 
