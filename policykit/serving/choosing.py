@@ -6,6 +6,7 @@ there is a choice, so nothing is taken back.
 
 import asyncio
 import logging
+import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -20,7 +21,7 @@ from policykit.serving.asking import Asking
 from policykit.serving.errors import Refused, UpstreamFault
 from policykit.serving.hooks import Channel
 from policykit.serving.judging import Failed
-from policykit.serving.reward import Reward, RewardFailed
+from policykit.serving.reward import NoReward, Reward, RewardFailed, Scores
 from policykit.serving.rewrite import asked
 from policykit.serving.routes.shape import Choice
 from policykit.serving.whole import MASK_FAULTS, Answered, fill, gathered, instead, outcome_of
@@ -33,6 +34,7 @@ REWARD_FAILED = "reward_failed"
 SHARE_OF_TIME = 0.9
 """Of the profile's time, after which no more texts are waited for where there is one to be chosen."""
 _SEEDS = 1 << 63
+_LEAST = -sys.float_info.max
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +55,23 @@ class Choosing:
             return None
         return Choosing(best, reward, asked(ask, asking.profile), ask.begun if ask.continues else "")
 
-    def scores(self, answers: Sequence[Answer]) -> tuple[float, ...]:
-        """Waits for the model. Raises RewardFailed."""
-        return self.reward.of(self.prompt, self._whole(answers))
+    def score(self, answer: Answer, scores: list[float]) -> float:
+        """What one more answer is worth, which is noted behind ``scores``; the least number where it has no reward,
+        and others may have one. Waits for the model. Raises RewardFailed."""
+        try:
+            (found,) = self.reward.of(self.prompt, self._whole((answer,)))
+        except NoReward:
+            return _LEAST
+        assert found is not None, "or there is none"
+        scores.append(found)
+        return found
 
-    async def scores_later(self, answers: Sequence[Answer]) -> tuple[float, ...]:
+    def need(self, scores: Sequence[float]) -> None:
+        """Raises RewardFailed where there are answers, and none has a score."""
+        if not scores:
+            raise self.reward.none()
+
+    async def scores_later(self, answers: Sequence[Answer]) -> Scores:
         """Raises RewardFailed."""
         return await self.reward.later(self.prompt, self._whole(answers))
 
@@ -200,7 +214,7 @@ class _Whole:
                 return
             slot, place.by[number] = slots[index], attempt.number
             if isinstance(slot, Choice):
-                place.found[number] = self._candidate(slot, attempt.number)
+                place.found[number] = await self._candidate(slot, attempt.number)
                 return
             place.found[number] = asking.last_failed = slot
             place.refused.update(slot.verdict.rules if slot.verdict else (slot.why,))
@@ -214,18 +228,23 @@ class _Whole:
             return None
         return (seed + index + n * (number + self.choosing.best.n * tried) + _SEEDS) % (2 * _SEEDS) - _SEEDS
 
-    def _candidate(self, choice: Choice, attempt: int) -> _Candidate:
-        """The choice with what was judged of it: the model's own text, before transforms."""
-        judged = next(
-            one
-            for one in reversed(self.asking.exchange.account.judged)
-            if (one.attempt, one.choice, one.channel) == (attempt, choice.index, Channel.CONTENT)
-        )
+    async def _candidate(self, choice: Choice, attempt: int) -> _Candidate:
+        """The choice with what the model wrote, before transforms, and what its costs are read from. A refusal that is
+        a text of its own is part of what was written."""
+        judged = {
+            one.channel: one
+            for one in self.asking.exchange.account.judged
+            if (one.attempt, one.choice) == (attempt, choice.index)
+        }
+        content, refusal = judged[Channel.CONTENT], judged.get(Channel.REFUSAL)
+        raw, verdict = content.text or "", content.verdict
+        if refusal is not None and refusal.text:
+            is_alone = not raw and refusal.verdict.digest == verdict.digest
+            raw += refusal.text
+            judge = self.asking.judge
+            verdict = refusal.verdict if is_alone else await asyncio.to_thread(judge.whole, Channel.CONTENT, raw)
         finish = Finish.LENGTH if choice.reason is FinishReason.LENGTH else Finish.END
-        text = judged.verdict.text
-        return _Candidate(
-            choice, attempt, Answer(text, judged.text or "", (), finish, None, None, None, judged.verdict)
-        )
+        return _Candidate(choice, attempt, Answer(verdict.text, raw, (), finish, None, None, None, verdict))
 
     async def _chosen(self, index: int, place: _Place) -> Choice | Failed:
         """Raises Refused, UpstreamFault: nothing came of any text, or there is no reward."""
@@ -241,12 +260,14 @@ class _Whole:
                 assert isinstance(found, Failed), "what passed is a candidate"
                 return found
             try:
-                scores = await self.choosing.scores_later([one.answer for one in place.candidates])
+                found = await self.choosing.scores_later([one.answer for one in place.candidates])
             except RewardFailed as error:
                 ending = REWARD_FAILED
                 return self.choosing.failed(error)
             ending = "accepted"
-            chosen = place.candidates[first_best(scores)]
+            rewarded = [(score, one) for score, one in zip(found, place.candidates, strict=True) if score is not None]
+            scores = tuple(score for score, _ in rewarded)
+            _, chosen = rewarded[first_best(scores)]
             out = chosen.attempt
             return chosen.choice
         finally:

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
 
 from policykit.audit import SamplingReport
-from policykit.decoding import Answer, Auto, Best, Block, Budget, Exact, Reject, Sampled, Settings, Strategy, sample
+from policykit.decoding import Auto, Best, Block, Budget, Exact, Reject, Sampled, Settings, Strategy, sample
 from policykit.decoding.blocks import block_starts
 from policykit.decoding.judge import text_of
 from policykit.decoding.result import Finish
@@ -126,13 +126,15 @@ class Drawn:
         found: Sampled | None = None
         ending = "out_of_time"
         try:
-            found = sampled = await asyncio.to_thread(
+            sampled = await asyncio.to_thread(
                 sample, draws, "", plan, strategy,
                 settings=self._settings(), constraint=constraint, verify=self._verify, floor=self._floor,
                 best=self._best(),
             )  # fmt: skip
-            ending = found.ending.value
-            self._raw = found.answers[0].raw if found.answers and self.choosing is not None else None
+            if sampled.answers and self.choosing is not None:
+                self.choosing.need(self._scores)
+                self._raw = sampled.answers[0].raw
+            found, ending = sampled, sampled.ending.value
         except Stopped as stopped:
             ending = "stopped"
             return stopped.failed
@@ -154,12 +156,7 @@ class Drawn:
     def _best(self) -> Best | None:
         if (choosing := self.choosing) is None:
             return None
-
-        def reward(prompt: str, answer: Answer) -> float:
-            self._scores += choosing.scores((answer,))
-            return self._scores[-1]
-
-        return Best(choosing.best.n, reward)
+        return Best(choosing.best.n, lambda prompt, answer: choosing.score(answer, self._scores))
 
     def _left(self) -> float | None:
         """Seconds that a draw may take, and no more are begun behind them: no limit but the request's, until there is a

@@ -1,5 +1,6 @@
 """The best of several answers by reward, through the guard on the real embedded model."""
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -167,11 +168,27 @@ def test_without_a_reward_nothing_is_chosen(house: House) -> None:
                 house.ask("best-exact", seed=1, stream=stream)
             assert refused.value.code == "policykit_reward_failed"
             assert house.log.accounts[-1].sampling[0].ending == "reward_failed"
+        house.scores.of = lambda text: float("-inf")
         answer = house.ask("falling", seed=1)
         assert (answer.choices[0].message.content, answer.choices[0].finish_reason) == ("—", "content_filter")
         assert house.best()[0].scores == ()
+        assert not any(one.counts for one in house.log.accounts[-1].judged if one.choice is not None)
     finally:
         house.scores.of = before
+
+
+def test_a_text_without_a_reward_is_missing_from_the_choice(house: House) -> None:
+    """As where a rule that is a feature could not be judged."""
+    before, n_asked = house.scores.of, itertools.count()
+    house.scores.of = lambda text: float("-inf") if next(n_asked) == 0 else float(len(text))
+    try:
+        answer = house.ask("best-exact", seed=1)
+    finally:
+        house.scores.of = before
+    without, *others = house.scores.asked
+    assert without[2] == float("-inf")
+    assert house.best()[0].scores == tuple(score for _, _, score in others)
+    assert answer.choices[0].message.content == max(others, key=lambda one: one[2])[1].text
 
 
 def test_little_legal_mass_is_the_fallback_and_nothing_was_scored(house: House) -> None:

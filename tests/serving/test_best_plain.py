@@ -215,6 +215,34 @@ def test_without_a_reward_nothing_is_chosen(house: House, of: Any, stream: bool)
     assert (account.outcome.value, account.sampling[0].ending, house.best.chosen) == ("fallback", "reward_failed", None)
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_text_without_a_reward_is_missing_from_the_choice(house: House, stream: bool) -> None:
+    """As where a rule that is a feature could not be judged."""
+    house.says("best", "well", "so")
+    house.scores.of = {"best": float("-inf"), "well": 2.0, "so": 1.0}.__getitem__
+    answer = house.ask(stream=stream)
+    said = "".join(c.choices[0].delta.content or "" for c in answer if c.choices) if stream else None
+    assert (said or answer.choices[0].message.content) == "well"
+    assert sorted(house.best.scores) == [1.0, 2.0]
+    assert house.best.scores[house.best.chosen] == 2.0
+
+
+def test_a_refusal_is_rewarded_as_what_the_model_wrote(house: House) -> None:
+    """Alone, or behind a content, with the verdict on both."""
+    refusals = ("No.", f"No code {CHANGED[5:]}, no", "I would rather not say.")
+    for content in ("", "Well. "):
+        house.scores.asked.clear()
+        house.peer.answer = lambda body: Say((content,), refusal=refusals[body["seed"] % 3])  # noqa: B023
+        message = house.ask().choices[0].message
+        assert message.refusal == "I would rather not say."
+        asked = {answer.raw: answer for _, answer, _ in house.scores.asked}
+        assert set(asked) == {content + refusal for refusal in refusals}
+        changed = asked[content + refusals[1]]
+        assert changed.verdict.rules == ("mask-codes",)
+        assert changed.text == content + "No [CODE], no"
+        assert house.best.scores[house.best.chosen] == len(content + message.refusal)
+
+
 def test_the_reward_reads_the_messages_that_the_model_does(house: House) -> None:
     house.ask("prompted")
     system = {"role": "system", "content": "Be kind."}
