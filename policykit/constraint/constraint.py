@@ -79,7 +79,8 @@ class Constraint:
         alone = not prefix and not self.machine.program.units and self.grammar is not None and self.grammar.writes_json
         spells_apart = not alone and self.spells_apart()
         about = {"spells_apart": spells_apart, "grammar_alone": alone}
-        return State(self.machine, matcher, joint, lookahead, shadow, **about, marks=self.marks)
+        n_before = len(prefix) if prefix_in_grammar else 0
+        return State(self.machine, matcher, joint, lookahead, shadow, **about, marks=self.marks, n_before=n_before)
 
     def _begin(self, matcher: Matcher, prefix: bytes) -> None:
         """Take a prefix into the grammar, byte by byte, and its marks as the special tokens that they are."""

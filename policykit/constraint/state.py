@@ -46,6 +46,7 @@ class State:
         spells_apart: bool = False,
         grammar_alone: bool = False,
         marks: Mapping[int, bytes] | None = None,
+        n_before: int = 0,
     ) -> None:
         self._machine = machine
         self._marks = marks or {}  # special tokens that the grammar has, with the names that they are shown by
@@ -55,7 +56,9 @@ class State:
         self._lookahead = lookahead
         self._shadow = shadow  # the grammar over single bytes, for the lookahead only
         self._n_bytes: list[int] = []
-        self._inside: int | None = 0
+        # Bytes of the grammar's text that stand before the tokens; none of a string's are left out.
+        self._n_before = 0 if machine.reader.closes_strings(joint) else n_before
+        self._inside: int | None = self._n_before
         self._behind = b""  # what the shadow has not read yet: it reads where it is asked something
         self._alive_at = 0
         self._history: list[Joint] = [joint]
@@ -185,6 +188,7 @@ class State:
             grammar_alone=self._alone is not None,
             marks=self._marks,
         )
+        other._n_before = self._n_before
         other._history = list(self._history)
         other._n_bytes = list(self._n_bytes)
         other._behind, other._inside = self._behind, self._inside
@@ -262,7 +266,8 @@ class State:
     def _n_inside(self) -> int:
         """Bytes since no JSON string was open at the end of a token; there may be more of them than in the string."""
         if self._inside is None:
-            pairs = zip(reversed(self._n_bytes), reversed(self._history), strict=False)
+            counts = reversed((self._n_before, *self._n_bytes))  # one for each place that was met
+            pairs = zip(counts, reversed(self._history), strict=True)
             inside = takewhile(lambda pair: not self._machine.reader.closes_strings(pair[1]), pairs)
             self._inside = sum(n for n, _ in inside)
         return self._inside

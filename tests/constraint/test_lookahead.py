@@ -136,3 +136,29 @@ def test_it_closes_what_a_plain_search_closes(name: str) -> None:
             n += 1
     assert n > 20
     assert closed or name == "a date"
+
+
+@pytest.mark.parametrize("n", [36, 37, 38, 39])
+def test_what_stands_before_the_tokens_is_part_of_the_string(n: int) -> None:
+    """Only in the first 37 characters of a string is there surely a way on from where no rule holds on to the text."""
+    rules = [{"id": "r", "match": {"regex": ["cb", "b$"]}, "action": {"block": {}}}]
+    metadata = {"name": "p", "version": "1.0.0", "owner": "o@example.org", "why": "a test"}
+    document = {"apiVersion": "policykit/v1", "kind": "Policy", "metadata": metadata, "rules": rules}
+    policies = PolicySet((pk.parse_document(json.dumps(document), "p.policy.yaml"),))
+    schema = {"type": "string", "pattern": "^(a|c(b|0a0))*$", "maxLength": 40}
+    found = pk.compile(policies, pk.Grammar.from_json_schema(schema))
+    assert found.liveness.covered_chars == 37
+    constraint, text = found.constraint(WORDS), b'"' + b"a" * n
+    walked = begun(constraint, text)
+    assert walked is not None
+    open_here = {chr(i) for i in bits(row(walked, constraint))}
+    assert open_here == ({'"', "a", "c"} if n == 36 else {'"', "a"})  # `c` needs four: `c0a0`
+    for cut in (1, 2, n, n + 1):
+        state = constraint.start(text[:cut], prefix_in_grammar=True)
+        assert all(map(state.accept, text[cut:]))
+        assert row(state, constraint).tolist() == row(walked, constraint).tolist()
+        after = state.copy()
+        assert after.accept(ord("a"))
+        after.rollback(1)
+        assert row(after, constraint).tolist() == row(walked, constraint).tolist()
+        assert row(after.copy(), constraint).tolist() == row(walked, constraint).tolist()
