@@ -6,7 +6,7 @@ schema's string sites, one at a time.
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,7 @@ from policykit.diagnostics import Place
 from policykit.ir.grammar import FixedText, JsonSites, StringSite
 from policykit.ir.regex import MAX_CODE_POINT, Chars, Regex, Repeat
 from policykit.text import view
+from policykit.text.json_strings import CONTROLS, ESCAPE, UNFINISHED, completions
 
 MAX_PAIRS = 4_000_000
 
@@ -83,16 +84,19 @@ def check_site(site: StringSite, policy: "PolicyProduct", budget: int) -> SiteRe
     if budget <= 0:
         return SiteResult(None, True, f"`{site.pointer}`: too many restricted strings before it")
     symbols, n_tried = policy.symbols(language.class_of), 0
+    escapes = Escapes(language, policy)
     start = (language.start, policy.start)
     seen = {start: 0}
-    before: list[list[int]] = [[]]
+    before: list[list[tuple[int, bool]]] = [[]]
     ends: list[int] = []
+    is_clash = False
     todo = deque([start])
     while todo:
         at = todo.popleft()
         here = seen[at]
         if language.accepts(at[0]) and policy.may_end(at[1]):
             ends.append(here)
+        is_clash = is_clash or escapes.clash(*at)
         n_tried += len(symbols)
         if n_tried > budget:
             return SiteResult(None, True, f"`{site.pointer}`: more than {len(seen)} states", n_tried)
@@ -104,15 +108,59 @@ def check_site(site: StringSite, policy: "PolicyProduct", budget: int) -> SiteRe
                 seen[to] = len(seen)
                 before.append([])
                 todo.append(to)
-            before[seen[to]].append(here)
-    alive = set(ends)
-    back = list(ends)
+            before[seen[to]].append((here, (own, other) in escapes.only_numbered))
+    always = not is_clash and len(_led_to(ends, before, numbered=False)) == len(seen)
+    at_all = always or 0 in _led_to(ends, before, numbered=True)
+    return SiteResult(always, at_all, f"`{site.pointer}`: {len(seen)} states", n_tried)
+
+
+def _led_to(ends: Sequence[int], before: Sequence[Sequence[tuple[int, bool]]], *, numbered: bool) -> set[int]:
+    """The states from which an end is reached; unless ``numbered``, without characters that need not be written."""
+    alive, back = set(ends), list(ends)
     while back:
-        for p in before[back.pop()]:
-            if p not in alive:
+        for p, is_numbered in before[back.pop()]:
+            if p not in alive and (numbered or not is_numbered):
                 alive.add(p)
                 back.append(p)
-    return SiteResult(len(alive) == len(seen), 0 in alive, f"`{site.pointer}`: {len(seen)} states", n_tried)
+    return alive
+
+
+_SHORT = tuple(content for _, content in completions(ESCAPE))
+_BEGUN = tuple(dict.fromkeys(tuple(content for _, content in completions(mode)) for mode in UNFINISHED[1:]))
+"""What can be spelled after each beginning of an escape with a number."""
+
+
+class Escapes:
+    """Where a language and rules each let an escape begin, and no one that both let be finished.
+
+    Rules keep an escape open that one of the short forms can end; a language, whatever it can become. Characters that
+    are written by number need not be written: a site of which the proof needs one is not proved.
+    """
+
+    def __init__(self, language: "Anchored", policy: "PolicyProduct") -> None:
+        self._language, self._policy = language, policy
+        pairs = {char: (language.symbol(ord(char)), policy.symbol(ord(char))) for char in (*_SHORT, *CONTROLS)}
+        self._short = tuple(dict.fromkeys(pairs[char] for char in _SHORT))
+        self._all = tuple(dict.fromkeys(pairs.values()))
+        self._begun = [tuple(dict.fromkeys(pairs[char] for char in chars)) for chars in _BEGUN]
+        self.only_numbered = policy.only(map(ord, CONTROLS), language.class_of)
+
+    def clash(self, own: int, other: int) -> bool:
+        """Whether there is such a beginning in a state of the language and one of the rules."""
+        step = self._language.step
+        written = {pair for pair in self._all if step(own, pair[0])}
+        if not written:
+            return False
+        admitted = {pair for pair in self._all if self._policy.step(other, pair[1])}
+        both = written & admitted
+        # Where a language knows only numbers, one that the rules admit is an end, too.
+        is_needed = not both or not written.isdisjoint(self._short)
+        if is_needed and not admitted.isdisjoint(self._short) and both.isdisjoint(self._short):
+            return True
+        return any(
+            not written.isdisjoint(some) and not admitted.isdisjoint(some) and both.isdisjoint(some)
+            for some in self._begun
+        )
 
 
 def is_length_only(regex: Regex) -> bool:
@@ -147,6 +195,20 @@ class PolicyProduct:
         """Pairs (class of another alphabet, own class) that some character has."""
         points = representatives(_combined(self._key, class_of))
         return [(int(class_of[p]), int(self._key[p])) for p in points]
+
+    def symbol(self, point: int) -> int:
+        """The own class of a character."""
+        return int(self._key[point])
+
+    def only(self, points: Iterable[int], class_of: NDArray[np.int64]) -> frozenset[tuple[int, int]]:
+        """Of the pairs of :meth:`symbols` those that no other characters have than these."""
+        asked = np.array(list(points))
+        joint = _combined(self._key, class_of)
+        numbers, first, counts = np.unique(joint[asked], return_index=True, return_counts=True)
+        kept = [
+            at for n, at, count in zip(numbers, first, counts, strict=True) if np.count_nonzero(joint == n) == count
+        ]
+        return frozenset((int(class_of[asked[at]]), int(self._key[asked[at]])) for at in kept)
 
     def of_automaton(self, i: int, symbols: Sequence[tuple[int, int]]) -> list[tuple[int, tuple[int, ...]]]:
         """Of such pairs those that one automaton tells apart: (class of the other alphabet, its own symbols)."""

@@ -1,6 +1,7 @@
 """The program's automata bound to a vocabulary: which text and view each reads, and what characters are to them."""
 
 from functools import cached_property
+from operator import add
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from policykit.constraint.unit import Unit
 from policykit.constraint.vocabulary import Vocabulary
 from policykit.ir.document import Within
 from policykit.text import utf8, view
+from policykit.text.json_strings import Mark
 
 
 class Binding:
@@ -83,14 +85,28 @@ class Binding:
         """Whether some lexer stands inside a character that is spelled with several."""
         return any(mode in lexer.unfinished for lexer, mode in zip(self.lexers, modes, strict=True))
 
-    def endings_of(self, modes: tuple[str, ...]) -> list[tuple[tuple[int, ...], ...]]:
+    def endings_of(self, modes: tuple[str, ...], numbered: bool = False) -> list[tuple[tuple[int, ...], ...]]:
         """How an unfinished character can go on, as class strings per group: decoded, or as it is read."""
         inside = [mode in lexer.unfinished for lexer, mode in zip(self.lexers, modes, strict=True)]
         scope = inside.index(True)
         return [
             tuple(g.strings[int(g.string_ids[content if inside[s] else raw])] for g, s in self.scope_of_group)
-            for raw, content in self.lexers[scope].completions(modes[scope])
+            for raw, content in self.lexers[scope].completions(modes[scope], numbered)
         ]
+
+    def closings_of(self, modes: tuple[str, ...]) -> list[tuple[tuple[int, ...], ...]]:
+        """The same of all its ways on, each with what may close the string after it: nothing more, and the escape."""
+        closing = [
+            tuple(
+                tuple(c for point in (*map(ord, text), Mark.CLOSE) for c in g.symbols_of(point))
+                if isinstance(self.lexers[s], JsonLexer)
+                else tuple(c for char in text for c in g.symbols_of(ord(char)))
+                for g, s in self.scope_of_group
+            )
+            for text in ("", self.escape)
+        ]
+        endings = self.endings_of(modes, numbered=True)
+        return [tuple(map(add, ending, close)) for ending in endings for close in closing]
 
     def unfinished_modes(self) -> list[tuple[str, ...]]:
         """Every combination of modes in which a character that is spelled with several is unfinished: lexers that know

@@ -5,7 +5,7 @@ intersected: for the state of a base once, and for an automaton that stands apar
 that of its reference.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -100,11 +100,19 @@ class Endings:
 
 
 class Choice:
-    """Some completions, ``options``: one bit for each. ``name`` tells choices apart in a cache that they share."""
+    """Some completions, ``options``: one bit for each. ``name`` tells choices apart in a cache that they share;
+    ``options_of`` says what something can become, where that is not what the endings say."""
 
-    def __init__(self, name: str, endings: Endings, options: Sequence[Option]) -> None:
+    def __init__(
+        self,
+        name: str,
+        endings: Endings,
+        options: Sequence[Option],
+        options_of: Callable[[What], Sequence[Option]] | None = None,
+    ) -> None:
         self._name = name
         self._endings = endings
+        self._options_of = options_of or endings.options
         self._binding = endings.binding
         self._numbers = {option: k for k, option in enumerate(options)}
         self._words = max(1, -(-len(options) // 64))
@@ -131,13 +139,20 @@ class Choice:
         What its reference finds, a state finds; so a state leaves no completion open that its reference shuts, and
         the base's bits stay in force where an automaton stands apart.
         """
+        bits = self._open(joint, base, kept)
+        return self.shut_by_base(base) if bits is self._base(base)[0] else _empty(bits)
+
+    def partly_shut(self, joint: Joint, base: Joint, kept: RowCache) -> NDArray[np.bool_]:
+        """The same, whether one of those that the token can become does not keep them alive."""
+        return (self._open(joint, base, kept) != self._possible_in(base.modes)).any(1)
+
+    def _open(self, joint: Joint, base: Joint, kept: RowCache) -> Bits:
         less = [found for found in (self._differing(i, joint, kept) for i in joint.apart) if len(found[0])]
-        if not less:
-            return self.shut_by_base(base)
-        bits = self._base(base)[0].copy()
+        bits = self._base(base)[0]
+        bits = bits.copy() if less else bits
         for at, open_there in less:
             bits[at] &= open_there
-        return _empty(bits)
+        return bits
 
     def shut_by_base(self, base: Joint) -> NDArray[np.bool_]:
         """The same for a base."""
@@ -152,7 +167,7 @@ class Choice:
         return known
 
     def _bits_of(self, what: What) -> int:
-        return sum(1 << self._numbers[o] for o in dict.fromkeys(self._endings.options(what)) if o in self._numbers)
+        return sum(1 << self._numbers[o] for o in dict.fromkeys(self._options_of(what)) if o in self._numbers)
 
     def _base(self, base: Joint) -> tuple[Bits, NDArray[np.bool_]]:
         """What is open after each of the tokens, and where nothing is."""

@@ -4,7 +4,7 @@ Every automaton may leave some completion open and yet no completion be open to 
 Nearly always a frequent one is left: a few are asked about first, and all of them only where none of these is.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from itertools import islice
 
@@ -51,8 +51,20 @@ class Completions:
         unfinished = (option for modes in self._binding.unfinished_modes() for option in self._options(modes))
         return self._choice("all", list(dict.fromkeys((*self._binding.strings, *unfinished))))
 
-    def _choice(self, name: str, options: list[Option]) -> Choice:
-        made = Choice(name, self._endings, options)
+    @cached_property
+    def _closings(self) -> Choice:
+        """Every way to end an escape and then the string, at once or after the plan's escape."""
+        modes = self._binding.unfinished_modes()
+        options = dict.fromkeys(option for what in modes for option in self._binding.closings_of(what))
+        return self._choice("closings", list(options), self._closings_of)
+
+    def _closings_of(self, what: What) -> list[Option]:
+        return [] if isinstance(what, bytes) else self._binding.closings_of(what)
+
+    def _choice(
+        self, name: str, options: list[Option], options_of: Callable[[What], Sequence[Option]] | None = None
+    ) -> Choice:
+        made = Choice(name, self._endings, options, options_of)
         self._choices.append(made)
         return made
 
@@ -97,6 +109,13 @@ class Completions:
         if base is not joint and doubtful.any():
             shut = self._all.shut(joint, base, kept)
         return self.ends_in(joint.modes)[shut]
+
+    def held(self, joint: Joint, base: Joint, kept: RowCache) -> NDArray[np.int64]:
+        """The tokens that end inside a JSON escape and may lead to where a rule holds on to the text, or forbids what
+        a grammar may want."""
+        if not self._binding.unfinished_modes():
+            return self.ends_in(joint.modes)[:0]
+        return self.ends_in(joint.modes)[self._closings.partly_shut(joint, base, kept)]
 
     def ends_in(self, modes: tuple[str, ...]) -> NDArray[np.int64]:
         """The tokens that end inside a character in these lexer modes."""

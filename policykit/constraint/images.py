@@ -44,8 +44,9 @@ class Lexer(Protocol):
         """Modes inside a character that is spelled with several: a token may end there."""
         ...
 
-    def completions(self, mode: str) -> tuple[tuple[int, int], ...]:
-        """How such a character can go on: (code point that is read next, code point of the content)."""
+    def completions(self, mode: str, numbered: bool = False) -> tuple[tuple[int, int], ...]:
+        """How such a character can go on: (code point that is read next, code point of the content); ``numbered``: in
+        all ways, also those that a grammar need not know."""
         ...
 
 
@@ -69,7 +70,7 @@ class TextLexer:
     def unfinished(self) -> tuple[str, ...]:
         return ()
 
-    def completions(self, mode: str) -> tuple[tuple[int, int], ...]:
+    def completions(self, mode: str, numbered: bool = False) -> tuple[tuple[int, int], ...]:
         return ()
 
 
@@ -108,8 +109,8 @@ class JsonLexer:
     def unfinished(self) -> tuple[str, ...]:
         return json_lexer.UNFINISHED
 
-    def completions(self, mode: str) -> tuple[tuple[int, int], ...]:
-        return tuple((ord(raw), ord(content)) for raw, content in json_lexer.completions(mode))
+    def completions(self, mode: str, numbered: bool = False) -> tuple[tuple[int, int], ...]:
+        return tuple((ord(raw), ord(content)) for raw, content in json_lexer.completions(mode, numbered))
 
 
 @dataclass(frozen=True, eq=False)

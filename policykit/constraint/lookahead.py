@@ -113,7 +113,7 @@ class Lookahead:
         many = np.count_nonzero(row) > MAX_CANDIDATES or count_bits(row) > MAX_CANDIDATES
         is_covered = n_inside + SHORT <= self._covered_bytes
         if (many or is_covered) and not joint.pending:
-            ids = self._machine.held.tokens(joint, self._machine.reader.forbids, row)
+            ids = self._machine.holding(joint, row)
             if not many and len(uncovered := set_bits(row & self._machine.uncovered_row)):
                 ids = np.union1d(ids, uncovered)
         else:

@@ -100,19 +100,21 @@ def _hex_step(digits: str, strict: bool) -> tuple[str, tuple[int, ...]] | None:
 
 
 _SHORT_STRICT = {raw: decoded for raw, decoded in _SHORT.items() if raw != "/"}
-_CONTROLS = tuple(chr(c) for c in range(0x20) if chr(c) not in "\n\t\r\b\f")
+CONTROLS = tuple(chr(c) for c in range(0x20) if chr(c) not in "\n\t\r\b\f")
+"""Characters that only an escape with a number writes."""
 UNFINISHED = (ESCAPE, "u", "u0", "u00", "u000", "u001")
 """The modes inside a canonical escape."""
 
 
-def completions(mode: str) -> tuple[tuple[str, str], ...]:
+def completions(mode: str, numbered: bool = False) -> tuple[tuple[str, str], ...]:
     """How a canonical escape that was begun can end: (next character, decoded character).
 
-    From :data:`ESCAPE` only the short forms are listed: a grammar need not let control characters be written.
+    From :data:`ESCAPE` only the short forms are listed, and the others with ``numbered``: a grammar need not let
+    control characters be written.
     """
     if mode == ESCAPE:
-        return tuple(_SHORT_STRICT.items())
-    spelled = [(f"u{ord(c):04x}", c) for c in _CONTROLS]
+        return (*_SHORT_STRICT.items(), *(("u", c) for c in CONTROLS if numbered))
+    spelled = [(f"u{ord(c):04x}", c) for c in CONTROLS]
     return tuple((digits[len(mode)], c) for digits, c in spelled if digits.startswith(mode))
 
 

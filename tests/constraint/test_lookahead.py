@@ -141,9 +141,9 @@ def test_it_closes_what_a_plain_search_closes(name: str) -> None:
 @pytest.mark.parametrize("n", [36, 37, 38, 39])
 def test_what_stands_before_the_tokens_is_part_of_the_string(n: int) -> None:
     """Only in the first 37 characters of a string is there surely a way on from where no rule holds on to the text."""
-    rules = [{"id": "r", "match": {"regex": ["cb", "b$"]}, "action": {"block": {}}}]
+    rules: list[dict[str, object]] = [{"id": "r", "match": {"regex": ["cb", "b$"]}, "action": {"block": {}}}]
     metadata = {"name": "p", "version": "1.0.0", "owner": "o@example.org", "why": "a test"}
-    document = {"apiVersion": "policykit/v1", "kind": "Policy", "metadata": metadata, "rules": rules}
+    document: dict[str, object] = {"apiVersion": "policykit/v1", "kind": "Policy", "metadata": metadata, "rules": rules}
     policies = PolicySet((pk.parse_document(json.dumps(document), "p.policy.yaml"),))
     schema = {"type": "string", "pattern": "^(a|c(b|0a0))*$", "maxLength": 40}
     found = pk.compile(policies, pk.Grammar.from_json_schema(schema))
