@@ -85,32 +85,30 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_the_best_of_what_passes_goes_out_and_nothing_else_whatever_its_score(house: House, name: str) -> None:
-    n_refused = 0
-    for seed in range(2):
-        answer = house.ask(f"best-{name}", seed=seed)
-        asked, (best,) = list(house.scores.asked), house.best()
-        account = house.log.accounts[-1]
-        assert len(asked) == 3, "so many were to be found"
-        assert not any(drawn.BANNED.search(one.raw + " ") for _, one, _ in asked), "what fails is not even rewarded"
-        assert all(one.verdict.decision in (Decision.ALLOW, Decision.TRANSFORM) for _, one, _ in asked)
-        assert {prompt for prompt, _, _ in asked} == {drawn.MESSAGES[0]["content"]}
-        expected = max(asked, key=lambda one: one[2])[1]
-        assert answer.choices[0].message.content == expected.text
-        assert "working days" not in expected.text
-        assert sorted(best.scores) == sorted(score for _, _, score in asked)
-        assert best.chosen is not None
-        assert best.scores[best.chosen] == max(best.scores)
-        assert (best.reward, best.digest, best.of) == ("helpful", house.digest, 3)
-        (counted,) = [one for one in account.judged if one.counts and one.choice is not None]
-        assert counted.text == expected.raw
-        assert len([one for one in account.judged if one.choice is not None]) >= len({one.raw for _, one, _ in asked})
-        n_refused += sum(n for _, n in account.sampling[0].refused)
-        about = answer.model_extra["policykit"]
-        assert about["best"] == [
-            {"choice": 0, "reward": "helpful", "digest": house.digest, "of": 3, "scores": list(best.scores),
-             "chosen": best.chosen}
-        ]  # fmt: skip
-        assert AuditBook(Any).record(account).sampling == tuple(account.sampling)  # type: ignore[arg-type]
+    answer = house.ask(f"best-{name}", seed=0)
+    asked, (best,) = list(house.scores.asked), house.best()
+    account = house.log.accounts[-1]
+    assert len(asked) == 3, "so many were to be found"
+    assert not any(drawn.BANNED.search(one.raw + " ") for _, one, _ in asked), "what fails is not even rewarded"
+    assert all(one.verdict.decision in (Decision.ALLOW, Decision.TRANSFORM) for _, one, _ in asked)
+    assert {prompt for prompt, _, _ in asked} == {drawn.MESSAGES[0]["content"]}
+    expected = max(asked, key=lambda one: one[2])[1]
+    assert answer.choices[0].message.content == expected.text
+    assert "working days" not in expected.text
+    assert sorted(best.scores) == sorted(score for _, _, score in asked)
+    assert best.chosen is not None
+    assert best.scores[best.chosen] == max(best.scores)
+    assert (best.reward, best.digest, best.of) == ("helpful", house.digest, 3)
+    (counted,) = [one for one in account.judged if one.counts and one.choice is not None]
+    assert counted.text == expected.raw
+    assert len([one for one in account.judged if one.choice is not None]) >= len({one.raw for _, one, _ in asked})
+    n_refused = sum(n for _, n in account.sampling[0].refused)
+    about = answer.model_extra["policykit"]
+    assert about["best"] == [
+        {"choice": 0, "reward": "helpful", "digest": house.digest, "of": 3, "scores": list(best.scores),
+         "chosen": best.chosen}
+    ]  # fmt: skip
+    assert AuditBook(Any).record(account).sampling == tuple(account.sampling)  # type: ignore[arg-type]
     assert (n_refused > 0) == (name != "mask"), "or nothing was held back"
 
 
@@ -163,11 +161,10 @@ def broken(text: str) -> float:
 def test_without_a_reward_nothing_is_chosen(house: House) -> None:
     before, house.scores.of = house.scores.of, broken
     try:
-        for stream in (False, True):
-            with pytest.raises(openai.InternalServerError, match="`helpful`") as refused:
-                house.ask("best-exact", seed=1, stream=stream)
-            assert refused.value.code == "policykit_reward_failed"
-            assert house.log.accounts[-1].sampling[0].ending == "reward_failed"
+        with pytest.raises(openai.InternalServerError, match="`helpful`") as refused:
+            house.ask("best-exact", seed=1, stream=True)
+        assert refused.value.code == "policykit_reward_failed"
+        assert house.log.accounts[-1].sampling[0].ending == "reward_failed"
         house.scores.of = lambda text: float("-inf")
         answer = house.ask("falling", seed=1)
         assert (answer.choices[0].message.content, answer.choices[0].finish_reason) == ("—", "content_filter")
@@ -198,23 +195,17 @@ def test_little_legal_mass_is_the_fallback_and_nothing_was_scored(house: House) 
     assert house.best()[0].chosen is None
 
 
-def test_where_time_or_cost_end_the_search_the_best_so_far_goes_out(house: House) -> None:
-    answer = house.ask("brief", seed=1)
-    (best,) = house.best()
-    assert 0 < len(best.scores) < 64
-    assert house.log.accounts[-1].seconds < 1.5
-    assert answer.choices[0].message.content == max(house.scores.asked, key=lambda one: one[2])[1].text
-    house.ask("dear", seed=1)
-    account, (best,) = house.log.accounts[-1], house.best()
-    assert 0 < len(best.scores) < 16
-    assert account.cost == account.output_tokens <= 200
-
-
-def test_time_and_cost_are_for_all_choices(house: House) -> None:
-    for name in ("brief", "dear"):
+def test_where_time_or_cost_end_the_search_the_best_so_far_goes_out_for_each_choice(house: House) -> None:
+    for name, of in (("brief", 64), ("dear", 16)):
         answer = house.ask(name, seed=1, n=2)
-        assert all(best.scores for best in house.best())
-        assert all(choice.finish_reason in ("stop", "length") for choice in answer.choices)
+        account, found, asked = house.log.accounts[-1], house.best(), list(house.scores.asked)
+        for best, choice in zip(found, answer.choices, strict=True):
+            assert 0 < len(best.scores) < of
+            own, asked = asked[: len(best.scores)], asked[len(best.scores) :]
+            assert choice.message.content == max(own, key=lambda one: one[2])[1].text
+            assert choice.finish_reason in ("stop", "length")
+        assert account.seconds < 1.5 or name == "dear"
+    assert account.cost == account.output_tokens <= 200
 
 
 def test_a_request_for_the_same_answer_each_time_is_refused_by_name(house: House) -> None:

@@ -191,8 +191,8 @@ def test_a_trained_reward_model_chooses_for_the_client_of_a_served_model(tmp_pat
     from tests.training.offline import HEAD, write_training
     from tests.training.test_rm import styled
 
-    text = HEAD.replace("steps: 6, batch: 8", "steps: 4, batch: 4").replace("rate: 0.005", "rate: 0.002")
-    train(prepare(rm.KIND, write_training(tmp_path / "training", text, styled(16, 1), styled(6, 2))))
+    text = HEAD.replace("steps: 6, batch: 8", "steps: 2, batch: 4").replace("rate: 0.005", "rate: 0.002")
+    train(prepare(rm.KIND, write_training(tmp_path / "training", text, styled(8, 1), styled(4, 2))))
     trained = tmp_path / "training" / "run" / "reward-model"
     folder = write(tmp_path / "profiles", profile("chosen", reward_digest(trained), "exact", of=3))
     keys = (folder / "test.keys.yaml",)
@@ -203,13 +203,12 @@ def test_a_trained_reward_model_chooses_for_the_client_of_a_served_model(tmp_pat
     judge = RewardModel.load(trained)
     with served(app) as url:
         client = openai.OpenAI(base_url=f"{url}/v1", api_key=drawn.KEY, max_retries=0, timeout=60)
-        for seed in range(2):
-            answer = client.chat.completions.create(model="profile:chosen", messages=drawn.MESSAGES, seed=seed)
-            (best,) = answer.model_extra["policykit"]["best"]  # type: ignore[index]
-            assert (best["reward"], best["digest"], best["of"]) == ("helpful", reward_digest(trained), 3)
-            assert len(set(best["scores"])) > 1
-            assert best["scores"][best["chosen"]] == max(best["scores"])
-            choice, asked = answer.choices[0], drawn.MESSAGES[0]["content"]
-            (reward,) = judge.rewards([Text(asked, choice.message.content or "", choice.finish_reason == "stop")])
-            if "days" not in (choice.message.content or ""):  # which a rule may have changed
-                assert reward == pytest.approx(max(best["scores"]), abs=1e-4)
+        answer = client.chat.completions.create(model="profile:chosen", messages=drawn.MESSAGES, seed=1)
+        (best,) = answer.model_extra["policykit"]["best"]  # type: ignore[index]
+        assert (best["reward"], best["digest"], best["of"]) == ("helpful", reward_digest(trained), 3)
+        assert len(set(best["scores"])) > 1
+        assert best["scores"][best["chosen"]] == max(best["scores"])
+        choice, asked = answer.choices[0], drawn.MESSAGES[0]["content"]
+        (reward,) = judge.rewards([Text(asked, choice.message.content or "", choice.finish_reason == "stop")])
+        if "days" not in (choice.message.content or ""):  # which a rule may have changed; not with this seed
+            assert reward == pytest.approx(max(best["scores"]), abs=1e-4)
