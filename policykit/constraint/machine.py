@@ -158,6 +158,7 @@ class PolicyMachine:
                 if self.program.units and not first.pending:
                     for by_escape in (True, False) if self._fragile else (True,):
                         self.held.meet(first, self.reader.forbids, by_escape)
+                    self.reader.completions.held(first, first, self.rows)
                     self.reader.tabulate(self.reader.current(first))
 
     def trim(self) -> None:
