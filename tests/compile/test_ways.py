@@ -60,7 +60,7 @@ ESCAPED = World(
     ),
 )  # fmt: skip
 BYTES = pk.Vocabulary.from_tokens([*(bytes([i]) for i in range(256)), b"<end>"], [256], {256})
-N_BATCHES, PER_BATCH = at_length(16, 1), 12
+N_BATCHES, PER_BATCH = at_length(16, 1), at_length(40, 12)
 SHORT = 'nrtbfu"\\'
 """What may stand behind a backslash."""
 
