@@ -1,19 +1,25 @@
 """The judge of one request: its profile's plans in a deployment, with what the request brings."""
 
+import re
 from collections.abc import Mapping
+from typing import Final
 
 from policykit.diagnostics import CATALOGUE, Diagnostic, PolicyError
 from policykit.engines.vllm.grammars import unread
+from policykit.grammar.keywords import ASSERTIONS, SILENT
 from policykit.profiles import Grant, Profile
 from policykit.serving.deployment import Deployment
 from policykit.serving.errors import Refused
 from policykit.serving.judging import Judge
 from policykit.serving.messages import Ask
 
-ALONE = frozenset({"PK201", "PK202", "PK204", "PK205"})
+_ALONE: Final = frozenset({"PK201", "PK202", "PK204", "PK205"})
 """Codes of what is found in a JSON Schema before it meets any rule."""
-MAX_SAID = 300
-"""Characters of one finding: a pointer has names in it that are as long as the client likes."""
+_PLACE: Final = re.compile(r" at `((?:/[^`]*)?)`")
+_KEYWORDS: Final = ASSERTIONS | SILENT
+"""What a client is shown of a pointer. All else in it the client wrote, and a rule may forbid it."""
+_INDEX: Final = re.compile(r"[0-9]{1,3}", re.ASCII)
+_MAX_PARTS: Final = 30
 
 
 def judge_for(deployment: Deployment, grant: Grant, profile: Profile, ask: Ask, facts: Mapping[str, object]) -> Judge:
@@ -36,7 +42,14 @@ def judge_for(deployment: Deployment, grant: Grant, profile: Profile, ask: Ask, 
 
 
 def _said(found: Diagnostic) -> str:
-    """What a client is told. What is wrong with the grammar alone has its place in it; what else there is may
-    quote what a rule forbids, and has its title only."""
-    said = found.message if found.code in ALONE else CATALOGUE[found.code].title
-    return f"{found.code}: {said if len(said) <= MAX_SAID else said[: MAX_SAID - 1] + '…'}"
+    """What a client is told: the title, and where in a schema something is none. A message, or a name in a pointer, may
+    quote what a rule forbids, which no field of an answer may hold."""
+    title = f"{found.code}: {CATALOGUE[found.code].title}"
+    place = _PLACE.search(found.message) if found.code in _ALONE else None
+    if place is None:
+        return title
+    parts = place[1].split("/")
+    shown = [part if part in _KEYWORDS or _INDEX.fullmatch(part) else "*" for part in parts[1:]]
+    if len(shown) > _MAX_PARTS:
+        shown[_MAX_PARTS:] = ["…"]
+    return f"{title}, at `{''.join(f'/{part}' for part in shown)}`"

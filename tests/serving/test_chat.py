@@ -332,13 +332,13 @@ def test_a_clients_grammar_is_taken_where_the_profile_says_so(house: World) -> N
 WRONG_SCHEMAS: dict[str, tuple[Any, str]] = {
     "a type that is none": (
         {"properties": {"a": {"type": "nothing"}}},
-        "PK202: not a schema at `/properties/a/type`: ",
+        "PK202: not a JSON Schema, at `/properties/*/type`",
     ),
     "a reference": (
         {"properties": {"a": {"$ref": "#/$defs/b"}}},
-        "PK204: `#/$defs/b` at `/properties/a/$ref` leads nowhere",
+        "PK204: reference leads nowhere, at `/properties/*/$ref`",
     ),
-    "a long name": ({"properties": {"a" * 400: {"type": 1}}}, "aa…"),
+    "an item": ({"anyOf": [{}, {"items": [{"type": 1}]}]}, "PK202: not a JSON Schema, at `/anyOf/1/items`"),
 }
 
 
@@ -352,8 +352,20 @@ def test_a_client_is_told_where_its_schema_is_none(house: World, name: str) -> N
     assert said in refused.value.message
 
 
-def test_what_a_rule_forbids_is_not_told(house: World) -> None:
-    wrong: Any = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"enum": ["guaranteed returns"]}}}
+FORBIDDEN_SCHEMAS: dict[str, Any] = {
+    "a value": {"enum": ["guaranteed returns"]},
+    "a type": {"type": "guaranteed returns"},
+    "a name": {"properties": {"guaranteed returns": {"type": 1}}},
+    "a name with a mark": {"properties": {"a` guaranteed returns": {"type": 1}}},
+    "a reference": {"$ref": "#/guaranteed returns"},
+    "a pattern": {"pattern": "(guaranteed returns"},
+    "a dialect": {"$schema": "https://guaranteed returns"},
+}
+
+
+@pytest.mark.parametrize("name", FORBIDDEN_SCHEMAS)
+def test_what_a_rule_forbids_is_not_told(house: World, name: str) -> None:
+    wrong: Any = {"type": "json_schema", "json_schema": {"name": "x", "schema": FORBIDDEN_SCHEMAS[name]}}
     with pytest.raises(openai.BadRequestError) as refused:
         ask(house, model="profile:open", response_format=wrong)
     assert refused.value.code == "policykit_grammar_refused"
