@@ -203,12 +203,18 @@ def test_a_trained_reward_model_chooses_for_the_client_of_a_served_model(tmp_pat
     judge = RewardModel.load(trained)
     with served(app) as url:
         client = openai.OpenAI(base_url=f"{url}/v1", api_key=drawn.KEY, max_retries=0, timeout=60)
-        answer = client.chat.completions.create(model="profile:chosen", messages=drawn.MESSAGES, seed=1)
-        (best,) = answer.model_extra["policykit"]["best"]  # type: ignore[index]
-        assert (best["reward"], best["digest"], best["of"]) == ("helpful", reward_digest(trained), 3)
-        assert len(set(best["scores"])) > 1
-        assert best["scores"][best["chosen"]] == max(best["scores"])
-        choice, asked = answer.choices[0], drawn.MESSAGES[0]["content"]
-        (reward,) = judge.rewards([Text(asked, choice.message.content or "", choice.finish_reason == "stop")])
-        if "days" not in (choice.message.content or ""):  # which a rule may have changed; not with this seed
-            assert reward == pytest.approx(max(best["scores"]), abs=1e-4)
+        asked, n_compared = drawn.MESSAGES[0]["content"], 0
+        for seed in range(1, 9):
+            answer = client.chat.completions.create(model="profile:chosen", messages=drawn.MESSAGES, seed=seed)
+            (best,) = answer.model_extra["policykit"]["best"]  # type: ignore[index]
+            assert (best["reward"], best["digest"], best["of"]) == ("helpful", reward_digest(trained), 3)
+            assert len(set(best["scores"])) > 1
+            assert best["scores"][best["chosen"]] == max(best["scores"])
+            choice = answer.choices[0]
+            text = choice.message.content or ""
+            if "days" not in text:  # else a rule may have changed what was rewarded
+                (reward,) = judge.rewards([Text(asked, text, choice.finish_reason == "stop")])
+                assert reward == pytest.approx(max(best["scores"]), abs=1e-4)
+                n_compared += 1
+                break
+        assert n_compared == 1
