@@ -11,13 +11,18 @@ from typing import Any, cast, get_args, get_origin, get_type_hints
 
 from policykit.approvals.canonical import canonical
 from policykit.audit.errors import RecordUnusable
-from policykit.audit.record import Body, MaskReport, Record, Retired, SamplingReport
+from policykit.audit.record import BestReport, Body, MaskReport, Record, Retired, SamplingReport
 from policykit.diagnostics import PolicyError
 
 VERSION = 1
 _KINDS: dict[str, type[Body]] = {"decision": Record, "retired": Retired}
 _NAMES = {kind: name for name, kind in _KINDS.items()}
-_LATER: dict[type, set[str]] = {MaskReport: {"attempt"}, Record: {"sampling"}, SamplingReport: {"best"}}
+_LATER: dict[type, set[str]] = {
+    MaskReport: {"attempt"},
+    Record: {"sampling"},
+    SamplingReport: {"best"},
+    BestReport: {"missing"},
+}
 """Fields that the first records of this version do not have: they are read as their defaults."""
 _HELP = "this is a mistake of whoever made the record"
 

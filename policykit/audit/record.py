@@ -142,13 +142,15 @@ class Attempt:
 class BestReport:
     """How one of several texts that passed was chosen by the ``reward`` model of that name and ``digest``: ``scores``
     are those of the texts that there were, in the order in which they were asked for, of ``of`` that were wanted, and
-    ``chosen`` is the number of the one that went out (None: none did)."""
+    ``chosen`` is the number of the one that went out (None: none did). ``missing`` says of the others why they have no
+    score, and of how many it is true."""
 
     reward: str
     digest: str
     of: int
     scores: tuple[float, ...] = ()
     chosen: int | None = None
+    missing: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

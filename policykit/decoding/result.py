@@ -78,7 +78,8 @@ class Sampled:
     """The outcome for one prompt. ``legal_mass_bound``: no more than this share of what the model would write is
     legal, as proven by the failures (1.0 where nothing is proven). ``log_z`` are unbiased estimates of the legal mass
     in logarithms, one per population, from `weighted` alone: -inf for a population without an answer, None where a
-    check could not be made."""
+    check could not be made. ``searched`` is how a search for the best ended: only `ACCEPTED` has looked at as many
+    answers as it was to, or as were enough; without one it is ``ending``."""
 
     prompt: str
     strategy: str
@@ -94,6 +95,7 @@ class Sampled:
     seed: int
     n_requests: int = 0
     log_z: tuple[float | None, ...] = ()
+    searched: Ending = Ending.ACCEPTED
 
     @property
     def acceptance_rate(self) -> float | None:

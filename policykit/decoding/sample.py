@@ -98,7 +98,7 @@ def sample(
         clock=clock,
         started=clock(),
     )
-    answers, ending = _collected(_answers(run, strategy), prompt, n, best)
+    answers, ending, searched = _collected(_answers(run, strategy), prompt, n, best)
     return Sampled(
         prompt=prompt,
         strategy=strategy.name,
@@ -114,6 +114,7 @@ def sample(
         seed=settings.seed,
         n_requests=run.session.n_requests,
         log_z=tuple(run.log_z),
+        searched=searched,
     )
 
 
@@ -137,9 +138,11 @@ def _answers(run: Run, strategy: Strategy) -> Iterator[Answer]:
             assert_never(strategy)
 
 
-def _collected(answers: Iterator[Answer], prompt: str, n: int, best: Best | None) -> tuple[tuple[Answer, ...], Ending]:
-    """The first ``n`` answers, or the best of more. Where the search for a better one ends early, the best so far is
-    an answer all the same."""
+def _collected(
+    answers: Iterator[Answer], prompt: str, n: int, best: Best | None
+) -> tuple[tuple[Answer, ...], Ending, Ending]:
+    """The first ``n`` answers, or the best of more, whether there are as many, and how the search for them ended. Where
+    the search for a better one ends early, the best so far is an answer all the same."""
     found: list[Answer] = []
     ending = Ending.ACCEPTED
     try:
@@ -152,7 +155,7 @@ def _collected(answers: Iterator[Answer], prompt: str, n: int, best: Best | None
         ending = end.ending
     if best is not None:
         found.sort(key=_reward_of, reverse=True)
-    return tuple(found[:n]), Ending.ACCEPTED if len(found) >= n else ending
+    return tuple(found[:n]), Ending.ACCEPTED if len(found) >= n else ending, ending
 
 
 def _rewarded(prompt: str, answer: Answer, best: Best) -> Answer:

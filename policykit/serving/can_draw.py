@@ -1,5 +1,6 @@
-"""Which profiles an upstream can be drawn from by, told before anything is served."""
+"""The strategies of profiles, and which of them an upstream can be drawn from by: told before anything is served."""
 
+from policykit.decoding import Auto, Block, Exact, Reject, Strategy
 from policykit.diagnostics import Diagnostic, PolicyError
 from policykit.profiles import Decoding, ProfileSet, Strategy as Named
 from policykit.serving.drawing import Drawing
@@ -36,3 +37,19 @@ def check_strategies(profiles: ProfileSet, drawing: Drawing | None, kind: Kind =
 def draws_freely(profiles: ProfileSet) -> bool:
     """Whether some profile's answers are drawn without the mask."""
     return any(profile.decoding.strategy is not Named.MASK for profile in profiles)
+
+
+def strategy_of(decoding: Decoding) -> Strategy:
+    """The strategy that a profile asks for, with its settings. ValueError for `mask`, which draws no attempts."""
+    block = Block(decoding.n_failures, decoding.min_legal)
+    match decoding.strategy:
+        case Named.REJECT:
+            return Reject()
+        case Named.EXACT:
+            return Exact()
+        case Named.BLOCK:
+            return block
+        case Named.AUTO:
+            return Auto(decoding.n_exact, block)
+        case Named.MASK:
+            raise ValueError("under the mask nothing is drawn freely")

@@ -9,11 +9,12 @@ import logging
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from policykit.audit import BestReport, SamplingReport
-from policykit.decoding import Answer, Finish
+from policykit.decoding import Answer, Ending, Finish
+from policykit.decoding.run import Exhausted
 from policykit.ir.verdict import Decision
 from policykit.policy.checked import Json
 from policykit.profiles import Best, OnRewardError
@@ -21,7 +22,7 @@ from policykit.serving.asking import Asking
 from policykit.serving.errors import Refused, UpstreamFault
 from policykit.serving.hooks import Channel
 from policykit.serving.judging import Failed
-from policykit.serving.reward import NoReward, Reward, RewardFailed, Scores
+from policykit.serving.reward import NoReward, Reward, RewardFailed, RewardLate, Scores
 from policykit.serving.rewrite import asked
 from policykit.serving.routes.shape import Choice
 from policykit.serving.whole import MASK_FAULTS, Answered, fill, gathered, instead, outcome_of
@@ -29,12 +30,29 @@ from policykit.serving.wire import FinishReason
 
 _LOG = logging.getLogger("policykit.serving")
 
-REWARD_FAILED = "reward_failed"
-"""The ending of a choice for which there was no reward."""
+REWARD_FAILED, REWARD_LATE, NO_REWARD = "reward_failed", "reward_late", "no_reward"
+"""Why a text has no score: the model failed, which ends the choice; or it gave none in time, or none to this text."""
 SHARE_OF_TIME = 0.9
 """Of the profile's time, after which no more texts are waited for where there is one to be chosen."""
+REWARD_SHARE = 0.95
+"""Of the profile's time that is left, after which no reward is waited for: the rest is for what is shown instead."""
 _SEEDS = 1 << 63
 _LEAST = -sys.float_info.max
+
+
+@dataclass(slots=True)
+class Scored:
+    """What the texts of one choice are worth, as they come one by one, and how many of them have no reward."""
+
+    scores: list[float] = field(default_factory=list[float])
+    n_without: int = 0
+    is_late: bool = False
+    """The search has ended since the model gave no more rewards in time."""
+
+    def missing(self, of: int, ending: str) -> Counter[str]:
+        """Why so many of the texts that were wanted have no score, by the ending of the search."""
+        n_left = of - len(self.scores) - self.n_without
+        return Counter({NO_REWARD: self.n_without}) + Counter({REWARD_LATE if self.is_late else ending: n_left})
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +64,8 @@ class Choosing:
     prompt: Json
     begun: str
     """What stands in the answer already: a message that it goes on with."""
+    ends: float
+    """When the profile's time is out, on the monotonic clock."""
 
     @staticmethod
     def of(asking: Asking) -> "Choosing | None":
@@ -53,18 +73,32 @@ class Choosing:
         best, reward, ask = asking.profile.decoding.best, asking.reward, asking.ask
         if best is None or reward is None:
             return None
-        return Choosing(best, reward, asked(ask, asking.profile), ask.begun if ask.continues else "")
+        ends = asking.exchange.began + asking.profile.limits.timeout_s
+        return Choosing(best, reward, asked(ask, asking.profile), ask.begun if ask.continues else "", ends)
 
-    def score(self, answer: Answer, scores: list[float]) -> float:
-        """What one more answer is worth, which is noted behind ``scores``; the least number where it has no reward,
-        and others may have one. Waits for the model. Raises RewardFailed."""
+    def score(self, answer: Answer, scored: Scored, until: float, check: Callable[[], None]) -> float:
+        """What one more answer is worth, which is noted; the least number where it has no reward, and others may have
+        one. Waits for the model: where others have a reward, until then, and for no more of them (Exhausted). What
+        ``check`` raises ends the waiting. Raises RewardFailed."""
+        until = min(until, self._until()) if scored.scores else self._until()
         try:
-            (found,) = self.reward.of(self.prompt, self._whole((answer,)))
+            (found,) = self.reward.of(self.prompt, self._whole((answer,)), until, check)
         except NoReward:
+            scored.n_without += 1
             return _LEAST
+        except RewardLate as late:
+            if not scored.scores:
+                raise
+            _LOG.warning("%s: the best so far is the answer", late)
+            scored.is_late = True
+            raise Exhausted(Ending.OUT_OF_TIME) from late
         assert found is not None, "or there is none"
-        scores.append(found)
+        scored.scores.append(found)
         return found
+
+    def _until(self) -> float:
+        now = time.monotonic()
+        return now + REWARD_SHARE * (self.ends - now)
 
     def need(self, scores: Sequence[float]) -> None:
         """Raises RewardFailed where there are answers, and none has a score."""
@@ -73,7 +107,7 @@ class Choosing:
 
     async def scores_later(self, answers: Sequence[Answer]) -> Scores:
         """Raises RewardFailed."""
-        return await self.reward.later(self.prompt, self._whole(answers))
+        return await self.reward.later(self.prompt, self._whole(answers), self._until())
 
     def _whole(self, answers: Sequence[Answer]) -> list[Answer]:
         return [replace(answer, raw=self.begun + answer.raw) for answer in answers]
@@ -85,11 +119,12 @@ class Choosing:
             return Failed(REWARD_FAILED, None, final=True)
         raise Refused(503, "policykit_reward_failed", str(error)) from error
 
-    def report(self, scores: Sequence[float]) -> BestReport:
-        """What records say of a choice with these scores, of which there may be none."""
+    def report(self, scores: Sequence[float], missing: Counter[str]) -> BestReport:
+        """What records say of a choice with these scores, of which there may be none, and of why there are no more."""
         found = tuple(scores)
         chosen = first_best(found) if found else None
-        return BestReport(self.reward.name, self.reward.digest, self.best.n, found, chosen)
+        why = tuple(sorted(missing.items()))
+        return BestReport(self.reward.name, self.reward.digest, self.best.n, found, chosen, why)
 
 
 def first_best(scores: Sequence[float]) -> int:
@@ -124,11 +159,23 @@ class _Place:
     by: dict[int, int] = field(default_factory=dict[int, int])
     """The attempt that brought what was found last."""
     attempts: list[int] = field(default_factory=list[int])
+    without: dict[int, str] = field(default_factory=dict[int, str])
+    """Why there is no text, by number; where nothing is said, the time was out."""
     refused: Counter[str] = field(default_factory=Counter[str])
 
     @property
     def candidates(self) -> list[_Candidate]:
         return [one for _, one in sorted(self.found.items()) if isinstance(one, _Candidate)]
+
+    def missing(self, of: int, n_scores: int, ending: str) -> Counter[str]:
+        """Why so many of the texts that were wanted have no score."""
+        missing = Counter(
+            self.without.get(number, Ending.OUT_OF_TIME.value)
+            for number in range(of)
+            if not isinstance(self.found.get(number), _Candidate)
+        )
+        n_left = of - missing.total() - n_scores
+        return missing + Counter({NO_REWARD if n_scores else ending: n_left})
 
     @property
     def stopped(self) -> int | None:
@@ -198,11 +245,13 @@ class _Whole:
         slots: dict[int, Choice | Failed] = {}
         for tried in range(asking.profile.limits.attempts):
             if number and not asking.budget.has_room(asking.settings.max_tokens):
-                return  # a text that is cut for its cost is no other one to choose
+                place.without[number] = Ending.OUT_OF_TOKENS.value  # one that is cut for its cost is no other to choose
+                return
             own = replace(asking, settings=replace(asking.settings, seed=self._seed(index, number, tried)))
             try:
                 async with own.attempt((index,)) as attempt:
                     if attempt is None:
+                        place.without[number] = Ending.OUT_OF_TOKENS.value
                         return
                     place.attempts.append(attempt.number)
                     deltas = await attempt.reader.whole(attempt.response, own.reading)
@@ -211,6 +260,7 @@ class _Whole:
                     await fill(own, attempt, slots, [index], gathered(deltas, attempt))
             except UpstreamFault as fault:
                 place.found[number] = fault
+                place.without[number] = fault.code
                 return
             slot, place.by[number] = slots[index], attempt.number
             if isinstance(slot, Choice):
@@ -219,7 +269,9 @@ class _Whole:
             place.found[number] = asking.last_failed = slot
             place.refused.update(slot.verdict.rules if slot.verdict else (slot.why,))
             if slot.final:
+                place.without[number] = slot.why if slot.verdict is None else "stopped"
                 return
+        place.without[number] = Ending.OUT_OF_ATTEMPTS.value
 
     def _seed(self, index: int, number: int, tried: int) -> int | None:
         """A seed of its own for each request."""
@@ -299,6 +351,6 @@ class _Whole:
                 tokens=tokens,
                 legal_mass_bound=1.0,
                 refused=tuple(sorted(place.refused.items())),
-                best=self.choosing.report(scores),
+                best=self.choosing.report(scores, place.missing(self.choosing.best.n, len(scores), ending)),
             )
         )

@@ -120,7 +120,8 @@ class Draws:
     is_plain: bool = False
     sees_distributions: bool = False
     left: Callable[[], float | None] = lambda: None
-    """Seconds after which a draw is let go of, and with it the sampling; None while there is no such limit."""
+    """Seconds after which a draw is let go of, and with it the sampling; None while there is no such limit. May raise
+    Exhausted."""
     n_prefilled: int = 0
     n_requests: int = 0
     _running: "Future[Draw] | None" = None
@@ -137,6 +138,11 @@ class Draws:
     def open(self, prompt: str, plan: Plan, constraint: Constraint, temperature: float = 1.0) -> Session:
         return self
 
+    def check(self) -> None:
+        """Raises Over where nobody waits any more."""
+        if self._is_over:
+            raise Over
+
     def over(self) -> None:
         """Let go of what is drawn now; the next draw is none. Called on the event loop."""
         self._is_over = True
@@ -148,8 +154,7 @@ class Draws:
         return tuple(self._one(ask, int(rng.integers(1 << 31))) for ask in asks)
 
     def _one(self, ask: Ask, seed: int) -> Draw:
-        if self._is_over:
-            raise Over
+        self.check()
         if len(ask.prefix) >= ask.max_length:
             return Draw((), (), None, Stop.LENGTH)
         self._running = asyncio.run_coroutine_threadsafe(self._in_time(ask, seed), self.loop)

@@ -266,7 +266,7 @@ class Request:
         if asking.reward is None:
             return {}
         reports = [(one.choice, one.best) for one in self.exchange.account.sampling if one.best is not None]
-        return {"best": [{"choice": at, **asdict(best), "scores": list(best.scores)} for at, best in reports]}
+        return {"best": [{"choice": at, **asdict(best), "missing": dict(best.missing)} for at, best in reports]}
 
 
 def _verdicts(judge: Judge, passages: Sequence[Passage]) -> list[tuple[Passage, Verdict, float]]:

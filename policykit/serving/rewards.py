@@ -1,6 +1,7 @@
 """The reward models of a server: named by its options, held against what its profiles pin, loaded before it listens."""
 
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -149,7 +150,7 @@ def _try(reward: Reward, profile: Profile, plan: Plan, folder: Path) -> None:
         prompt = [first, {"role": "user", "content": prompt}]
     answer = Answer("Yes.", "Yes.", (), Finish.END, None, None, None, plan.verify("Yes."))
     try:
-        reward.of(prompt, (answer,))
+        reward.of(prompt, (answer,), time.monotonic() + profile.limits.timeout_s)
     except RewardFailed as error:
         why = f"{error}: {error.__cause__}" if error.__cause__ else str(error)
         message = f"the profile `{profile.name}` cannot be served: {why}"

@@ -6,19 +6,19 @@ when the next one is whole, and from then on goes no further back than to its en
 
 import asyncio
 import time
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
-from policykit.audit import SamplingReport
-from policykit.decoding import Auto, Best, Block, Budget, Exact, Reject, Sampled, Settings, Strategy, sample
+from policykit.audit import BestReport, SamplingReport
+from policykit.decoding import Best, Budget, Ending, Finish, Sampled, Settings, sample
 from policykit.decoding.blocks import block_starts
 from policykit.decoding.judge import text_of
-from policykit.decoding.result import Finish
+from policykit.decoding.run import Exhausted
 from policykit.ir.verdict import Decision, Verdict
-from policykit.profiles import Decoding, Reasoning, Strategy as Named
+from policykit.profiles import Reasoning, Strategy as Named
 from policykit.serving.asking import Asking
-from policykit.serving.can_draw import LIMITED
-from policykit.serving.choosing import REWARD_FAILED, SHARE_OF_TIME, Choosing, refuse_greedy
+from policykit.serving.can_draw import LIMITED, strategy_of
+from policykit.serving.choosing import REWARD_FAILED, SHARE_OF_TIME, Choosing, Scored, refuse_greedy
 from policykit.serving.continued import Continued
 from policykit.serving.drawing import Drawing, Draws, prompt_of
 from policykit.serving.errors import Refused, UpstreamFault
@@ -68,22 +68,6 @@ def drawing_for(drawing: Drawing | None, asking: Asking) -> Drawing | None:
     return drawing
 
 
-def strategy_of(decoding: Decoding) -> Strategy:
-    """The strategy that a profile asks for, with its settings. ValueError for `mask`, which draws no attempts."""
-    block = Block(decoding.n_failures, decoding.min_legal)
-    match decoding.strategy:
-        case Named.REJECT:
-            return Reject()
-        case Named.EXACT:
-            return Exact()
-        case Named.BLOCK:
-            return block
-        case Named.AUTO:
-            return Auto(decoding.n_exact, block)
-        case Named.MASK:
-            raise ValueError("under the mask nothing is drawn freely")
-
-
 class Stopped(Exception):
     """A rule ends the answer with its message: no other text is looked for."""
 
@@ -102,7 +86,7 @@ class Drawn:
     prompt: tuple[int, ...]
     shown: "Shown | None" = None
     choosing: Choosing | None = None
-    _scores: list[float] = field(default_factory=list[float])
+    _scored: Scored = field(default_factory=Scored)
     _raw: str | None = None
     """The text that was chosen by its score."""
     _began: float = field(default_factory=time.monotonic)
@@ -129,10 +113,10 @@ class Drawn:
             sampled = await asyncio.to_thread(
                 sample, draws, "", plan, strategy,
                 settings=self._settings(), constraint=constraint, verify=self._verify, floor=self._floor,
-                best=self._best(),
+                best=self._best(draws.check),
             )  # fmt: skip
             if sampled.answers and self.choosing is not None:
-                self.choosing.need(self._scores)
+                self.choosing.need(self._scored.scores)
                 self._raw = sampled.answers[0].raw
             found, ending = sampled, sampled.ending.value
         except Stopped as stopped:
@@ -153,24 +137,27 @@ class Drawn:
     def _floor(self) -> int:
         return self.shown.floor if self.shown is not None else 0
 
-    def _best(self) -> Best | None:
-        if (choosing := self.choosing) is None:
+    def _best(self, check: Callable[[], None]) -> Best | None:
+        if (one := self.choosing) is None:
             return None
-        return Best(choosing.best.n, lambda prompt, answer: choosing.score(answer, self._scores))
+        return Best(one.best.n, lambda _, answer: one.score(answer, self._scored, self._ends(), check))
 
     def _left(self) -> float | None:
         """Seconds that a draw may take, and no more are begun behind them: no limit but the request's, until there is a
-        text to be chosen. From then on this choice has its part of time and cost, and the choices behind it theirs."""
-        if not self._scores:
+        text to be chosen. From then on this choice has its part of time and, or Exhausted is raised, of cost."""
+        if not self._scored.scores:
             return None
-        asking, n_behind = self.asking, self.asking.settings.n - self.index
-        limits, budget = asking.profile.limits, asking.budget
+        limits, budget = self.asking.profile.limits, self.asking.budget
         if limits.max_cost is not None:
-            most = budget.spent + limits.cost(0, asking.settings.max_tokens)  # a whole text, or none
-            if most > self._spent + (limits.max_cost - self._spent) / n_behind:
-                return 0.0
-        ends = asking.exchange.began + SHARE_OF_TIME * limits.timeout_s
-        return self._began + (ends - self._began) / n_behind - time.monotonic()
+            most = budget.spent + limits.cost(0, self.asking.settings.max_tokens)  # a whole text, or none
+            if most > self._spent + (limits.max_cost - self._spent) / (self.asking.settings.n - self.index):
+                raise Exhausted(Ending.OUT_OF_TOKENS)
+        return self._ends() - time.monotonic()
+
+    def _ends(self) -> float:
+        """When this choice's part of the time is used up."""
+        ends = self.asking.exchange.began + SHARE_OF_TIME * self.asking.profile.limits.timeout_s
+        return self._began + (ends - self._began) / (self.asking.settings.n - self.index)
 
     def _settings(self) -> Settings:
         """The profile's limits as a budget: a request may draw as many tokens as its attempts' outputs could have."""
@@ -237,9 +224,15 @@ class Drawn:
                 legal_mass_bound=found.legal_mass_bound if found else 1.0,
                 refused=tuple(sorted(found.reasons.items())) if found else (),
                 shown_early=self._floor() > 0,
-                best=self.choosing.report(self._scores if found else ()) if self.choosing is not None else None,
+                best=self._reported(found, ending),
             )
         )
+
+    def _reported(self, found: Sampled | None, ending: str) -> BestReport | None:
+        if (one := self.choosing) is None:
+            return None
+        scored, why = (self._scored, found.searched.value) if found else (Scored(), ending)
+        return one.report(scored.scores, scored.missing(one.best.n, why))
 
 
 @dataclass

@@ -8,7 +8,19 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
-from policykit.audit import Keeping, LogError, MaskReport, Record, Result, Retired, SpanForm, parse, render
+from policykit.audit import (
+    BestReport,
+    Keeping,
+    LogError,
+    MaskReport,
+    Record,
+    Result,
+    Retired,
+    SamplingReport,
+    SpanForm,
+    parse,
+    render,
+)
 from policykit.audit.record import LoggedSpan, RuleVerdict
 from policykit.audit.spans import MAX_SPANS, masked
 from policykit.ir.verdict import (
@@ -67,6 +79,14 @@ def test_records_from_before_masks_had_attempts_are_read() -> None:
     del members["masks"][0]["steps"]
     with pytest.raises(LogError):
         parse(json.dumps(members).encode())
+
+
+def test_records_from_before_a_choice_said_what_it_lacks_are_read() -> None:
+    best = BestReport("helpful", "d", 4, (0.5,), 0)
+    members = json.loads(render(plain(sampling=(SamplingReport(0, "exact", "accepted", 1, 9, 1.0, best=best),))))
+    del members["sampling"][0]["best"]["missing"]
+    (found,) = parse(json.dumps(members).encode()).sampling  # type: ignore[union-attr]
+    assert found.best == best
 
 
 @pytest.mark.parametrize(

@@ -106,7 +106,7 @@ def test_the_best_of_what_passes_goes_out_and_nothing_else_whatever_its_score(ho
     about = answer.model_extra["policykit"]
     assert about["best"] == [
         {"choice": 0, "reward": "helpful", "digest": house.digest, "of": 3, "scores": list(best.scores),
-         "chosen": best.chosen}
+         "chosen": best.chosen, "missing": {}}
     ]  # fmt: skip
     assert AuditBook(Any).record(account).sampling == tuple(account.sampling)  # type: ignore[arg-type]
     assert (n_refused > 0) == (name != "mask"), "or nothing was held back"
@@ -185,6 +185,7 @@ def test_a_text_without_a_reward_is_missing_from_the_choice(house: House) -> Non
     without, *others = house.scores.asked
     assert without[2] == float("-inf")
     assert house.best()[0].scores == tuple(score for _, _, score in others)
+    assert dict(house.best()[0].missing) == {"no_reward": 1}
     assert answer.choices[0].message.content == max(others, key=lambda one: one[2])[1].text
 
 
@@ -193,6 +194,7 @@ def test_little_legal_mass_is_the_fallback_and_nothing_was_scored(house: House) 
     assert (answer.choices[0].message.content, answer.choices[0].finish_reason) == ("—", "content_filter")
     assert house.best()[0].scores == ()
     assert house.best()[0].chosen is None
+    assert dict(house.best()[0].missing) == {"no_legal_mass": 3}
 
 
 def test_where_time_or_cost_end_the_search_the_best_so_far_goes_out_for_each_choice(house: House) -> None:
@@ -201,6 +203,7 @@ def test_where_time_or_cost_end_the_search_the_best_so_far_goes_out_for_each_cho
         account, found, asked = house.log.accounts[-1], house.best(), list(house.scores.asked)
         for best, choice in zip(found, answer.choices, strict=True):
             assert 0 < len(best.scores) < of
+            assert dict(best.missing) == {"out_of_time" if name == "brief" else "out_of_tokens": of - len(best.scores)}
             own, asked = asked[: len(best.scores)], asked[len(best.scores) :]
             assert choice.message.content == max(own, key=lambda one: one[2])[1].text
             assert choice.finish_reason in ("stop", "length")

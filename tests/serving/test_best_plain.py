@@ -3,9 +3,11 @@
 import asyncio
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
+from threading import Event
 from types import SimpleNamespace
 from typing import Any
 
@@ -141,13 +143,14 @@ def test_a_rule_that_ends_the_answer_ends_it_whatever_else_there_is(house: House
     assert (about["rules"], about["decision"]) == (["no-secrets"], "block"), "the others are no part of the answer"
     assert (house.log.accounts[-1].outcome.value, house.best.chosen) == ("blocked", None)
     assert house.log.accounts[-1].sampling[0].ending == "stopped"
+    assert house.best.missing == (("stopped", 3),)
     assert not house.scores.asked
 
 
 def test_a_server_that_fails_for_some_texts_leaves_the_choice_among_the_others(house: House) -> None:
     house.peer.answer = lambda body: Say(("well",)) if body["seed"] == 1 else Say(status=503)
     assert house.ask().choices[0].message.content == "well"
-    assert house.best.scores == (4.0,)
+    assert (house.best.scores, house.best.missing) == ((4.0,), (("policykit_upstream_busy", 2),))
     assert sorted(one.failed or "" for one in house.log.accounts[-1].attempts) == ["", *["policykit_upstream_busy"] * 2]
     house.peer.answer = lambda body: Say(status=503)
     with pytest.raises(openai.InternalServerError) as refused:
@@ -162,7 +165,7 @@ def test_a_choice_without_a_mask_fails_for_itself_where_others_have_texts(house:
     exchange: Any = Exchange(Account(About("r", "/")), house.log, ())
 
     def of(found: dict[int, Any], other: dict[int, Any]) -> Any:
-        choosing = Choosing(Best(3, "helpful", "d"), Reward("helpful", "d", house.scores), "", "")
+        choosing = Choosing(Best(3, "helpful", "d"), Reward("helpful", "d", house.scores), "", "", inf)
         places = [_Place(other), _Place(found, by=dict.fromkeys(found, 1))]
         asking: Any = SimpleNamespace(exchange=exchange)
         return asyncio.run(_Whole(asking, choosing, places)._chosen(1, places[1]))
@@ -182,6 +185,40 @@ def test_no_more_texts_are_asked_for_than_the_cost_allows(house: House) -> None:
     house.ask("dear")
     assert [body["max_tokens"] for body in house.peer.bodies] == [40, 40]
     assert len(house.best.scores) == 2
+    assert house.best.missing == (("out_of_tokens", 6),)
+
+
+def test_of_texts_that_do_not_pass_it_is_said_that_their_attempts_are_used_up(house: House) -> None:
+    house.says("well", f"so {BANNED}", "good")
+    assert house.ask().model_extra["policykit"]["best"][0]["missing"] == {"out_of_attempts": 1}
+    assert len(house.best.scores) == 2
+
+
+def test_a_reward_that_hangs_ends_at_the_profiles_time_and_keeps_no_other_request_waiting(house: House) -> None:
+    """`masked` has a minute: who waited for the model would not be answered before the client's 30 seconds."""
+    go_on = Event()
+
+    def hangs(text: str) -> float:
+        assert go_on.wait(60)
+        return 1.0
+
+    house.scores.of = hangs
+    try:
+        for name in ("brief", "masked"):
+            with pytest.raises(openai.InternalServerError, match="`helpful` has not") as refused:
+                house.ask(name)
+            assert (refused.value.status_code, refused.value.code) == (503, "policykit_reward_failed")
+            assert house.log.accounts[-1].sampling[0].ending == "reward_failed"
+            assert house.best.missing == (("reward_failed", 3),)
+        assert house.ask("falling").choices[0].message.content == "—"
+    finally:
+        go_on.set()
+    for _ in range(100):
+        with suppress(openai.InternalServerError):
+            assert house.ask().choices[0].message.content
+            break
+        time.sleep(0.05)
+    assert (len(house.best.scores), house.best.missing) == (3, ())
 
 
 def test_where_the_time_ends_the_best_so_far_goes_out(house: House) -> None:
@@ -189,7 +226,7 @@ def test_where_the_time_ends_the_best_so_far_goes_out(house: House) -> None:
     began = time.monotonic()
     assert house.ask("brief").choices[0].message.content == "well"
     assert 0.8 < time.monotonic() - began < 1.5
-    assert house.best.scores == (4.0, 4.0)
+    assert (house.best.scores, house.best.missing) == ((4.0, 4.0), (("out_of_time", 1),))
     assert sorted(str(one.failed) for one in house.log.accounts[-1].attempts) == ["CancelledError", "None", "None"]
 
 
@@ -224,6 +261,7 @@ def test_a_text_without_a_reward_is_missing_from_the_choice(house: House, stream
     said = "".join(c.choices[0].delta.content or "" for c in answer if c.choices) if stream else None
     assert (said or answer.choices[0].message.content) == "well"
     assert sorted(house.best.scores) == [1.0, 2.0]
+    assert house.best.missing == (("no_reward", 1),)
     assert house.best.scores[house.best.chosen] == 2.0
 
 

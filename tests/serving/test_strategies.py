@@ -17,9 +17,8 @@ from policykit.engines.server import EngineApp, load_engine
 from policykit.profiles import Decoding, Strategy, load_profiles
 from policykit.serving import Deployment, Guard, Kind, Serving
 from policykit.serving.attestor import EngineAttestor
-from policykit.serving.can_draw import check_strategies
+from policykit.serving.can_draw import check_strategies, strategy_of
 from policykit.serving.drawing import Drawing
-from policykit.serving.strategies import strategy_of
 from policykit.serving.upstream_app import AppUpstream
 from tests.serving import drawn
 from tests.serving.running import Kept, served
