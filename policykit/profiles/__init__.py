@@ -6,6 +6,7 @@ from policykit.profiles.load import load_profiles
 from policykit.profiles.plans import Plans, check_profiles, plan_for
 from policykit.profiles.profile import (
     Best,
+    ClientTools,
     Decoding,
     Limits,
     OnRewardError,
@@ -25,6 +26,7 @@ from policykit.profiles.schema import keys_schema, profile_schema
 __all__ = [
     "Admin",
     "Best",
+    "ClientTools",
     "Decoding",
     "Grant",
     "Keyring",

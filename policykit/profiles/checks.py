@@ -18,6 +18,7 @@ def check_profile(profile: Profile, entries: Entries, diagnostics: list[Diagnost
     _check_maxima(profile, entries.entries("decoding"), diagnostics)
     _check_task(profile, entries, diagnostics)
     _check_tools(profile, entries, diagnostics)
+    _check_client_tools(profile, entries, diagnostics)
     _check_strategy(profile, entries, diagnostics)
     _check_best(profile, entries, diagnostics)
     _check_scopes(profile, entries, diagnostics)
@@ -77,6 +78,7 @@ def _check_strategy(profile: Profile, entries: Entries, diagnostics: list[Diagno
         return
     wrong = {
         "tools": bool(profile.tools),
+        "clientTools": profile.client_tools is not None,
         "reasoning": profile.reasoning is Reasoning.COVERED,
     }
     message = f"the strategy `{strategy}` draws one text, without calls and without reasoning beside it"
@@ -99,7 +101,11 @@ def _check_best(profile: Profile, entries: Entries, diagnostics: list[Diagnostic
     said = decoding and decoding.entries("best")
     if best is None or decoding is None or said is None:
         return
-    for name, is_wrong in (("tools", bool(profile.tools)), ("reasoning", profile.reasoning is Reasoning.COVERED)):
+    for name, is_wrong in (
+        ("tools", bool(profile.tools)),
+        ("clientTools", profile.client_tools is not None),
+        ("reasoning", profile.reasoning is Reasoning.COVERED),
+    ):
         if is_wrong:
             message = "a reward is of one text, and tells nothing of calls and of reasoning beside it"
             diagnostics.append(Diagnostic("PK619", message, entries.keys[name], "remove it, or `decoding.best`"))
@@ -122,9 +128,10 @@ def _check_task(profile: Profile, entries: Entries, diagnostics: list[Diagnostic
         message = "nothing says what is extracted"
         help = "name a `grammar`, or let requests bring one: `clientGrammar: true`"
         diagnostics.append(Diagnostic("PK606", message, entries.fields["task"].place, help))
-    if profile.tools and profile.task is not Task.AGENT:
+    called = {"tools": bool(profile.tools), "clientTools": profile.client_tools is not None}
+    for name in (name for name, is_called in called.items() if is_called and profile.task is not Task.AGENT):
         message = f"a profile that is there to {profile.task} calls no tools"
-        diagnostics.append(Diagnostic("PK606", message, entries.keys["tools"], "remove them, or say `task: agent`"))
+        diagnostics.append(Diagnostic("PK606", message, entries.keys[name], "remove them, or say `task: agent`"))
 
 
 def _check_tools(profile: Profile, entries: Entries, diagnostics: list[Diagnostic]) -> None:
@@ -139,6 +146,16 @@ def _check_tools(profile: Profile, entries: Entries, diagnostics: list[Diagnosti
             message = f"duplicate tool name `{name}`"
             diagnostics.append(Diagnostic("PK607", message, leaf.place, "rename one of the two", related=related))
         first.setdefault(name, leaf.place)
+
+
+def _check_client_tools(profile: Profile, entries: Entries, diagnostics: list[Diagnostic]) -> None:
+    """Limits of tools that requests define say nothing where none may: nobody should think that some may."""
+    limits = entries.entries("limits")
+    for name in ("clientTools", "clientToolCharacters"):
+        leaf = limits and limits.leaf(name)
+        if leaf is not None and profile.client_tools is None:
+            message = f"`limits.{name}` limits tools that requests define, and the profile takes none"
+            diagnostics.append(Diagnostic("PK620", message, leaf.place, "say `clientTools: allow`, or remove it"))
 
 
 def _can_apply(document: Document, context: CompileContext) -> bool:

@@ -18,6 +18,7 @@ from policykit.profiles.checks import check_profile
 from policykit.profiles.documents import Naming, beside, checked, files_of, text_beside
 from policykit.profiles.profile import (
     Best,
+    ClientTools,
     Decoding,
     Limits,
     OnRewardError,
@@ -201,7 +202,16 @@ def _lowered(
         digest="",
         place=_place(metadata.fields["name"]),
         files=tuple(dict.fromkeys(files)),
+        client_tools=_client_tools(entries.entries("limits")) if entries.text("clientTools") == "allow" else None,
     )
+
+
+def _client_tools(limits: Entries | None) -> ClientTools:
+    none = ClientTools()
+    if limits is None:
+        return none
+    max_chars = _whole(limits, "clientToolCharacters") or none.max_chars
+    return ClientTools(_whole(limits, "clientTools") or none.most, max_chars)
 
 
 def _place(value: Checked) -> Place:

@@ -117,8 +117,8 @@ def _with_tools(rows: Later[Rows], profile: Profile) -> Later[Rows]:
 
 
 def tool_rows(profile: Profile) -> tuple[Enforcement, ...]:
-    """Where calls of the profile's tools are judged, which no mask does: it reads a call as the text that it is."""
-    return tuple(
+    """Where calls of tools are judged, which no mask does: it reads a call as the text that it is."""
+    rows = tuple(
         Enforcement(
             "tool", tool.name, Level.OUTPUT,
             f"verifier, when the call is complete: its schema, {_about_calls(profile, tool.name)}, "
@@ -127,6 +127,15 @@ def tool_rows(profile: Profile) -> tuple[Enforcement, ...]:
         )
         for tool in profile.tools
     )  # fmt: skip
+    if (own := profile.client_tools) is None:
+        return rows
+    names = rules_about(profile, None)
+    about = (
+        f"tools that a request defines (at most {own.most}, of {own.max_chars} characters each); verifier, when the "
+        f"call is complete: the request's own schema, {_rules_about_calls(names)}, "
+    )
+    why = f"{about}{_ABOUT_OUTPUTS[OutputRules.APPLY]}; what it says of them is judged as input"
+    return (*rows, Enforcement("tool", "*", Level.OUTPUT, why, profile.place))
 
 
 _DECODED = "of the arguments as decoded text; the mask reads them as they are written, and escapes hide them from it"
@@ -138,7 +147,10 @@ _ABOUT_OUTPUTS = {
 
 
 def _about_calls(profile: Profile, tool: str) -> str:
-    names = rules_about(profile, tool)
+    return _rules_about_calls(rules_about(profile, tool))
+
+
+def _rules_about_calls(names: tuple[str, ...]) -> str:
     return f"the rules about calls ({', '.join(names)})" if names else "no rule about calls"
 
 

@@ -150,6 +150,15 @@ class Tool:
 
 
 @dataclass(frozen=True, slots=True)
+class ClientTools:
+    """A request may define ``most`` tools of its own, each of at most ``max_chars`` characters: of its name, its
+    description, and the schema of its arguments as JSON."""
+
+    most: int = 16
+    max_chars: int = 8_192
+
+
+@dataclass(frozen=True, slots=True)
 class Profile:
     """One way of using a model. ``model`` None is the one that the deployment serves.
 
@@ -179,6 +188,8 @@ class Profile:
     digest: str
     place: Place
     files: tuple[str, ...] = ()
+    client_tools: ClientTools | None = None
+    """None: a request names tools of the profile and defines none."""
 
     def admits(self, tenant: str) -> bool:
         """Whether the tenant may use the profile."""
@@ -186,6 +197,11 @@ class Profile:
 
     def tool(self, name: str) -> Tool | None:
         return next((tool for tool in self.tools if tool.name == name), None)
+
+    @property
+    def calls_tools(self) -> bool:
+        """Whether an answer may be a call of a tool, of the profile's or of a request's."""
+        return bool(self.tools) or self.client_tools is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +253,7 @@ def digest_of(profile: Profile) -> str:
             "retrieval": asdict(profile.retrieval) if profile.retrieval else None,
             "tools": sorted(map(_content, profile.tools)),
             "reasoning": profile.reasoning,
+            **({"client_tools": asdict(profile.client_tools)} if profile.client_tools else {}),
         }
     )
 

@@ -20,8 +20,9 @@ def check_reach(profiles: ProfileSet) -> tuple[Diagnostic, ...]:
     return tuple(found for document, named in naming.values() for found in _unmet(document, named))
 
 
-def rules_about(profile: Profile, tool: str) -> tuple[str, ...]:
-    """The names of the rules that judge calls of a tool, as its schema and outputs' rules do not."""
+def rules_about(profile: Profile, tool: str | None) -> tuple[str, ...]:
+    """The names of the rules that judge calls of a tool, as its schema and outputs' rules do not. None stands for a
+    tool whose name is not known: of those, the rules about all tools."""
     return tuple(
         f"{document.name}#{rule.id}"
         for document in profile.policies.documents
@@ -29,7 +30,10 @@ def rules_about(profile: Profile, tool: str) -> tuple[str, ...]:
         if rule.target is Target.TOOL_CALL
         and rule.mode is Mode.ENFORCE
         and _may_meet(document, rule, profile)
-        and (not rule.tools or any(glob_matches(pattern, tool) for pattern in rule.tools))
+        and (
+            not rule.tools
+            or any(pattern == "*" if tool is None else glob_matches(pattern, tool) for pattern in rule.tools)
+        )
     )
 
 

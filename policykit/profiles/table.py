@@ -7,6 +7,7 @@ from policykit.policy.shapes import Choice, Data, Day, Field, Flag, Integer, Man
 
 API_VERSION = "policykit/v1"
 TASKS = ("answer", "summarize", "extract", "agent")
+CLIENT_TOOLS = ("refuse", "allow")
 REASONING = ("forbidden", "covered")
 STRATEGIES = ("mask", "reject", "exact", "block", "auto")
 LATER_STRATEGIES = ("weighted",)
@@ -18,6 +19,8 @@ MAX_CHARACTERS = 1 << 26
 MAX_CHOICES = 128
 MAX_CANDIDATES = 64
 MAX_ATTEMPTS = 64
+MAX_CLIENT_TOOLS = 128
+MAX_CLIENT_TOOL_CHARACTERS = 1 << 16
 MAX_SECONDS = 86_400.0
 
 _VERSION_FIELD = Field("apiVersion", Choice((API_VERSION,)), "the version of the language", required=True)
@@ -54,6 +57,11 @@ PROFILE_RECORDS = _table(
             Field("escalation", Text(TextKind.ID), "the queue that escalations without one of their own go to"),
             Field("retrieval", Ref("retrieval"), "how many passages are looked up, and where"),
             Field("tools", Many(Ref("tool")), "the tools that the model may call; none if not said"),
+            Field(
+                "clientTools",
+                Choice(CLIENT_TOOLS),
+                "whether a request may define tools that `tools` has not: `refuse` (default) or `allow`",
+            ),
             Field("reasoning", Choice(REASONING), "`forbidden` (default), or `covered` by the same policies"),
         ),
     ),
@@ -145,6 +153,12 @@ PROFILE_RECORDS = _table(
             Field("attempts", Integer(1, MAX_ATTEMPTS), "the first included; 3 if not said"),
             Field("inputPrice", Number(0.0), "of a million input tokens, in any currency"),
             Field("outputPrice", Number(0.0), "of a million output tokens, in the same currency"),
+            Field("clientTools", Integer(1, MAX_CLIENT_TOOLS), "tools that a request may define; 16 if not said"),
+            Field(
+                "clientToolCharacters",
+                Integer(64, MAX_CLIENT_TOOL_CHARACTERS),
+                "of one of them: its name, description and schema together; 8192 if not said",
+            ),
             Field("maxCost", Number(0.0, above=True), "of all attempts together, in the same currency"),
         ),
         any_of=(
@@ -156,6 +170,8 @@ PROFILE_RECORDS = _table(
             "attempts",
             "inputPrice",
             "outputPrice",
+            "clientTools",
+            "clientToolCharacters",
         ),
         needs=(("maxCost", "outputPrice"),),
     ),

@@ -117,8 +117,9 @@ class Asking:
 
     @property
     def payer(self) -> "Payer":
-        """Whose time the masks of the request's own grammar take."""
-        return {"payer": payer_of(self.sent.tenant), "own_grammar": self.ask.grammar is not None}
+        """Whose time the masks of the request's own grammar take, or of the one that is made of its own tools."""
+        is_own = self.ask.grammar is not None or bool(self.ask.defined)
+        return {"payer": payer_of(self.sent.tenant), "own_grammar": is_own}
 
     @asynccontextmanager
     async def attempt(self, slots: Sequence[int]) -> AsyncGenerator[Attempt | None]:

@@ -56,19 +56,19 @@ class ServedMarks:
 
 def with_grammar(deployment: Deployment) -> tuple[str, ...]:
     """The profiles with tools whose answers have a grammar, or may bring one: a text cannot follow a call's, too."""
-    return tuple(p.name for p in deployment.profiles if p.tools and (p.grammar is not None or p.client_grammar))
+    return tuple(p.name for p in deployment.profiles if p.calls_tools and (p.grammar is not None or p.client_grammar))
 
 
 def asks_for_calls(deployment: Deployment, marks: CallMarks) -> bool:
     """Whether the server is to ask for calls in their own form although it was not started so."""
-    has_tools = any(profile.tools for profile in deployment.profiles)
+    has_tools = any(profile.calls_tools for profile in deployment.profiles)
     return has_tools and bool(marks.masked) and not marks.asks and not with_grammar(deployment)
 
 
 def closed(deployment: Deployment, marks: CallMarks, is_asked: bool) -> tuple[Diagnostic, ...]:
     """A warning (PK723) where marks are closed. ``is_asked``: the server asks for calls in their own form."""
     names = [name for name in marks.special if not is_asked or name not in marks.masked]
-    if not names or not any(profile.tools for profile in deployment.profiles):
+    if not names or not any(profile.calls_tools for profile in deployment.profiles):
         return ()
     named = ", ".join(f"`{name}`" for name in names)
     message = f"{named}: special tokens that the parser `{marks.parser}` may read as marks of calls are closed"

@@ -1,5 +1,6 @@
 """What a client asks, in one form for every route: messages with one text each, and settings."""
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -56,6 +57,44 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
+class Defined:
+    """A tool as a request defines it: ``schema`` is that of its arguments, as JSON, ``param`` the field."""
+
+    name: str
+    description: str | None
+    schema: str
+    param: str
+
+    @property
+    def n_chars(self) -> int:
+        return len(self.name) + len(self.description or "") + len(self.schema)
+
+    def passages(self, at: int) -> Iterator[Passage]:
+        """What the model reads of it: the words of the schema each on a line, as they are when they are decoded."""
+        texts = {"tool": self.description, "tool name": self.name, "tool schema": "\n".join(_words(self.schema))}
+        for kind, text in texts.items():
+            if text is not None:
+                yield Passage((at, kind, 0), Target.INPUT, None, text)
+
+
+FIXED = ("tool name", "tool schema")
+"""Texts of a request that no rule can replace anything in: they would say another tool."""
+
+
+def _words(schema: str) -> Iterator[str]:
+    waiting: list[object] = [json.loads(schema)]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            for name, item in reversed(cast(dict[str, object], value).items()):
+                waiting += (item, name)
+        elif isinstance(value, list):
+            waiting += reversed(cast(list[object], value))
+        else:
+            yield value if isinstance(value, str) else json.dumps(value)
+
+
+@dataclass(frozen=True, slots=True)
 class Ask:
     """A request. Either ``messages`` or ``prompt``; what is None or empty was not asked for.
 
@@ -75,6 +114,8 @@ class Ask:
     seed: int | None = None
     passed: Mapping[str, object] = field(default_factory=dict[str, object])
     tools: tuple[str, ...] = ()
+    defined: tuple[Defined, ...] = ()
+    """What the request says of tools; once its profile is known, only of those that the profile has not."""
     tool_choice: str | None = None
     """`auto`, `none`, `required`, or `name:` and the name of a tool."""
     parallel_tool_calls: bool | None = None
@@ -106,6 +147,8 @@ class Ask:
         """Every text, in order."""
         if self.prompt is not None:
             yield Passage((0, "prompt", 0), Target.INPUT, None, self.prompt)
+        for at, tool in enumerate(self.defined):
+            yield from tool.passages(at)
         for at, (title, text) in enumerate(self.documents):
             if title is not None:
                 yield Passage((at, "title", 0), Target.RETRIEVED, None, title)
@@ -127,7 +170,11 @@ class Ask:
             for at, (title, text) in enumerate(self.documents)
         )
         prompt = self.prompt if self.prompt is None else changed.get((0, "prompt", 0), self.prompt)
-        return replace(self, messages=messages, documents=documents, prompt=prompt)
+        defined = tuple(
+            replace(tool, description=changed.get((at, "tool", 0), tool.description))
+            for at, tool in enumerate(self.defined)
+        )
+        return replace(self, messages=messages, documents=documents, prompt=prompt, defined=defined)
 
 
 def _changed(at: int, message: Message, changed: Mapping[Path, str]) -> Message:

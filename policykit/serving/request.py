@@ -11,6 +11,7 @@ from policykit.plan.plan import today
 from policykit.profiles import Grant, Profile, select
 from policykit.serving.asking import Asking, Budget
 from policykit.serving.choosing import Choosing, answer_chosen
+from policykit.serving.client_tools import settled
 from policykit.serving.continued import prefix_of
 from policykit.serving.deployment import Deployment
 from policykit.serving.errors import Refused, of_fields
@@ -18,11 +19,11 @@ from policykit.serving.exchange import Exchange, Judged
 from policykit.serving.hooks import About, Channel, SwitchState
 from policykit.serving.judges import judge_for
 from policykit.serving.judging import Failed, Judge, why
-from policykit.serving.messages import Ask, Passage, Path
+from policykit.serving.messages import FIXED, Ask, Passage, Path
 from policykit.serving.responder import Responder
 from policykit.serving.reward import Reward
 from policykit.serving.rewards import RewardFiles, Rewards
-from policykit.serving.rewrite import Sent, check_allowed, clamp
+from policykit.serving.rewrite import Sent, check_allowed, clamp, not_allowed
 from policykit.serving.routes.shape import Choice, Envelope, Shape
 from policykit.serving.services import Services
 from policykit.serving.shadow import Finished
@@ -69,6 +70,7 @@ class Request:
         ask = self.shape.read(body)
         profile = select(self.deployment.profiles, self.grant, ask.model, self.wanted, self.deployment.model)
         self.exchange.announce(self._about(profile, ask))
+        ask = settled(ask, profile)
         check_allowed(ask, profile, self.services.upstream.kind, self.shape.api)
         with self.services.admission.admitted(self.grant.key_id, profile.name, profile.limits):
             await self._in_time(ask, profile)
@@ -124,9 +126,10 @@ class Request:
         await (self._stream(asking) if ask.stream and asking.reward is None else self._whole(asking))
 
     async def _compiled(self, ask: Ask, profile: Profile) -> Judge:
-        """The judge of the request. Raises Refused (400) where a grammar of its own takes too long to compile: what is
-        made of it then is kept, so that the same request may be served later."""
-        if ask.grammar is None:
+        """The judge of the request. Raises Refused (400) where a grammar or a tool of its own takes too long to
+        compile: what is made of it then is kept, so that the same request may be served later."""
+        param = ask.grammar.param if ask.grammar else ask.defined[0].param if ask.defined else None
+        if param is None:
             return await asyncio.to_thread(self._judge, ask, profile)
         limit_s = min(self.services.settings.grammar_s, profile.limits.timeout_s / 2)
         try:
@@ -141,7 +144,7 @@ class Request:
                     job.cancel()  # where it has not begun
         except TimeoutError:
             why = f"PK209: the grammar was not compiled within {limit_s:g} s: give a smaller one, or ask again later"
-            raise Refused(400, "policykit_grammar_refused", why, param=ask.grammar.param) from None
+            raise Refused(400, "policykit_grammar_refused", why, param=param) from None
 
     def _judge(self, ask: Ask, profile: Profile) -> Judge:
         return judge_for(self.deployment, self.grant, profile, ask, self.services.facts(self.exchange.about))
@@ -192,6 +195,9 @@ class Request:
             match verdict.decision:
                 case Decision.ALLOW:
                     pass
+                case Decision.TRANSFORM if passage.path[1] in FIXED:
+                    param = ask.defined[passage.path[0]].param
+                    raise not_allowed(param, "a rule would replace what stands in its name or schema")
                 case Decision.TRANSFORM:
                     changed[passage.path] = verdict.text
                 case Decision.BLOCK | Decision.ESCALATE:

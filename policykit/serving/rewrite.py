@@ -10,7 +10,7 @@ from policykit.ir.grammar import GrammarKind, GrammarSpec
 from policykit.policy.checked import Json
 from policykit.profiles import Profile
 from policykit.serving.errors import Refused
-from policykit.serving.messages import Ask, Message
+from policykit.serving.messages import Ask, Defined, Message
 from policykit.serving.routes.settings import VLLM_ONLY
 from policykit.serving.upstream import Kind
 from policykit.serving.wire import Api
@@ -59,40 +59,38 @@ def check_allowed(ask: Ask, profile: Profile, kind: Kind, api: Api) -> None:
     if profile.system_prompt is not None:
         for at, message in enumerate(ask.messages):
             if message.role in ("system", "developer"):
-                raise _not_allowed(f"messages[{at}].role", "the profile has a system prompt of its own")
+                raise not_allowed(f"messages[{at}].role", "the profile has a system prompt of its own")
         if api is Api.COMPLETIONS:
-            raise _not_allowed("prompt", "the profile has a system prompt, which needs `/v1/chat/completions`")
+            raise not_allowed("prompt", "the profile has a system prompt, which needs `/v1/chat/completions`")
     if ask.grammar is not None and not profile.client_grammar:
-        raise _not_allowed(ask.grammar.param, "the profile takes no grammar from a request")
+        raise not_allowed(ask.grammar.param, "the profile takes no grammar from a request")
     if ask.documents and (profile.retrieval is None or kind is not Kind.VLLM):
-        raise _not_allowed("documents", "the profile, or the upstream, takes no passages")
+        raise not_allowed("documents", "the profile, or the upstream, takes no passages")
     if profile.retrieval is not None and len(ask.documents) > profile.retrieval.depth:
-        raise _not_allowed("documents", f"the profile takes {profile.retrieval.depth} passages")
+        raise not_allowed("documents", f"the profile takes {profile.retrieval.depth} passages")
     if kind is not Kind.VLLM:
         for name in VLLM_ONLY:
             if name in ask.passed:
-                raise _not_allowed(name, "the upstream does not know it")
+                raise not_allowed(name, "the upstream does not know it")
     if ask.continues and kind is not Kind.VLLM:
-        raise _not_allowed("continue_final_message", "the upstream is not known to do it")
+        raise not_allowed("continue_final_message", "the upstream is not known to do it")
     if ask.continues and ask.tools and ask.tool_choice != "none":
-        raise _not_allowed("continue_final_message", "a message that is continued calls no tools; leave `tools` out")
-    _check_tools(ask, profile)
+        raise not_allowed("continue_final_message", "a message that is continued calls no tools; leave `tools` out")
+    _check_choice(ask, profile)
 
 
-def _check_tools(ask: Ask, profile: Profile) -> None:
-    for name in ask.tools:
-        if profile.tool(name) is None:
-            raise _not_allowed("tools", f"the profile has no tool `{name}`")
+def _check_choice(ask: Ask, profile: Profile) -> None:
     choice = ask.tool_choice
     if choice is not None and choice != "none" and not ask.tools:
-        raise _not_allowed("tool_choice", "there are no `tools` to choose from")
+        raise not_allowed("tool_choice", "there are no `tools` to choose from")
     if choice is not None and choice.startswith("name:") and choice.removeprefix("name:") not in ask.tools:
-        raise _not_allowed("tool_choice", "is not among `tools`")
+        raise not_allowed("tool_choice", "is not among `tools`")
     if choice is not None and choice not in ("auto", "none") and (profile.grammar or ask.grammar is not None):
-        raise _not_allowed("tool_choice", "the output has a grammar, and a tool call is not of it; use `auto`")
+        raise not_allowed("tool_choice", "the output has a grammar, and a tool call is not of it; use `auto`")
 
 
-def _not_allowed(param: str, why: str) -> Refused:
+def not_allowed(param: str, why: str) -> Refused:
+    """The profile does not let a client ask it."""
     return Refused(400, "policykit_field_refused", f"`{param}`: {why}", param=param)
 
 
@@ -171,7 +169,8 @@ def _chat(ask: Ask, profile: Profile) -> dict[str, Any]:
             {"text": text} if title is None else {"title": title, "text": text} for title, text in ask.documents
         ]
     if ask.tools:
-        chat["tools"] = [_tool(profile, name) for name in ask.tools]
+        own = {tool.name: tool for tool in ask.defined}
+        chat["tools"] = [_tool(profile, name, own.get(name)) for name in ask.tools]
         chat["tool_choice"] = _choice(ask.tool_choice)
         if ask.parallel_tool_calls is not None:
             chat["parallel_tool_calls"] = ask.parallel_tool_calls
@@ -203,11 +202,16 @@ def _message(message: Message) -> dict[str, Any]:
     return sent
 
 
-def _tool(profile: Profile, name: str) -> dict[str, Any]:
+def _tool(profile: Profile, name: str, own: Defined | None) -> dict[str, Any]:
+    """As the profile defines it, or the request where the profile has no such tool."""
     tool = profile.tool(name)
-    assert tool is not None, "checked before"
-    function = {"name": name, "parameters": tool.parameters}
-    return {"type": "function", "function": function | ({"description": tool.description} if tool.description else {})}
+    if tool is not None:
+        parameters, description = tool.parameters, tool.description
+    else:
+        assert own is not None, "checked before"
+        parameters, description = json.loads(own.schema), own.description
+    function = {"name": name, "parameters": parameters}
+    return {"type": "function", "function": function | ({"description": description} if description else {})}
 
 
 def _choice(choice: str | None) -> object:

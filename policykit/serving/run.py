@@ -216,7 +216,7 @@ def around(
         return await retirement.check() if retirement else None
 
     async def compilers_ready() -> None:
-        if any(profile.client_grammar for profile in serving.deployment.profiles):
+        if any(profile.client_grammar or profile.client_tools for profile in serving.deployment.profiles):
             await asyncio.to_thread(request_compilers().start)
 
     async def close() -> None:

@@ -52,7 +52,7 @@ def drawing_for(drawing: Drawing | None, asking: Asking) -> Drawing | None:
         return None
     if named is Named.REJECT:
         is_plain = drawing is None or asking.upstream.kind is Kind.PLAIN
-        if is_plain or profile.tools or profile.reasoning is Reasoning.COVERED:
+        if is_plain or profile.calls_tools or profile.reasoning is Reasoning.COVERED:
             return None  # whole answers, under the mask where there is one
     if drawing is None:
         message = f"the upstream cannot draw by the profile's strategy `{named}`"

@@ -68,6 +68,10 @@ CASES = (
         "keep `grammar`",
     ),
     Case("extract without a grammar", "PK606", "task: answer", "task: «extract»", "name a `grammar`"),
+    Case("tools of requests, of no agent", "PK606", "fallback", "«clientTools»: allow\nfallback", "`task: agent`"),
+    Case("a number of none", "PK620", "outputTokens: 128", "clientTools: «3»", "say `clientTools: allow`, or remove"),
+    Case("a length of none", "PK620", "outputTokens: 128", "clientToolCharacters: «900»", "say `clientTools: allow`"),
+    Case("another word", "PK023", "fallback", "clientTools: «yes»\nfallback", "refuse"),
     Case("tools of no agent", "PK606", "fallback", "«tools»: [{name: a, arguments: {}}]\nfallback", "`task: agent`"),
     Case(
         "a tool twice",
@@ -184,6 +188,8 @@ CHANGES = (
     ("[promises.policy.yaml, more]", "[promises.policy.yaml]"),
     ("task: answer", "task: agent"),
     ("task: answer", "task: agent\ntools: [{name: a, arguments: {}}]"),
+    ("task: answer", "task: agent\nclientTools: allow"),
+    ("limits: {", "limits: {attempts: 2, "),
     ("task: answer", "task: agent\ntools: [{name: a, arguments: {type: object}}]"),
     ("task: answer", "task: agent\ntools: [{name: b, arguments: {}}]"),
 )
@@ -265,3 +271,11 @@ def test_profiles_are_found_by_name(tmp_path: Path) -> None:
 def test_what_tokens_cost() -> None:
     # by hand: 1,500 * 2 / 1e6 + 100 * 8 / 1e6
     assert Limits(input_price=2.0, output_price=8.0).cost(1_500, 100) == pytest.approx(0.0038)
+
+
+@pytest.mark.parametrize(("setting", "code"), [("strategy: auto", "PK617"), (BEST, "PK619")])
+def test_what_draws_one_text_calls_no_tools_of_requests_either(setting: str, code: str, tmp_path: Path) -> None:
+    text = PROFILE.replace("task: answer", "task: agent\nclientTools: allow").replace("maxTokens: 64", setting)
+    with pytest.raises(PolicyError) as caught:
+        load_profiles(write_profile(tmp_path, text))
+    assert [(found.code, found.place.line) for found in caught.value.diagnostics] == [(code, 5)]

@@ -134,6 +134,16 @@ tools:
   - {name: pay, outputRules: block, arguments: {type: object}}
   - {name: pick, arguments: {enum: [code 1234, other]}}
 """,
+    "tooled": """\
+task: agent
+policies: [house.policy.yaml]
+fallback: I cannot do that.
+clientTools: allow
+limits: {clientTools: 2, clientToolCharacters: 400}
+tools:
+  - name: order
+    arguments: {type: object, properties: {what: {type: string}}, required: [what], additionalProperties: false}
+""",
     "other": """\
 task: answer
 policies: [other.policy.yaml]

@@ -95,6 +95,13 @@ CODES: tuple[CodeEntry, ...] = (
         "decoding: {best: {of: 4, reward: helpful, digest: latest}}",
     ),
     CodeEntry(
+        "PK620",
+        "a limit on tools that the profile does not take",
+        "How many tools a request may define, and how large, is said beside `clientTools: allow`. Without that every "
+        "tool that the profile does not list itself is refused, whatever the limit says.",
+        "limits: {clientTools: 4}",
+    ),
+    CodeEntry(
         "PK616",
         "a grammar that the profile does not take",
         "A request brought a grammar of its own, and the profile does not say `clientGrammar: true`.",

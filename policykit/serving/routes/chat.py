@@ -58,6 +58,7 @@ class Chat:
             raise invalid("max_tokens", "differs from `max_completion_tokens`; give one of the two")
         messages = read_messages(found.get("messages"))
         formatted = settings.grammar_at(found.get("response_format"), "response_format")
+        defined = settings.tools_at(found.get("tools", []), "tools", flat=False)
         return Ask(
             messages=messages,
             continues=_continues(found, messages),
@@ -71,7 +72,8 @@ class Chat:
             top_p=settings.number_at(found, "top_p", 0.0, 1.0),
             seed=settings.whole_at(found, "seed", -(1 << 63), (1 << 63) - 1),
             passed=settings.passed_at(found),
-            tools=settings.tool_names(found.get("tools", []), "tools", flat=False),
+            tools=tuple(tool.name for tool in defined),
+            defined=defined,
             tool_choice=settings.tool_choice_at(found.get("tool_choice"), "tool_choice", flat=False),
             parallel_tool_calls=settings.flag_at(found, "parallel_tool_calls"),
             grammar=settings.structured_at(found.get("structured_outputs"), formatted),

@@ -55,6 +55,7 @@ class Responses:
         messages = list(_messages(found.get("input")))
         if "instructions" in found:
             messages.insert(0, Message("system", text_at(found["instructions"], "instructions")))
+        defined = settings.tools_at(found.get("tools", []), "tools", flat=True)
         return Ask(
             messages=tuple(messages),
             model=settings.model_at(found),
@@ -62,7 +63,8 @@ class Responses:
             max_tokens=settings.whole_at(found, "max_output_tokens", 1, MAX_TOKENS),
             temperature=settings.number_at(found, "temperature", 0.0, 2.0),
             top_p=settings.number_at(found, "top_p", 0.0, 1.0),
-            tools=settings.tool_names(found.get("tools", []), "tools", flat=True),
+            tools=tuple(tool.name for tool in defined),
+            defined=defined,
             tool_choice=settings.tool_choice_at(found.get("tool_choice"), "tool_choice", flat=True),
             parallel_tool_calls=settings.flag_at(found, "parallel_tool_calls"),
             grammar=_grammar(found.get("text")),

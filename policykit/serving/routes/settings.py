@@ -2,9 +2,10 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, cast
 
-from policykit.serving.messages import Wanted, invalid, list_at, name_at, object_at, text_at
+from policykit.serving.messages import Defined, Wanted, invalid, list_at, name_at, object_at, text_at
 
 MAX_STOPS = 4
 """As many as OpenAI takes, and vLLM if it is not told otherwise."""
@@ -142,10 +143,10 @@ def structured_at(value: object, others: Wanted | None) -> Wanted | None:
             return Wanted(form, text_at(source, where), where)
 
 
-def tool_names(value: object, param: str, *, flat: bool) -> tuple[str, ...]:
-    """The names of tools that a client offers. What it says about them is not used: the profile's own descriptions and
-    schemas are. ``flat``: as `/v1/responses` writes them."""
-    found: list[str] = []
+def tools_at(value: object, param: str, *, flat: bool) -> tuple[Defined, ...]:
+    """The tools that a client offers, each once. What it says about those of the profile is not used: the profile's own
+    descriptions and schemas are. ``flat``: as `/v1/responses` writes them."""
+    found: dict[str, Defined] = {}
     for at, item in enumerate(list_at(value, param, 128)):
         where = f"{param}[{at}]"
         about = {"name", "description", "parameters", "strict"}
@@ -153,8 +154,18 @@ def tool_names(value: object, param: str, *, flat: bool) -> tuple[str, ...]:
         if tool.get("type") != "function":
             raise invalid(f"{where}.type", "only functions can be judged; give `function`")
         function = tool if flat else object_at(tool.get("function"), f"{where}.function", about)
-        found.append(name_at(function.get("name"), f"{where}.name"))
-    return tuple(dict.fromkeys(found))
+        name = name_at(function.get("name"), f"{where}.name")
+        at_function = where if flat else f"{where}.function"
+        description, schema = function.get("description"), function.get("parameters", {"type": "object"})
+        if description is not None:
+            description = text_at(description, f"{at_function}.description")
+        if not isinstance(schema, dict):
+            raise invalid(f"{at_function}.parameters", "give the schema, an object")
+        said = Defined(name, description, json.dumps(schema), where)
+        first = found.setdefault(name, said)
+        if replace(said, param=first.param) != first:
+            raise invalid(where, f"is defined otherwise in `{first.param}`; give each tool once")
+    return tuple(found.values())
 
 
 def tool_choice_at(value: object, param: str, *, flat: bool) -> str | None:
