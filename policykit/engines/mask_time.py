@@ -22,10 +22,12 @@ has no first mask of a new plan made.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import dataclass
 from threading import Lock
 
 from policykit.diagnostics import PolicyError
+from policykit.engines.debts import Debts
 
 MAX_MASK_S = 5.0
 """Of the processor's time, for a text's first mask, which is made in a thread."""
@@ -53,22 +55,11 @@ def check_first(began: float) -> None:
         raise PolicyError.of("PK209", message, help=_HELP)
 
 
-def level(amounts: Mapping[str, float], total: float) -> float:
-    """The highest level such that the amounts, each up to it, are no more than ``total``; infinity where they are not
-    in any case. Of negative totals 0."""
-    left, n = total, len(amounts)
-    for amount in sorted(amounts.values()):
-        if amount * n > left:
-            return max(0.0, left / n)
-        left, n = left - amount, n - 1
-    return float("inf")
-
-
 class EngineShare:
     """The part of an engine's time that masks of requests' grammars may have. Safe for threads.
 
-    Counting a mask is linear (and a logarithm) in all plans that owe, whoever pays for them; asking about a payer that
-    owes little is constant."""
+    What is forgiven is forgiven lazily: counting a mask, and asking about a payer, looks at no other plans than those
+    whose debts are gone by then, once each, and at the few largest (:class:`policykit.engines.debts.Debts`)."""
 
     def __init__(
         self,
@@ -81,40 +72,43 @@ class EngineShare:
         self._clock = clock
         self._everyday_s, self._burst_s, self._free_s = everyday_s, burst_s, free_s
         self._lock = Lock()
-        self._owed_s: dict[str, dict[str, float]] = {}  # by payer and plan; what owes nothing is not there
+        self._payers = Debts()
+        self._purses: dict[str, _Purse] = {}  # of those payers
         self._at = clock()
 
     def take(self, plan: str, seconds: float, payer: str = "") -> None:
         """Count one mask of a plan; without a ``payer`` it pays for itself."""
         payer, over = payer or plan, seconds - self._everyday_s
-        if over <= 0 and plan not in self._owed_s.get(payer, ()):
+        purse = self._purses.get(payer)
+        if over <= 0 and (purse is None or plan not in purse.plans):
             return
         with self._lock:
             self._forgive()
-            plans = self._owed_s.pop(payer, {})
-            owed = plans.pop(plan, 0.0) + over
-            if owed > 0:
-                plans[plan] = owed
-            if plans:
-                self._owed_s[payer] = plans
+            plans = self._plans(payer)
+            plans.put(plan, plans.owed(plan) + over)
+            self._payers.put(payer, plans.total)
+            if payer in self._payers:
+                self._purses[payer] = _Purse(plans, self._payers.level)
+            else:
+                self._purses.pop(payer, None)
 
     def owed_s(self, plan: str, payer: str = "") -> float:
         """What a plan owes now."""
         with self._lock:
             self._forgive()
-            return self._owed_s.get(payer or plan, {}).get(plan, 0.0)
+            return self._plans(payer or plan).owed(plan)
 
     def is_spent(self, plan: str, payer: str = "") -> bool:
         """Whether a plan may have no mask now, for what it owes or for what its payer does."""
         payer = payer or plan
-        if payer not in self._owed_s:
+        if payer not in self._purses:
             return False
         with self._lock:
             part = self._part(payer)
             if part is None:
                 return False
-            plans = self._owed_s[payer]
-            return plans.get(plan, 0.0) > level(plans, part) or sum(plans.values()) > 2 * part
+            plans = self._plans(payer)
+            return plans.total > 2 * part or plans.exceeds(plan, part)
 
     def is_over(self, payer: str) -> bool:
         """Whether a payer owes more than its fair part."""
@@ -123,30 +117,36 @@ class EngineShare:
 
     def _part(self, payer: str) -> float | None:
         """The fair part of a payer that owes more than that; None of one that does not."""
-        if sum(self._owed_s.get(payer, {}).values()) <= self._free_s:
+        if self._payers.owed(payer) <= self._free_s:
             return None
         self._forgive()
-        owed = self._totals()
-        part = max(self._free_s, level(owed, self._burst_s))
-        return part if owed.get(payer, 0.0) > part else None
+        part = self._payers.part(self._burst_s, self._free_s)
+        return part if self._payers.owed(payer) > part else None
 
-    def _totals(self) -> dict[str, float]:
-        return {payer: sum(plans.values()) for payer, plans in self._owed_s.items()}
+    def _plans(self, payer: str) -> Debts:
+        """What the plans of a payer owe, when it has been forgiven what it is now."""
+        purse = self._purses.get(payer)
+        if purse is None:
+            return Debts()
+        purse.plans.forgive(self._payers.level - purse.level)
+        purse.level = self._payers.level
+        return purse.plans
 
     def _forgive(self) -> None:
-        """Take the share of the time that went by off the purses: small ones are empty first."""
+        """Take the share of the time that went by off the payers: small ones are empty first."""
         now = self._clock()
         passed, self._at = SHARE * (now - self._at), now
-        if passed <= 0 or not self._owed_s:
-            return
-        part = level(self._totals(), passed)
-        left = {payer: _forgiven(plans, part) for payer, plans in self._owed_s.items()}
-        self._owed_s = {payer: plans for payer, plans in left.items() if plans}
+        if passed > 0:
+            for payer in self._payers.forgive(passed):
+                del self._purses[payer]
 
 
-def _forgiven(plans: dict[str, float], seconds: float) -> dict[str, float]:
-    part = level(plans, seconds)
-    return {plan: owed - part for plan, owed in plans.items() if owed > part}
+@dataclass(slots=True)
+class _Purse:
+    """What the plans of one payer owe, as it was when each payer had been forgiven ``level``."""
+
+    plans: Debts
+    level: float
 
 
 def first_masks(clock: Callable[[], float] = time.monotonic) -> EngineShare:
