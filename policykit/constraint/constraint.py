@@ -1,8 +1,9 @@
 """A plan bound to a vocabulary: grammar matcher and policy automata over the same tokens."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import count
 
 from policykit.compile import Digests
 from policykit.constraint.both import Both, Matcher
@@ -10,6 +11,7 @@ from policykit.constraint.lookahead import Lookahead
 from policykit.constraint.machine import PolicyMachine
 from policykit.constraint.state import State
 from policykit.constraint.vocabulary import Vocabulary
+from policykit.constraint.watching import every
 from policykit.grammar import CompiledGrammar
 from policykit.ir.later import Later
 from policykit.ir.plan import Liveness, LivenessKind
@@ -56,23 +58,28 @@ class Constraint:
             marks=self.marks,
         )
 
-    def start(self, prefix: bytes = b"", *, prefix_in_grammar: bool = False) -> State:
+    def start(
+        self, prefix: bytes = b"", *, prefix_in_grammar: bool = False, check: Callable[[], None] = lambda: None
+    ) -> State:
         """The state at the start of the output.
 
         ``prefix`` is text that already stands before it (assistant prefill, the end of a completion prompt): a match
         that begins there and would end in the output is forbidden; what lies wholly inside the prefix is not judged.
         With ``prefix_in_grammar`` the prefix is also the beginning of the grammar's text; ValueError if it is not.
+        ``check`` is called time and again while a prefix is read, and ends that by what it raises.
         """
-        joint = self.machine.primed(prefix, in_grammar=prefix_in_grammar) if prefix else self.machine.start()
+        joint = self.machine.start()
+        if prefix:
+            joint = self.machine.primed(prefix, in_grammar=prefix_in_grammar, check=check)
         matcher: Matcher | None = self.grammar.start() if self.grammar else None
         if matcher is not None and self.trimmed is not None:
             matcher = Both(matcher, self.trimmed.start())
         if matcher is not None and prefix_in_grammar:
-            self._begin(matcher, prefix)
+            self._begin(matcher, prefix, check)
         shadow = None
         if self.grammar is not None and self.liveness.kind == LivenessKind.BOUNDED:
             shadow = self.grammar.byte_matcher()
-            for byte in prefix if prefix_in_grammar else b"":
+            for byte in every(prefix if prefix_in_grammar else b"", check):
                 shadow.accept(byte)
         lookahead = self._lookahead if shadow else None
         # The engine writes JSON in strict UTF-8 by itself; other grammars may allow any bytes, or special tokens.
@@ -82,10 +89,12 @@ class Constraint:
         n_before = len(prefix) if prefix_in_grammar else 0
         return State(self.machine, matcher, joint, lookahead, shadow, **about, marks=self.marks, n_before=n_before)
 
-    def _begin(self, matcher: Matcher, prefix: bytes) -> None:
+    def _begin(self, matcher: Matcher, prefix: bytes, check: Callable[[], None]) -> None:
         """Take a prefix into the grammar, byte by byte, and its marks as the special tokens that they are."""
         at = 0
-        while at < len(prefix):
+        for _ in every(count(), check):
+            if at >= len(prefix):
+                return
             here = (i for i, name in self.marks.items() if prefix.startswith(name, at) and matcher.accept(i))
             mark = next(here, None)
             if mark is None and not matcher.accept(self.machine.byte_tokens.get(prefix[at], -1)):

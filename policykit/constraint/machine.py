@@ -4,7 +4,7 @@ A mask is the mask of the base (see :mod:`policykit.constraint.reader`), shared 
 minus what each automaton that stands apart forbids. Rows are kept within a memory bound and shared by all requests.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -62,8 +62,8 @@ class PolicyMachine:
     def start(self) -> Joint:
         return self.reader.start()
 
-    def primed(self, prefix: bytes, *, in_grammar: bool) -> Joint:
-        return self.reader.primed(prefix, in_grammar=in_grammar)
+    def primed(self, prefix: bytes, *, in_grammar: bool, check: Callable[[], None] = lambda: None) -> Joint:
+        return self.reader.primed(prefix, in_grammar=in_grammar, check=check)
 
     def advance(self, joint: Joint, token_id: int) -> Joint | None:
         return self.reader.advance(joint, token_id)

@@ -4,7 +4,7 @@ Joint states are shared between requests. From most of them most tokens do what 
 boundary context without progress), so a step runs only the automata that stand apart from it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 
 import numpy as np
@@ -19,6 +19,7 @@ from policykit.constraint.formula import for_good, holds
 from policykit.constraint.images import JsonLexer, cut
 from policykit.constraint.joint import BaseTable, Epoch, Joint
 from policykit.constraint.unit import Unit
+from policykit.constraint.watching import every
 from policykit.text import utf8
 
 MAX_JOINTS, MAX_ESCAPES, EXPLORED_STATES = 20_000, 4, 600
@@ -107,7 +108,7 @@ class Reader:
             joint.apart = apart
         return joint.base
 
-    def primed(self, prefix: bytes, *, in_grammar: bool) -> Joint:
+    def primed(self, prefix: bytes, *, in_grammar: bool, check: Callable[[], None] = lambda: None) -> Joint:
         """The state after text that stands before the output.
 
         What the prefix completes by itself is not the output's doing: the automaton goes on without that match.
@@ -126,12 +127,11 @@ class Reader:
             read = (lexer.lenient() if is_json else lexer).read(joint.modes[scope], text)
             assert read is not None, "lenient lexers read everything"
             modes[scope] = read[0]
-            own = unit.symbol_list
-            symbols = (own[c] for point in read[1] for c in self.group_of[i].symbols_of(point))
-            states[i] = self._prime(i, unit, [c for c in symbols if c >= 0])
+            symbols = (unit.symbol_list[c] for point in read[1] for c in self.group_of[i].symbols_of(point))
+            states[i] = self._prime(i, unit, every((c for c in symbols if c >= 0), check))
         return self._joint(tail, tuple(modes), tuple(states))
 
-    def _prime(self, i: int, unit: Unit, symbols: Sequence[int]) -> int:
+    def _prime(self, i: int, unit: Unit, symbols: Iterable[int]) -> int:
         automaton = unit.automaton
         state = automaton.start
         for symbol in symbols:

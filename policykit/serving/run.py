@@ -1,6 +1,7 @@
 """Starting a server: what it needs is put together here, and every mistake is told before it listens."""
 
 import asyncio
+import logging
 import os
 import socket
 import sys
@@ -24,7 +25,7 @@ from policykit.serving.can_draw import check_strategies, draws_freely
 from policykit.serving.connections import connections
 from policykit.serving.deployment import Deployment, Serving
 from policykit.serving.drawing import Drawing
-from policykit.serving.equipment import Equipment, EquipmentSource
+from policykit.serving.equipment import Equipment, EquipmentSource, without_facts
 from policykit.serving.guard import Guard
 from policykit.serving.health import Health, PlansReady, answers
 from policykit.serving.keeping import KeepingFiles
@@ -44,6 +45,7 @@ from policykit.serving.upstream_app import AppUpstream
 from policykit.serving.upstream_http import HttpUpstream
 from policykit.serving.waits import Waits
 
+_LOG = logging.getLogger("policykit.serving")
 PROBE_S = 60.0
 """The longest silence of an upstream that is asked what it can do."""
 DRAIN_S = 30.0
@@ -174,8 +176,13 @@ def around(
         check_strategies(found.profiles, model.drawing, model.upstream.kind)
         chosen_by.prepare(found)
 
+    def tell(found: Deployment) -> None:
+        if unknown := without_facts(found.profiles, equipment or Equipment()):
+            _LOG.warning("%s", unknown)
+
     check(serving.deployment)
     serving.before_swap(check)
+    serving.on_swap(tell)
     adapters = ServedAdapters(serving, model.adapters) if model.adapters else None
     if adapters is not None:
         adapters.begin()

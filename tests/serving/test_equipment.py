@@ -132,6 +132,22 @@ def test_rules_that_read_facts_which_nobody_gives_are_named(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("named", [None, "given.py:keys", "given.py:made"])
+def test_they_are_named_again_when_others_are_served(
+    tmp_path: Path, named: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As a new bundle has them: what nobody has read at the start is read by nobody else."""
+    policy = tmp_path / "sold.policy.yaml"
+    asked = files(tmp_path, named)
+    policy.write_text(POLICY[: POLICY.index("  - id: names")])
+    app = application(asked, gateway("http://127.0.0.1:1", None, "m"))
+    caplog.clear()
+    policy.write_text(policy.read_text().replace("only-advisers", "for-advisers"))
+    app.serving.swap(replace(app.serving.deployment, profiles=load_profiles(tmp_path)))
+    told = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert [one.rpartition(": ")[2] for one in told] == ([] if named == "given.py:made" else ["sold#for-advisers"])
+
+
+@pytest.mark.parametrize("named", [None, "given.py:keys", "given.py:made"])
 def test_a_server_inside_vllm_names_them_in_its_log(
     tmp_path: Path, named: str | None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import torch
 from transformers import DynamicCache
 
 from policykit.constraint import Constraint, Outcome, State
+from policykit.constraint.watching import every
 from policykit.decoding.steps import take
 from policykit.diagnostics import InternalError
 from policykit.engines.mask_time import MaskTime, check_first
@@ -70,8 +72,9 @@ class Row:
         """Put the mask in its place, and make the first one, which the state keeps: in a thread that no text waits for.
         Called once, before the first step. Raises PolicyError (PK209) where it takes too long."""
         began = time.thread_time()
-        state = self._state = self.constraint.start(self.prefix, prefix_in_grammar=self.in_grammar)
-        if not all(take(state, token_id) for token_id in self.begun):
+        check = partial(check_first, began)
+        state = self._state = self.constraint.start(self.prefix, prefix_in_grammar=self.in_grammar, check=check)
+        if not all(take(state, token_id) for token_id in every(self.begun, check)):
             raise ValueError("the text that the request begins with is not legal itself")
         self._random = torch.Generator()
         if self.seed is None:

@@ -14,6 +14,7 @@ from policykit.constraint import Constraint, Vocabulary
 from policykit.diagnostics import InternalError, PolicyError
 from policykit.engines import transformers as adapter
 from policykit.engines.attest import plan_path
+from policykit.engines.plan_names import named
 from policykit.engines.purses import Purses
 from policykit.engines.server.batch import Row, write
 from policykit.plan import WarmSets, load_proved
@@ -83,10 +84,11 @@ class Engine:
         with self._lock:
             found = self._constraints.get(digest)
             if found is None:
-                plan = load_proved(path)
-                if plan.digest != digest:
-                    raise InternalError(f"`{path}` holds another plan")
-                found = plan.constraint(self.vocabulary)
+                with named(path, f"plan {digest}"):
+                    plan = load_proved(path)
+                    if plan.digest != digest:
+                        raise InternalError(f"what lies there as the plan `{digest}` is another one")
+                    found = plan.constraint(self.vocabulary)
                 if self._warm is not None:
                     self._warm.meet(plan, found)
                     self._warm.keep_on()

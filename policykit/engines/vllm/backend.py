@@ -19,6 +19,7 @@ from vllm.v1.structured_output.backend_types import (
 )
 
 from policykit.constraint import State, Vocabulary
+from policykit.constraint.watching import every
 from policykit.diagnostics import InternalError, PolicyError
 from policykit.engines import attest
 from policykit.engines.mask_time import check_first
@@ -124,13 +125,15 @@ class PolicyBackend(StructuredOutputBackend):
         if adapter is not None:
             self.adapters.check(adapter, plan)
         prefix, in_grammar = self._prefix(request, prompt_token_ids)
-        constraint = (self._shown if shows_special else self.constraints).of(plan)
+        with self.plans.names(request):
+            constraint = (self._shown if shows_special else self.constraints).of(plan)
         is_own = unread(option, source) is not None or (request is not None and request.own_grammar)
         payer = request.payer if request else ""
         with self._purses.first_mask(plan.digest, payer, is_own, begins=_begins(request)) as spent:
             began = time.thread_time()
-            state = constraint.start(prefix, prefix_in_grammar=in_grammar)
-            text = self._text(request, state, prompt_token_ids, self.dead_end_of(option, source))
+            check = partial(check_first, began)
+            state = constraint.start(prefix, prefix_in_grammar=in_grammar, check=check)
+            text = self._text(request, state, prompt_token_ids, self.dead_end_of(option, source), check)
             self._make_ready(plan, state, began)
         reply = attest.Reply.to(self.plans.run, request.reply if request else "")
         grammar = PolicyGrammar(FailsAlone(text, partial(tell_failed, reply, request, child), spent))
@@ -153,12 +156,17 @@ class PolicyBackend(StructuredOutputBackend):
         check_first(began)
 
     def _text(
-        self, request: attest.MaskRequest | None, state: State, prompt_token_ids: Sequence[int], dead_end_id: int | None
+        self,
+        request: attest.MaskRequest | None,
+        state: State,
+        prompt_token_ids: Sequence[int],
+        dead_end_id: int | None,
+        check: Callable[[], None],
     ) -> ChoiceText:
         """The text that begins behind the prompt, or in it. Raises PolicyError for one that is refused there."""
         begun = request.begun if request else 0
         first = list(prompt_token_ids)[len(prompt_token_ids) - begun :] if begun else []
-        if len(first) < begun or not all(state.accept(token_id) for token_id in first):
+        if len(first) < begun or not all(state.accept(token_id) for token_id in every(first, check)):
             raise PolicyError.of("PK746", "the text that the request begins with is not legal itself")
         if request is not None and request.attempt:
             return FreeText(state, frozenset(request.not_first), self.constraints.vocabulary.eos_ids)

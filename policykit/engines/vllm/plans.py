@@ -5,7 +5,7 @@ from asyncio import get_running_loop
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import cache
 from pathlib import Path
 from threading import Lock, Thread
@@ -14,6 +14,7 @@ from typing import Generic, TypeVar
 from policykit.constraint import Constraint, Vocabulary
 from policykit.diagnostics import PolicyError
 from policykit.engines import attest
+from policykit.engines.plan_names import named
 from policykit.engines.vllm.grammars import FREE, unread
 from policykit.plan import Plan, RequestBounds, WarmSets, load_plan, load_proved, request_compilers
 
@@ -21,6 +22,8 @@ K = TypeVar("K")
 V = TypeVar("V")
 MAX_PLANS = 64
 MAX_CONSTRAINTS = 32
+DEFAULT = "the default plan"
+"""What the plan of POLICYKIT_DEFAULT_PLAN is called for who asks."""
 CHECK_S = 0.2
 """So long a front end waits to hear of a request's grammar."""
 
@@ -91,7 +94,8 @@ class Plans:
         """
         if asked is None:
             path = self.find(None)
-            plan = self._plans.get(_key(None, path), lambda: load_plan(path))
+            with named(path, DEFAULT):
+                plan = self._plans.get(_key(None, path), lambda: load_plan(path))
         else:
             plan = self._plans.get(_key(asked, None), lambda: self._load(asked.plan))
         plan.check_date()
@@ -103,7 +107,16 @@ class Plans:
         base, grammar = self.base(asked), unread(option, source)
         if grammar is None:
             return base
-        return self._plans.get((base.digest, option, source), lambda: request_compilers().with_grammar(base, grammar))
+        with self.names(asked, is_logged=False):
+            key = base.digest, option, source
+            return self._plans.get(key, lambda: request_compilers().with_grammar(base, grammar))
+
+    def names(self, asked: attest.MaskRequest | None, *, is_logged: bool = True) -> AbstractContextManager[None]:
+        """Has what is wrong with the plan of a request said of the plan, and not of its file."""
+        name, path = DEFAULT, self._default_path
+        if asked is not None:
+            name, path = f"plan {asked.plan}", self.run and attest.plan_path(self.run, asked.plan)
+        return named(path, name, is_logged=is_logged) if path else nullcontext()
 
     def kept(self, asked: attest.MaskRequest | None, option: str, source: str) -> Plan | None:
         """The plan of :meth:`plan`, where that was made before."""
@@ -131,7 +144,8 @@ class Plans:
 
     def _load(self, digest: str) -> Plan:
         path = self._path_of(digest)
-        plan = load_proved(path)
+        with named(path, f"plan {digest}"):
+            plan = load_proved(path)
         if plan.digest != digest:
             raise PolicyError.of("PK741", f"the plan in `{path.name}` has digest `{plan.digest}`", help="save it again")
         return plan

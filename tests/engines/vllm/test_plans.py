@@ -9,6 +9,7 @@ from threading import Event
 import pytest
 
 import policykit as pk
+from policykit.diagnostics import PolicyError
 from policykit.engines import attest
 from policykit.engines.vllm.grammars import FREE, grammar_of
 from policykit.engines.vllm.plans import Checks, Constraints, Kept, Plans
@@ -123,6 +124,31 @@ def test_forms_of_grammars(option: str, source: str, text: str, other: str) -> N
 def test_forms_that_are_refused(option: str, source: str) -> None:
     with pytest.raises(pk.PolicyError, match=r"PK743|PK21[67]"):
         grammar_of(option, source)
+
+
+def test_what_is_wrong_with_a_plan_does_not_say_where_it_lies(run: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Whoever asks the engine is told which plan: when it is loaded, bound, and met by a request's grammar."""
+    named = pk.compile(None, pk.Grammar.from_lark('start: "a" <|x|>'))
+    path = attest.plan_path(run, named.digest)
+    named.save(path)
+    plans, request = Plans(run, path), asked(named.digest)
+    told: list[str] = []
+    for asks in (request, None):
+        with pytest.raises(PolicyError) as found, plans.names(asks):
+            Constraints(embedded_vocabulary()).of(plans.plan(asks, "REGEX", FREE))
+        told.append(str(found.value))
+    assert [one.partition(":1:12: PK219")[0] for one in told] == [f"plan {named.digest}", "the default plan"]
+    assert caplog.text.count(str(path)) == 2
+    path.write_text(path.read_text().replace('"kind"', '"kin"', 1))
+    for asks, who in ((request, f"plan {named.digest}"), (None, "the default plan")):
+        with pytest.raises(PolicyError, match=who) as found:
+            Plans(run, path).base(asks)
+        told.append(str(found.value))
+    with pytest.raises(PolicyError) as found:
+        Plans(run, None).plan(asked(plan().digest), "CHOICE", '["guaranteed returns"]')
+    told.append(str(found.value))
+    assert "PK3" in told[-1]
+    assert not any(str(run) in one for one in told)
 
 
 def test_threads_share_one_constraint(run: Path) -> None:

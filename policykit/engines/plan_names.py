@@ -1,0 +1,34 @@
+"""What is wrong with a plan, for who asks an engine: it is told which plan, and not where that lies on the machine."""
+
+import logging
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from policykit.diagnostics import Diagnostic, Place, PolicyError
+
+_LOG = logging.getLogger("policykit.engines")
+
+
+@contextmanager
+def named(path: Path, plan: str, *, is_logged: bool = True) -> Generator[None]:
+    """A PolicyError that comes out has ``plan`` in the place of the plan's file; the log has the file, unless it is
+    said otherwise: of what a request brings there is nothing to look up in it."""
+    try:
+        yield
+    except PolicyError as error:
+        if all(_renamed(found, path, plan) == found for found in error.diagnostics):
+            raise
+        if is_logged:
+            _LOG.error("a plan cannot be used: %s", error)
+        raise PolicyError(_renamed(found, path, plan) for found in error.diagnostics) from error
+
+
+def _renamed(found: Diagnostic, path: Path, plan: str) -> Diagnostic:
+    def at(place: Place) -> Place:
+        file, hash_sign, document = place.file.partition("#")  # a plan's documents are numbered
+        return replace(place, file=f"{plan}{hash_sign}{document}") if file == str(path) else place
+
+    place = found.place and at(found.place)
+    return replace(found, place=place, related=tuple((at(where), label) for where, label in found.related))
