@@ -27,8 +27,9 @@ def named(path: Path, plan: str, *, is_logged: bool = True) -> Generator[None]:
 
 def _renamed(found: Diagnostic, path: Path, plan: str) -> Diagnostic:
     def at(place: Place) -> Place:
-        file, hash_sign, document = place.file.partition("#")  # a plan's documents are numbered
-        return replace(place, file=f"{plan}{hash_sign}{document}") if file == str(path) else place
+        document = place.file.removeprefix(str(path)) if place.file.startswith(str(path)) else None
+        is_plan = document is not None and document[:1] in ("", "#")  # its documents are numbered
+        return replace(place, file=f"{plan}{document}") if is_plan else place
 
     place = found.place and at(found.place)
     return replace(found, place=place, related=tuple((at(where), label) for where, label in found.related))
