@@ -14,7 +14,6 @@ import pytest
 from hypothesis import given, strategies as st
 
 import policykit as pk
-from policykit.diagnostics import PolicyError
 from policykit.engines import mask_time
 from policykit.engines.attest import WHOLE, Failed, Finished, MaskRequest, Started, parse, plan_path
 from policykit.engines.mask_time import EngineShare
@@ -359,28 +358,6 @@ def test_a_first_mask_is_bounded_and_paid_for(
     answers = posted(engine, *new)
     assert [answer.status_code for answer in answers] == [400, 200, 200]
     assert "PK209: making first masks of its tenant's grammars" in answers[0].json()["error"]["message"]
-
-
-def test_reading_a_long_prefix_ends_where_it_takes_too_long(
-    engine: Engine, run: Path, policy_digest: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It ends inside: the clock says that it is too late after two looks, and the text is never begun."""
-    looks: list[float] = []
-
-    def check(began: float) -> None:
-        looks.append(began)
-        if len(looks) == 2:
-            raise PolicyError.of("PK209", "one mask of it takes too long")
-
-    monkeypatch.setattr("policykit.engines.server.batch.check_first", check)
-    begun = "word " * 400
-    (answer,) = posted(engine, continued(policy_digest, begun, begun))
-    assert answer.status_code == 400
-    assert "PK209" in answer.json()["error"]["message"]
-    assert len(looks) == 2
-    monkeypatch.undo()
-    (after,) = posted(engine, asked(policy_digest))
-    assert content(after)
 
 
 @pytest.mark.parametrize("stream", [False, True])
