@@ -33,12 +33,19 @@ class Held:
         text cannot end there; without it, only the latter count."""
         joint = self._reader.current(joint)
         base = self._base(self._reader.base_of(joint), units, by_escape)
-        found = set_bits(row & base) if base is not None else _NO_IDS
-        more = self._apart(joint, units, by_escape)
-        if not len(more):
-            return found
-        more = more[(row.view(np.uint32)[more >> 5] >> (more & 31).astype(np.uint32) & 1).astype(np.bool_)]
-        return np.union1d(found, more) if len(found) else more.astype(np.int64)
+        return _in_row(row, base, self._apart(joint, units, by_escape))
+
+    def or_begun(self, joint: Joint, units: Which, row: Row) -> NDArray[np.int64]:
+        """The same, and the tokens that end inside a JSON escape which may lead to where one of these automata does not
+        let the text go on. Remembered for each state: nearly everywhere there is none."""
+        joint = self._reader.current(joint)
+        base = self._reader.base_of(joint)
+        key = ("held or begun", units, joint.modes, joint.states)
+        more = self._rows.part(key)
+        if more is None:
+            more = np.union1d(self._apart(joint, units, True), self._begun(joint)).astype(np.int32)
+            self._rows.keep_part(key, more)
+        return _in_row(row, self._base(base, units, True), more)
 
     def meet(self, joint: Joint, units: Which, by_escape: bool = True) -> None:
         """Work out what :meth:`tokens` needs."""
@@ -77,6 +84,9 @@ class Held:
             self._rows.keep_part(key, ids)
         return ids
 
+    def _begun(self, joint: Joint) -> NDArray[np.int64]:
+        return self._reader.completions.held(joint, self._reader.base_of(joint), self._rows)
+
     def _of_unit(self, i: int, joint: Joint, by_escape: bool) -> Row:
         unit = joint.epoch.units[i]
         mode = self._reader.binding.mode_of(i, unit, joint.modes)
@@ -86,6 +96,15 @@ class Held:
             ids = unit.held_ids(mode, joint.states[i], by_escape)
             self._rows.keep_part(key, ids)
         return ids
+
+
+def _in_row(row: Row, base: Row | None, more: Row) -> NDArray[np.int64]:
+    """The tokens of a row, ascending, that are in a packed set or among some ids."""
+    found = set_bits(row & base) if base is not None else _NO_IDS
+    if not len(more):
+        return found
+    more = more[(row.view(np.uint32)[more >> 5] >> (more & 31).astype(np.uint32) & 1).astype(np.bool_)]
+    return np.union1d(found, more) if len(found) else more.astype(np.int64)
 
 
 def _key(joint: Joint, units: Which, by_escape: bool) -> object:

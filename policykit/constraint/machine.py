@@ -251,11 +251,7 @@ class PolicyMachine:
     def holding(self, joint: Joint, row: Row) -> NDArray[np.int64]:
         """The tokens of a row, ascending, that lead to where a rule holds on to the text, or into a JSON escape that
         may."""
-        ids = self.held.tokens(joint, self.reader.forbids, row)
-        joint = self.reader.current(joint)
-        begun = self.reader.completions.held(joint, self.reader.base_of(joint), self.rows)
-        begun = begun[(row.view(np.uint32)[begun >> 5] >> (begun & 31).astype(np.uint32) & 1).astype(np.bool_)]
-        return np.union1d(ids, begun) if len(begun) else ids
+        return self.held.or_begun(joint, self.reader.forbids, row)
 
     @property
     def closes_traps(self) -> bool:

@@ -11,10 +11,9 @@ Row: TypeAlias = NDArray[np.int32]
 
 def set_bits(row: Row) -> NDArray[np.int64]:
     """The ids whose bits are set, ascending. Takes time by the words that are not empty, not by the vocabulary."""
-    words = np.flatnonzero(row)
-    bits = np.unpackbits(row[words].view(np.uint8), bitorder="little").view(np.bool_).reshape(-1, 32)
-    at, bit = np.nonzero(bits)
-    return words[at] * 32 + bit
+    words = (row != 0).nonzero()[0]  # several times as fast as asking the words themselves
+    at = np.unpackbits(row[words].view(np.uint8), bitorder="little").nonzero()[0]
+    return words[at >> 5] * 32 + (at & 31)
 
 
 def count_bits(row: Row) -> int:
