@@ -336,7 +336,7 @@ def _string_liveness(
         return _bounded("joined arrays are not analysed", escape)
     forbidden = _forbidden(program, automata, decode, _JSON)
     policy = PolicyProduct([f.automaton for f in forbidden])
-    ways = Ways([f.automaton for f in forbidden], policy, escape.text)
+    ways, proofs = (Ways([f.automaton for f in forbidden], policy, escape.text) for _ in range(2))  # a budget each
     open_sites: list[str] = []
     left, room = SITES_BUDGET, ANY_LENGTH
     for site in sites.strings:
@@ -350,6 +350,8 @@ def _string_liveness(
                 [Diagnostic("PK307", f"no string at `{site.pointer}` can satisfy both the grammar and the policies",
                             grammar.place, "widen the pattern or the rule", related=blockers)]
             )  # fmt: skip
+        if result.can_always_close is None and left > 0 and proofs.always(site):
+            continue
         if result.can_always_close is not True:
             open_sites.append(result.why)
             room = min(room, ways.room(site)) if room >= 0 else -1

@@ -126,6 +126,8 @@ def _led_to(ends: Sequence[int], before: Sequence[Sequence[tuple[int, bool]]], *
 
 
 _SHORT = tuple(content for _, content in completions(ESCAPE))
+WRITTEN_OFF = (*_SHORT, *CONTROLS)
+"""Characters that JSON writes with an escape."""
 _BEGUN = tuple(dict.fromkeys(tuple(content for _, content in completions(mode)) for mode in UNFINISHED[1:]))
 """What can be spelled after each beginning of an escape with a number."""
 
@@ -139,7 +141,7 @@ class Escapes:
 
     def __init__(self, language: "Anchored", policy: "PolicyProduct") -> None:
         self._language, self._policy = language, policy
-        pairs = {char: (language.symbol(ord(char)), policy.symbol(ord(char))) for char in (*_SHORT, *CONTROLS)}
+        pairs = {char: (language.symbol(ord(char)), policy.symbol(ord(char))) for char in WRITTEN_OFF}
         self._short = tuple(dict.fromkeys(pairs[char] for char in _SHORT))
         self._all = tuple(dict.fromkeys(pairs.values()))
         self._begun = [tuple(dict.fromkeys(pairs[char] for char in chars)) for chars in _BEGUN]

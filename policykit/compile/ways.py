@@ -14,9 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from policykit.automata import FOUND, Automaton, PhraseAutomaton, run
-from policykit.automata.phrases import OPEN
+from policykit.automata.alphabet import PHRASE_WORD
+from policykit.automata.phrases import ENDS, OPEN
 from policykit.compile.escape import frees_phrases
-from policykit.compile.strings import Anchored, PolicyProduct, representatives
+from policykit.compile.strings import WRITTEN_OFF, Anchored, PolicyProduct, is_length_only, representatives
 from policykit.ir.grammar import StringSite
 from policykit.ir.regex import MAX_CODE_POINT, Chars, Regex, Repeat
 
@@ -30,6 +31,8 @@ PREFERRED = ("0z_a", "za0_", "a0z_")
 """Characters that ways are written with where there is a choice: digits are in few phrases, letters in few numbers."""
 FILLING = "-_0zZ. /"
 """Characters that may come before a shortest way."""
+RUNS, RUN = "z0_-", 40
+"""Characters that a way may repeat so often: what an expression bounds at 30 is over then."""
 _PLAIN = np.array([p for p in (*range(0x20, 0xD800), *range(0xE000, MAX_CODE_POINT + 1)) if p not in (0x22, 0x5C)])
 """Characters that JSON writes without an escape."""
 
@@ -85,6 +88,48 @@ class Ways:
         if len(ways) < len(places.ways):
             return -1
         return ANY_LENGTH if site.most is None or not longer else max(-1, site.most - max(longer))
+
+    def always(self, site: StringSite) -> bool:
+        """Whether every string of the site that the rules let begin can also be closed: True where at each place one
+        text ends it and frees every automaton, in whatever state it may stand there.
+
+        The plan's escape, too, has to free all of these states: then no token that begins a string here is a trap to
+        the mask, and it closes none. False: not so, or not found out.
+        """
+        if site.regex is None or is_length_only(site.regex):
+            return False
+        language = Anchored(site.regex)
+        ahead = None if language.has_assertions else _graph(language)
+        if ahead is None or any(language.step(place, language.symbol(ord(c))) for place in ahead for c in WRITTEN_OFF):
+            return False
+        spellings = [_shortest(language, ahead, _spelled(language, preferred)) for preferred in PREFERRED]
+        if any(len(way) < len(ahead) for way in spellings):
+            return False
+        ways = {place: _ways_from(language, place, spellings) for place in ahead}
+        places = Places(language.start, ahead, ways, frozenset(ahead))
+        symbols = self._policy.symbols(language.class_of)
+        for i in range(len(self._automata)):
+            ways = self._always_frees(i, places, ways, symbols)
+            if len(ways) < len(ahead):
+                return False
+        return True
+
+    def _always_frees(
+        self, i: int, places: Places, ways: dict[int, tuple[str, ...]], symbols: Sequence[tuple[int, int]]
+    ) -> dict[int, tuple[str, ...]]:
+        """The ways that free an automaton from every state in which it may stand at their place."""
+        automaton = self._automata[i]
+        if isinstance(automaton, PhraseAutomaton):
+            states = [
+                automaton.intern((_nodes_after(automaton, after_word), after_word)) for after_word in (False, True)
+            ]
+            if all(self._frees(i, state, self._escape) for state in states):
+                texts = {text for some in ways.values() for text in some}
+                free = {text for text in texts if all(self._frees(i, state, text) for state in states)}
+                kept = {place: tuple(text for text in some if text in free) for place, some in ways.items()}
+                if all(kept.values()):
+                    return kept
+        return self._let_through(i, places, ways, self._policy.of_automaton(i, symbols), proves=True)
 
     def _can_fill(self, least: int) -> bool:
         """Whether the escape may be written until a string of any characters is long enough."""
@@ -151,9 +196,12 @@ class Ways:
         places: Places,
         ways: Mapping[int, tuple[str, ...]],
         images: Sequence[tuple[int, tuple[int, ...]]],
+        *,
+        proves: bool = False,
     ) -> dict[int, tuple[str, ...]]:
         """The ways that an automaton lets through, by reading it beside the language as far as places that need a way
-        are ahead; none where that takes too long."""
+        are ahead; none where that takes too long. ``proves``: they are asked for where it holds on to the text,
+        too, and no state may withstand the escape."""
         automaton, out, left = self._automata[i], dict(ways), PER_AUTOMATON
         by_class: dict[int, list[tuple[int, ...]]] = {}
         for own, image in images:
@@ -162,7 +210,9 @@ class Ways:
         seen, todo = {start}, deque([start])
         while todo:
             at, state = todo.popleft()
-            if at in out and not self._is_held(i, state):
+            if proves and not self._frees(i, state, self._escape):
+                return {}
+            if at in out and (proves or not self._is_held(i, state)):
                 out[at] = tuple(way for way in out[at] if self._frees(i, state, way))
                 if not out[at]:
                     return {}
@@ -176,7 +226,8 @@ class Ways:
                     seen.add((to, after))
                     todo.append((to, after))
             if left < 0 or self._left < 0:
-                return {}
+                out = {}
+                break
         self._left -= PER_AUTOMATON - left
         return out
 
@@ -211,17 +262,9 @@ def is_anything(regex: Regex) -> bool:
 def _places(language: Anchored, least: int) -> Places | None:
     """The graph of a language of texts of at least so many characters; None where it is too large, or where short texts
     would have to be told apart."""
-    ahead: dict[int, tuple[tuple[int, int], ...]] = {}
-    symbols = list(dict.fromkeys(map(language.symbol, representatives(language.class_of))))
-    todo = [language.start]
-    while todo:
-        at = todo.pop()
-        if at in ahead:
-            continue
-        if len(ahead) == MAX_PLACES:
-            return None
-        ahead[at] = tuple((symbol, to) for symbol in symbols if (to := language.step(at, symbol)))
-        todo += [to for _, to in ahead[at]]
+    ahead = _graph(language)
+    if ahead is None:
+        return None
     spellings = [_spelled(language, preferred) for preferred in PREFERRED]
     shortest = [_shortest(language, ahead, spelled) for spelled in spellings]
     if any(len(way) < len(ahead) for way in shortest):
@@ -237,6 +280,48 @@ def _places(language: Anchored, least: int) -> Places | None:
         texts += [char + way[to] for way in shortest for char, to in further if to]
         ways[place] = tuple(dict.fromkeys(texts))[:MAX_WAYS]
     return Places(language.start, ahead, ways, _before(ahead, frozenset(ways)))
+
+
+def _graph(language: Anchored) -> dict[int, tuple[tuple[int, int], ...]] | None:
+    """Where each place leads: (class, place); None where there are too many places."""
+    ahead: dict[int, tuple[tuple[int, int], ...]] = {}
+    symbols = list(dict.fromkeys(map(language.symbol, representatives(language.class_of))))
+    todo = [language.start]
+    while todo:
+        at = todo.pop()
+        if at in ahead:
+            continue
+        if len(ahead) == MAX_PLACES:
+            return None
+        ahead[at] = tuple((symbol, to) for symbol in symbols if (to := language.step(at, symbol)))
+        todo += [to for _, to in ahead[at]]
+    return ahead
+
+
+def _ways_from(language: Anchored, place: int, spellings: Sequence[Mapping[int, str]]) -> tuple[str, ...]:
+    """Texts that end a string from a place: shortest ones, which may be empty, and some with a character before."""
+    further = [(char, language.step(place, language.symbol(ord(char)))) for char in FILLING]
+    texts = [way[place] for way in spellings]
+    texts += [char + way[to] for way in spellings for char, to in further if to]
+    for char in RUNS:
+        symbol, to = language.symbol(ord(char)), place
+        for _ in range(RUN):
+            to = language.step(to, symbol)
+        if to:
+            texts.append(RUN * char + spellings[0][to])
+    return tuple(dict.fromkeys(texts))
+
+
+def _nodes_after(automaton: PhraseAutomaton, after_word: bool) -> frozenset[int]:
+    """The nodes of phrases that may be active behind a word character, or behind another, and complete none yet."""
+    trie = automaton.trie
+    moves = [(symbol, to) for row in trie.children for symbol, to in row.items()]
+    moves += [(symbol, to) for row in trie.also for symbol, targets in row.items() for to in targets]
+    moves += [(trie.separator, node) for node in trie.loops]
+    flags = automaton.alphabet.flags
+    return frozenset(
+        to for symbol, to in moves if bool(flags[symbol] & PHRASE_WORD) == after_word and trie.final[to] != ENDS
+    )
 
 
 def _spelled(language: Anchored, preferred: str) -> dict[int, str]:
