@@ -140,9 +140,7 @@ def needs_control_characters(document: SchemaDocument, place: Place) -> bool:
         if isinstance(schema, dict) and not _SPELLING.isdisjoint(schema):
             patterns = schema.get("patternProperties")
             sources = [schema.get("pattern"), *(patterns if isinstance(patterns, dict) else ())]
-            texts += [
-                s.replace("\\x", "\0").replace("\\u", "\0").replace("\\c", "\0") for s in sources if isinstance(s, str)
-            ]
+            texts += [_numbers_read(source) for source in sources if isinstance(source, str)]
             fixed = [schema.get("const"), schema.get("enum")]
             texts += [text for value in fixed for _, text in strings_in(value, pointer)]
     return any(map(_ESCAPED_AS_NUMBER.search, texts))
@@ -152,6 +150,20 @@ _SPELLING: Final = frozenset({"pattern", "patternProperties", "const", "enum"})
 MAY_BE_ESCAPED: Final = re.compile(r"\\[uxc]|\x7f")
 """What a schema has in its canonical text wherever it speaks of such a character, or a pattern in it does."""
 _ESCAPED_AS_NUMBER: Final = re.compile(r"[^\x20-\x7e\x80-\U0010ffff\b\t\n\f\r]")
+_NUMBERED: Final = re.compile(r"\\u([0-9a-fA-F]{4})|\\u\{([0-9a-fA-F]{1,6})\}|\\x([0-9a-fA-F]{2})|\\[uxc]")
+_OVER_DELETE: Final = re.compile(r"[\x20-\x7e]-[\x80-\U0010ffff]")
+
+
+def _numbers_read(pattern: str) -> str:
+    """A pattern with the characters in it that are written as numbers. Where it is unclear which, or a range has
+    U+007F in it, with one that JSON writes as a number, too."""
+
+    def character(escape: re.Match[str]) -> str:
+        code = int(escape[escape.lastindex], 16) if escape.lastindex else 0
+        return chr(code) if code < 0x110000 else "\0"
+
+    found = _NUMBERED.sub(character, pattern)
+    return found + "\0" if found != pattern and _OVER_DELETE.search(found) else found
 
 
 def _reader_disagreement(nodes: Sequence[Json], dialect: Dialect, escapes: bool) -> str:
@@ -164,7 +176,7 @@ def _reader_disagreement(nodes: Sequence[Json], dialect: Dialect, escapes: bool)
     if holds_untold or any(map(_is_open_object, nodes)):
         found.append("repeated names in open objects")
         if escapes:
-            found.append("escaped spellings of defined names")
+            found.append("escaped spellings of names that are defined or in a pattern")
     if holds_untold or any(map(_is_unbounded_number, nodes)):
         found.append("numbers beyond a double")
     if holds_untold or any(map(_is_unbounded_nesting, nodes)):

@@ -62,6 +62,7 @@ CASES: dict[str, dict[str, Any]] = {
     "large numbers": {"enum": [2**60, {"a": 2**60}]}, "small numbers": {"enum": [1.0, 0.5, 1e-7]},
     "leaking bounds": {"type": "number", "exclusiveMinimum": 0, "maximum": 0.5},
     "a control character": {"const": "\x07"}, "a control character by its number": {"pattern": "^\\x07$"},
+    "a letter by its number": {"pattern": "^\\u0061\\x62[\\u4e00-\\u9fff]$"}, "a range": {"pattern": "^[\\x21-\\xff]$"},
     "a control letter": {"pattern": "^\\cG$"}, "DEL": {"properties": {"a\x7f": True}, "required": ["a\x7f"]},
     "a backslash": {"const": "a\\x"}, "a condition": {"if": {"required": ["a"]}, "then": {"required": ["b"]}},
     "what is evaluated": {"if": {"properties": {"a": True}}, "unevaluatedProperties": False},
@@ -172,3 +173,17 @@ def test_a_value_is_made_once() -> None:
 def test_what_is_not_json_is_refused(schema: Any) -> None:
     with pytest.raises(PolicyError, match="PK201"):
         pk.Grammar.from_json_schema(schema)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "needs"),
+    [
+        (r"^\u0061\x62\u{63}[\u4e00-\u9fff]$", False), (r"^[\x20-\x7e]$", False), (r"\n", False),
+        (r"\x07", True), (r"\u{7}", True), (r"\cG", True), (r"\u007F", True), (r"[\x21-\xff]", True),
+        (r"\u{110000}", True),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("keyword", ["pattern", "patternProperties"])
+def test_only_control_characters_need_to_be_written_as_numbers(pattern: str, needs: bool, keyword: str) -> None:
+    schema = {keyword: pattern if keyword == "pattern" else {pattern: True}}
+    assert needs_control_characters(checked_document(schema, PLACE)[1], PLACE) is needs

@@ -270,10 +270,24 @@ def test_the_schema_cannot_switch_checks_off() -> None:
 def test_defined_names_have_one_spelling(text: str) -> None:
     spec = json_schema({"type": "object", "properties": {"a": {"const": 1}}}, PLACE)
     if "\\" in text and spells_names_freely():  # then the plan says so, and the whole value is judged
-        assert "escaped spellings of defined names" in spec.residue[-1].why
+        assert "escaped spellings of names that are defined" in spec.enforcements[-1].why
         assert bool(GrammarValidator(spec).check(text)) == (text == '{"\\u0061":2}')
     else:
         assert not matches(spec, text)
+
+
+@pytest.mark.parametrize("keyword", ["properties", "patternProperties"])
+def test_names_in_another_spelling_are_named(keyword: str) -> None:
+    """Where strings may hold control characters, the engine spells names freely, and takes them for additional ones."""
+    schema = {"properties": {"z": {"const": "\x07"}}, "patternProperties": {}}
+    schema[keyword]["a"] = {"const": 1}
+    spec = json_schema({"type": "object", **schema}, PLACE)
+    text = '{"\\ua000\\u0061":2}' if keyword == "patternProperties" else '{"\\u0061":2}'
+    row = spec.enforcements[-1]
+    assert matches(spec, text)
+    assert row.name == "I-JSON"
+    assert "escaped spellings of names that are defined or in a pattern" in row.why
+    assert GrammarValidator(spec).check(text)
 
 
 def test_control_characters_of_a_constant_survive() -> None:
