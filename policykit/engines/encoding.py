@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from policykit.diagnostics import Place, PolicyError
 from policykit.policy.checked import Json
 
 
@@ -27,13 +28,13 @@ class Encoded:
         return self.token_ids[self.n_prompt :]
 
 
-def encode(tokenizer: Any, prompt: Json, completion: str, *, ends: bool = True) -> Encoded:
+def encode(tokenizer: Any, prompt: Json, completion: str, *, ends: bool = True, place: Place | None = None) -> Encoded:
     """The tokens of a prompt, in the tokenizer's chat template where it has one, and of a completion.
 
     A prompt is text or a list of messages. The two are encoded apart, as the model meets them when it writes. ``ends``
-    puts an end of text behind the completion.
+    puts an end of text behind the completion. Raises PolicyError as :func:`prompt_ids`.
     """
-    before = prompt_ids(tokenizer, prompt)
+    before = prompt_ids(tokenizer, prompt, place)
     found = tokenizer(completion, add_special_tokens=False, return_offsets_mapping=True)
     ids: list[int] = found["input_ids"]
     spans = [(int(start), int(end)) for start, end in found["offset_mapping"]]
@@ -42,12 +43,17 @@ def encode(tokenizer: Any, prompt: Json, completion: str, *, ends: bool = True) 
     return Encoded((*before, *ids), len(before), tuple(spans))
 
 
-def prompt_ids(tokenizer: Any, prompt: Json) -> list[int]:
-    """The tokens of a prompt as the model is asked with it."""
+def prompt_ids(tokenizer: Any, prompt: Json, place: Place | None = None) -> list[int]:
+    """The tokens of a prompt as the model is asked with it. Raises PolicyError (PK781) at ``place``, where the prompt
+    stands, for messages that the tokenizer's chat template does not take."""
     if isinstance(prompt, str) and tokenizer.chat_template is None:
         return list(tokenizer(prompt)["input_ids"])
     messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
-    text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    try:
+        text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    except Exception as error:  # whatever a template, which is the model's, says no with
+        message = f"the model's chat template does not take the prompt: {error}"
+        raise PolicyError.of("PK781", message, place, "write the prompt as the model has learnt prompts") from error
     return list(tokenizer(text, add_special_tokens=False)["input_ids"])
 
 

@@ -85,10 +85,15 @@ def check_run(
     check_scale(scale_rewards, reward, aggregation)
     check_digests(columns.get(DIGEST_COLUMN, ()), reward.plan)
     if task is not None:
-        sample = {name: list(values[:n_probed]) for name, values in columns.items() if name != "prompt"}
+        sample: dict[str, Any] = {name: list(values[:n_probed]) for name, values in columns.items() if name != "prompt"}
         prompts = list(columns.get("prompt", ())[:n_probed])
         completions = [_like(prompt) for prompt in prompts]
+        sample |= {"completion_ids": [[] for _ in prompts], "log_metric": _not_logged, "log_extra": _not_logged}
         checked_rewards(task(prompts=prompts, completions=completions, **sample), len(prompts), "the task's reward")
+
+
+def _not_logged(name: str, value: object) -> None:
+    """What is logged while a function is tried is no metric of a run."""
 
 
 def text_of(completion: object) -> str:

@@ -140,7 +140,7 @@ def prepare(start: Start) -> Job:
     if found:
         raise PolicyError(found)
     trained = load_trained(start.config)
-    fitting, counts = Fitting(start.config), Counter[str]()
+    fitting, counts = Fitting(start.config, trained.model), Counter[str]()
     judge = Judge(start.plan) if start.plan else None
     train, held_out = (
         list(_pairs(rows, trained, settings, judge, fitting, counts, found)) for rows in (start.train, start.held_out)

@@ -90,7 +90,7 @@ def prepare(start: Start) -> Job:
     settings = _settings(start.config)
     found: list[Diagnostic] = []
     trained = load_trained(start.config)
-    fitting = Fitting(start.config)
+    fitting = Fitting(start.config, trained.model)
     judge = Judge(start.plan) if start.plan else None
     train, held_out = (list(_examples(rows, trained, judge, fitting, found)) for rows in (start.train, start.held_out))
     if found:
@@ -125,20 +125,27 @@ def _examples(
     for row in rows:
         try:
             for text, is_desirable, ends in _completions(row, judge):
-                encoded = encode(trained.tokenizer, row.values["prompt"], text, ends=ends)
+                encoded = encode(trained.tokenizer, row.values["prompt"], text, ends=ends, place=row.place)
                 if fitting.fits(row.place, encoded):
                     kept.append((row, encoded, is_desirable))
         except PolicyError as error:
             found.extend(error.diagnostics)
     for i, (row, encoded, is_desirable) in enumerate(kept):
-        mismatched = _with_completion(encoded, _other(kept, i))
+        mismatched = next((one for one in _mismatched(kept, i) if fitting.is_read(one)), None)
+        if mismatched is None:
+            message = "the model has no room for the prompt with any other row's completion, which the loss needs"
+            found.append(Diagnostic("PK782", message, row.place, "leave the row out, or give rows that are shorter"))
+            continue
         yield Example(encoded, mismatched, is_desirable, row.number("weight", 1.0))
 
 
-def _other(kept: Sequence[tuple[Row, Encoded, bool]], i: int) -> Encoded:
-    """The next completion of another row; of the same one where there is no other."""
+def _mismatched(kept: Sequence[tuple[Row, Encoded, bool]], i: int) -> Iterator[Encoded]:
+    """A prompt with the completions of other rows, from the next one on; with its own where there is no other row."""
     following = (kept[(i + j) % len(kept)] for j in range(1, len(kept)))
-    return next((encoded for row, encoded, _ in following if row is not kept[i][0]), kept[i][1])
+    others = (encoded for row, encoded, _ in following if row is not kept[i][0])
+    yield _with_completion(kept[i][1], next(others, kept[i][1]))
+    for other in others:
+        yield _with_completion(kept[i][1], other)
 
 
 def _with_completion(prompt: Encoded, other: Encoded) -> Encoded:

@@ -55,6 +55,9 @@ def load_merged(config: Config) -> Trained:
     """The file's model with its `adapters` merged into it, and nothing else: no PEFT model yet. Raises PolicyError as
     :func:`load_trained` does."""
     model, tokenizer = load_model(config.model)
+    if getattr(tokenizer, "eos_token_id", None) is None:
+        help = "name it in the model's `tokenizer_config.json`: `eos_token`"
+        raise PolicyError.of("PK400", "the tokenizer names no end of text", config.place("model"), help)
     return Trained(merged(model, config), tokenizer)
 
 

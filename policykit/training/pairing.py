@@ -51,8 +51,8 @@ class JudgedPair:
         """The tokens of both."""
         prompt = self.row.values["prompt"]
         return (
-            encode(tokenizer, prompt, self.chosen, ends=self.ends[0]),
-            encode(tokenizer, prompt, self.rejected, ends=self.ends[1]),
+            encode(tokenizer, prompt, self.chosen, ends=self.ends[0], place=self.row.place),
+            encode(tokenizer, prompt, self.rejected, ends=self.ends[1], place=self.row.place),
         )
 
 

@@ -128,7 +128,7 @@ def prepare(start: Start) -> Job:
     trained = load_merged(config)
     judge = Judge(start.plan) if start.plan else None
     names = judge.names if judge and settings.features != "none" else ()
-    fitting, counts = Fitting(config), Counter[str]()
+    fitting, counts = Fitting(config, trained.model), Counter[str]()
     train, held_out = (
         list(_pairs(rows, trained, settings, names, judge, fitting, counts, found))
         for rows in (start.train, start.held_out)

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-import math
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -32,11 +32,13 @@ class ColumnType(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column by name; ``required`` in every row, else where a row has it."""
+    """A column by name; ``required`` in every row, else where a row has it. One with an ``instead`` is not read, and
+    refused with that advice: other trainers read it, and a row that has it would not be understood."""
 
     name: str
     type: ColumnType
     required: bool = True
+    instead: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,9 @@ def load_rows(path: Path, columns: Sequence[Column], plan: Plan | None, named_at
         found.extend(_digests(row, plan))
     if not rows and not found:
         found.append(Diagnostic("PK781", "the file has no rows", Place(str(path)), "write one JSON object a line"))
+    if not found and any(c.name == "weight" for c in columns) and not any(row.number("weight", 1.0) for row in rows):
+        help = "give rows that count a weight above 0"
+        found.append(Diagnostic("PK781", "every row has the `weight` 0", rows[0].place, help))
     if found:
         raise PolicyError(_most(found))
     return Rows(tuple(rows), f"sha256:{hashlib.sha256(data).hexdigest()}")
@@ -103,11 +108,33 @@ def _most(found: list[Diagnostic]) -> list[Diagnostic]:
     return [*found[:MAX_TOLD], rest]
 
 
+class _Twice(Exception):
+    """A member that an object has twice: readers differ in which of the two they take."""
+
+
+def _members(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+    found: dict[str, Json] = {}
+    for name, value in pairs:
+        if name in found:
+            raise _Twice(name)
+        found[name] = value
+    return found
+
+
 def _row(line: bytes, place: Place, found: list[Diagnostic]) -> Row | None:
     if not line.strip():
         return None
     try:
-        value: object = json.loads(line)
+        value: object = json.loads(line, object_pairs_hook=_members)
+        if b"\\ud" in line.lower():  # the escape of half a character
+            json.dumps(value, ensure_ascii=False).encode()
+    except _Twice as error:
+        found.append(Diagnostic("PK781", f"`{error}` stands twice in one object", place, "keep one of the two"))
+        return None
+    except UnicodeEncodeError:
+        message = "a text holds half of a pair of surrogates, which is no character"
+        found.append(Diagnostic("PK781", message, place, "repair the text, or leave the row out"))
+        return None
     except (ValueError, RecursionError) as error:
         found.append(Diagnostic("PK781", f"the line is no JSON: {error}", place, "write one JSON object a line"))
         return None
@@ -120,7 +147,10 @@ def _row(line: bytes, place: Place, found: list[Diagnostic]) -> Row | None:
 def _faults(row: Row, columns: Sequence[Column]) -> Iterator[Diagnostic]:
     for column in columns:
         value = row.values.get(column.name)
-        if value is None and column.required:
+        if column.instead:
+            if value is not None:
+                yield Diagnostic("PK781", f"`{column.name}` is not read", row.place, column.instead)
+        elif value is None and column.required:
             others = [name for name in row.values if name not in {c.name for c in columns}]
             help = did_you_mean(column.name, others)
             help = help or f"give every row `{column.name}`: {column.type.value}"
@@ -139,7 +169,7 @@ def _fits(value: Json, type: ColumnType) -> bool:
         case ColumnType.TEXT:
             return isinstance(value, str) and bool(value)
         case ColumnType.NUMBER:
-            return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+            return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
         case ColumnType.NOT_NEGATIVE:
             return _fits(value, ColumnType.NUMBER) and float(cast("float", value)) >= 0
         case ColumnType.FLAG:

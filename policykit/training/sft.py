@@ -14,7 +14,7 @@ from policykit.engines.encoding import Encoded, batch_of, encode
 from policykit.plan import Plan
 from policykit.policy.checked import Entries, Json
 from policykit.training.citations import Citations, citations_from
-from policykit.training.encoding import Fitting, completion_logits, token_logps
+from policykit.training.encoding import Fitting, completion_logits, positions_of, token_logps
 from policykit.training.kinds.kind import Job, Start
 from policykit.training.likelihood import token_nll, unlikelihood, weighted_sums
 from policykit.training.masked import masked_log_probs
@@ -116,7 +116,7 @@ def prepare(start: Start) -> Job:
     trained = load_trained(config)
     penalised = start.plan is not None and settings.schema_penalty > 0
     constraint = start.plan.constraint(trained.vocabulary()) if start.plan and penalised else None
-    fitting = Fitting(config)
+    fitting = Fitting(config, trained.model)
     train, held_out = (
         _examples(rows, trained, settings, segments, constraint, fitting, found)
         for rows in (start.train, start.held_out)
@@ -142,6 +142,11 @@ def _replies(start: Start, trained: Trained, settings: Settings) -> Callable[[],
     if start.plan is None or not settings.replies:
         return None
     prompts = distinct_prompts(trained, start.held_out or start.train, settings.replies)
+    most, positions = max(len(prompt.token_ids) for prompt in prompts), positions_of(trained.model)
+    if positions is not None and most + settings.max_new_tokens > positions:
+        message = f"a prompt has {most} tokens, and the model reads {positions} with `maxNewTokens` behind it"
+        help = f"say `maxNewTokens` in `sft` (it is {settings.max_new_tokens}), or `replies: 0`"
+        raise PolicyError.of("PK782", message, start.config.place("sft", "maxNewTokens"), help)
     return Replies(start.plan, trained, prompts, settings.max_new_tokens).rates
 
 
@@ -179,7 +184,7 @@ def _examples(
     out: list[Example] = []
     for row in rows:
         try:
-            encoded = encode(trained.tokenizer, row.values["prompt"], row.text("completion"))
+            encoded = encode(trained.tokenizer, row.values["prompt"], row.text("completion"), place=row.place)
             if not fitting.fits(row.place, encoded):
                 continue
             out.append(example_of(row, encoded, settings, segments))

@@ -30,6 +30,7 @@ KIND = Kind(
         Column("prompt", ColumnType.PROMPT),
         Column("completion", ColumnType.TEXT, required=False),
         Column("desirable", ColumnType.FLAG, required=False),
+        Column("label", ColumnType.FLAG, required=False, instead="call it `desirable`"),
         Column("finish", ColumnType.TEXT, required=False),
         Column("chosen", ColumnType.TEXT, required=False),
         Column("rejected", ColumnType.TEXT, required=False),

@@ -13,6 +13,9 @@ COLUMNS = (
     Column("chosen_finish", ColumnType.TEXT, required=False),
     Column("rejected_finish", ColumnType.TEXT, required=False),
     Column("tie", ColumnType.FLAG, required=False),
+    Column(
+        "margin", ColumnType.NUMBER, required=False, instead="say `margin` in the training file: it is per unit of cost"
+    ),
     Column("weight", ColumnType.NOT_NEGATIVE, required=False),
     Column("facts", ColumnType.OBJECT, required=False),
 )

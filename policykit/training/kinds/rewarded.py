@@ -5,7 +5,15 @@ from policykit.training.rows import Column, ColumnType
 
 MODES = ("free", "masked", "rejected")
 CONTROLS = ("fixed", "lagrangian", "pid")
-COLUMNS = (Column("prompt", ColumnType.PROMPT), Column("facts", ColumnType.OBJECT, required=False))
+_TAKEN = ("prompts", "completions", "completion_ids", "trainer_state", "log_metric", "log_extra")
+COLUMNS = (
+    Column("prompt", ColumnType.PROMPT),
+    Column("facts", ColumnType.OBJECT, required=False),
+    *(
+        Column(name, ColumnType.TEXT, False, "rename it: functions of a task get something else by it")
+        for name in _TAKEN
+    ),
+)
 """Every other column of a row goes to the functions of the task, by its name."""
 PLOTS = {
     "reward": ("reward", "task"),

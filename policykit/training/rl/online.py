@@ -95,8 +95,11 @@ class Online:
             priced.task.tolist(), priced.rewards.tolist(), priced.costs.tolist(), priced.has.tolist(), strict=True
         )
         judged = [row for row in gathered(list(rows)) if row[3]]
-        n = max(1, len(judged))
-        found = {"task": sum(row[0] for row in judged) / n, "reward": sum(row[1] for row in judged) / n}
+        found = {"policy/judged": float(len(judged))}
+        if not judged:  # of nothing there is no rate: not 0 either
+            return found
+        n = len(judged)
+        found |= {"task": sum(row[0] for row in judged) / n, "reward": sum(row[1] for row in judged) / n}
         found["violation_rate"] = sum(any(cost > 0 for cost in row[2]) for row in judged) / n
         for k, name in enumerate(priced.names):
             found[f"policy/violation_rate/{name}"] = sum(row[2][k] > 0 for row in judged) / n

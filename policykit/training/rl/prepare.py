@@ -28,7 +28,7 @@ from policykit.training.rl.ppo import Ppo, PpoSettings
 from policykit.training.rl.price import Pricer
 from policykit.training.rl.rloo import Rloo, RlooSettings
 from policykit.training.rl.rollouts import Prompt, Sampler
-from policykit.training.rl.sections import mode_of, number, reward_from, term_from, told
+from policykit.training.rl.sections import mode_of, number, placed, reward_from, term_from, told
 from policykit.training.rows import Rows
 
 
@@ -59,7 +59,11 @@ def prepare(start: Start) -> Job:
     if found:
         raise PolicyError(found)
     reward = reward_from(section, plan, config.place(config.kind))
-    check_run(reward, scale_rewards=None, columns=_probed(start.train, _names(start)), task=task or _one)
+    probed = _probed(start.train, _names(start))
+    placed(
+        config.place(config.kind, "task"),
+        lambda: check_run(reward, scale_rewards=None, columns=probed, task=task or _one),
+    )
     model = RewardModel.load(folder / learned, plan) if learned else None
     trained = load_trained(config)
     if model is not None:
@@ -68,7 +72,7 @@ def prepare(start: Start) -> Job:
     pricer = Pricer(reward, task or _one, share)
     # Joins the processes that were launched together, each with a device of its own.
     trained.model.to(PartialState(cpu=not torch.cuda.is_available()).device)
-    fitting = Fitting(config)
+    fitting = Fitting(config, trained.model, int(number(section, "maxNewTokens", 128)))
     names = _names(start)
     train, held_out = (_prompts(rows, names, trained, fitting) for rows in (start.train, start.held_out))
     fitting.check(len(train))
@@ -114,7 +118,7 @@ def _probed(rows: Rows, names: Sequence[str]) -> Mapping[str, Sequence[object]]:
 def _prompts(rows: Rows, names: Sequence[str], trained: Trained, fitting: Fitting) -> list[Prompt]:
     out: list[Prompt] = []
     for row in rows:
-        ids = tuple(prompt_ids(trained.tokenizer, row.values["prompt"]))
+        ids = tuple(prompt_ids(trained.tokenizer, row.values["prompt"], row.place))
         if fitting.fits(row.place, Encoded(ids, len(ids), ())):
             out.append(Prompt(row.values["prompt"], ids, {k: row.values.get(k) for k in names if k != "prompt"}))
     return out

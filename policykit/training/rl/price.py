@@ -4,8 +4,8 @@ The task is a function of TRL's contract, so that one serves our loops and TRL's
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import cast
+from dataclasses import dataclass, field
+from typing import Any, cast
 
 import torch
 
@@ -29,6 +29,20 @@ class Priced:
     metrics: Mapping[str, float]
 
 
+@dataclass
+class _ByTask:
+    """What functions of the task tell besides, as TRL lets them: numbers, and what is of each completion, of which no
+    table is kept here."""
+
+    metrics: dict[str, float] = field(default_factory=dict[str, float])
+
+    def log_metric(self, name: str, value: float) -> None:
+        self.metrics[f"task/{name}"] = float(value)
+
+    def log_extra(self, column: str, values: Sequence[object]) -> None:
+        pass
+
+
 @dataclass(frozen=True)
 class Pricer:
     """The plan's reward, with the functions that judge what a completion is for."""
@@ -41,11 +55,13 @@ class Pricer:
         """Prices the usable completions. Raises PolicyError as :meth:`policykit.rewards.PolicyReward.price` does."""
         chosen = [i for i, usable in enumerate(rollouts.is_usable) if usable]
         rows: list[RewardRow | None] = [None] * len(rollouts.texts)
+        by_task = _ByTask()
         if chosen:
-            columns = columns_of([rollouts.prompts[i] for i in chosen])
+            columns: dict[str, Any] = columns_of([rollouts.prompts[i] for i in chosen])
             prompts = [rollouts.prompts[i].given for i in chosen]
             said = [_like(rollouts.prompts[i].given, rollouts.texts[i]) for i in chosen]
             columns["completion_ids"] = [list(rollouts.token_ids[i]) for i in chosen]
+            columns |= {"log_metric": by_task.log_metric, "log_extra": by_task.log_extra}
             task = self.task(prompts=prompts, completions=said, **columns)
             shares = self.hallucination(prompts=prompts, completions=said, **columns) if self.hallucination else None
             facts = cast("Sequence[Mapping[str, object] | None] | None", columns.get("facts"))
@@ -53,14 +69,14 @@ class Pricer:
                 rows[i] = row
         else:
             self.reward.price((), ())  # other processes have some, and wait until all have told what they saw
-        return self._priced(rows)
+        return self._priced(rows, by_task.metrics)
 
-    def _priced(self, rows: Sequence[RewardRow | None]) -> Priced:
+    def _priced(self, rows: Sequence[RewardRow | None], by_task: Mapping[str, float]) -> Priced:
         weights = self.reward.weights
         names = tuple(name for name in weights if name != HALLUCINATION or weights[name] > 0)
         has = [row is not None and row.reward is not None for row in rows]
         kept = [row if ok else None for row, ok in zip(rows, has, strict=True)]
-        logged = {**metrics([row for row in rows if row is not None])}
+        logged = {**by_task, **metrics([row for row in rows if row is not None])}
         logged["policy/unusable"] = sum(row is None for row in rows) / len(rows)
         return Priced(
             torch.tensor([(row.reward or 0.0) if row else 0.0 for row in kept]),

@@ -4,14 +4,18 @@ import hashlib
 import importlib
 import importlib.util
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from policykit.diagnostics import Diagnostic, Place, PolicyError
 from policykit.plan import Plan
 from policykit.policy.checked import Entries, Json
 from policykit.rewards import Controller, CostModel, Fixed, Group, Lagrangian, Pid, PolicyReward, RolloutMode
 from policykit.rewards.trl import Term
+from policykit.training.rl.task import named, told as reason_of
+
+T = TypeVar("T")
 
 
 def number(section: Entries | None, name: str, default: float) -> float:
@@ -30,7 +34,8 @@ def reward_from(section: Entries | None, plan: Plan, place: Place) -> PolicyRewa
     mode = mode_of(section)
     records = section.records("groups") if section else ()
     groups = [Group(g.text("name") or "", tuple(str(leaf.value) for leaf in g.leaves("rules"))) for g in records]
-    names = [group.name for group in CostModel(plan, groups or None).groups]
+    at = section.keys["groups"] if section and records else place
+    names = [group.name for group in placed(at, lambda: CostModel(plan, groups or None)).groups]
     weights = section.entries("weights") if section else None
     controller = _controller(weights, names, mode, weights.place if weights else place)
     share = section.text("hallucination") if section else None
@@ -40,6 +45,14 @@ def reward_from(section: Entries | None, plan: Plan, place: Place) -> PolicyRewa
         raise PolicyError.of("PK780", "`hallucinationWeight` has no effect without `hallucination`", at, help)
     weight = number(section, "hallucinationWeight", 1.0) if share else 0.0
     return PolicyReward(plan, controller, groups or None, hallucination_weight=weight, mode=mode)
+
+
+def placed(place: Place, make: Callable[[], T]) -> T:
+    """What ``make`` makes; what is wrong with it and has no place of its own is told at this one."""
+    try:
+        return make()
+    except PolicyError as error:
+        raise PolicyError([replace(one, place=one.place or place) for one in error.diagnostics]) from error
 
 
 def _controller(weights: Entries | None, names: Sequence[str], mode: RolloutMode, place: Place) -> Controller:
@@ -84,18 +97,14 @@ def term_from(section: Entries | None, name: str, folder: Path, found: list[Diag
         else:
             module = importlib.import_module(where)
         term: object = getattr(module, function)
-    except Exception as error:  # whatever the user's module raises
+    except (Exception, SystemExit) as error:  # whatever the user's module raises
         help = "name it as `FILE.py:NAME` or `MODULE:NAME`"
-        found.append(Diagnostic("PK780", f"`{said}` cannot be loaded: {_told(error)}", place, help))
+        found.append(Diagnostic("PK780", f"`{said}` cannot be loaded: {reason_of(error)}", place, help))
         return None, said
     if not callable(term):
         found.append(Diagnostic("PK780", f"`{said}` is no function", place, "name one of TRL's contract"))
         return None, said
-    return cast("Callable[..., Any]", term), said + digest
-
-
-def _told(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no reason given'}"
+    return named(cast("Callable[..., Any]", term), said, place), said + digest
 
 
 def _loaded(path: Path) -> object:
