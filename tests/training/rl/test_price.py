@@ -28,6 +28,8 @@ names = st.sampled_from(["facts", "domain", "answer"])
 
 
 def one(prompts: Any, completions: Any, **columns: Any) -> list[float | None]:
+    of_trl = {name: columns.pop(name) for name in ("log_metric", "log_extra")}
+    assert all(map(callable, of_trl.values()))
     assert all(len(column) == len(completions) for column in columns.values())
     return [1.0] * len(completions)
 
