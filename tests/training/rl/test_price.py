@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 import policykit as pk
 from policykit import rewards as rw
@@ -44,6 +44,7 @@ def rollouts(prompts: Sequence[Prompt]) -> Rollouts:
     return Rollouts(tuple(prompts), ((1,),) * n, texts, ((0.0,),) * n, (True,) * n, rw.RolloutMode.FREE)
 
 
+@settings(deadline=None)  # the first batch loads what the others find
 @given(st.lists(st.integers(0, len(FACTS) - 1), min_size=1, max_size=6))
 def test_a_batch_costs_what_its_rows_do(chosen: list[int]) -> None:
     priced = Pricer(rw.PolicyReward(PLAN), one).price(rollouts([prompt(FACTS[i]) for i in chosen]))
