@@ -13,10 +13,12 @@ from functools import cache, partial
 from importlib import resources
 from typing import Any, cast
 
+from policykit.diagnostics.suggest import did_you_mean
 from policykit.serving.errors import FieldRefusal
 
 ENGINES = ("vllm-0.32", "vllm-0.33", "openai")
 _WORD = re.compile(r"[A-Za-z0-9_]{1,64}")
+_PARTS = re.compile(r"[^A-Za-z0-9_]+")
 _SYNTAX = frozenset(".[]{}")
 """What paths are written with: no name of a field holds it."""
 MAX_REFUSALS = 16
@@ -87,8 +89,9 @@ def check_fields(
     """Every field of ``body`` that is not let through on ``route``, in order, at most MAX_REFUSALS.
 
     A null is a field that is left out, unless nobody knows its name; so is an empty list or object of a field that is
-    refused. A name that is no plain word is shown as `?`:
-    what a client writes there may be what rules forbid.
+    refused. A name is shown where each of its words
+    stands in the name of a field that some API has, and as `?` elsewhere: what a client writes there may be what rules
+    forbid, whose spaces an underscore may stand for.
 
     >>> [str(refusal.param) for refusal in check_fields("/v1/completions", {"prompt": "a", "echo": True})]
     ['echo']
@@ -119,7 +122,7 @@ def _below(known: Mapping[str, Entry], path: str, param: str, value: object) -> 
     elif isinstance(value, Mapping):
         for name, item in cast(Mapping[str, object], value).items():
             here = f"{path}.{name}" if path else name
-            shown = name if _WORD.fullmatch(name) else "?"
+            shown = name if _WORD.fullmatch(name) and _words() >= set(name.lower().split("_")) else "?"
             where = f"{param}.{shown}" if param else shown
             entry = None if _SYNTAX & set(name) else known.get(here)
             if entry is None and (free := known.get(f"{path}.{{}}")) is not None:
@@ -131,7 +134,9 @@ def _field(
     known: Mapping[str, Entry], path: str, param: str, value: object, entry: Entry | None
 ) -> Iterator[FieldRefusal]:
     if entry is None:
-        yield FieldRefusal(param, "is not known; leave it out")
+        name = path.rpartition(".")[2]
+        near = None if param.endswith(name) else did_you_mean(name, _siblings(known, path))
+        yield FieldRefusal(param, f"is not known; {near or 'leave it out'}")
     elif value is None or entry.open or (entry.kind is Class.REFUSED and value in ([], {})):
         return
     elif entry.kind is Class.REFUSED:
@@ -141,6 +146,25 @@ def _field(
         yield FieldRefusal(param, f"{entry.why}; give {names}")
     else:
         yield from _below(known, path, param, value)
+
+
+def _siblings(known: Mapping[str, Entry], path: str) -> list[str]:
+    """The names that may stand where a name does."""
+    above = path.rpartition(".")[0]
+    below = [name for name in known if name.rpartition(".")[0] == above]
+    return [last for name in below if _WORD.fullmatch(last := name.rpartition(".")[2])]
+
+
+_OLD = frozenset({"guided", "extra", "body", "provider"})
+"""Words of fields that some API had, or that clients of other servers send."""
+
+
+@cache
+def _words() -> frozenset[str]:
+    """The words that names of fields are made of, in any table; with what stands for none of a name."""
+    routes = [route for engine in ENGINES for route in load_table(engine).routes.values()]
+    names = (name for route in routes for name in (*route.request, *route.names))
+    return _OLD | {word.lower() for name in names for part in _PARTS.split(name) for word in part.split("_")}
 
 
 _NONE: Mapping[str, Mapping[str, Any]] = {}

@@ -106,6 +106,10 @@ class Guard:
             await self._services.attestor.aclose()
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with suppress(ClientGone):
+            await self._asked(scope, receive, send)
+
+    async def _asked(self, scope: Scope, receive: Receive, send: Send) -> None:
         responder = Responder(send)
         shape = self._shapes.get(scope["path"])
         request_id = uuid.uuid4().hex
@@ -157,9 +161,16 @@ class Guard:
 
 
 async def _answered(request: Request, body: dict[str, object]) -> None:
-    """Serves a request; whatever goes wrong is an error with a name."""
+    """Serves a request; whatever goes wrong is an error with a name, for a client that is there."""
+    with suppress(ClientGone):
+        await _named(request, body)
+
+
+async def _named(request: Request, body: dict[str, object]) -> None:
     try:
         await request.serve(body)
+    except ClientGone:
+        raise
     except (Refused, ProfileRefused) as refused:
         if isinstance(refused, ProfileRefused):
             refused = Refused(refused.status, refused.code, refused.message)

@@ -13,7 +13,7 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 
 class ClientGone(Exception):
-    """The client went away before it had said what it wants."""
+    """The client went away, before it had said what it wants or before the answer was sent."""
 
 
 def header(scope: Scope, name: str) -> str | None:
@@ -47,6 +47,9 @@ async def read_object(scope: Scope, receive: Receive, max_bytes: int, timeout_s:
             data = await _read(receive, max_bytes)
     except TimeoutError:
         raise Refused(408, "policykit_body_refused", f"the body did not arrive within {timeout_s:g} s") from None
+    if not data and header(scope, "upgrade") is not None:
+        message = "no body is read behind the header `upgrade`: have the client ask for no other protocol"
+        raise Refused(400, "policykit_body_refused", message)
     try:
         value = strict.parse(data)
     except strict.NotStrict as error:

@@ -1,13 +1,16 @@
 """What goes out of the guard: the one place that sends."""
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from typing import Any
 
 from policykit.serving.errors import Refused
 from policykit.serving.hooks import Channel
+from policykit.serving.incoming import ClientGone
 from policykit.serving.routes.shape import ToolCall, Written, dumps
 from policykit.serving.wire import FinishReason, Usage
 
+_LOG = logging.getLogger("policykit.serving")
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 End = tuple[int, FinishReason, str | int | None]
 
@@ -16,7 +19,7 @@ class Responder:
     """Sends one answer: whole, or in pieces. ``headers`` go with every answer."""
 
     def __init__(self, send: Send) -> None:
-        self._send = send
+        self._sends = send
         self._written: Written | None = None
         self.headers: dict[str, str] = {}
         self.is_started = False
@@ -65,6 +68,15 @@ class Responder:
         every = {**headers, **self.headers, "x-content-type-options": "nosniff"}
         encoded = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in every.items()]
         await self._send({"type": "http.response.start", "status": status, "headers": encoded})
+
+    async def _send(self, message: MutableMapping[str, Any]) -> None:
+        """Raises ClientGone where the connection is closed: a server may find that out when it writes."""
+        try:
+            await self._sends(message)
+        except (OSError, RuntimeError) as error:
+            _LOG.info("an answer could not be sent: %s: %s", type(error).__name__, error)
+            self.is_ended = True
+            raise ClientGone from error
 
     async def _piece(self, data: bytes) -> None:
         if data:

@@ -213,6 +213,51 @@ def test_what_stands_behind_an_upgrade_is_no_second_request(slow: Slow, upgrade:
     assert b"profile:plain" not in heard
 
 
+def test_a_client_that_would_upgrade_is_told_why_its_body_is_not_read(slow: Slow) -> None:
+    """As some clients do with the first request to any server that they do not speak TLS with."""
+    with slow.connect() as connection:
+        connection.sendall(header(KEY + b"connection: upgrade, http2-settings\r\nupgrade: h2c\r\n") + BODY)
+        heard = rest(connection)
+    assert heard.startswith(b"HTTP/1.1 400 ")
+    assert b"no body is read behind the header `upgrade`" in heard
+
+
+@pytest.mark.parametrize("error", [RuntimeError("the handler is closed"), OSError("broken pipe")])
+@pytest.mark.parametrize("at", ["http.response.start", "http.response.body"])
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("key", ["key-acme", "none"])
+def test_a_connection_that_is_closed_under_an_answer_is_no_fault_of_the_guard(
+    tmp_path: Path, error: Exception, at: str, stream: bool, key: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever the server says of it when it writes: one record, no error, and nothing raised."""
+    log = Kept()
+
+    async def lives() -> None:
+        with served(Peer()) as upstream:
+            guard = Guard(Serving(deployment(tmp_path)), HttpUpstream(upstream), log)
+            body = [{"type": "http.request", "body": json.dumps({**json.loads(BODY), "stream": stream}).encode()}]
+
+            async def receive() -> Any:
+                if body:
+                    return body.pop()
+                await asyncio.sleep(3600)
+                raise AssertionError
+
+            async def send(message: Any) -> None:
+                if message["type"] == at:
+                    raise error
+
+            headers = [(b"authorization", f"Bearer {key}".encode()), (b"content-type", b"application/json")]
+            path = "/v1/chat/completions"
+            await guard({"type": "http", "method": "POST", "path": path, "headers": headers}, receive, send)
+            await guard.aclose()
+
+    asyncio.run(lives())
+    assert len(log.accounts) == (1 if key == "key-acme" else 0)
+    assert all(account.outcome.value in ("served", "disconnected") for account in log.accounts)
+    assert not [record for record in caplog.records if record.levelname in ("ERROR", "CRITICAL")]
+
+
 @pytest.mark.parametrize(
     "more",
     [b"transfer-encoding: gzip, chunked\r\n", b"content-encoding: br\r\ntransfer-encoding: chunked\r\n"],

@@ -29,7 +29,8 @@ def test_known_holes_are_refused(engine: str, name: str, value: object) -> None:
 @pytest.mark.parametrize(
     ("body", "params"),
     [
-        ({"messages": [{**MESSAGE, "shiny": 1}]}, ["messages[0].shiny"]),
+        ({"messages": [{**MESSAGE, "shiny": 1}]}, ["messages[0].?"]),
+        ({"guaranteed_returns": 1, "GUARANTEED_TOKENS": 1, "min_max_tokens": 1}, ["?", "?", "min_max_tokens"]),
         ({"messages": [MESSAGE, {"role": "function", "content": "x"}]}, ["messages[1].role"]),
         (
             {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]},
@@ -48,14 +49,14 @@ def test_known_holes_are_refused(engine: str, name: str, value: object) -> None:
         ),
         (
             {"response_format": {"type": "json_schema", "json_schema": {"schema": {"anything": [1]}, "x": 1}}},
-            ["response_format.json_schema.x"],
+            ["response_format.json_schema.?"],
         ),
         (
             {"tools": [{"type": "function", "function": {"name": "a", "parameters": {"any": 1}, "x": 1}}]},
-            ["tools[0].function.x"],
+            ["tools[0].function.?"],
         ),
         ({"tools": [{"type": "custom", "custom": {"name": "a"}}]}, ["tools[0].type", "tools[0].custom"]),
-        ({"stop": ["a", {"b": 1}]}, ["stop[1].b"]),
+        ({"stop": ["a", {"b": 1}]}, ["stop[1].?"]),
         (
             {"MESSAGES": [], "Ignore_eos": True, "ignore_eos ": True, "ｉgnore_eos": True},
             ["MESSAGES", "Ignore_eos", "?", "?"],
@@ -71,13 +72,13 @@ def test_what_is_refused_below_the_top(engine: str, body: dict[str, Any], params
 
 def test_a_null_is_nothing_unless_nobody_knows_the_name() -> None:
     assert check_fields(CHAT, {"messages": [MESSAGE], "logprobs": None, "audio": None}) == ()
-    assert [found.param for found in check_fields(CHAT, {"shiny": None})] == ["shiny"]
+    assert [found.param for found in check_fields(CHAT, {"shiny": None})] == ["?"]
 
 
 @pytest.mark.parametrize("nothing", [[], {}])
 def test_an_empty_list_or_object_is_nothing_unless_nobody_knows_the_name(nothing: object) -> None:
     assert check_fields(CHAT, {"messages": [MESSAGE], "logit_bias": nothing, "functions": nothing}) == ()
-    assert [found.param for found in check_fields(CHAT, {"shiny": nothing})] == ["shiny"]
+    assert [found.param for found in check_fields(CHAT, {"shiny": nothing})] == ["?"]
 
 
 def test_what_every_client_sends_is_let_through() -> None:
@@ -139,3 +140,11 @@ def test_one_error_names_so_many_fields_and_no_more() -> None:
 def test_an_engine_without_a_table_is_an_error() -> None:
     with pytest.raises(ValueError, match=r"no table for `vllm-0\.34`"):
         check_fields(CHAT, {}, "vllm-0.34")
+
+
+def test_a_name_that_is_nearly_one_is_told_the_one() -> None:
+    """And is not quoted: what a client writes may be what a rule forbids, with underscores between its words."""
+    (found,) = check_fields(CHAT, {"messages": [MESSAGE], "temprature": 1})
+    assert (found.param, found.why) == ("?", "is not known; did you mean `temperature`?")
+    (found,) = check_fields(CHAT, {"messages": [MESSAGE], "guaranteed_returns": 1})
+    assert (found.param, found.why) == ("?", "is not known; leave it out")
