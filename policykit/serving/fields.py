@@ -18,7 +18,7 @@ from policykit.serving.errors import FieldRefusal
 
 ENGINES = ("vllm-0.32", "vllm-0.33", "openai")
 _WORD = re.compile(r"[A-Za-z0-9_]{1,64}")
-_PARTS = re.compile(r"[^A-Za-z0-9_]+")
+_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _SYNTAX = frozenset(".[]{}")
 """What paths are written with: no name of a field holds it."""
 MAX_REFUSALS = 16
@@ -122,7 +122,7 @@ def _below(known: Mapping[str, Entry], path: str, param: str, value: object) -> 
     elif isinstance(value, Mapping):
         for name, item in cast(Mapping[str, object], value).items():
             here = f"{path}.{name}" if path else name
-            shown = name if _WORD.fullmatch(name) and _words() >= set(name.lower().split("_")) else "?"
+            shown = name if _WORD.fullmatch(name) and _words() >= set(_words_of(name)) else "?"
             where = f"{param}.{shown}" if param else shown
             entry = None if _SYNTAX & set(name) else known.get(here)
             if entry is None and (free := known.get(f"{path}.{{}}")) is not None:
@@ -164,7 +164,12 @@ def _words() -> frozenset[str]:
     """The words that names of fields are made of, in any table; with what stands for none of a name."""
     routes = [route for engine in ENGINES for route in load_table(engine).routes.values()]
     names = (name for route in routes for name in (*route.request, *route.names))
-    return _OLD | {word.lower() for name in names for part in _PARTS.split(name) for word in part.split("_")}
+    return _OLD | {word for name in names for word in _words_of(name)}
+
+
+def _words_of(name: str) -> list[str]:
+    """Of names in any of the ways of writing words as one: `ignore_eos`, `ignoreEos`."""
+    return [word.lower() for word in _WORDS.findall(name)]
 
 
 _NONE: Mapping[str, Mapping[str, Any]] = {}
