@@ -273,7 +273,7 @@ def test_fields_that_could_evade_are_refused_by_name(house: World, field: str, v
     with pytest.raises(openai.BadRequestError) as refused:
         ask(house, extra_body={field: value})
     assert refused.value.code == "policykit_field_refused"
-    assert refused.value.param == field
+    assert refused.value.param == ("?" if field == "guaranteed" else field), "a word that no API has is the client's"
     assert house.peer.requests == []
     assert house.last.outcome is Outcome.REFUSED
 
