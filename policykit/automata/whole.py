@@ -24,14 +24,18 @@ _SURROGATES = (0xD800, 0xDFFF)
 class Dfa:
     """A complete automaton as a table ``[states, symbols]``; state 0 is *found*, state 1 the start.
 
-    ``accepting`` are the states in which the text may end. A state has no reference but itself.
+    ``accepting`` are the states in which the text may end. A state has no reference but itself. What is found belongs
+    to all of ``n_patterns``.
     """
 
-    def __init__(self, alphabet: Alphabet, table: NDArray[np.int32], accepting: frozenset[int]) -> None:
+    def __init__(
+        self, alphabet: Alphabet, table: NDArray[np.int32], accepting: frozenset[int], n_patterns: int = 1
+    ) -> None:
         self.alphabet = alphabet
         self.start = 1
         self._table: list[list[int]] = table.tolist()
         self._accepting = accepting
+        self._patterns = tuple(range(n_patterns))
 
     @property
     def n_symbols(self) -> int:
@@ -54,7 +58,7 @@ class Dfa:
         return None
 
     def culprits(self, state: int, symbol: int | None) -> tuple[int, ...]:
-        return (0,)
+        return self._patterns
 
     def pass_over(self, state: int, symbol: int) -> int:
         """A text that has left the language does not come back to it."""

@@ -17,6 +17,8 @@ from policykit.automata.alphabet import PHRASE_WORD
 MAX_STATES = 10_000
 FRESH_WORDS = ("ꙮ", "龘", "Ꮿ", "z", "0")
 FRESH_OTHERS = (" ", ". ", "☃", "\n")
+MAX_EXTENDED, MAX_ADDED = 4, 8
+"""Candidates to which something is added where none frees all, and how often."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,10 @@ def candidates(witnesses: Sequence[str] = (), marks: Sequence[str] = ()) -> tupl
         return tuple(plain)
     middle = " ".join(witnesses)
     return tuple(f"{before}{middle}{after}" for before in (". ", " ", "ꙮ ") for after in ("", ".", " ", " ꙮ"))
+
+
+ESCAPES = candidates()
+"""What is tried in turn where one text does not free all."""
 
 
 def frees(automaton: Automaton, states: Iterable[int], text: str) -> bool:
@@ -95,15 +101,64 @@ def best_escape(
     marks: Sequence[str] = (),
 ) -> Escape:
     """The candidate that leaves the fewest automata fragile. States None: a phrase automaton's."""
-    best: Escape | None = None
+    found: list[Escape] = []
     for text in candidates(witnesses, marks):
-        fragile = tuple(i for i, (a, states) in enumerate(automata) if not _always_frees(a, states, text))
-        if best is None or len(fragile) < len(best.fragile):
-            best = Escape(text, fragile)
-        if not fragile:
+        found.append(_escape(automata, text))
+        if not found[-1].fragile:
+            return found[-1]
+    found.sort(key=lambda escape: len(escape.fragile))
+    for escape in found[:MAX_EXTENDED]:
+        found += _extended(automata, escape)
+        if not found[-1].fragile:
+            return found[-1]
+    return min(found, key=lambda escape: len(escape.fragile))
+
+
+def _escape(automata: Sequence[tuple[Automaton, frozenset[int] | None]], text: str) -> Escape:
+    return Escape(text, tuple(i for i, (a, states) in enumerate(automata) if not _always_frees(a, states, text)))
+
+
+def _extended(automata: Sequence[tuple[Automaton, frozenset[int] | None]], escape: Escape) -> list[Escape]:
+    """An escape with more behind it, by what a state wants that it does not free yet: a bracket under `\\([^)]*$`."""
+    found: list[Escape] = []
+    while len(found) < MAX_ADDED:
+        text = found[-1].text if found else escape.text
+        wanted = (w for i in (found[-1] if found else escape).fragile if (w := _wanted(*automata[i], text)))
+        added = next(wanted, None)
+        if added is None:
             break
-    assert best is not None, "there are candidates"
-    return best
+        found.append(_escape(automata, text + added))
+        if not found[-1].fragile:
+            break
+    return found
+
+
+def _wanted(automaton: Automaton, states: frozenset[int] | None, text: str) -> str | None:
+    """What ends the text after ``text`` in the first state that it leads to where it cannot end."""
+    symbols = automaton.alphabet.encode(automaton.alphabet.view.apply(text))
+    after = {run(automaton, state, symbols) for state in states or ()}
+    if FOUND in after:
+        return None  # nothing behind it mends that
+    return next((way for s in sorted(after) if automaton.end_found(s) and (way := _way_to_end(automaton, s))), None)
+
+
+def _way_to_end(automaton: Automaton, state: int) -> str | None:
+    """A shortest text after which the text may end."""
+    view, alphabet = automaton.alphabet.view, automaton.alphabet
+    chars = [(symbol, chr(point)) for symbol, point in enumerate(alphabet.representatives.tolist())]
+    chars = [(symbol, char) for symbol, char in chars if char.isprintable() and view.apply(char) == char]
+    way, todo = {state: ""}, deque([state])
+    while todo:
+        at = todo.popleft()
+        for symbol, char in chars:
+            to = automaton.step(at, symbol)
+            if to == FOUND or to in way:
+                continue
+            way[to] = way[at] + char
+            if not automaton.end_found(to):
+                return way[to]
+            todo.append(to)
+    return None
 
 
 def _always_frees(automaton: Automaton, states: frozenset[int] | None, text: str) -> bool:

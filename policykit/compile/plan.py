@@ -6,11 +6,12 @@ from itertools import chain, islice
 from typing import Final, assert_never
 
 from policykit.automata import Automaton, PhraseAutomaton, run
-from policykit.automata.frames import InJoinedArrays, InStrings, innermost
+from policykit.automata.frames import innermost
 from policykit.compile.citations import check_citations, marks_of
 from policykit.compile.dates import check_dates, valid_until
 from policykit.compile.digest import digests
 from policykit.compile.escape import (
+    ESCAPES,
     MAX_STATES,
     Escape,
     TooManyStates,
@@ -26,6 +27,7 @@ from policykit.compile.resolve import resolve
 from policykit.compile.rows import rule_row
 from policykit.compile.spec import PlanSpec
 from policykit.compile.strings import Clash, Forbidden, PolicyProduct, check_site, clashes
+from policykit.compile.together import Knot, text_automaton, tie
 from policykit.compile.transforms import check_transforms
 from policykit.compile.ways import ANY_LENGTH, Ways
 from policykit.diagnostics import Diagnostic, Place, PolicyError
@@ -123,7 +125,7 @@ def _bounded_states(
     found: list[frozenset[int] | None] = []
     refused: list[Diagnostic] = []
     for spec, automaton in zip(units, automata, strict=True):
-        inner = innermost(automaton) if spec.unescape else _text_automaton(automaton)
+        inner = innermost(automaton) if spec.unescape else text_automaton(automaton)
         is_phrases = isinstance(inner, PhraseAutomaton)
         states = None if is_phrases else states_of(inner, inner.n_states if spec.admits else MAX_STATES)
         if isinstance(states, TooManyStates):
@@ -135,11 +137,6 @@ def _bounded_states(
     if refused:
         raise PolicyError(dict.fromkeys(refused))
     return found
-
-
-def _text_automaton(automaton: Automaton) -> Automaton:
-    """The automaton of one text inside a frame over JSON strings."""
-    return automaton.inner if isinstance(automaton, InStrings | InJoinedArrays) else automaton
 
 
 def _rule(decode: Sequence[ResolvedRule], name: str) -> ResolvedRule:
@@ -157,7 +154,7 @@ def _check_absences(
         for literal in (x for x in literals(requirement.formula) if not x.positive):
             for unit in literal.units:
                 own = states[unit]
-                if own is not None and not always_findable(_text_automaton(automata[unit]), own):
+                if own is not None and not always_findable(text_automaton(automata[unit]), own):
                     rule = _rule(decode, requirement.rule)
                     text = f"rule `{rule.rule_id}` asks for a text that can be too late to write"
                     help_text = "drop the anchor, or let the verifier find it: `onMatch: stop`"
@@ -170,12 +167,12 @@ def _witnesses(
     """For every absence that a rule punishes, a text that mends it and that no rule forbids, where ``marks`` cite."""
     cited = "".join(marks)
     units = zip(program.units, automata, strict=True)
-    forbidding = [(spec, _text_automaton(a)) for spec, a in units if spec.forbids and not spec.admits]
+    forbidding = [(spec, text_automaton(a)) for spec, a in units if spec.forbids and not spec.admits]
     out: list[str] = []
     for requirement in program.requirements:
         for literal in (x for x in literals(requirement.formula) if not x.positive):
             plain = [u for u in literal.units if not program.units[u].unescape]
-            found = (shortest_matches(_text_automaton(automata[u])) for u in plain)
+            found = (shortest_matches(text_automaton(automata[u])) for u in plain)
             texts = list(islice(chain.from_iterable(found), MAX_WITNESSES))
             good = next((t for t in texts if not any(_finds(a, f" {t} {cited}") for _, a in forbidding)), None)
             if good is not None:
@@ -203,7 +200,7 @@ def _forbidden(
     program: Program, automata: Sequence[Automaton], decode: Sequence[ResolvedRule], within: Container[Within]
 ) -> list[Forbidden]:
     return [
-        Forbidden(_text_automaton(a), spec.owners, spec.places)
+        Forbidden(text_automaton(a), spec.owners, spec.places)
         for spec, a in zip(program.units, automata, strict=True)
         if spec.forbids and spec.within in within
     ]
@@ -263,30 +260,31 @@ def _liveness(
     if any(spec.admits for spec in program.units) and grammar is None:
         return _admitted_liveness(program), None
     escape = _escape(program, automata, states, witnesses, marks_of(decode))
+    knot = tie(program, escape)
     missing = [x for r in program.requirements for x in literals(r.formula) if not x.positive]
     mends = all(
         any(
-            finds(_text_automaton(automata[u]), states[u], escape.text)
+            finds(text_automaton(automata[u]), states[u], escape.text)
             for u in literal.units
             if not program.units[u].unescape
         )
         for literal in missing
     )
     if grammar is None and mends and (not program.requirements or not escape.fragile):
-        return _escaping(LivenessKind.ESCAPE, "the text can always be ended", escape), None
+        return _escaping(LivenessKind.ESCAPE, "the text can always be ended", knot), None
     if grammar is None:
-        return _bounded("a rule asks for a text, and no single text frees every rule", escape), None
+        return _bounded("a rule asks for a text, and no single text frees every rule", knot), None
     if program.requirements:
-        return _bounded("a rule asks for a text, and the grammar may have no place for it", escape), None
+        return _bounded("a rule asks for a text, and the grammar may have no place for it", knot), None
     scopes = {spec.within for spec in program.units}
     if isinstance(grammar.shape, JsonSites) and scopes == {Within.JSON_STRINGS}:
-        return _string_liveness(grammar, grammar.shape, program, automata, escape, decode), None
+        return _string_liveness(grammar, grammar.shape, program, automata, knot, decode), None
     if isinstance(grammar.shape, Cfg) and scopes == {Within.TEXT}:
-        forbidding = [_text_automaton(a) for spec, a in zip(program.units, automata, strict=True) if spec.forbids]
-        return _product_liveness(grammar, grammar.shape, forbidding, decode, escape)
+        forbidding = [text_automaton(a) for spec, a in zip(program.units, automata, strict=True) if spec.forbids]
+        return _product_liveness(grammar, grammar.shape, forbidding, decode, knot)
     if isinstance(grammar.shape, JsonSites) and scopes <= _JSON:
-        return _bounded("what may stand in JSON numbers is not analysed", escape), None
-    return _bounded("rules on the whole text over this kind of grammar are not analysed", escape), None
+        return _bounded("what may stand in JSON numbers is not analysed", knot), None
+    return _bounded("rules on the whole text over this kind of grammar are not analysed", knot), None
 
 
 def _admitted_liveness(program: Program) -> Liveness:
@@ -310,18 +308,24 @@ def _escape(
     leaves = [literal for r in program.requirements for literal in literals(r.formula)]
     punished = {unit for literal in leaves if literal.positive for unit in literal.units}
     held = [i for i, spec in enumerate(program.units) if (spec.forbids and not spec.admits) or i in punished]
-    escape = best_escape([(_text_automaton(automata[i]), states[i]) for i in held], witnesses, marks)
+    escape = best_escape([(text_automaton(automata[i]), states[i]) for i in held], witnesses, marks)
     return Escape(escape.text, tuple(held[i] for i in escape.fragile))
 
 
-def _escaping(kind: LivenessKind, what: str, escape: Escape) -> Liveness:
+def _escaping(kind: LivenessKind, what: str, knot: Knot) -> Liveness:
+    escape = knot.escape
     per_step = f"; {len(escape.fragile)} expressions are examined per token" if escape.fragile else ""
     why = f"{what}: {escape.text!r} frees every rule from every state{per_step}"
-    return Liveness(kind, why, escape=escape.text, fragile=escape.fragile)
+    if knot.n is not None:
+        why = f"{what}: there is a way from each of the {knot.n} states that expressions come to together"
+    return Liveness(kind, why, escape=escape.text, fragile=escape.fragile, together=knot.units)
 
 
-def _bounded(why: str, escape: Escape, *, resets: bool = False, covered_chars: int = -1) -> Liveness:
-    return Liveness(LivenessKind.BOUNDED, why, HORIZON_BYTES, resets, escape.text, escape.fragile, covered_chars)
+def _bounded(why: str, knot: Knot, *, resets: bool = False, covered_chars: int = -1) -> Liveness:
+    fragile = knot.decoding  # where others hold on to the text the search looks for a way
+    return Liveness(
+        LivenessKind.BOUNDED, why, HORIZON_BYTES, resets, knot.escape.text, fragile, covered_chars, knot.units
+    )
 
 
 def _string_liveness(
@@ -329,20 +333,21 @@ def _string_liveness(
     sites: JsonSites,
     program: Program,
     automata: Sequence[Automaton],
-    escape: Escape,
+    knot: Knot,
     decode: Sequence[ResolvedRule],
 ) -> Liveness:
     if any(spec.joined for spec in program.units):
-        return _bounded("joined arrays are not analysed", escape)
+        return _bounded("joined arrays are not analysed", knot)
     forbidden = _forbidden(program, automata, decode, _JSON)
     policy = PolicyProduct([f.automaton for f in forbidden])
-    ways, proofs = (Ways([f.automaton for f in forbidden], policy, escape.text) for _ in range(2))  # a budget each
+    ways, proofs = (Ways([f.automaton for f in forbidden], policy, knot.escape.text) for _ in range(2))  # a budget each
+    closes = (lambda state: not policy.is_freed(state, ESCAPES)) if knot.escape.fragile else None
     open_sites: list[str] = []
     left, room = SITES_BUDGET, ANY_LENGTH
     for site in sites.strings:
         if ways.may_just_begin(site):
             continue
-        result = check_site(site, policy, min(SITE_BUDGET, left))
+        result = check_site(site, policy, min(SITE_BUDGET, left), closes)
         left -= max(result.n_tried, SITE_BUDGET // 10)
         if not result.can_close_at_all:
             blockers = tuple((rule.place, "forbidden by this rule, alone or with others") for rule in decode)
@@ -350,7 +355,7 @@ def _string_liveness(
                 [Diagnostic("PK307", f"no string at `{site.pointer}` can satisfy both the grammar and the policies",
                             grammar.place, "widen the pattern or the rule", related=blockers)]
             )  # fmt: skip
-        if result.can_always_close is None and left > 0 and proofs.always(site):
+        if result.can_always_close is None and left > 0 and closes is None and proofs.always(site):
             continue
         if result.can_always_close is not True:
             open_sites.append(result.why)
@@ -358,9 +363,9 @@ def _string_liveness(
     if open_sites:
         where = ", where a rule holds on to the text" if room >= 0 else ""
         why = f"strings that may trap{where}: {'; '.join(open_sites[:5])}"
-        return _bounded(why, escape, resets=True, covered_chars=room)
+        return _bounded(why, knot, resets=True, covered_chars=room)
     what = f"every string can be closed ({len(sites.strings)} restricted ones checked)"
-    return _escaping(LivenessKind.RESETS, what, escape)
+    return _escaping(LivenessKind.RESETS, what, knot)
 
 
 def _product_liveness(
@@ -368,7 +373,7 @@ def _product_liveness(
     cfg: Cfg,
     automata: Sequence[Automaton],
     decode: Sequence[ResolvedRule],
-    escape: Escape,
+    knot: Knot,
 ) -> tuple[Liveness, str | None]:
     result = analyse(cfg, automata)
     match result:
@@ -383,6 +388,6 @@ def _product_liveness(
                             "widen the grammar or the rules", related=blockers)]
             )  # fmt: skip
         case Undecided(why):
-            return _bounded(why, escape), None
+            return _bounded(why, knot), None
         case _:
             assert_never(result)

@@ -6,7 +6,7 @@ schema's string sites, one at a time.
 """
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from policykit.automata import Alphabet, Automaton, Pattern, common, run
 from policykit.automata.nfa import build, close
+from policykit.compile.escape import frees
 from policykit.diagnostics import Place
 from policykit.ir.grammar import FixedText, JsonSites, StringSite
 from policykit.ir.regex import MAX_CODE_POINT, Chars, Regex, Repeat
@@ -21,6 +22,8 @@ from policykit.text import view
 from policykit.text.json_strings import CONTROLS, ESCAPE, UNFINISHED, completions
 
 MAX_PAIRS = 4_000_000
+PLAIN = np.array([p for p in (*range(0x20, 0xD800), *range(0xE000, MAX_CODE_POINT + 1)) if p not in (0x22, 0x5C)])
+"""Characters that JSON writes without an escape."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +74,13 @@ class SiteResult:
     n_tried: int = 0
 
 
-def check_site(site: StringSite, policy: "PolicyProduct", budget: int) -> SiteResult:
+def check_site(
+    site: StringSite, policy: "PolicyProduct", budget: int, closes: Callable[[int], bool] | None = None
+) -> SiteResult:
     """Explore the product of the site's own language and all automata; co-reachability by a backward pass.
 
-    ``budget`` bounds the transitions that are tried.
+    ``budget`` bounds the transitions that are tried. ``closes`` says of states of the automata that the mask may close
+    what leads there, whatever the site's language still has ahead.
     """
     if site.regex is None or is_length_only(site.regex):
         return SiteResult(None, True, f"`{site.pointer}`: {site.why}")
@@ -96,7 +102,7 @@ def check_site(site: StringSite, policy: "PolicyProduct", budget: int) -> SiteRe
         here = seen[at]
         if language.accepts(at[0]) and policy.may_end(at[1]):
             ends.append(here)
-        is_clash = is_clash or escapes.clash(*at)
+        is_clash = is_clash or escapes.clash(*at) or (closes is not None and closes(at[1]))
         n_tried += len(symbols)
         if n_tried > budget:
             return SiteResult(None, True, f"`{site.pointer}`: more than {len(seen)} states", n_tried)
@@ -202,6 +208,18 @@ class PolicyProduct:
         """The own class of a character."""
         return int(self._key[point])
 
+    @property
+    def key(self) -> NDArray[np.int64]:
+        """The own class of every code point, ``[0x110000]``."""
+        return self._key
+
+    def spelled(self) -> dict[int, str]:
+        """A character for every class that some character has, one that JSON writes as it is where there is one."""
+        points = representatives(self._key)
+        plain, first = np.unique(self._key[PLAIN], return_index=True)
+        better = dict(zip(plain.tolist(), PLAIN[first].tolist(), strict=True))
+        return {(n := int(self._key[p])): chr(better.get(n, p)) for p in points}
+
     def only(self, points: Iterable[int], class_of: NDArray[np.int64]) -> frozenset[tuple[int, int]]:
         """Of the pairs of :meth:`symbols` those that no other characters have than these."""
         asked = np.array(list(points))
@@ -228,6 +246,11 @@ class PolicyProduct:
 
     def may_end(self, state: int) -> bool:
         return not any(a.end_found(s) for a, s in zip(self._automata, self._states[state], strict=True))
+
+    def is_freed(self, state: int, texts: Iterable[str]) -> bool:
+        """Whether after one of the texts a text may end that has come to this state."""
+        pairs = list(zip(self._automata, self._states[state], strict=True))
+        return any(all(frees(automaton, (at,), text) for automaton, at in pairs) for text in texts)
 
 
 class Anchored:

@@ -17,7 +17,14 @@ from policykit.automata import FOUND, Automaton, PhraseAutomaton, run
 from policykit.automata.alphabet import PHRASE_WORD
 from policykit.automata.phrases import ENDS, OPEN
 from policykit.compile.escape import frees_phrases
-from policykit.compile.strings import WRITTEN_OFF, Anchored, PolicyProduct, is_length_only, representatives
+from policykit.compile.strings import (
+    PLAIN,
+    WRITTEN_OFF,
+    Anchored,
+    PolicyProduct,
+    is_length_only,
+    representatives,
+)
 from policykit.ir.grammar import StringSite
 from policykit.ir.regex import MAX_CODE_POINT, Chars, Regex, Repeat
 
@@ -33,8 +40,6 @@ FILLING = "-_0zZ. /"
 """Characters that may come before a shortest way."""
 RUNS, RUN = "z0_-", 40
 """Characters that a way may repeat so often: what an expression bounds at 30 is over then."""
-_PLAIN = np.array([p for p in (*range(0x20, 0xD800), *range(0xE000, MAX_CODE_POINT + 1)) if p not in (0x22, 0x5C)])
-"""Characters that JSON writes without an escape."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,9 +334,9 @@ def _spelled(language: Anchored, preferred: str) -> dict[int, str]:
     spelled: dict[int, str] = {}
     for char in preferred:
         spelled.setdefault(language.symbol(ord(char)), char)
-    classes, first = np.unique(language.class_of[_PLAIN], return_index=True)
+    classes, first = np.unique(language.class_of[PLAIN], return_index=True)
     for symbol, at in zip(classes.tolist(), first.tolist(), strict=True):
-        spelled.setdefault(symbol, chr(int(_PLAIN[at])))
+        spelled.setdefault(symbol, chr(int(PLAIN[at])))
     return spelled
 
 

@@ -4,13 +4,14 @@ A mask is the mask of the base (see :mod:`policykit.constraint.reader`), shared 
 minus what each automaton that stands apart forbids. Rows are kept within a memory bound and shared by all requests.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from policykit.compile.program import Program
+from policykit.compile.together import with_traps
 from policykit.constraint.binding import Binding
 from policykit.constraint.formula import for_good_rows, holds
 from policykit.constraint.held import Held
@@ -45,7 +46,7 @@ class PolicyMachine:
         mask_bytes: int = MASK_BYTES,
         table_bytes: int = TABLE_BYTES,
     ) -> None:
-        self.program = program
+        self.program = program = with_traps(program, liveness.together if liveness else ())
         self.vocabulary = vocabulary
         self.reader = Reader(Binding(program, vocabulary, (liveness and liveness.escape) or ""))
         self.rows = RowCache(mask_bytes)
@@ -55,6 +56,7 @@ class PolicyMachine:
         self._table_bytes = table_bytes
         self._bases: dict[tuple[tuple[str, ...], tuple[int, ...]], Row] = {}
         self._closers: dict[tuple[object, ...], frozenset[str]] = {}
+        self._freed: dict[Joint, bool] = {}
         self._passing = sorted(vocabulary.special_ids.difference(vocabulary.eos_ids))
 
     # ---- reading, as the reader does it
@@ -167,6 +169,7 @@ class PolicyMachine:
             self.rows.clear()
             self._bases.clear()
             self.held.clear()
+            self._freed.clear()
             self._closers.clear()  # a new automaton numbers its states anew
             self.reader.renew()
 
@@ -239,12 +242,14 @@ class PolicyMachine:
             else:
                 after = self.advance_bytes(joint, head)
             if after is not None:
-                allowed += [i for i, rest in tokens if not rest or self._goes_on(after, rest)]
+                allowed += [i for i, rest in tokens if self._goes_on(after, rest)]
         return self._row_of(allowed)
 
     def _goes_on(self, joint: Joint, rest: bytes) -> bool:
-        after = self.advance_bytes(joint, rest) if joint.pending else self.reader.advance_rest(joint, rest)
-        return after is not None
+        after: Joint | None = joint
+        if rest:
+            after = self.advance_bytes(joint, rest) if joint.pending else self.reader.advance_rest(joint, rest)
+        return after is not None and not (self._fragile and not self._is_freed(after))
 
     # ---- traps
 
@@ -261,14 +266,34 @@ class PolicyMachine:
     def _close_traps(self, joint: Joint, row: Row) -> None:
         """Close tokens that lead a fragile automaton to where no known text frees all automata."""
         held = self.held.tokens(joint, self._fragile, row)
-        if not len(held):
-            return
         # What lets the text end at once is no trap.
-        unended = self.held.tokens(joint, self.reader.forbids, row, by_escape=False)
-        for token_id in np.intersect1d(held, unended, assume_unique=True).tolist():
+        unended = self.held.tokens(joint, self.reader.forbids, row, by_escape=False) if len(held) else held
+        begun = self.reader.completions.ends_in(joint.modes)
+        begun = begun[(row.view(np.uint32)[begun >> 5] >> (begun & 31).astype(np.uint32) & 1).astype(np.bool_)]
+        for token_id in np.union1d(np.intersect1d(held, unended, assume_unique=True), begun).tolist():
             after = self.advance(joint, token_id)
-            if after is not None and not self.reader.escapes(after):
+            if after is not None and not self._is_freed(after):
                 close(row, token_id)
+
+    def _is_freed(self, joint: Joint) -> bool:
+        """Whether a known text frees all automata, after a completion where a character was begun."""
+        if not joint.pending:
+            return bool(self.reader.escapes(joint))
+        known = self._freed.get(joint)
+        if known is None:
+            if len(self._freed) >= MAX_CLOSERS:
+                self._freed.clear()
+            known = self._freed[joint] = any(map(self.reader.escapes, self._completed(joint)))
+        return known
+
+    def _completed(self, joint: Joint) -> Iterator[Joint]:
+        """The states after the characters that one which was begun can become, but for those that are alike."""
+        low, high = utf8.completions(joint.pending)
+        _, first = np.unique(self.reader.binding.characters[low:high], return_index=True)
+        for point in (low + first).tolist():
+            after = self.advance_bytes(joint, chr(point).encode()[len(joint.pending) :])
+            if after is not None:
+                yield after
 
     # ---- explanations
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from policykit.automata import FOUND, completing, run
-from policykit.compile.escape import FRESH_OTHERS, FRESH_WORDS, candidates
+from policykit.compile.escape import ESCAPES, FRESH_OTHERS, FRESH_WORDS
 from policykit.constraint.binding import Binding
 from policykit.constraint.completions import Completions
 from policykit.constraint.distinct import distinct_rows
@@ -26,7 +26,6 @@ MAX_JOINTS, MAX_ESCAPES, EXPLORED_STATES = 20_000, 4, 600
 """Joint states kept before they are forgotten together; states in use go on. Automata of few states are explored."""
 TABLE_AFTER = 48
 """Tokens read from a base before all of its tokens are worked out at once (some 50 ms)."""
-ESCAPES = candidates()
 
 
 class Reader:
@@ -42,6 +41,7 @@ class Reader:
         self.scope_of = binding.scope_of
         self.group_of = binding.group_of
         self._holding: tuple[int, ...] = ()
+        self._known = tuple(dict.fromkeys((*ESCAPES, *(binding.escape[n:] for n in range(len(binding.escape))))))
         self._rests: dict[tuple[tuple[str, ...], bytes], list[list[int]] | None] = {}
         self.renew()
 
@@ -374,7 +374,7 @@ class Reader:
             return ("",)  # completions were tried when the character was begun
         known = self._escapes.get(joint.states)
         if known is None:
-            found = (text for text in ESCAPES if self._frees_by(joint, text))
+            found = (text for text in self._known if self._frees_by(joint, text))
             ended = (text for text in self._completing(joint) if self._frees(joint, self.binding.symbols_of(text)))
             known = tuple(islice(found, MAX_ESCAPES)) or tuple(islice(ended, 1))
             self._escapes[joint.states] = known

@@ -27,7 +27,7 @@ class Machines:
 
     def get(self, rules: tuple[ResolvedRule, ...], vocabulary: Vocabulary, liveness: Liveness) -> PolicyMachine:
         """The machine of these rules, made ready."""
-        key = rules, liveness.escape, liveness.fragile
+        key = rules, liveness.escape, liveness.fragile, liveness.together
         with self._lock:
             found = self._kept.get(key)
             if found is None:

@@ -100,8 +100,9 @@ class LivenessKind(StrEnum):
 class Liveness:
     """``resets``: what is not proved lies inside single JSON strings, at whose end every rule starts anew.
     ``escape``: a text that frees every rule, but for the ``fragile`` automata, from every state; tokens that lead
-    those to where it does not are examined one by one. In the first ``covered_chars`` of a string, tokens are
-    examined only where a rule holds on to the text (it cannot end, or the escape does not free it)."""
+    those to where it does not are examined one by one. Where the automata ``together`` leave no way to an end the text
+    may not come, though each of them leaves one. In the first ``covered_chars`` of a string, tokens are examined only
+    where a rule holds on to the text (it cannot end, or the escape does not free it)."""
 
     kind: LivenessKind
     why: str
@@ -110,3 +111,4 @@ class Liveness:
     escape: str | None = None
     fragile: tuple[int, ...] = ()
     covered_chars: int = -1
+    together: tuple[int, ...] = ()
