@@ -22,7 +22,7 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """As long a text as the expression matches."""
+    """As long a text as the expression matches, or less of it where regular formats beside it need the rest."""
 
     spec: GrammarSpec
 

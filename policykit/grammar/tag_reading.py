@@ -30,6 +30,8 @@ Fault = tuple[str, str, str]
 """Pointer, keyword, message."""
 Judge = Callable[[str], list[Fault]]
 _JSON = json.JSONDecoder()
+MOST = 100
+"""Repetitions up to which a format is read as one expression with its neighbours."""
 
 
 class TagReader:
@@ -43,7 +45,7 @@ class TagReader:
     def check(self, text: str) -> list[Fault]:
         """Nothing where ``text`` is of the structural tag; else what is wrong with its JSON, or with all of it."""
         reading = _Reading(text, self._judge)
-        if any(end == len(text) for end in reading.ends(self._form, 0, ())):
+        if any(end == len(text) for end in reading.ends(Sequence((self._form,)), 0, ())):
             return []
         return reading.faults or [("", "structural_tag", "the text does not belong to the grammar")]
 
@@ -69,17 +71,29 @@ class _Reading:
                 yield from self._free(excludes, at, ends)
             case Triggered():
                 yield from self._triggered(form, at, ends)
-            case Sequence(items):
-                reached = {at}
-                for item in items[:-1]:
-                    reached = {end for place in reached for end in self.ends(item, place, ())}
-                for place in reached:
-                    yield from self.ends(items[-1], place, ends)
+            case Sequence():
+                yield from self._sequence(_flat(form), at, ends)
             case Const() | Value() | Expression() | Either() | Repeated() | Tag() | Separated():
                 for place in set(self._closed(form, at)):
                     yield from self._behind(place, ends)
             case _:
                 assert_never(form)
+
+    def _sequence(self, items: Several[Format], at: int, ends: tuple[str, ...]) -> Iterator[int]:
+        """Items that are regular and stand side by side are also read as one: the longest match of the first may have
+        taken what the second needs."""
+        reached: list[set[int]] = [{at}, *(set[int]() for _ in items)]
+        for i, item in enumerate(items):
+            source, last = _run(items, i)
+            for place in reached[i]:
+                if source is not None and (end := _fitting(source, self._text, place)) is not None:
+                    reached[last].add(end)
+                if i + 1 < len(items):
+                    reached[i + 1].update(self.ends(item, place, ()))
+        for place in reached[-1]:
+            yield from self._behind(place, ends)
+        for place in reached[-2]:
+            yield from self.ends(items[-1], place, ends)
 
     def _closed(self, form: Const | Value | Expression | Either | Repeated | Tag | Separated, at: int) -> Iterator[int]:
         """Formats that know their own end."""
@@ -196,9 +210,69 @@ class _Reading:
 
 def _matched(spec: GrammarSpec, text: str, at: int) -> int | None:
     """The end of the longest match."""
+    return _longest(_source(spec), text, at)
+
+
+def _source(spec: GrammarSpec) -> str:
     assert isinstance(spec.shape, Cfg)
-    found: Any = _compiled(unparse(spec.shape.terminals[0].regex)).match(text, at)
+    return unparse(spec.shape.terminals[0].regex)
+
+
+def _longest(source: str, text: str, at: int) -> int | None:
+    found: Any = _compiled(source).match(text, at)
     return None if found is None else int(found.end())
+
+
+def _fitting(source: str, text: str, at: int) -> int | None:
+    """:func:`_longest` of an expression that was put together, which may be too large."""
+    try:
+        return _longest(source, text, at)
+    except re2.error:
+        return None
+
+
+def _flat(form: Sequence) -> list[Format]:
+    """The items of a sequence, and of the sequences in it."""
+    return [inner for item in form.items for inner in (_flat(item) if isinstance(item, Sequence) else [item])]
+
+
+def _run(items: Several[Format], first: int) -> tuple[str | None, int]:
+    """The regular items that stand side by side from ``first`` on, as one expression, and where they end. None for an
+    expression alone, which has one longest match."""
+    sources: list[str] = []
+    for item in items[first:]:
+        source = _regular(item)
+        if source is None:
+            break
+        sources.append(f"(?:{source})")
+    is_one = len(sources) == 1 and isinstance(items[first], Const | Expression)
+    return ("".join(sources) if sources and not is_one else None), first + len(sources)
+
+
+def _regular(form: Format) -> str | None:
+    """A format as an expression, if it is made of texts and expressions alone."""
+    match form:
+        case Const(text):
+            return str(re2.escape(text))  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
+        case Expression(spec):
+            return _source(spec)
+        case Either(items):
+            return _joined(items, "|")
+        case Sequence(items):
+            return _joined(items, "")
+        case Repeated(item, least, most):
+            source = _regular(item)
+            bound = "" if most is None else str(most)
+            return None if source is None or max(least, most or 0) > MOST else f"(?:{source}){{{least},{bound}}}"
+        case Value() | Free() | Tag() | Triggered() | Separated():
+            return None
+        case _:
+            assert_never(form)
+
+
+def _joined(items: Several[Format], between: str) -> str | None:
+    sources = [source for item in items if (source := _regular(item)) is not None]
+    return between.join(f"(?:{source})" for source in sources) if len(sources) == len(items) else None
 
 
 @lru_cache(256)

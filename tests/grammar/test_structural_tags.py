@@ -1,6 +1,8 @@
 """Structural tags: the mask and the reader, which share no code, agree, and so does xgrammar where it runs."""
 
+import itertools
 import json
+import re
 from typing import Any
 
 import pytest
@@ -159,6 +161,34 @@ def test_free_text_before_a_known_one_ends_where_that_first_stands() -> None:
     for text, expected in (("(a)1", True), ("()1", True), ("(a)", False), ("(a)b)1", False), ("(a", False)):
         assert grammar.matches(spec, text) is expected
         assert bool(grammar.GrammarValidator(spec).check(text)) is not expected
+
+
+regular = st.lists(st.sampled_from(["a*", "[^a]", "ab?", "(b|ba)", "const b", "star a|b", "plus a?b"]), max_size=4)
+
+
+@given(regular.filter(bool))
+@settings(max_examples=30)
+def test_expressions_side_by_side_may_share_what_they_match_in_every_way(drawn: list[str]) -> None:
+    """What the longest match of one has taken the next may need: the whole is what `re` reads in one expression."""
+    forms: list[Any] = []
+    sources: list[str] = []
+    for name in drawn:
+        kind, _, rest = name.partition(" ")
+        pattern = {"type": "regex", "pattern": rest or name}
+        match kind:
+            case "const":
+                forms.append({"type": "const_string", "value": rest})
+            case "star" | "plus":
+                forms.append({"type": kind, "content": pattern})
+            case _:
+                forms.append({"type": "sequence", "elements": [pattern]})
+        sources.append({"star": f"({rest})*", "plus": f"({rest})+"}.get(kind, rest or name))
+    spec = made({"type": "sequence", "elements": forms})
+    check = grammar.GrammarValidator(spec).check
+    for text in ("".join(t) for n in range(5) for t in itertools.product("ab", repeat=n)):
+        is_right = re.fullmatch("".join(f"({source})" for source in sources), text) is not None
+        assert bool(check(text)) is not is_right, text
+        assert is_right or not grammar.matches(spec, text), text
 
 
 @pytest.mark.parametrize("excluded", [")>", ")", ">"])
