@@ -341,13 +341,13 @@ def _string_liveness(
     forbidden = _forbidden(program, automata, decode, _JSON)
     policy = PolicyProduct([f.automaton for f in forbidden])
     ways, proofs = (Ways([f.automaton for f in forbidden], policy, knot.escape.text) for _ in range(2))  # a budget each
-    closes = (lambda state: not policy.is_freed(state, ESCAPES)) if knot.escape.fragile else None
+    is_listed = knot.escape.fragile != ()
     open_sites: list[str] = []
     left, room = SITES_BUDGET, ANY_LENGTH
     for site in sites.strings:
         if ways.may_just_begin(site):
             continue
-        result = check_site(site, policy, min(SITE_BUDGET, left), closes)
+        result = check_site(site, policy, min(SITE_BUDGET, left), ESCAPES if is_listed else ())
         left -= max(result.n_tried, SITE_BUDGET // 10)
         if not result.can_close_at_all:
             blockers = tuple((rule.place, "forbidden by this rule, alone or with others") for rule in decode)
@@ -355,7 +355,7 @@ def _string_liveness(
                 [Diagnostic("PK307", f"no string at `{site.pointer}` can satisfy both the grammar and the policies",
                             grammar.place, "widen the pattern or the rule", related=blockers)]
             )  # fmt: skip
-        if result.can_always_close is None and left > 0 and closes is None and proofs.always(site):
+        if result.can_always_close is None and left > 0 and not is_listed and proofs.always(site):
             continue
         if result.can_always_close is not True:
             open_sites.append(result.why)

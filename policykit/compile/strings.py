@@ -6,7 +6,7 @@ schema's string sites, one at a time.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,13 +74,11 @@ class SiteResult:
     n_tried: int = 0
 
 
-def check_site(
-    site: StringSite, policy: "PolicyProduct", budget: int, closes: Callable[[int], bool] | None = None
-) -> SiteResult:
+def check_site(site: StringSite, policy: "PolicyProduct", budget: int, escapes_known: Sequence[str] = ()) -> SiteResult:
     """Explore the product of the site's own language and all automata; co-reachability by a backward pass.
 
-    ``budget`` bounds the transitions that are tried. ``closes`` says of states of the automata that the mask may close
-    what leads there, whatever the site's language still has ahead.
+    ``budget`` bounds the transitions that are tried. Where the mask closes what none of some texts frees, whatever the
+    site's language still has ahead, ``escapes_known`` are these.
     """
     if site.regex is None or is_length_only(site.regex):
         return SiteResult(None, True, f"`{site.pointer}`: {site.why}")
@@ -102,7 +100,8 @@ def check_site(
         here = seen[at]
         if language.accepts(at[0]) and policy.may_end(at[1]):
             ends.append(here)
-        is_clash = is_clash or escapes.clash(*at) or (closes is not None and closes(at[1]))
+        is_closed = bool(escapes_known) and not policy.is_freed(at[1], escapes_known)
+        is_clash = is_clash or is_closed or escapes.clash(*at)
         n_tried += len(symbols)
         if n_tried > budget:
             return SiteResult(None, True, f"`{site.pointer}`: more than {len(seen)} states", n_tried)

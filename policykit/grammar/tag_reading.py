@@ -227,7 +227,7 @@ def _fitting(source: str, text: str, at: int) -> int | None:
     """:func:`_longest` of an expression that was put together, which may be too large."""
     try:
         return _longest(source, text, at)
-    except re2.error:
+    except re2.error:  # pyright: ignore[reportUnknownMemberType]
         return None
 
 

@@ -18,6 +18,7 @@ import pytest
 import policykit as pk
 from policykit.compile import together
 from policykit.compile.plan import HORIZON_BYTES
+from policykit.ir.grammar import GrammarSpec
 from tests.laws.languages import GRAMMAR_PLACE, Rules, rule
 from tests.laws.worlds import allowed, bytewise, policies
 from tests.length import at_length
@@ -94,7 +95,7 @@ class Case:
         return [*self.bans, *(rf"(?<!\w){' +'.join(p.split())}(?!\w)" for p in self.phrases)]
 
     @property
-    def grammar(self) -> "pk.Grammar | None":
+    def grammar(self) -> GrammarSpec | None:
         match self.kind:
             case "text":
                 return None
@@ -241,11 +242,11 @@ def test_what_is_claimed_is_what_masks_do_at_length() -> None:
 # ---- cases that are told one by one
 
 
-def liveness(rules: Rules, grammar: "pk.Grammar | None" = None) -> pk.Liveness:
+def liveness(rules: Rules, grammar: GrammarSpec | None = None) -> pk.Liveness:
     return pk.compile(policies(rules), grammar).liveness
 
 
-def written(rules: Rules, grammar: "pk.Grammar | None", text: str) -> bool:
+def written(rules: Rules, grammar: GrammarSpec | None, text: str) -> bool:
     constraint = pk.compile(policies(rules), grammar).constraint(words := vocabulary(random.Random(1)))
     return is_written(constraint.start(), bytewise(words, text.encode()))
 
