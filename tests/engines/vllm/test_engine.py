@@ -185,7 +185,7 @@ def test_a_token_that_the_model_does_not_have_fails_the_request_alone(vllm: Simp
     assert [choice.text for choice in found] == ["", "yes", "", ""]
     assert [choice.finish_reason for choice in found] == ["error", "stop", "error", "error"]
     for choice in (found[0], found[2], found[3]):
-        assert re.match(r"policykit refuses: \S+:1:14: PK219: `<", choice.stop_reason), choice.stop_reason
+        assert re.match(r"policykit refuses: plan sha256:\w+:1:14: PK219: `<", choice.stop_reason), choice.stop_reason
     told = {said.request: said.code for said in guard.heard() if isinstance(said, attest.Failed)}
     assert told == {"0": "PK219", "2": "PK219", "3": "PK219"}
 
