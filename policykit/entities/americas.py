@@ -4,13 +4,15 @@ from policykit.entities import numbers
 from policykit.entities.checks import luhn, plain, stdnum
 from policykit.entities.entity import MARKED, NUMBER, WORD, EntityType, digits
 
+# With letters (Instrução Normativa RFB 2.229/2024) only as they are punctuated, or in one run: words are no groups.
+_LETTERED = r"[0-9a-z]{2}\.[0-9a-z]{3}\.[0-9a-z]{3}/[0-9a-z]{4}\-[0-9]{2}"
 _MBI = "[ac-hjkmnp-rt-y]"
 
 TYPES = (
     EntityType(
         name="us_ssn",
         about="US social security number, near a word for it",
-        body=digits(3, 2, 4),
+        body=digits(3, 2, 4, gap=MARKED),
         guard=NUMBER,
         check=stdnum("us.ssn", decide=numbers.us_ssn),
         words=("ssn", "social security", "social security number", "soc sec", "ss#", "ssn#"),
@@ -20,7 +22,7 @@ TYPES = (
     EntityType(
         name="us_itin",
         about="US individual taxpayer identification number, near a word for it",
-        body=digits("9[0-9]{2}", 2, 4),
+        body=digits("9[0-9]{2}", 2, 4, gap=MARKED),
         guard=NUMBER,
         check=stdnum("us.itin"),
         words=("itin", "taxpayer", "taxpayer id", "tax id", "tin"),
@@ -75,7 +77,7 @@ TYPES = (
     EntityType(
         name="br_cnpj",
         about="Brazilian company number (CNPJ)",
-        body=digits(2, 3, 3, 4, 2, gap=MARKED),
+        body=rf"{digits(2, 3, 3, 4, 2, gap=MARKED)}|[0-9a-z]{{12}}[0-9]{{2}}|{_LETTERED}",
         guard=NUMBER,
         check=stdnum("br.cnpj"),
         words=("cnpj",),

@@ -1,6 +1,8 @@
 """Identity, tax and health numbers of Asia, Africa and the Pacific."""
 
-from policykit.entities.checks import plain, stdnum
+from datetime import date
+
+from policykit.entities.checks import either, plain, stdnum
 from policykit.entities.entity import NUMBER, EntityType, digits
 
 
@@ -9,6 +11,28 @@ def _is_medicare(number: str) -> bool:
     individual reference number."""
     total = sum(int(digit) * weight for digit, weight in zip(number, (1, 3, 7, 9, 1, 3, 7, 9), strict=False))
     return number[0] in "23456" and total % 10 == int(number[8])
+
+
+def _is_resident_id(number: str) -> bool:
+    """A day of the calendar and the check character of GB 11643-1999. The county is not looked at: who was born before a
+    county was, has its code all the same."""
+    try:
+        date(int(number[6:10]), int(number[10:12]), int(number[12:14]))
+    except ValueError:
+        return False
+    total = sum(int(digit) * pow(2, 17 - i, 11) for i, digit in enumerate(number[:17]))
+    return "10X98765432"[total % 11] == number[17]
+
+
+_RANDOM_SINCE = date(2020, 10, 1)
+
+
+def _is_new_rrn(number: str) -> bool:
+    """Numbers that are given since October 2020 end in any six digits, without a check digit."""
+    try:
+        return number[6] in "3478" and date(2000 + int(number[:2]), int(number[2:4]), int(number[4:6])) >= _RANDOM_SINCE
+    except ValueError:
+        return False
 
 
 TYPES = (
@@ -43,7 +67,7 @@ TYPES = (
         about="Chinese resident identity number",
         body="[1-9][0-9]{5}(?:19|20)[0-9]{9}[0-9x]",
         guard=NUMBER,
-        check=stdnum("cn.ric"),
+        check=plain("MOD 11-2, a day; 1", _is_resident_id),
         words=("resident", "identity", "身份证"),
         regions=("CN",),
     ),
@@ -52,7 +76,7 @@ TYPES = (
         about="Korean resident registration number",
         body=digits(6, 7),
         guard=NUMBER,
-        check=stdnum("kr.rrn"),
+        check=either(stdnum("kr.rrn"), plain("a day from October 2020 on; 1", _is_new_rrn)),
         words=("rrn", "resident registration", "주민등록번호"),
         regions=("KR",),
     ),

@@ -61,6 +61,15 @@ def plain(
     return Check(name, lambda text, entity: holds(text), lengths=lengths, decide=decide)
 
 
+def either(one: Check, other: Check) -> Check:
+    """Valid by one of two."""
+
+    def run(text: str, entity: Entity) -> bool:
+        return one.run(text, entity) or other.run(text, entity)
+
+    return Check(f"{one.name} or {other.name}", run, one.package or other.package)
+
+
 def luhn_screen(text: Compact, starts: Places, ends: Places) -> NDArray[np.bool_]:
     """:func:`luhn` on many stretches of digits."""
     return text.luhn(starts, ends)

@@ -6,7 +6,9 @@ _BASE64 = Guard(
     r"(?:\A|[^0-9A-Za-z/+])", r"(?:\z|[^0-9A-Za-z/+=])", r"(?<![0-9A-Za-z/+])", r"(?![0-9A-Za-z/+=])"
 )  # fmt: skip
 _SAFE = r"[0-9A-Za-z_\-]"
-_BREAK = r"(?:[ \t\r\n]|\\[nr])"
+_BREAK = r"(?:[ \t\r\n>|+*#\-\",']|\\[nrt])"
+"""What stands between lines: what is before indented and quoted ones too."""
+_BREAKS = f"{_BREAK}{{0,24}}"
 _LINE = "[0-9A-Za-z+/=]"
 _EDGE = r"(?:[0-9A-Z]+ ){0,3}PRIVATE KEY(?: BLOCK)?-----"
 _FIELD = r"(?:Proc-Type|DEK-Info|Version|Comment): ?[^\x00-\x1f\\]{0,120}"
@@ -58,12 +60,18 @@ TYPES = (
         TOKEN,
     ),
     EntityType("stripe_key", "Stripe secret key", "(?:sk|rk)_(?:live|test)_[0-9A-Za-z]{16,}", TOKEN),
-    EntityType("jwt", "JSON web token (RFC 7519)", rf"eyJ{_SAFE}{{8,}}\.eyJ{_SAFE}{{8,}}\.(?:{_SAFE}{{10,}})?", TOKEN),
+    EntityType(
+        "jwt",
+        "JSON web token (RFC 7519), or another compact signature or encryption (RFC 7515, 7516)",
+        rf"ey[AJ]{_SAFE}{{8,}}\.(?:ey[AJ]{_SAFE}{{8,}}\.(?:{_SAFE}{{10,}})?"
+        rf"|{_SAFE}*\.{_SAFE}{{10,}}(?:\.{_SAFE}+\.{_SAFE}+)?)",
+        TOKEN,
+    ),
     EntityType(
         "private_key",
         "private key block (RFC 7468), whole or cut off",
-        rf"-----BEGIN {_EDGE}(?:{_BREAK}{{1,4}}{_FIELD}){{0,4}}(?:{_BREAK}{{0,4}}{_LINE}{{16,}})*"
-        rf"(?:{_BREAK}{{0,4}}{_LINE}{{0,15}}{_BREAK}{{0,4}}-----END {_EDGE})?",
+        rf"-----BEGIN {_EDGE}(?:{_BREAK}{_BREAKS}{_FIELD}){{0,4}}(?:{_BREAKS}{_LINE}{{16,}})*"
+        rf"(?:{_BREAKS}{_LINE}{{0,15}}{_BREAKS}-----END {_EDGE})?",
         FREE,
     ),
 )

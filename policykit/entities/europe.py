@@ -116,7 +116,7 @@ TYPES = (
     EntityType(
         name="fr_nir",
         about="French social security number (NIR)",
-        body=digits("[1-478]", 2, 2, "[0-9][0-9ab]", 3, 3, 2),
+        body=digits("[1-478]", 2, 2, "[0-9][0-9ab]", 3, 3, 2, gap=MARKED),
         guard=NUMBER,
         check=stdnum("fr.nir"),
         words=("nir", "insee", "sécurité sociale", "numéro de sécu"),

@@ -14,9 +14,9 @@ from policykit.ir.document import Entities, Entity
 from policykit.ir.regex import Alternation, Assertion, Chars, Concat, Empty, Regex, Repeat, ranges_of
 from policykit.text import View, view
 
-_BETWEEN_WORDS = r"[ \t\n\r\x{A0}_\-./:]{1,3}"
-BETWEEN_WORDS = r"[ \t\n\r\xa0_\-./:]{1,3}"
-"""What may stand between two words of a context phrase, in Python's syntax."""
+_BETWEEN_WORDS = r"[ \t\n\r\x{A0}_\-./:]{0,3}"
+BETWEEN_WORDS = r"[ \t\n\r\xa0_\-./:]{0,3}"
+"""What may stand between two words of a context phrase, or nothing (`dateOfBirth`), in Python's syntax."""
 
 
 @cache

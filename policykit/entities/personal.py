@@ -4,7 +4,7 @@ import re
 from datetime import date
 
 from policykit.entities.checks import icao_digit, plain
-from policykit.entities.entity import NUMBER, WORD, EntityType, Guard
+from policykit.entities.entity import MARKED, NUMBER, WORD, EntityType, Guard
 
 _MRZ = Guard(r"(?:\A|[^0-9A-Za-z<])", r"(?:\z|[^0-9A-Za-z<])", r"(?<![0-9A-Za-z<])", r"(?![0-9A-Za-z<])")
 
@@ -20,24 +20,32 @@ def _is_passport_line(seen: str) -> bool:
 
 _MONTHS = (
     "january february march april may june july august september october november december jan feb mar apr jun jul "
-    "aug sep sept oct nov dec januar februar märz mai juni juli oktober dezember janvier février mars avril juin "
-    "juillet août septembre octobre novembre décembre enero febrero marzo abril mayo junio julio agosto septiembre "
-    "octubre noviembre diciembre"
+    "aug sep sept oct nov dec januar jänner februar märz maerz mai juni juli oktober dezember janvier février fevrier "
+    "mars avril juin juillet août aout septembre octobre novembre décembre decembre enero febrero marzo abril mayo "
+    "junio julio agosto septiembre setiembre octubre noviembre diciembre gennaio febbraio aprile maggio giugno luglio "
+    "settembre ottobre dicembre januari februari maart mei augustus janeiro fevereiro março maio junho julho setembro "
+    "outubro dezembro"
 )
 _NAMED = "|".join(dict.fromkeys(_MONTHS.split()))
 _DAY = "(?:0?[1-9]|[12][0-9]|3[01])"
 _MONTH = "(?:0?[1-9]|1[0-2])"
 _YEAR = "(?:19|20)[0-9]{2}"
-_MARK = r"[./\- ]"
+_ANY_YEAR = f"(?:{_YEAR}|[0-9]{{2}})"
+_TIME = r"(?:[t ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,9})?)?(?:z|[+\-][0-9]{2}:?[0-9]{2})?)?"
+_NTH = r"(?:st|nd|rd|th|er|o|\.)?"
+_BESIDE_NAME = r"(?:[ \-/.]|[.,] )?"
+_ERA = "(?:明治|大正|昭和|平成|令和)(?:元|[0-9]{1,2})"
 
 
 def _is_day(seen: str) -> bool:
     """A day of the calendar where the year has four digits and the month is a number, in one of the usual orders."""
     parts = [int(part) for part in re.findall(r"\d+", seen)]
-    if len(parts) < 3 or not any(part >= 1000 for part in parts):
+    if len(parts) == 1 and parts[0] >= 10**7:  # eight digits
+        parts = [parts[0] // 10_000, parts[0] // 100 % 100, parts[0] % 100]
+    if len(parts) < 3 or not any(part >= 1000 for part in parts[:3]):
         return True
-    orders = (parts, [parts[2], parts[1], parts[0]], [parts[2], parts[0], parts[1]])
-    return any(_exists(*order) for order in orders)
+    year, month, day = parts[:3]
+    return any(_exists(*order) for order in ((year, month, day), (day, month, year), (day, year, month)))
 
 
 def _exists(year: int, month: int, day: int) -> bool:
@@ -59,7 +67,7 @@ TYPES = (
     EntityType(
         name="passport",
         about="passport number, near a word for it",
-        body="[a-z]{1,2}[0-9]{6,8}|[0-9]{8,9}|[0-9]{2}[a-z]{2}[0-9]{5}|[cfghjklmnprtvwxyz][0-9cfghjklmnprtvwxyz]{8}",
+        body="[a-z]{1,2}[0-9]{6,8}|[0-9]{8,9}|[0-9]{2}[a-z]{2}[0-9]{5}|[cfghjklmnprtvwxyz][0-9cfghjklmnprtvwxyz]{8}[0-9]?",
         check=plain("a digit; 1", lambda number: any(char.isdigit() for char in number)),
         guard=WORD,
         words=("passport", "reisepass", "passeport", "pasaporte", "passaporto", "paspoort", "旅券", "パスポート"),
@@ -69,17 +77,22 @@ TYPES = (
         name="date_of_birth",
         about="date, near a word for birth",
         body=(
-            rf"{_DAY}{_MARK}{_MONTH}{_MARK}(?:{_YEAR}|[0-9]{{2}})|{_MONTH}{_MARK}{_DAY}{_MARK}(?:{_YEAR}|[0-9]{{2}})"
-            rf"|{_YEAR}{_MARK}{_MONTH}{_MARK}{_DAY}|{_DAY}(?:st|nd|rd|th|\.)? ?(?:of )?(?:{_NAMED})\.?,? {_YEAR}"
-            rf"|(?:{_NAMED})\.? {_DAY}(?:st|nd|rd|th)?,? {_YEAR}|{_YEAR}年{_MONTH}月{_DAY}日"
+            rf"{_DAY}{MARKED}{_MONTH}{MARKED}{_ANY_YEAR}|{_MONTH}{MARKED}{_DAY}{MARKED}{_ANY_YEAR}"
+            rf"|{_YEAR}{MARKED}{_MONTH}{MARKED}{_DAY}{_TIME}|{_YEAR}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])"
+            rf"|{_DAY}{_NTH}{_BESIDE_NAME}(?:of |de )?(?:{_NAMED}){_BESIDE_NAME}(?:de |del )?{_ANY_YEAR}"
+            rf"|(?:{_NAMED})\.? {_DAY}(?:st|nd|rd|th)?,? {_YEAR}"
+            rf"|(?:{_YEAR}|{_ERA})年 ?{_MONTH}月 ?{_DAY}日|{_YEAR}년 ?{_MONTH}월 ?{_DAY}일"
         ),
         guard=NUMBER,
-        check=plain("a day of the calendar; 1", _is_day),
+        check=plain("a day of the calendar; 2", _is_day),
         as_seen=True,
         words=(
-            "dob", "d.o.b", "date of birth", "birth date", "birthdate", "birthday", "born", "born on", "geburtsdatum",
-            "geboren", "geb", "date de naissance", "né le", "née le", "fecha de nacimiento", "nacido", "nacida",
-            "data di nascita", "nato il", "nata il", "生年月日",
+            "dob", "d.o.b", "birth", "date of birth", "birth date", "birthdate", "birthday", "born", "born on",
+            "geburtsdatum", "geburtstag", "geboren", "geb", "naissance", "date de naissance", "né le", "née le",
+            "né(e) le", "nacimiento", "fecha de nacimiento", "nacido", "nacida", "data di nascita", "nascita", "nato il",
+            "nata il", "geboortedatum", "nascimento", "data de nascimento", "nascido", "nascida", "data urodzenia",
+            "urodzony", "urodzona", "födelsedatum", "född", "fødselsdato", "født", "syntymäaika", "syntynyt",
+            "生年月日", "誕生日", "出生", "출생", "생년월일",
         ),
         needs_context=True,
         label="DOB",
@@ -90,7 +103,7 @@ TYPES = (
         body=r"[a-z]{0,3}\-?[0-9]{5,10}",
         words=(
             "mrn", "medical record", "medical record number", "patient id", "patient number", "patient no", "chart",
-            "hospital number", "health record", "patientennummer", "fallnummer",
+            "hospital number", "health record", "patientennummer", "fallnummer", "患者番号", "診察券番号", "カルテ番号",
         ),
         needs_context=True,
         options=("pattern",),

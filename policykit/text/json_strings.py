@@ -123,7 +123,7 @@ class JsonString:
     """A string of a JSON text. ``offsets[i]`` is where the i-th decoded character begins in the text and
     ``offsets[-1]`` is where the content ends; ``array_run`` numbers runs of consecutive string elements of one
     array, None for a string that is no array element; ``closed`` is False for a string cut off by the text's end.
-    ``key`` is the key that a value, or the array that holds it, belongs to; empty for none.
+    ``key`` are the keys that a value belongs to, the outermost first, with spaces between; empty for none.
 
     A number (``is_number``) is read as its digits, without exponent where that is not longer than
     :data:`MAX_EXPANDED`; ``offsets`` are then only where it begins and ends.
@@ -138,6 +138,8 @@ class JsonString:
     is_number: bool = False
 
 
+MAX_KEYS = 200
+"""Most characters that are kept of the keys of a value: more than any word near it is away."""
 MAX_EXPANDED = 400
 """Most digits that an exponent is written out to: more than any double has."""
 
@@ -154,7 +156,7 @@ def scalars_of(text: str) -> list[JsonString]:
 
 @dataclass(slots=True)
 class _Reader:
-    """Where the reading stands: open brackets, the keys that arrays belong to, the key of the next value, and the run
+    """Where the reading stands: open brackets, the keys that each belongs to, the key of the next value, and the run
     of array strings that the next string may continue."""
 
     stack: list[str]
@@ -166,7 +168,7 @@ class _Reader:
 
     def structure(self, mark: int) -> None:
         if mark in (Mark.BEGIN_ARRAY, Mark.BEGIN_OBJECT):
-            self.keys.append(self.key_of_value if mark == Mark.BEGIN_ARRAY else "")
+            self.keys.append(self.key_of_value)
             self.stack.append("[" if mark == Mark.BEGIN_ARRAY else "{")
         elif mark in (Mark.END_ARRAY, Mark.END_OBJECT) and self.stack:
             self.stack.pop()
@@ -181,10 +183,9 @@ class _Reader:
 
     @property
     def key_of_value(self) -> str:
-        """The key of a value that begins here."""
-        if self.after_colon:
-            return self.key
-        return self.keys[-1] if self.in_array else ""
+        """The key of a value that begins here, behind those of the objects that it stands in."""
+        around = self.keys[-1] if self.keys else ""
+        return f"{around} {self.key}".strip()[-MAX_KEYS:] if self.after_colon else around
 
     def next_run(self) -> int | None:
         if not self.in_array:

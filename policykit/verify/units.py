@@ -45,7 +45,7 @@ class Unit:
 
     Character ``i`` was read from the code points ``starts[i]..ends[i]`` of the original (None: from ``i..i+1``).
     ``seams`` are the indices, ascending, of the spaces that join array strings; no part of the original's strings is
-    behind them. ``lead`` is the JSON key that a value belongs to, its words set apart. A number (``is_number``) is
+    behind them. ``lead`` are the JSON keys that a value belongs to, their words set apart. A number (``is_number``) is
     replaced as a whole: each of its characters stands for all of it.
     """
 

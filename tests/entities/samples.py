@@ -18,6 +18,8 @@ class Sample:
 
 _MRZ = "L898902C36UTO7408122F1204159ZE184226B<<<<<10"  # ICAO 9303-4, appendix B
 _JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U"
+_SIGNED = f"eyJhbGciOiJIUzI1NiJ9.UGF5IG5vYm9keS4.{'x' * 43}"  # RFC 7515 with a payload that is not JSON
+_ENCRYPTED = f"eyJhbGciOiJkaXIifQ..{'i' * 16}.c2VjcmV0.{'t' * 22}"  # RFC 7516 without an encrypted key
 _KEY = (
     "-----BEGIN RSA PRIVATE KEY-----\nMIIEowIBAAKCAQEAu1SU1LfVLPHCozMxH2Mo\n4lgOEePzNm0tRgeLezV6ffAt0gunVTLw7onL\n"
     "Rnrq0/IzW7yWR7QkrmBL7jTKEn5u\nabcd=\n-----END RSA PRIVATE KEY-----"
@@ -71,11 +73,29 @@ SAMPLES = (
         ("2001:db8::8a2e::7334", "a::b", "12:30:45", "1:2:3:4:5:6:7:8:9"),
     ),
     Sample("passport_mrz", (_MRZ,), (_MRZ[:-1] + "1", _MRZ.replace("740812", "740813"))),
-    Sample("passport", ("C01X00T47", "123456789", "AB1234567"), ("1234", "ABCDEFGHI"), "passport no. "),
+    Sample("passport", ("C01X00T47", "C01X00T478", "123456789", "AB1234567"), ("1234", "ABCDEFGHI"), "passport no. "),
     Sample(
         "date_of_birth",
-        ("03/02/1980", "1980-02-03", "3 February 1980", "March 12, 1985", "31.12.99"),
-        ("45/45/1980", "1980-02-31"),
+        (
+            "03/02/1980",
+            "1980-02-03",
+            "3 February 1980",
+            "March 12, 1985",
+            "31.12.99",
+            "12-Mar-1980",
+            "12MAR1980",
+            "12 / 03 / 1980",
+            "12 de marzo de 1980",
+            "1º de março de 1980",
+            "1er mars 1980",
+            "5 gennaio 1971",
+            "3. Jänner 1980",
+            "19800312",
+            "1980-03-12T00:00:00Z",
+            "昭和55年3月12日",
+            "1980년 3월 12일",
+        ),
+        ("45/45/1980", "1980-02-31", "19801312", "19800231"),
         "born ",
     ),
     Sample("mrn", ("1234567", "H-1234567"), ("12", "MRN"), "MRN: "),
@@ -107,10 +127,23 @@ SAMPLES = (
         ("sk_" + "live_" + "4eC39HqLyjWDarjtT1zdp7dc",),
         ("sk_live_short", "pk_live_4eC39HqLyjWDarjtT1zdp7dc"),
     ),
-    Sample("jwt", (_JWT,), (_JWT[:30], _JWT.replace(".", "-"))),
-    Sample("private_key", (_KEY, "-----BEGIN PRIVATE KEY-----"), ("-----BEGIN PUBLIC KEY-----",)),
+    Sample("jwt", (_JWT, _SIGNED, _ENCRYPTED), (_JWT[:30], _JWT.replace(".", "-"), "eyJhbGciOiJIUzI1NiJ9.example.org")),
     Sample(
-        "us_ssn", ("123-45-6789", "536904399"), ("000-45-6789", "666-45-6789", "123-00-6789", "123-45-0000"), "SSN: "
+        "private_key",
+        (
+            _KEY,
+            _KEY.replace("\n", "\n          "),
+            _KEY.replace("\n", "\n> > "),
+            _KEY.replace("\n", '\\n" +\n    "'),
+            "-----BEGIN PRIVATE KEY-----",
+        ),
+        ("-----BEGIN PUBLIC KEY-----",),
+    ),
+    Sample(
+        "us_ssn",
+        ("123-45-6789", "536904399", "123.45.6789"),
+        ("000-45-6789", "666-45-6789", "123-00-6789", "123-45-0000"),
+        "SSN: ",
     ),
     Sample("us_itin", ("912-90-3456",), ("812-90-3456", "912-00-3456"), "ITIN "),
     Sample("us_ein", ("91-1144442",), ("07-1144442",), "EIN "),
@@ -118,7 +151,11 @@ SAMPLES = (
     Sample("us_mbi", ("1EG4-TE5-MK73", "1EG4TE5MK73"), ("1SG4TE5MK73", "0EG4TE5MK73")),
     Sample("ca_sin", ("123-456-782",), ("123-456-783",)),
     Sample("br_cpf", ("390.533.447-05", "39053344705"), ("390.533.447-06",)),
-    Sample("br_cnpj", ("16.727.230/0001-97",), ("16.727.230/0001-98",)),
+    Sample(
+        "br_cnpj",
+        ("16.727.230/0001-97", "12.ABC.345/01DE-35", "12ABC34501DE35"),
+        ("16.727.230/0001-98", "12.ABC.345/01DE-36", "12 ABC 345 01DE 35"),
+    ),
     Sample("mx_curp", ("BOXW310820HNERXN09",), ("BOXW310820HNERXN08",)),
     Sample("uk_nhs", ("943 476 5870", "9434765919"), ("943 476 5871", "943476591")),
     Sample("uk_nino", ("AB 12 34 56 C", "JG103759A"), ("QQ123456C", "AB123456E", "GB123456A", "DA123456A")),
@@ -126,7 +163,7 @@ SAMPLES = (
     Sample("de_steuer_id", ("36 574 261 809", "36574261809"), ("36574261890",)),
     Sample("de_rentenversicherung", ("65 170839 J 003",), ("65 170839 J 004", "65 991399 J 003")),
     Sample("de_personalausweis", ("T220001293",), ("T220001294",)),
-    Sample("fr_nir", ("2 95 10 99 126 111 93",), ("2 95 10 99 126 111 94",)),
+    Sample("fr_nir", ("2 95 10 99 126 111 93", "2.95.10.99.126.111.93"), ("2 95 10 99 126 111 94",)),
     Sample("fr_siren", ("552 008 443",), ("552 008 444",)),
     Sample("fr_siret", ("732 829 320 00074",), ("732 829 320 00075",)),
     Sample("es_dni", ("54362315K", "54.362.315-K"), ("54362315Z",)),
@@ -143,8 +180,11 @@ SAMPLES = (
     Sample("in_aadhaar", ("2341 2341 2346",), ("2341 2341 2347",)),
     Sample("in_pan", ("ACUPA7085R",), ("ACUXA7085R",)),
     Sample("jp_my_number", ("6214 9832 0257",), ("6214 9832 0258",)),
-    Sample("cn_resident_id", ("360426199101010071",), ("360426199101010072",)),
-    Sample("kr_rrn", ("971013-9019902",), ("971013-9019903",)),
+    # The second was born before the county was that the code is of.
+    Sample(
+        "cn_resident_id", ("360426199101010071", "440106197609230234"), ("360426199101010072", "440106197613230237")
+    ),
+    Sample("kr_rrn", ("971013-9019902", "201001-3000001"), ("971013-9019903", "200930-3000001")),
     Sample("au_tfn", ("123 456 782",), ("123 456 783",), "TFN: "),
     Sample("au_medicare", ("2123 45670 1",), ("2123 45671 1",)),
     Sample("za_id", ("7503305044089",), ("7503305044088",)),

@@ -116,10 +116,12 @@ def test_words_of_a_key_are_context(tmp_path: Path, key: str, fires: bool) -> No
     assert (verdict.decision == "block") is fires
 
 
-def test_an_array_has_the_key_of_its_elements(tmp_path: Path) -> None:
+def test_what_stands_in_an_array_or_object_has_its_key(tmp_path: Path) -> None:
     made = plan(tmp_path, "{entities: [us_ssn]}", BLOCK, more="target: tool_call")
     assert made.verify(pk.tool_call("save", {"ssn": [1, [123456789]]})).decision == "block"
-    assert made.verify(pk.tool_call("save", {"ssn": [{"n": 123456789}]})).decision == "allow"
+    assert made.verify(pk.tool_call("save", {"ssn": [{"n": 123456789}]})).decision == "block"
+    assert made.verify(pk.tool_call("save", {"ssn": {"of": {"the": {"client": "123-45-6789"}}}})).decision == "block"
+    assert made.verify(pk.tool_call("save", {"ssn": {"of": 1}, "n": [123456789]})).decision == "allow"
 
 
 def test_a_masked_number_becomes_a_string(tmp_path: Path) -> None:

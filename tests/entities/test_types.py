@@ -191,3 +191,18 @@ def test_the_readme_lists_every_type_with_what_it_is() -> None:
 def decided_by(kind: EntityType) -> str:
     parts = ["check" if kind.check else "form", *(["words near it"] if kind.needs_context else [])]
     return ", ".join(parts)
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "value"),
+    [
+        ('"dateOfBirth": "1980-03-12"', "date_of_birth", "1980-03-12"),
+        ("patientId=12345678", "mrn", "12345678"),
+        ("socialSecurityNumber 123-45-6789", "us_ssn", "123-45-6789"),
+        ("geboortedatum: 12-03-1980", "date_of_birth", "12-03-1980"),
+        ("生年月日：昭和55年3月12日", "date_of_birth", "昭和55年3月12日"),
+        ("診察券番号 0012345", "mrn", "0012345"),
+    ],
+)
+def test_words_near_it_may_be_written_as_one_and_in_other_languages(text: str, name: str, value: str) -> None:
+    assert texts(text, name) == [value]
