@@ -14,8 +14,8 @@ def _is_medicare(number: str) -> bool:
 
 
 def _is_resident_id(number: str) -> bool:
-    """A day of the calendar and the check character of GB 11643-1999. The county is not looked at: who was born before a
-    county was, has its code all the same."""
+    """A day of the calendar and the check character of GB 11643-1999. The county is not looked at: who was born before
+    it was one has its code all the same."""
     try:
         date(int(number[6:10]), int(number[10:12]), int(number[12:14]))
     except ValueError:

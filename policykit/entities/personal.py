@@ -89,8 +89,8 @@ TYPES = (
         words=(
             "dob", "d.o.b", "birth", "date of birth", "birth date", "birthdate", "birthday", "born", "born on",
             "geburtsdatum", "geburtstag", "geboren", "geb", "naissance", "date de naissance", "né le", "née le",
-            "né(e) le", "nacimiento", "fecha de nacimiento", "nacido", "nacida", "data di nascita", "nascita", "nato il",
-            "nata il", "geboortedatum", "nascimento", "data de nascimento", "nascido", "nascida", "data urodzenia",
+            "né(e) le", "nacimiento", "fecha de nacimiento", "nacido", "nacida", "data di nascita", "nascita",
+            "nato il", "nata il", "geboortedatum", "nascimento", "data de nascimento", "nascido", "nascida", "data urodzenia",
             "urodzony", "urodzona", "födelsedatum", "född", "fødselsdato", "født", "syntymäaika", "syntynyt",
             "生年月日", "誕生日", "出生", "출생", "생년월일",
         ),

@@ -22,8 +22,11 @@ VERSION = re.compile(
     r"(-(0|[1-9][0-9]*|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*)(\.(0|[1-9][0-9]*|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*))*)?"
     r"(\+[0-9a-zA-Z-]+(\.[0-9a-zA-Z-]+)*)?"
 )
-# Names joined by dots, `*` for any one name, `**` for any number of them; or a JSON pointer (RFC 6901, section 3).
-FIELD = re.compile(r"(/([^~/]|~[01])*)+|(\*\*\.)?([^./*\s]+|\*)(\.(\*\*\.)?([^./*\s]+|\*))*")
+# Names joined by dots, `*` for any one name, `**` for any number of them; or a JSON pointer (RFC 6901, section 3). What
+# means something in other languages of paths (`/a/*`, `$.a`, `a[0]`) would be names here that no value has.
+FIELD = re.compile(
+    r"(/(?!\*{1,2}(/|$))([^~/]|~[01])*)+|(?!\$(\.|$))(\*\*\.)?([^./*\s\[\]]+|\*)(\.(\*\*\.)?([^./*\s\[\]]+|\*))*"
+)
 REGO = re.compile(r"data(\.[A-Za-z_][A-Za-z0-9_]*)+")
 GLOB = re.compile(r"[^?\[\]{}!\\\s]+")
 DURATION = re.compile("[1-9][0-9]{0,5}[smhd]")
@@ -37,7 +40,10 @@ PATTERNS = {
     TextKind.LABEL: (LABEL, "letters, digits and `_`: `ACCOUNT`"),
     TextKind.VERSION: (VERSION, "a semantic version: `1.4.0`"),
     TextKind.LABEL_ID: (EXCEPTION_ID, "words, joined by `-`, `_` or `.`: `EX-17`"),
-    TextKind.FIELD: (FIELD, "names joined by dots, or a JSON pointer: `customer.ssn` or `/customer/ssn`"),
+    TextKind.FIELD: (
+        FIELD,
+        "names joined by dots (`*` is any one: `items.*.iban`), or a JSON pointer: `/customer/ssn`",
+    ),
 }
 
 

@@ -14,7 +14,7 @@ from policykit.entities.checks import PHONE, phone_number
 from policykit.entities.compact import Compact
 from policykit.ir.document import Entity
 from policykit.text.joined import join
-from tests.entities.find import entities
+from tests.entities.find import entities, texts
 from tests.entities.sampled import sampled
 
 CODES = sorted(phonenumbers.COUNTRY_CODE_TO_REGION_CODE)
@@ -200,3 +200,10 @@ def test_a_screen_that_lost_a_country_is_noticed(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(many_phones, "lengths_behind", lossy)
     with pytest.raises(AssertionError):
         agree(list(examples()))
+
+
+@pytest.mark.parametrize(
+    "text", ["Tel. 030 901820", "Tel.: (030) 901820", "Tel.: +49 30 901820", "Tel.:  0049 (30) 901820"]
+)
+def test_no_space_before_a_number_is_part_of_it(text: str) -> None:
+    assert texts(text, "phone", region="DE") == [text.split(":")[-1].removeprefix("Tel.").strip()]
