@@ -5,7 +5,7 @@ ECMA-262, which JSON Schema patterns are written in, they are characters. There 
 of everything; in Rust a `]` that stands first is a character. And Rust's `regex-syntax` (that of llguidance
 1.7) takes U+D7FF and U+E000 out of a negated class in which one range ends at the first and another begins at the
 second. One range across both says the same and is read as it is meant, for between them are surrogates, which are no
-characters.
+characters. `\\s` has U+0085 in Rust and U+FEFF in ECMA-262.
 """
 
 import re
@@ -19,6 +19,11 @@ from policykit.grammar.values import Json
 BRIDGE: Final = "\ud7ff-\ue000"
 NOTHING: Final = "[^\\s\\S]"
 ANYTHING: Final = "[\\s\\S]"
+_SPACE: Final = "\\t-\\r \xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff"
+_NO_SPACE: Final = (
+    "\\x00-\\x08\\x0e-\\x1f!-\\x9f\xa1-\u167f\u1681-\u1fff\u200b-\u2027\u202a-\u202e\u2030-\u205e\u2060-\u2fff"
+    "\u3001-\ufefe\uff00-\U0010ffff"
+)
 _LAST, _NEXT = 0xD7FF, 0xE000
 _CONTROLS: Final = {"0": 0, "b": 8, "t": 9, "n": 10, "v": 11, "f": 12, "r": 13}
 """What a letter behind a backslash is in a class of ECMA-262."""
@@ -49,9 +54,17 @@ def for_the_engine(pattern: str) -> str:
     at = 0
     for found in _classes(pattern) if "[" in pattern else ():
         written = _written(found)
-        out += [pattern[at : found.start], written if written else pattern[found.start : found.end]]
+        out += [_spaced(pattern[at : found.start]), written if written else pattern[found.start : found.end]]
         at = found.end
-    return "".join([*out, pattern[at:]]) if out else pattern
+    return "".join([*out, _spaced(pattern[at:])])
+
+
+def _spaced(outside: str) -> str:
+    """A part of a pattern that has no class, with white space written out."""
+    if "\\s" not in outside and "\\S" not in outside:
+        return outside
+    written = {"\\s": f"[{_SPACE}]", "\\S": f"[^{_SPACE}]"}
+    return _ATOM.sub(lambda atom: written.get(atom[0], atom[0]), outside)
 
 
 def for_the_verifier(pattern: str) -> str:
@@ -146,9 +159,12 @@ def _written(found: _Class) -> str | None:
     is_misread = "[" in found.atoms or any(pair in body for pair in ("&&", "~~", "--"))
     ranges = list(_ranges(found.atoms))
     needs_bridge = found.is_negated and all(any(map(_holds(code), ranges)) for code in (_LAST, _NEXT))
-    if not is_misread and not needs_bridge:
+    spaces = {"\\s", "\\S"}.intersection(found.atoms)
+    if not is_misread and not needs_bridge and len(spaces) != 1:
         return None
     parts = [_plain(low) if high is None else f"{_plain(low)}-{_plain(high)}" for low, high in ranges]
+    if len(spaces) == 1:
+        parts = [{"\\s": _SPACE, "\\S": _NO_SPACE}.get(part, part) for part in parts]
     return f"[{'^' if found.is_negated else ''}{''.join(parts)}{BRIDGE if needs_bridge else ''}]"
 
 

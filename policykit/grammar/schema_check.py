@@ -118,8 +118,16 @@ def _meta_faults(root: dict[str, Json], dialect: Dialect, place: Place) -> list[
         jsonschema_rs.meta.validate({**root, "$schema": dialect.value})
     except jsonschema_rs.ValidationError as error:
         at = join("", *error.instance_path) or "/"
-        return [Diagnostic("PK202", f"not a schema at `{at}`: {_shown(error.message)}", place)]
+        return [Diagnostic("PK202", f"not a schema at `{at}`: {_shown(error.message)}", place, _older(root))]
     return []
+
+
+def _older(root: dict[str, Json]) -> str | None:
+    """What to do about a schema that names no dialect and is written in an older one (`items` as a list)."""
+    named = {**root, "$schema": Dialect.DRAFT_7.value}
+    if "$schema" in root or not jsonschema_rs.meta.is_valid(named):
+        return None
+    return f'without `$schema` it is read as 2020-12; as draft-07 it is one: write `"$schema": "{Dialect.DRAFT_7.value}"`'
 
 
 def _shown(message: str) -> str:

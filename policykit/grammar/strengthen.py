@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from itertools import combinations, permutations
 from typing import Final, cast
 
-from policykit.grammar.complement import Complement, complement, resolved, words_as_pattern
+from policykit.grammar.complement import Complement, complement, resolved
 from policykit.grammar.emptiness import are_disjoint
-from policykit.grammar.keywords import ASSERTIONS, is_asserted
+from policykit.grammar.keywords import is_asserted
+from policykit.grammar.members import named, populated
 from policykit.grammar.schema_document import Dialect, SchemaDocument
 from policykit.grammar.unevaluated import unevaluated
 from policykit.grammar.values import Json, copied, copied_object, join, lookup, type_name
@@ -107,7 +108,7 @@ def strengthen(document: SchemaDocument) -> Strengthened:
 
 _IMPLYING: Final = frozenset({
     "not", "if", "dependentRequired", "dependentSchemas", "dependencies", "oneOf", "contains", "uniqueItems",
-    "propertyNames", "unevaluatedProperties", "unevaluatedItems",
+    "propertyNames", "minProperties", "unevaluatedProperties", "unevaluatedItems",
 })  # fmt: skip
 """Keywords from which something follows that other keywords can say."""
 
@@ -189,7 +190,9 @@ def _implied(
             case "uniqueItems", True:
                 yield ("uniqueItems",), _distinct(document, schema)
             case "propertyNames", _:
-                yield ("propertyNames",), _named(schema, value)
+                yield ("propertyNames",), named(document, schema, value)
+            case "minProperties", int() if not isinstance(value, bool):
+                yield ("minProperties",), populated(schema, value)
             case _:
                 pass
     for keyword, found in left_over:
@@ -316,46 +319,3 @@ def _behind(document: SchemaDocument, first: Sequence[int], values: Sequence[Jso
     others: Json = {"enum": [value for i, value in enumerate(values) if i not in first]}
     names = ("prefixItems", "items") if document.dialect is Dialect.DRAFT_2020 else ("items", "additionalItems")
     return {names[0]: constants, names[1]: others, "maxItems": len(values)}
-
-
-def _named(schema: dict[str, Json], names: Json) -> Complement:
-    """Names as patterns of properties, which sets no order among them."""
-    if _admits_no_name(names):
-        return Complement({"maxProperties": 0}, True)
-    if not isinstance(names, dict) or schema.keys() & {"patternProperties", "additionalProperties"}:
-        return Complement(True, False)
-    pattern = _name_pattern({k: v for k, v in names.items() if k in ASSERTIONS and (k, v) != ("type", "string")})
-    if pattern is None:
-        return Complement(True, False)
-    return Complement({"patternProperties": {pattern: True}, "additionalProperties": False}, True)
-
-
-def _admits_no_name(names: Json) -> bool:
-    """Whether no string satisfies a schema of names, as it shows at once."""
-    if not isinstance(names, dict) or "$ref" in names:  # beside which the dialect may read nothing
-        return names is False
-    types, members, others = names.get("type", "string"), names.get("enum"), names.get("allOf")
-    return (
-        "string" not in (types if isinstance(types, list) else [types])
-        or not isinstance(names.get("const", ""), str)
-        or (isinstance(members, list) and not any(isinstance(name, str) for name in members))
-        or names.get("not") in (True, {})
-        or (isinstance(others, list) and any(map(_admits_no_name, others)))
-    )
-
-
-def _name_pattern(names: dict[str, Json]) -> str | None:
-    """The one restriction of names as a pattern."""
-    match names:
-        case {"pattern": str() as pattern, **rest} if not rest:
-            return pattern
-        case {"const": str() as name, **rest} if not rest:
-            return f"^{words_as_pattern([name])}$"
-        case {"enum": list() as members, **rest} if not rest:
-            return f"^{words_as_pattern([name for name in members if isinstance(name, str)])}$"
-        case {"minLength": int() as least, **rest} if not rest:
-            return f"^[\\s\\S]{{{least},}}$"
-        case {"maxLength": int() as most, **rest} if not rest:
-            return f"^[\\s\\S]{{0,{most}}}$"
-        case _:
-            return None

@@ -12,12 +12,12 @@ from policykit.grammar.lark_syntax import expressions
 from policykit.grammar.values import Json
 
 EDGES = "\ud7fe\ud7ff\ue000\ue001"
-ASKED = "abz09&~-[^,+ é" + EDGES
+ASKED = "\ufeffabz09&~-[^,+ é\x85" + EDGES
 ATOMS: dict[str, str] = {
     "a": "a", "b": "b", "&": "&", "&&": "&", "~~": "~", "[": "[", "[^": "[^", "a-b": "ab", "+--": "+,-", r"\-": "-",
     r"\[": "[", r"\u0061": "a", r"\x62-z": "bz", r"\d": "09", r"\w": "abz09", ",": ",",
     r"\ud7ff": EDGES[1], r"\ue000": EDGES[2], r"\ud000-\ud7ff": EDGES[:2], r"\ue000-\uf000": EDGES[2:],
-    r"\t-\ud7ff": ASKED[:-2],
+    r"\t-\ud7ff": ASKED[1:-2], r"\s": " \ufeff", r"\S": ASKED.replace(" ", "").replace("\ufeff", ""),
     EDGES[1]: EDGES[1], EDGES[2]: EDGES[2], r"\p{Co}": EDGES[2:], r"\p{L}": "abzé",
 }  # fmt: skip
 """What is asked about of what stands in a class, for each piece that one may be made of."""
@@ -47,16 +47,21 @@ def test_a_class_holds_what_its_pieces_hold(pieces: list[str], is_negated: bool,
         ("^[a-c&&[^b]]$", ["a]", "&]", "[]", "^]", "b]"], ["a", "b"]),
         (r"^[\w--a]$", "az_-", "+"),
         ("^[+--]$", "+,-", "a"),
+        (r"^\s$", "\ufeff\xa0\t ", "\x85\u200ba"),
+        (r"^\S$", "\x85\u200ba", "\ufeff\xa0\t "),
+        (r"^[^\s-]$", "\x85a", "\ufeff -"),
+        (r"^[\S ]$", "\x85a ", "\ufeff\xa0"),
+        (r"^\\s[\s\S]$", ["\\s\ufeff", "\\s\x85"], ["\\\x85", "\ufeff"]),
     ],
 )
 def test_brackets_and_operators_are_characters(pattern: str, texts: list[str], others: list[str]) -> None:
     spec = pk.Grammar.from_json_schema({"type": "string", "pattern": pattern})
     for text in texts:
-        assert matches(spec, json.dumps(text)), text
-        assert not GrammarValidator(spec).check(json.dumps(text)), text
+        assert matches(spec, json.dumps(text, ensure_ascii=False)), text
+        assert not GrammarValidator(spec).check(json.dumps(text, ensure_ascii=False)), text
     for text in others:
-        assert not matches(spec, json.dumps(text)), text
-        assert GrammarValidator(spec).check(json.dumps(text)), text
+        assert not matches(spec, json.dumps(text, ensure_ascii=False)), text
+        assert GrammarValidator(spec).check(json.dumps(text, ensure_ascii=False)), text
 
 
 def test_names_are_read_alike() -> None:

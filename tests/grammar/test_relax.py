@@ -59,7 +59,7 @@ CASES: dict[str, tuple[dict[str, Any], set[str], list[Any], list[Any]]] = {
         {"/contains", "/minContains"}, [[2, 1, 2]], [[1, 1, 1, 1, 2]],
     ),
     "propertyNames": (
-        {"type": "object", "additionalProperties": {"const": 1}, "propertyNames": {"maxLength": 2}},
+        {"type": "object", "patternProperties": {"^a": {"const": 1}}, "propertyNames": {"maxLength": 2}},
         {"/propertyNames", ""}, [{"ab": 1}], [{"abc": 1}],
     ),
     "unevaluatedProperties": (
@@ -81,12 +81,19 @@ CASES: dict[str, tuple[dict[str, Any], set[str], list[Any], list[Any]]] = {
         [{"a": 1, "b": 1}], [{"a": 2}, {"c": 1}],
     ),
     "minProperties": ({**CLOSED, "minProperties": 1, "maxProperties": 1}, None, [{"a": 1}], []),
-    "two of three properties": (
-        {"type": "object", "properties": {k: {"const": 1} for k in "abc"}, "additionalProperties": False,
-         "minProperties": 2},
-        {"/minProperties"}, [{"a": 1, "b": 1}], [{"a": 1}],
+    "two of three properties and others": (
+        {"type": "object", "properties": {k: {"const": 1} for k in "abc"}, "minProperties": 2},
+        {"/minProperties", ""}, [{"a": 1, "b": 1}, {"c": 1, "d": 1}], [{"a": 1}],
     ),
     "const beyond 2^53": ({"const": 9007199254740993}, {"/const"}, [9007199254740993], [9007199254740992]),
+    "bounds of 64 bits": (
+        {"type": "integer", "minimum": -(2**63), "maximum": 2**63 - 1}, {"/minimum", "/maximum", ""},
+        [-(2**63), 2**63 - 1], [-(2**63) - 1],
+    ),
+    "an excluded bound beyond 2^53": (
+        {"type": "integer", "exclusiveMinimum": 2**53 + 2, "exclusiveMaximum": 2**60},
+        {"/exclusiveMinimum", "/exclusiveMaximum"}, [2**53 + 3, 2**60 - 1], [2**53 + 1],
+    ),
     "maximum out of range": ({"type": "number", "minimum": 0, "maximum": 1e300}, {"/maximum", ""}, [1, 0.5], []),
     "an excluded bound near the other": (
         {"type": "number", "exclusiveMinimum": 0, "allOf": [{"maximum": 0.5}]},
@@ -199,6 +206,25 @@ CARRIED: dict[str, tuple[dict[str, Any], list[Any], list[Any]]] = {
     "/propertyNames": (
         {"type": "object", "propertyNames": {"enum": ["a", "b"]}}, [{"b": 1, "a": 2}], [{"c": 1}],
     ),
+    "/$defs/d/propertyNames": (
+        {"$ref": "#/$defs/d", "$defs": {"k": {"minLength": 2, "maxLength": 3}, "d": {
+            "type": "object", "properties": {"ab": {"type": "boolean"}, "a": {"type": "boolean"}},
+            "propertyNames": {"$ref": "#/$defs/k"}, "additionalProperties": {"type": "null"},
+        }}},
+        [{"ab": True, "abc": None}, {}], [{"a": True}, {"abcd": None}, {"abc": True}],
+    ),
+    "/minProperties": (
+        {"type": "object", "properties": {k: {"type": "null"} for k in "abc"}, "additionalProperties": False,
+         "minProperties": 2},
+        [{"a": None, "c": None}, {"a": None, "b": None, "c": None}], [{}, {"b": None}],
+    ),
+    "/properties/o/minProperties": (
+        {"type": "object", "required": ["o"], "additionalProperties": False, "properties": {"o": {
+            "properties": {k: {"type": "null"} for k in "ab"}, "minProperties": 1,
+            "additionalProperties": {"type": "null"}, "type": "object",
+        }}},
+        [{"o": {"b": None}}, {"o": {"c": None}}, {"o": {"a": None, "c": None}}], [{"o": {}}],
+    ),
 }  # fmt: skip
 
 
@@ -211,6 +237,12 @@ def test_a_keyword_that_the_engine_has_not_is_masked_in_other_words(keyword: str
     assert all(matches(spec, text_of(value)) for value in valid)
     assert not any(matches(spec, text_of(value)) for value in invalid)
     assert {bool(GrammarValidator(spec).check(text_of(value))) for value in invalid} == {True}
+
+
+def test_a_bound_that_is_read_as_a_looser_one_stays_in_the_mask() -> None:
+    spec = json_schema({"type": "integer", "minimum": 1, "maximum": 2**63 - 1}, PLACE)
+    assert [r.pointer for r in spec.residue] == ["/maximum"]
+    assert [matches(spec, text) for text in ("0", "1", str(2**63 - 1), str(10**20))] == [False, True, True, False]
 
 
 def test_what_is_added_leaves_the_order_of_properties() -> None:

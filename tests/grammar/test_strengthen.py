@@ -58,6 +58,7 @@ def inside(schemas: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
         st.builds(lambda s: {"dependentSchemas": {"a": s}}, one),
         st.builds(lambda s: {"propertyNames": s}, one),
         st.just({"uniqueItems": True}),
+        st.builds(lambda n: {"minProperties": n}, st.integers(1, 2)),
         leaves.filter(lambda s: isinstance(s, dict)),
     )
     return st.builds(lambda a, b: {**a, **b}, part, part)
