@@ -9,7 +9,7 @@ characters. `\\s` has U+0085 in Rust and U+FEFF in ECMA-262.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, cast
 
@@ -19,11 +19,17 @@ from policykit.grammar.values import Json
 BRIDGE: Final = "\ud7ff-\ue000"
 NOTHING: Final = "[^\\s\\S]"
 ANYTHING: Final = "[\\s\\S]"
-_SPACE: Final = "\\t-\\r \xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff"
-_NO_SPACE: Final = (
-    "\\x00-\\x08\\x0e-\\x1f!-\\x9f\xa1-\u167f\u1681-\u1fff\u200b-\u2027\u202a-\u202e\u2030-\u205e\u2060-\u2fff"
-    "\u3001-\ufefe\uff00-\U0010ffff"
-)
+SPACES: Final = {
+    r"\s": "\\t-\\r \xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff",
+    r"\S": "\\x00-\\x08\\x0e-\\x1f!-\\x9f\xa1-\u167f\u1681-\u1fff\u200b-\u2027\u202a-\u202e\u2030-\u205e\u2060-\u2fff"
+    "\u3001-\ufefe\uff00-\U0010ffff",
+}
+"""White space, and all else, of which the masking engine has another notion."""
+LETTERS: Final = {
+    **SPACES, r"\d": "0-9", r"\D": "\\x00-/:-\U0010ffff", r"\w": "0-9A-Z_a-z",
+    r"\W": "\\x00-/:-@\\[-\\^`{-\U0010ffff",
+}  # fmt: skip
+"""All of which the verifier has another notion where it looks around."""
 _LAST, _NEXT = 0xD7FF, 0xE000
 _CONTROLS: Final = {"0": 0, "b": 8, "t": 9, "n": 10, "v": 11, "f": 12, "r": 13}
 """What a letter behind a backslash is in a class of ECMA-262."""
@@ -48,23 +54,23 @@ class _Class:
     atoms: tuple[str, ...]
 
 
-def for_the_engine(pattern: str) -> str:
-    """An ECMA-262 pattern in which no class is read otherwise; the same one where none would be."""
+def for_the_engine(pattern: str, classes: Mapping[str, str] = SPACES) -> str:
+    """An ECMA-262 pattern in which no class is read otherwise; the same one where none would be. ``classes`` are the
+    letters behind a backslash that are written out, each with what its class holds."""
     out: list[str] = []
     at = 0
     for found in _classes(pattern) if "[" in pattern else ():
-        written = _written(found)
-        out += [_spaced(pattern[at : found.start]), written if written else pattern[found.start : found.end]]
+        written = _written(found, classes)
+        out += [_spelled(pattern[at : found.start], classes), written if written else pattern[found.start : found.end]]
         at = found.end
-    return "".join([*out, _spaced(pattern[at:])])
+    return "".join([*out, _spelled(pattern[at:], classes)])
 
 
-def _spaced(outside: str) -> str:
-    """A part of a pattern that has no class, with white space written out."""
-    if "\\s" not in outside and "\\S" not in outside:
+def _spelled(outside: str, classes: Mapping[str, str]) -> str:
+    """A part of a pattern that has no class of its own, with the letters written out."""
+    if not any(letter in outside for letter in classes):
         return outside
-    written = {"\\s": f"[{_SPACE}]", "\\S": f"[^{_SPACE}]"}
-    return _ATOM.sub(lambda atom: written.get(atom[0], atom[0]), outside)
+    return _ATOM.sub(lambda atom: f"[{classes[atom[0]]}]" if atom[0] in classes else atom[0], outside)
 
 
 def for_the_verifier(pattern: str) -> str:
@@ -74,7 +80,7 @@ def for_the_verifier(pattern: str) -> str:
     return written if any(word in written for word in (BRIDGE, NOTHING, ANYTHING)) else pattern
 
 
-def with_plain_classes(schema: Json) -> Json:
+def with_plain_classes(schema: Json, classes: Mapping[str, str] = SPACES) -> Json:
     """A schema with its patterns :func:`for_the_engine`; the same one where no pattern changes."""
     if not isinstance(schema, dict):
         return schema
@@ -82,26 +88,26 @@ def with_plain_classes(schema: Json) -> Json:
     for keyword, value in schema.items():
         match value:
             case str() if keyword == "pattern":
-                found[keyword] = for_the_engine(value)
+                found[keyword] = for_the_engine(value, classes)
             case dict() if keyword in SCHEMA_MAP:
-                names = _distinct(value) if keyword == "patternProperties" else value
+                names = _distinct(value, classes) if keyword == "patternProperties" else value
                 found[keyword] = {
-                    name: with_plain_classes(item) for name, item in zip(names, value.values(), strict=True)
+                    name: with_plain_classes(item, classes) for name, item in zip(names, value.values(), strict=True)
                 }
             case dict() if keyword in ONE_SCHEMA:
-                found[keyword] = with_plain_classes(value)
+                found[keyword] = with_plain_classes(value, classes)
             case list() if keyword in SCHEMA_LIST:
-                found[keyword] = list(map(with_plain_classes, value))
+                found[keyword] = [with_plain_classes(item, classes) for item in value]
             case _:
                 found[keyword] = value
     return found
 
 
-def _distinct(patterns: Iterable[str]) -> list[str]:
+def _distinct(patterns: Iterable[str], classes: Mapping[str, str]) -> list[str]:
     """Patterns :func:`for_the_engine`, no two of them the same, so that no subschema takes the place of another one.
     Those that stay keep their names: references may lead there."""
     asked = list(patterns)
-    written = list(map(for_the_engine, asked))
+    written = [for_the_engine(pattern, classes) for pattern in asked]
     taken = {old for old, new in zip(asked, written, strict=True) if old == new}
     found: list[str] = []
     for old, new in zip(asked, written, strict=True):
@@ -112,9 +118,9 @@ def _distinct(patterns: Iterable[str]) -> list[str]:
     return found
 
 
-def plain(schema: dict[str, Json]) -> dict[str, Json]:
+def plain(schema: dict[str, Json], classes: Mapping[str, str] = SPACES) -> dict[str, Json]:
     """:func:`with_plain_classes` of a schema that is an object."""
-    return cast("dict[str, Json]", with_plain_classes(schema))
+    return cast("dict[str, Json]", with_plain_classes(schema, classes))
 
 
 def misread_complement(source: str) -> bool:
@@ -151,7 +157,7 @@ def _classes(pattern: str) -> Iterator[_Class]:
         yield _Class(start, at, is_negated, tuple(atoms))
 
 
-def _written(found: _Class) -> str | None:
+def _written(found: _Class, classes: Mapping[str, str]) -> str | None:
     """The class in other words, where the engine would misread it."""
     if not found.atoms:
         return ANYTHING if found.is_negated else NOTHING
@@ -159,12 +165,13 @@ def _written(found: _Class) -> str | None:
     is_misread = "[" in found.atoms or any(pair in body for pair in ("&&", "~~", "--"))
     ranges = list(_ranges(found.atoms))
     needs_bridge = found.is_negated and all(any(map(_holds(code), ranges)) for code in (_LAST, _NEXT))
-    spaces = {"\\s", "\\S"}.intersection(found.atoms)
-    if not is_misread and not needs_bridge and len(spaces) != 1:
+    spelled = classes.keys() & found.atoms
+    is_whole = any({letter, letter.swapcase()} <= spelled for letter in spelled)  # as in `[\\s\\S]`
+    if not is_misread and not needs_bridge and (is_whole or not spelled):
         return None
     parts = [_plain(low) if high is None else f"{_plain(low)}-{_plain(high)}" for low, high in ranges]
-    if len(spaces) == 1:
-        parts = [{"\\s": _SPACE, "\\S": _NO_SPACE}.get(part, part) for part in parts]
+    if not is_whole:
+        parts = [classes.get(part, part) for part in parts]
     return f"[{'^' if found.is_negated else ''}{''.join(parts)}{BRIDGE if needs_bridge else ''}]"
 
 

@@ -13,6 +13,8 @@ from typing import Final, cast
 
 from policykit.grammar.class_notation import BRIDGE
 from policykit.grammar.keywords import is_asserted
+from policykit.grammar.lookaround import looks_around, without_lookaround
+from policykit.grammar.negation import not_found
 from policykit.grammar.schema_document import Dialect, SchemaDocument
 from policykit.grammar.values import Json, type_name
 
@@ -82,10 +84,24 @@ def _of_keyword(document: SchemaDocument, schema: dict[str, Json], keyword: str,
         case "contains", _ if "minContains" not in schema and "maxContains" not in schema:
             missing = complement(document, value, depth + 1)
             return Complement({"type": "array", "items": missing.schema}, missing.is_exact)
+        case "pattern", str():
+            return _of_pattern(value)
         case _, int() | float() if not isinstance(value, bool):
             return _of_bound(document, keyword, value)
         case _:
             return _typed_unknown(keyword)
+
+
+def _of_pattern(pattern: str) -> Complement:
+    """The strings in which a pattern is not found."""
+    said = without_lookaround(pattern)
+    if looks_around(pattern) and (said is None or not said.is_exact):
+        return _typed_unknown("pattern")
+    found, missing = ((pattern,), ()) if said is None else (said.found, said.missing)
+    refused = [not_found((source,)) for source in found]
+    if None in refused:
+        return _typed_unknown("pattern")
+    return _any(Complement({"type": "string", "pattern": source}, True) for source in (*refused, *missing))
 
 
 def _of_bound(document: SchemaDocument, keyword: str, value: float) -> Complement:

@@ -6,7 +6,7 @@ from typing import Final
 
 import jsonschema_rs
 
-from policykit.grammar.class_notation import for_the_verifier, plain
+from policykit.grammar.class_notation import LETTERS, SPACES, for_the_verifier, plain
 from policykit.grammar.engine import masks_format
 from policykit.grammar.schema_check import is_linear
 from policykit.grammar.schema_document import Dialect, SchemaDocument
@@ -30,8 +30,9 @@ def judge(document: SchemaDocument) -> jsonschema_rs.Validator:
         formats |= {name: _newly_judged(name) for name in named & _NEW_FORMATS}
     linear = all(is_linear(source) for schema in nodes for source in _patterns(schema))
     options = jsonschema_rs.RegexOptions() if linear else jsonschema_rs.FancyRegexOptions(BACKTRACK_LIMIT)
+    # Beside lookaround `\\s`, `\\d` and `\\w` are what they are in Rust, unless they are written out.
     is_misread = any(for_the_verifier(source) != source for schema in nodes for source in _patterns(schema))
-    found = plain(document.root) if is_misread else document.root
+    found = document.root if linear and not is_misread else plain(document.root, SPACES if linear else LETTERS)
     root: dict[str, Json] = {**found, "$schema": document.dialect.value}
     return jsonschema_rs.validator_for(
         root, formats=formats, validate_formats=True, pattern_options=options, offline=True

@@ -150,25 +150,32 @@ def _without_definition(document: SchemaDocument, refused: str) -> dict[str, Jso
 
 
 def _accepted(strong: Strengthened, document: SchemaDocument, refusal: Refusal) -> tuple[Addition, ...]:
-    """The additions that the engine takes: all of them, or else those that it takes one after the other."""
+    """The additions that the engine takes: all of them, or else those that it takes one after the other; where it
+    refuses the schema without any, once the first kinds of keywords are weakened that it may refuse it for."""
 
-    def refuses(kept: Sequence[Addition]) -> bool:
+    def refuses(kept: Sequence[Addition], n_stages: int) -> bool:
         origin = document.of_root(strong.only(kept))
-        refused = refusal(weakened(origin.root, _certain(strong, origin)))
+        certain = _certain(strong, origin)
+        first = [w for stage in STAGES[:n_stages] for w in _candidates(origin, *stage, certain, "asked")]
+        refused = refusal(weakened(origin.root, [*certain, *first]))
         return refused is not None and not is_unsatisfiable(refused)
 
-    if not strong.additions or not refuses(strong.additions):
+    if not strong.additions or not refuses(strong.additions, 0):
+        return strong.additions
+    n_stages = next((n for n in range(MAX_FIRST_STAGES + 1) if not refuses((), n)), None)
+    if n_stages is None:
+        return ()
+    if n_stages and not refuses(strong.additions, n_stages):
         return strong.additions
     kept: tuple[Addition, ...] = ()
-    if refuses(kept):
-        return kept
     for addition in strong.additions[:MAX_TRIED_ADDITIONS]:  # those around another one stand before it
         is_placed = all(outer in kept for outer in _around(strong.additions, addition.pointer) if outer is not addition)
-        if is_placed and not refuses((*kept, addition)):
+        if is_placed and not refuses((*kept, addition), n_stages):
             kept = (*kept, addition)
     return kept
 
 
+MAX_FIRST_STAGES: Final = 4
 MAX_TRIED_ADDITIONS: Final = 12
 
 

@@ -127,7 +127,9 @@ def _older(root: dict[str, Json]) -> str | None:
     named = {**root, "$schema": Dialect.DRAFT_7.value}
     if "$schema" in root or not jsonschema_rs.meta.is_valid(named):
         return None
-    return f'without `$schema` it is read as 2020-12; as draft-07 it is one: write `"$schema": "{Dialect.DRAFT_7.value}"`'
+    return (
+        f'without `$schema` it is read as 2020-12; as draft-07 it is one: write `"$schema": "{Dialect.DRAFT_7.value}"`'
+    )
 
 
 def _shown(message: str) -> str:

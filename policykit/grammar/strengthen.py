@@ -17,7 +17,9 @@ from typing import Final, cast
 from policykit.grammar.complement import Complement, complement, resolved
 from policykit.grammar.emptiness import are_disjoint
 from policykit.grammar.keywords import is_asserted
+from policykit.grammar.lookaround import looks_around, without_lookaround
 from policykit.grammar.members import named, populated
+from policykit.grammar.negation import not_found
 from policykit.grammar.schema_document import Dialect, SchemaDocument
 from policykit.grammar.unevaluated import unevaluated
 from policykit.grammar.values import Json, copied, copied_object, join, lookup, type_name
@@ -68,7 +70,9 @@ def strengthen(document: SchemaDocument) -> Strengthened:
     """The same schema with what its keywords imply. A document with several bases stays as it is, and one to which
     nothing is added keeps its root."""
     root = document.root
-    if not document.may_have(_IMPLYING):
+    if not document.may_have(_IMPLYING) and not (
+        document.may_have(_PATTERN) and any(map(_looks, document.subschemas()))
+    ):
         return Strengthened(root, (), frozenset())
     additions: list[Addition] = []
     disjoint: set[str] = set()
@@ -83,7 +87,9 @@ def strengthen(document: SchemaDocument) -> Strengthened:
         done.update(pending)
         for pointer in pending:
             schema = current.at(pointer)
-            if not isinstance(schema, dict) or _IMPLYING.isdisjoint(schema) or document.ignores_siblings(schema):
+            if not isinstance(schema, dict) or document.ignores_siblings(schema):
+                continue
+            if _IMPLYING.isdisjoint(schema) and not _looks(schema):
                 continue
             schema = cast(dict[str, Json], lookup(root, pointer))
             is_entered = "oneOf" in schema and any(
@@ -111,6 +117,14 @@ _IMPLYING: Final = frozenset({
     "propertyNames", "minProperties", "unevaluatedProperties", "unevaluatedItems",
 })  # fmt: skip
 """Keywords from which something follows that other keywords can say."""
+
+
+_PATTERN: Final = frozenset({"pattern"})
+
+
+def _looks(schema: Json) -> bool:
+    """Whether a subschema has a pattern that looks around."""
+    return isinstance(schema, dict) and isinstance(source := schema.get("pattern"), str) and looks_around(source)
 
 
 def _as_written(document: SchemaDocument, pointer: str, schema: dict[str, Json]) -> dict[str, Json]:
@@ -191,12 +205,25 @@ def _implied(
                 yield ("uniqueItems",), _distinct(document, schema)
             case "propertyNames", _:
                 yield ("propertyNames",), named(document, schema, value)
+            case "pattern", str():
+                yield ("pattern",), _looking(value)
             case "minProperties", int() if not isinstance(value, bool):
                 yield ("minProperties",), populated(schema, value)
             case _:
                 pass
     for keyword, found in left_over:
         yield (keyword,), found
+
+
+def _looking(pattern: str) -> Complement:
+    """Lookaround as several patterns, of texts in which something is found and of those in which it is not."""
+    said = without_lookaround(pattern)
+    if said is None:
+        return Complement(True, False)
+    others = not_found(said.missing) if said.missing else None
+    found = [*said.found, *([] if others is None else [others])]
+    members: list[Json] = [{"pattern": source} for source in found]
+    return Complement({"allOf": members}, said.is_exact and (others is not None or not said.missing))
 
 
 def _condition(document: SchemaDocument, schema: dict[str, Json]) -> Complement:

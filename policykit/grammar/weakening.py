@@ -9,6 +9,7 @@ from urllib.parse import unquote
 from policykit.diagnostics import InternalError
 from policykit.grammar.engine import PROBES, leaks_excluded_bounds, masks_format, masks_keyword
 from policykit.grammar.keywords import ASSERTIONS
+from policykit.grammar.lookaround import looks_around
 from policykit.grammar.multiples import uncounted
 from policykit.grammar.schema_document import GENERATING, Dialect, SchemaDocument, children
 from policykit.grammar.values import Json, copied_object, join, lookup
@@ -156,7 +157,7 @@ _BOUNDING: Final = frozenset({"const", "enum", *_BOUNDS})
 
 
 UNCOUNTED: Final = "the masking engine cannot count so many remainders"
-_MAY_BE_UNKNOWN: Final = frozenset({"format", "multipleOf", *PROBES, *_BOUNDING})
+_MAY_BE_UNKNOWN: Final = frozenset({"format", "pattern", "multipleOf", *PROBES, *_BOUNDING})
 
 
 def _is_number(value: Json) -> TypeGuard[int | float]:
@@ -168,6 +169,8 @@ def _certain_reason(keyword: str, value: Json) -> str | None:
         return "the masking engine has no such keyword"
     if keyword == "format" and isinstance(value, str) and not masks_format(value):
         return UNKNOWN_FORMAT
+    if keyword == "pattern" and isinstance(value, str) and looks_around(value):
+        return "the masking engine looks nowhere around, nor back"
     if keyword in _BOUNDING and _has_large_number(value):
         return ROUNDED
     return None
