@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import assume, given, settings, strategies as st
 
 import policykit as pk
 from policykit.grammar import GrammarValidator, matches
@@ -26,6 +26,7 @@ ATOMS: dict[str, str] = {
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.sampled_from(list(ATOMS)), min_size=1, max_size=4), st.booleans(), st.booleans())
 def test_a_class_holds_what_its_pieces_hold(pieces: list[str], is_negated: bool, ends_in_hyphen: bool) -> None:
+    assume(not (is_negated and {r"\s", r"\S"} <= set(pieces)))  # which is a class of nothing
     held = {char for piece in pieces for char in ATOMS[piece]} | set("-" if ends_in_hyphen else "")
     pattern = f"^[{'^' if is_negated else ''}{''.join(pieces)}{'-' if ends_in_hyphen else ''}]$"
     spec = pk.Grammar.from_json_schema({"type": "string", "pattern": pattern})

@@ -110,8 +110,8 @@ def test_string_sites(schema: dict[str, Any], inside: list[str], outside: list[s
     ],
 )
 def test_languages_that_are_not_plain_are_left_open(schema: dict[str, Any]) -> None:
-    (site,) = sites(json_schema({"type": "string", **schema}, PLACE)).strings
-    assert site.regex is None
+    found = sites(json_schema({"type": "string", **schema}, PLACE)).strings
+    assert [site.regex for site in found] in ([None], [None, None])  # lookaround is masked in other words, besides
 
 
 def test_strings_everywhere() -> None:
