@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 from policykit.automata.finder import Found
 
+_AT_ONCE = 16
+"""Stretches of a row of overlapping ones that are chosen in all such rows at once, before they are one by one."""
 Places = NDArray[np.int64]
 """Places in a text, ``[n]``."""
 Stretches = tuple[Places, Places]
@@ -74,13 +76,26 @@ def one_by_one(starts: Places, ends: Places) -> Places:
     free = np.maximum(ends, starts + 1)
     if (starts[1:] >= free[:-1]).all():
         return np.arange(len(starts))
-    after = np.searchsorted(starts, free).tolist()
-    chosen: list[int] = []
-    at = 0
-    while at < len(after):
-        chosen.append(at)
+    after = np.searchsorted(starts, free)
+    # What begins where all before has ended is chosen, so that the choice goes on from all of these at once.
+    chosen = np.append(True, starts[1:] >= np.maximum.accumulate(free)[:-1])
+    is_first, at = chosen.copy(), np.flatnonzero(chosen)
+    for _ in range(_AT_ONCE):
         at = after[at]
-    return places(chosen)
+        at = at[at < len(starts)]
+        at = at[~is_first[at]]
+        if not len(at):
+            return np.flatnonzero(chosen)
+        chosen[at] = True
+    to, ends_at = after.tolist(), [*is_first.tolist(), True]
+    rest: list[int] = []
+    for place in at.tolist():
+        place = to[place]
+        while not ends_at[place]:
+            rest.append(place)
+            place = to[place]
+    chosen[rest] = True
+    return np.flatnonzero(chosen)
 
 
 def leftmost_longest_of(found: Matches) -> Matches:

@@ -313,8 +313,9 @@ class _Builder:
         return out
 
 
-def build(view: View, pattern: Pattern) -> Nfa:
-    """The automaton of one pattern on one view."""
+def build(view: View, pattern: Pattern, alphabet: Alphabet | None = None) -> Nfa:
+    """The automaton of one pattern on one view, over an alphabet that tells apart all that it does (None: one that
+    tells apart nothing else)."""
     b = _Builder(view)
     start = at = b.state()
     if pattern.before:
@@ -329,7 +330,7 @@ def build(view: View, pattern: Pattern) -> Nfa:
         at = b.regex(pattern.after[0], b.gap(pattern.after[1], at))
     final = b.state()
     b.free[at].append(final)
-    return _finish(b, start, final, body_start, body_end)
+    return _finish(b, start, final, body_start, body_end, alphabet)
 
 
 def build_whole(view: View, bodies: Sequence[Body]) -> Nfa:
@@ -346,12 +347,15 @@ def build_whole(view: View, bodies: Sequence[Body]) -> Nfa:
     return _finish(b, start, final, opened, closed)
 
 
-def _finish(b: _Builder, start: int, final: int, body_start: int, body_end: int) -> Nfa:
+def _finish(
+    b: _Builder, start: int, final: int, body_start: int, body_end: int, alphabet: Alphabet | None = None
+) -> Nfa:
     gates = {gate for row in b.gated for gate, _ in row}
     flags = 0
     for gate in gates:
         flags |= _FLAGS_OF_GATE[gate]
-    alphabet = partition(b.view, (ranges for row in b.edges for ranges, _ in row), flags & ~EDGE)
+    if alphabet is None:
+        alphabet = partition(b.view, (ranges for row in b.edges for ranges, _ in row), flags & ~EDGE)
     classes: dict[Ranges, frozenset[int]] = {}
     edges: list[tuple[tuple[frozenset[int], int], ...]] = []
     for row in b.edges:

@@ -1,10 +1,11 @@
 """Expressions as RE2 runs them over encoded texts: exact, leftmost-longest, linear for every search."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from time import thread_time
 from typing import Any, Protocol, assert_never, cast
 
+import numpy as np
 import re2  # pyright: ignore[reportMissingTypeStubs]
 
 from policykit.automata import Stretches
@@ -16,8 +17,9 @@ from policykit.text import View
 from policykit.verify.encoded import Encoding
 
 Span = tuple[int, int]
-Dense = Callable[[int], Stretches | None]
-"""All matches of an expression by its number, None where they are better looked for one by one."""
+Many = Callable[[Mapping[int, int]], Mapping[int, Stretches | None]]
+"""Successive matches of expressions by their numbers, of each those from a place on, found in one reading of the text;
+None where they are better looked for one by one."""
 
 _ONE_MEMORY, _SET_MEMORY = 16 << 20, 64 << 20
 """Bytes that RE2 may use for the automata of one expression, and of a set."""
@@ -153,17 +155,30 @@ class Expressions:
     def some_spans(self, index: int, data: bytes, most: int) -> Stretches | None:
         """Successive matches of one of them, None where there are more, or where there will be if the rest of the text
         is like its beginning, or where that took more than linear time."""
-        return _spans(self.compiled[index], data, most)
+        reading = _Reading(self.compiled[index], data)
+        reading.read(len(data), most)
+        return reading.spans()
 
-    def spans(self, data: bytes, dense: Dense = lambda name: None) -> "dict[int, Stretches | None]":
-        """Successive leftmost-longest matches by name; None where that took more than linear time. ``dense`` is asked
-        for those of which the text is full, and answers None where that is no gain."""
-        found: dict[int, Stretches | None] = {}
-        for i in self.matching(data):
-            own = _spans(self.compiled[i], data, full=lambda i=i: dense(self.names[i]))
-            if own is None or len(own[0]):
-                found[self.names[i]] = own
-        return found
+    def spans(self, data: bytes, many: "Many | None" = None) -> "dict[int, Stretches | None]":
+        """Successive leftmost-longest matches by name; None where that took more than linear time. ``many`` is asked
+        where one reading for all of them costs less than RE2's for each and for every match."""
+        readings = {self.names[i]: _Reading(self.compiled[i], data) for i in self.matching(data)}
+        left, at, n, window = list(readings), 0, len(data), max(_WINDOW, len(data) // _WINDOWS)
+        met, read = 0, 1
+        while left and at < n:
+            if many and n - at >= _WINDOW and _costs_more(len(left), met / read):
+                found = many({name: readings[name].at for name in left})
+                for name, own in found.items():
+                    if own is not None:
+                        readings[name].finish(own)
+                many = None
+                continue
+            read = min(window, n - at) if many else n - at
+            at += read
+            met = sum(readings[name].read(at) for name in left)
+            left = [name for name in left if not readings[name].is_done]
+        spans = {name: reading.spans() for name, reading in readings.items()}
+        return {name: own for name, own in spans.items() if own is None or len(own[0])}
 
 
 class _Set(Protocol):
@@ -210,40 +225,74 @@ _CHECK_EVERY = 256
 _BLOCK = range(_CHECK_EVERY)
 _FAR_MORE = 2
 """So many times what is wanted at most: a text that is on the way there is given up."""
-_DENSE = 125
-"""Characters for each match, below which a text is full of them."""
+_WINDOW, _WINDOWS = 16_384, 16
+"""Characters, and parts of a text, after which it is asked anew whether it is full of matches."""
+_SCAN_NS, _MATCH_NS, _TOGETHER_NS, _EACH_NS = 1.9, 1200.0, 10.0, 1.2
+"""What a character costs RE2, for every expression, and what a match does; what a character costs where all are read
+together, and what every expression adds."""
 _SLOW_START_S, _PER_MATCH_S, _PER_BYTE_S = 0.02, 40e-6, 40e-9
 """Far more than matches and bytes take, unless RE2 reads on behind every match in vain."""
 
 
-def _spans(
-    compiled: Compiled, data: bytes, most: int | None = None, full: Callable[[], Stretches | None] | None = None
-) -> Stretches | None:
-    starts: list[int] = []
-    ends: list[int] = []
-    note_start, note_end, begun = starts.append, ends.append, thread_time()
-    match, anchor, end, n = _matcher(compiled), _UNANCHORED, 0, len(data)
-    while end < n:
-        for _ in _BLOCK:  # none matches the empty string, so none is found at the end
-            start, end = match(anchor, data, end, n)[0]
-            if start < 0:
+def _costs_more(n_expressions: int, per_character: float) -> bool:
+    """Whether RE2 takes longer than a reading for all expressions, with so many matches for each character."""
+    return n_expressions * (_SCAN_NS - _EACH_NS) + per_character * _MATCH_NS > _TOGETHER_NS
+
+
+class _Reading:
+    """Successive matches of one expression, as far as the text was read (``at``)."""
+
+    def __init__(self, compiled: Compiled, data: bytes) -> None:
+        self._match, self._data = _matcher(compiled), data
+        self._starts: list[int] = []
+        self._ends: list[int] = []
+        self._others: Stretches | None = None
+        self._spent_s = 0.0
+        self._has_failed = False
+        self.at = 0
+
+    @property
+    def is_done(self) -> bool:
+        return self._has_failed or self.at >= len(self._data)
+
+    def read(self, until: int, most: int | None = None) -> int:
+        """Read on, up to a match that ends at a place or behind it: the number of matches. Fails where there are more
+        than ``most``, or where there will be if the rest of the text is like its beginning, or where reading took more
+        than linear time."""
+        match, data, anchor, n = self._match, self._data, _UNANCHORED, len(self._data)
+        starts, ends, end, before = self._starts, self._ends, self.at, len(self._starts)
+        begun = thread_time() - self._spent_s
+        while end < until:
+            for _ in _BLOCK:  # none matches the empty string, so none is found at the end
+                start, end = match(anchor, data, end, n)[0]
+                if start < 0:
+                    end = n
+                    break
+                starts.append(start)
+                ends.append(end)
+                if end >= until:
+                    break
+            if most is not None and (len(starts) >= most or (end < n and len(starts) * n > _FAR_MORE * most * end)):
+                self._has_failed = True
                 break
-            note_start(start)
-            note_end(end)
-        if most is not None and (len(starts) >= most or (end >= 0 and len(starts) * n > _FAR_MORE * most * end)):
+            if end < n and thread_time() - begun > _SLOW_START_S + _PER_MATCH_S * len(starts) + _PER_BYTE_S * end:
+                self._has_failed = True
+                break
+        self.at, self._spent_s = end, thread_time() - begun
+        return len(starts) - before
+
+    def finish(self, others: Stretches) -> None:
+        """All that is left, found in another way."""
+        self._others, self.at = others, len(self._data)
+
+    def spans(self) -> Stretches | None:
+        """What was found, None where reading failed."""
+        if self._has_failed:
             return None
-        if end < 0:
-            break
-        if full and len(starts) == _CHECK_EVERY and end < _DENSE * _CHECK_EVERY:
-            tried = thread_time()
-            found = full()
-            if found is not None:
-                return found
-            begun += thread_time() - tried
-        allowed = _SLOW_START_S + _PER_MATCH_S * len(starts) + _PER_BYTE_S * end
-        if thread_time() - begun > allowed:
-            return None
-    return places(starts), places(ends)
+        found = places(self._starts), places(self._ends)
+        if self._others is None:
+            return found
+        return np.concatenate((found[0], self._others[0])), np.concatenate((found[1], self._others[1]))
 
 
 def _matcher(compiled: Compiled) -> Callable[[object, bytes, int, int], Sequence[Span]]:

@@ -11,7 +11,7 @@ from policykit.automata import Stretches
 from policykit.ir.regex import Regex
 from policykit.text import View
 from policykit.verify.encoded import LINE_LOOKS, Encoding, encoding_for, looks_of
-from policykit.verify.expressions import Compiled, Dense, Expressions, compile_expression, expressions
+from policykit.verify.expressions import Compiled, Expressions, Many, compile_expression, expressions
 from policykit.verify.units import Seen
 
 _GROUP = 64
@@ -33,12 +33,12 @@ class Group:
         # Expressions that look at lines cannot have the line feed byte as the joint.
         return None if encoding.lines and joined.is_jointed else encoding.encode_joined(joined)
 
-    def spans(self, seen: Seen, dense: Dense) -> Mapping[int, Stretches | None]:
-        """By expression its spans in the joined units, of which ``dense`` is asked where they are very many; None where
+    def spans(self, seen: Seen, many: Many) -> Mapping[int, Stretches | None]:
+        """By expression its spans in the joined units, of which ``many`` is asked where they are very many; None where
         it wants the automata."""
         data = self.encoded(seen)
         if data is not None:
-            return self.expressions.spans(data, dense)
+            return self.expressions.spans(data, many)
         assert self.encoding is not None, "without an encoding nothing looks at lines"
         found: dict[int, list[Stretches | None]] = {}
         for unit, at in zip(seen.units, seen.joined.starts, strict=True):

@@ -13,14 +13,13 @@ import numpy as np
 
 from policykit.automata import Finder, Matches, Stretches, compile_finder
 from policykit.automata.columns import joined, leftmost_longest_of, stretches
-from policykit.automata.nfa import Pattern, build
 from policykit.ir.document import Chains, Phrases, Regexes, Searched
 from policykit.ir.regex import Regex
 from policykit.text import View
 from policykit.text.joined import Joined
-from policykit.verify.dense import Dense
 from policykit.verify.groups import Groups
 from policykit.verify.literals import LiteralScan, literals
+from policykit.verify.together import Together
 from policykit.verify.units import Seen, Span
 
 
@@ -114,7 +113,7 @@ class _PhraseScan:
 class _ExpressionScan:
     def __init__(self, view: View, found: Sequence[_Expression]) -> None:
         self._found, self._view = found, view
-        self._lock, self._many = Lock(), dict[int, Dense]()
+        self._lock, self._many = Lock(), dict[tuple[int, ...], Together]()
         self._groups = Groups(view, [one.regex for one in found])
 
     def find(self, seen: Seen) -> Iterator[tuple[int, Matches]]:
@@ -123,17 +122,19 @@ class _ExpressionScan:
         groups = self._groups.of(seen)
         spans = {number: self._automata(number, seen) for number in groups.rest}
         for group in groups.groups:
-            for number, found in group.spans(seen, lambda number: self._dense(number).find(seen.joined)).items():
+            names = group.expressions.names
+            for number, found in group.spans(seen, lambda at, names=names: self._together(names, seen, at)).items():
                 spans[number] = self._automata(number, seen) if found is None else found
         for number, (starts, ends) in spans.items():
             for leaf, index in self._found[number].owners if len(starts) else ():
                 yield leaf, Matches(starts, ends, np.full(len(starts), index))
 
-    def _dense(self, number: int) -> Dense:
+    def _together(self, names: tuple[int, ...], seen: Seen, at: Mapping[int, int]) -> Mapping[int, Stretches | None]:
         with self._lock:
-            if number not in self._many:
-                self._many[number] = Dense(build(self._view, Pattern(self._found[number].regex)))
-            return self._many[number]
+            if names not in self._many:
+                self._many[names] = Together(self._view, {n: self._found[n].regex for n in names})
+            many = self._many[names]
+        return many.find(seen.joined, at)
 
     def _automata(self, number: int, seen: Seen) -> Stretches:
         find = self._found[number].by_automata

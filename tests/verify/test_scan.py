@@ -7,12 +7,11 @@ from dataclasses import replace
 import pytest
 from hypothesis import example, given, settings, strategies as st
 
-from policykit.automata import Found, Pattern
-from policykit.automata.nfa import build
+from policykit.automata import Found
 from policykit.ir.document import Phrases, Regexes
 from policykit.text import VIEW_NAMES, view
 from policykit.text.joined import join
-from policykit.verify import dense, expressions
+from policykit.verify import expressions, together as at_once
 from policykit.verify.finders import CompiledSearches, Searches, joint_searches
 from policykit.verify.units import Seen, SeenUnit, Unit
 from tests.verify.build import phrases, regexes, rule
@@ -56,7 +55,15 @@ def on(name: str, leaf: Leaf) -> Leaf:
     return replace(leaf, reading=replace(leaf.reading, views=(name,)))
 
 
-@pytest.mark.parametrize("is_full", [False, True])
+AS_IF = {
+    "a text like others": {},
+    "a text full of matches": {"_TOGETHER_NS": -1.0, "_WINDOW": 1},
+    "few places at a time": {"_TOGETHER_NS": -1.0, "_WINDOW": 1, "FEW": 48},
+    "full of matches from one on": {"_TOGETHER_NS": 0.0, "_EACH_NS": 9.0, "_MATCH_NS": 1e9, "_WINDOW": 1, "STATES": 1},
+}
+
+
+@pytest.mark.parametrize("as_if", AS_IF)
 @settings(max_examples=200, deadline=None)
 @given(leaves=LEAVES, name=st.sampled_from(VIEW_NAMES), texts=st.lists(TEXTS, min_size=1, max_size=4))
 @example(leaves=[regexes(r"\Aa|b\z")], name="raw", texts=["ab", "ab"])
@@ -64,16 +71,18 @@ def on(name: str, leaf: Leaf) -> Leaf:
 @example(leaves=[phrases("a b"), phrases("a  b", exact=True)], name="raw", texts=["a  b", "\0a", "b"])
 @example(leaves=[regexes(r"a\x00b"), regexes("a.b")], name="raw", texts=["a\0b"])
 @example(leaves=[regexes(r"\bé", "[^é]é")], name="raw", texts=["é é", "aé"])
-def test_a_scan_finds_what_the_automata_find(is_full: bool, leaves: list[Leaf], name: str, texts: list[str]) -> None:
-    """``is_full``: as in a text that is full of matches, where all are looked for at once, and of beginnings, where a
-    set of expressions takes long."""
+def test_a_scan_finds_what_the_automata_find(as_if: str, leaves: list[Leaf], name: str, texts: list[str]) -> None:
+    """Also as in texts that are full of matches, where all are looked for at once, and of beginnings, where a set of
+    expressions takes long."""
     leaves = [on(name, leaf) for leaf in leaves]
     together = joint_searches([rule(f"r{i}", leaf) for i, leaf in enumerate(leaves)])
     seen = seen_as(name, texts)
     with pytest.MonkeyPatch.context() as patch:
-        if is_full:
-            patch.setattr(expressions, "_CHECK_EVERY", 1)
-            patch.setattr(dense, "READ", 1_000)
+        for constant, value in AS_IF[as_if].items():
+            patch.setattr(expressions if constant.startswith("_") else at_once, constant, value)
+        if AS_IF[as_if]:
+            patch.setattr(at_once, "FEW", AS_IF[as_if].get("FEW", 0))
+            patch.setattr(at_once, "READ", 1_000)
             patch.setattr(expressions, "_LONG", 1)
             patch.setattr(expressions, "_PROBE_S", -1)
         for leaf in leaves:
@@ -137,16 +146,33 @@ def test_expressions_that_read_on_in_vain_stay_linear() -> None:
     assert len(search.find(seen_as("raw", ["x" * 100_000]))) == 100_000
 
 
-def test_all_matches_at_once_or_none() -> None:
-    """Where an expression reads far, or the same text many times, RE2 does it."""
-    (leaf,) = regexes("a[^b]*b|a").regexes
-    full = dense.Dense(build(view("raw"), Pattern(leaf.regex)))
-    found = full.find(join(["ab" * 50 + "aab a", "a"]))
-    assert found is not None
-    assert len(found[0]) == 53
-    assert full.find(join(["a" * 600])) is None
-    assert full.find(join(["a" * 100])) is None
-    assert full.find(join(["x" * 600])) is not None
+@pytest.mark.parametrize("few", [0, at_once.FEW])
+def test_what_reads_far_is_left_to_others_and_alone(few: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where an expression reads far, or the same text many times, RE2 does it; what others find stays found."""
+    monkeypatch.setattr(at_once, "FEW", few)
+    monkeypatch.setattr(at_once, "ALONE", 2_000)
+    leaf = regexes("a[^b]*b|a", "b+", r"\bca")
+    many = at_once.Together(view("raw"), {i: item.regex for i, item in enumerate(leaf.regexes)})
+
+    def found(*texts: str) -> dict[int, list[tuple[int, int]] | None]:
+        spans = many.find(join(texts), {0: 0, 1: 1, 2: 0})
+        return {
+            n: None if own is None else list(zip(*(c.tolist() for c in own), strict=True)) for n, own in spans.items()
+        }
+
+    assert {n: len(own or ()) for n, own in found("ab" * 50 + "aab a", "a").items()} == {0: 53, 1: 51, 2: 0}
+    assert found("bbb ca" + "a" * 600) == {0: None, 1: [(1, 3)], 2: [(4, 6)]}
+    assert found("ca" * 60 + " ca") == {0: None, 1: [], 2: [(0, 2), (121, 123)]}
+    assert found("x" * 600) == {0: [], 1: [], 2: []}
+
+
+def test_what_would_make_too_many_states_is_left_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(at_once, "LEARNED", 40)
+    monkeypatch.setattr(at_once, "FEW", 0)
+    leaf = regexes("[ab]{3,9}b[ab]{7}", "c")
+    many = at_once.Together(view("raw"), {i: item.regex for i, item in enumerate(leaf.regexes)})
+    text = "".join(random.Random(6).choices("abc", k=2_000))
+    assert many.find(join([text]), {0: 0, 1: 0})[0] is None
 
 
 def test_threads_share_a_scan() -> None:
