@@ -1,12 +1,12 @@
 """Guards of types at all places of a text at once."""
 
 import re
-from functools import cache
+from functools import cache, cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from policykit.automata import parse_regex
+from policykit.automata import Places, parse_regex
 from policykit.diagnostics import Place
 from policykit.entities.entity import Guard
 from policykit.ir.regex import Alternation, Assertion, Chars, Concat, Empty, Ranges, Regex, Repeat
@@ -17,6 +17,8 @@ _OTHER, _EDGE = 128, 129
 _KINDS = 130
 _REACH = 2
 """Characters on either side that a guard may read to be decided for all places at once."""
+_FEWER = 4
+"""One place in so many, up to which places are looked at rather than the whole text."""
 
 
 class Beside:
@@ -30,7 +32,7 @@ class Beside:
             kinds[_REACH:-_REACH][np.array(joined.starts[1:], np.int64) - 1] = _EDGE
         self._kinds = kinds
         self._begins: dict[str, NDArray[np.bool_]] = {}
-        self._ends: dict[str, NDArray[np.bool_]] = {}
+        self._ends: dict[str, Ends] = {}
 
     def may_begin(self, guard: Guard) -> NDArray[np.bool_]:
         """Where a match may begin, ``[characters + 1]``."""
@@ -45,18 +47,41 @@ class Beside:
             self._begins[guard.behind] = found
         return found
 
-    def may_end(self, guard: Guard) -> NDArray[np.bool_]:
-        """Where a match may end, ``[characters + 2]``."""
+    def begins_at(self, guard: Guard, starts: Places) -> NDArray[np.bool_]:
+        """At which of some places a match may begin."""
+        if _FEWER * len(starts) > len(self._kinds) or guard.behind in self._begins:
+            return self.may_begin(guard)[starts]
+        return _of_pairs(_behind(guard.behind), self._kinds, starts)
+
+    def ends(self, guard: Guard) -> "Ends":
+        """Where a match may end."""
         found = self._ends.get(guard.ahead)
         if found is None:
-            by_pair = _ahead(guard.ahead)
-            found = np.zeros(len(self._kinds) - _REACH, np.bool_)
-            first = self._kinds[_REACH:-1]
-            found[:-1] = _of_bytes(by_pair[:, 0], first)
-            both = np.flatnonzero(_of_bytes((by_pair != by_pair[:, :1]).any(1), first))
-            found[both] = by_pair[first[both], self._kinds[_REACH + 1 :][both]]
-            self._ends[guard.ahead] = found
+            found = self._ends[guard.ahead] = Ends(_ahead(guard.ahead), self._kinds)
         return found
+
+
+class Ends:
+    """Where a match may end in one text."""
+
+    def __init__(self, by_pair: NDArray[np.bool_], kinds: NDArray[np.uint8]) -> None:
+        self._by_pair, self._kinds = by_pair, kinds
+
+    def at(self, places: Places) -> NDArray[np.bool_]:
+        """At which of some places."""
+        return _of_pairs(self._by_pair, self._kinds[_REACH:], places)
+
+    def one(self, place: int) -> bool:
+        return self._by_pair.item(self._kinds.item(place + _REACH), self._kinds.item(place + _REACH + 1))
+
+    @cached_property
+    def everywhere(self) -> Places:
+        """All such places, in order."""
+        first = self._kinds[_REACH:-1]
+        found = _of_bytes(self._by_pair[:, 0], first).copy()
+        both = np.flatnonzero(_of_bytes((self._by_pair != self._by_pair[:, :1]).any(1), first))
+        found[both] = self._by_pair[first[both], self._kinds[_REACH + 1 :][both]]
+        return np.flatnonzero(found)
 
 
 @cache
@@ -64,6 +89,14 @@ def is_near(guard: Guard) -> bool:
     """Whether the guard reads two characters at most and tells apart no characters beyond ASCII."""
     sides = [parse_regex(side, Place("entities")) for side in (guard.left, guard.right) if side]
     return all(_width(side) <= _REACH and all(_is_ascii(found) for found in _sets(side)) for side in sides)
+
+
+def _of_pairs(by_pair: NDArray[np.bool_], kinds: NDArray[np.uint8], places: Places) -> NDArray[np.bool_]:
+    """What holds of the two kinds from each place on."""
+    second = kinds.take(
+        places + 1, mode="clip"
+    )  # only what is behind the end of a text, where nothing ends, is clipped
+    return by_pair.ravel().take(kinds.take(places, mode="clip").astype(np.intp) * _KINDS + second)
 
 
 def _of_bytes(holds: NDArray[np.bool_], kinds: NDArray[np.uint8]) -> NDArray[np.bool_]:

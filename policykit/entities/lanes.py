@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from policykit.automata.anchored import DEAD, AnchoredAutomaton
 from policykit.automata.nfa import Nfa
 from policykit.entities.compact import Places
+from policykit.entities.guards import Ends
 from policykit.text.joined import SURROGATE, Joined, join
 
 Symbols: TypeAlias = "memoryview[int] | Sequence[int]"
@@ -74,10 +75,8 @@ class Lanes:
         if joined.points is None and table.itemsize == 1:
             found = joined.ascii.translate(table[:256].tobytes()) + bytes([self._end])
             return np.frombuffer(found, np.uint8)
-        out = np.empty(len(joined.codes) + 1, table.dtype)
-        table.take(joined.codes, out=out[:-1], mode="clip")
-        out[-1] = self._end
-        return out
+        found = table[joined.codes] if joined.points is None else joined.of_points(table)
+        return np.append(found, table.dtype.type(self._end))
 
     def of_ascii(self, text: str) -> Sequence[int]:
         """The symbols of one text in ASCII, and one more for its end."""
@@ -143,8 +142,8 @@ class Lanes:
                     todo.append(to)
         self._is_worked_out = not todo
 
-    def longest(self, symbols: NDArray[Any], starts: Places, may_end: NDArray[np.bool_]) -> tuple[Places, Places]:
-        """The longest match from each place from which some match ends where one may (``[characters + 2]``). Linear."""
+    def longest(self, symbols: NDArray[Any], starts: Places, may_end: Ends) -> tuple[Places, Places]:
+        """The longest match from each place from which some match ends where one may. Linear."""
         best = np.full(len(starts), -1, np.int64)
         reading = self._begun(symbols, starts)
         while len(reading.lanes) > FEW and reading.n < STEPS:
@@ -159,12 +158,12 @@ class Lanes:
             self._leap(symbols, may_end, runs, (lanes, at, states), best)
             states = self._step(states, symbols[at])
             at += 1
-            ends_here = self._accepts[states] & may_end[at]
+            ends_here = self._accepts[states] & may_end.at(at)
             best[lanes[ends_here]] = at[ends_here]
             alive = states != DEAD
             lanes, at, states = lanes[alive], at[alive], states[alive]
         known: dict[int, int] = {}
-        one_by_one, ends_at = symbols.data, may_end.item
+        one_by_one, ends_at = symbols.data, may_end.one
         for lane, place, state in zip(lanes.tolist(), at.tolist(), states.tolist(), strict=True):
             end = self._last(one_by_one, place, state // self._width, ends_at, known)
             best[lane] = max(end, int(best[lane]))
@@ -172,7 +171,7 @@ class Lanes:
         return starts[found], best[found]
 
     def every(
-        self, symbols: NDArray[Any], starts: Places, may_end: NDArray[np.bool_], keeps: Keeps | None = None
+        self, symbols: NDArray[Any], starts: Places, may_end: Ends, keeps: Keeps | None = None
     ) -> tuple[Places, Places]:
         """All matches from these places that end where one may and that ``keeps`` lets pass: what ends later comes
         first.
@@ -194,7 +193,7 @@ class Lanes:
         one_by_one, at = symbols.data, (reading.base + reading.n).tolist()
         by_end: dict[int, list[int]] = {}
         for lane, place, state in zip(reading.lanes.tolist(), at, reading.states.tolist(), strict=True):
-            for end in self._ends(one_by_one, place, state // self._width, may_end.item):
+            for end in self._ends(one_by_one, place, state // self._width, may_end.one):
                 by_end.setdefault(end, []).append(lane)
         for end in sorted(by_end):
             note(np.array(by_end[end]), np.full(len(by_end[end]), end))
@@ -224,7 +223,7 @@ class Lanes:
         start = self._automaton.start * self._width
         return _Reading(symbols, np.arange(len(starts)), starts, np.full(len(starts), start, np.intp))
 
-    def _read_on(self, reading: "_Reading", may_end: NDArray[np.bool_]) -> tuple[Places, Places]:
+    def _read_on(self, reading: "_Reading", may_end: Ends) -> tuple[Places, Places]:
         """Read a character of every lane: which lanes a match ends in now, and where. Leaves the dead ones out, once
         they are many."""
         base, n = reading.base, reading.n
@@ -234,7 +233,7 @@ class Lanes:
         if n >= self.shortest:
             here = np.flatnonzero(self._accepts.take(states, mode="clip"))
             ends = base[here] + n
-            may = may_end[ends]
+            may = may_end.at(ends)
             own, ends = reading.lanes[here[may]], ends[may]
         reading.states = states
         left = int(np.count_nonzero(states))
@@ -246,7 +245,7 @@ class Lanes:
     def _leap(
         self,
         symbols: NDArray[Any],
-        may_end: NDArray[np.bool_],
+        may_end: Ends,
         runs: dict[bytes, Places],
         moving: tuple[Places, Places, NDArray[np.intp]],
         best: Places,
@@ -265,7 +264,7 @@ class Lanes:
             to = runs[key][np.searchsorted(runs[key], at[here])]
             if self._accepts[state]:
                 if _ENDERS not in runs:
-                    runs[_ENDERS] = np.flatnonzero(may_end)
+                    runs[_ENDERS] = may_end.everywhere
                 enders = runs[_ENDERS]
                 last = enders[np.maximum(np.searchsorted(enders, to, "right") - 1, 0)] if len(enders) else to
                 inside = (last > at[here]) & (last <= to) & bool(len(enders))

@@ -149,12 +149,13 @@ class _Candidates:
             starts = _within(stretches, len(symbols) - 1)
             if len(starts) < FEW + len(symbols) // FOR_ONE:
                 return columns(list(self._one_by_one(read, symbols, starts.tolist())))
-            starts = starts[self._lanes.firsts(symbols[starts]) & read.beside.may_begin(self._guard)[starts]]
+            starts = starts[self._lanes.firsts(symbols[starts])]
         else:
-            starts = np.flatnonzero(self._lanes.firsts(symbols) & read.beside.may_begin(self._guard))
+            starts = np.flatnonzero(self._lanes.firsts(symbols))
+        starts = starts[read.beside.begins_at(self._guard, starts)]
         if not len(starts):
             return starts, starts
-        may_end = read.beside.may_end(self._guard)
+        may_end = read.beside.ends(self._guard)
         if self._is_exact:
             return _not_contained(*self._lanes.longest(symbols, starts, may_end))
         keeps = None

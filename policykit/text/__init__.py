@@ -20,7 +20,7 @@ from policykit.text.properties import (
     tables_digest,
     white_space_ranges,
 )
-from policykit.text.views import LOOK_ALIKE_VIEWS, VIEW_NAMES, View, view
+from policykit.text.views import LOOK_ALIKE_VIEWS, VIEW_NAMES, Origins, View, view
 
 __all__ = [
     "ESCAPE_NAMES",
@@ -28,6 +28,7 @@ __all__ = [
     "LOOK_ALIKE_VIEWS",
     "UNICODE_VERSION",
     "VIEW_NAMES",
+    "Origins",
     "View",
     "category_ranges",
     "escapes_digest",

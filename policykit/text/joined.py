@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import accumulate
 from typing import Any
 
@@ -33,6 +34,15 @@ class Joined:
     def codes(self) -> NDArray[Any]:
         """The code points, of one byte each where all are ASCII."""
         return np.frombuffer(self.ascii, np.uint8) if self.points is None else self.points
+
+    def of_points(self, table: NDArray[Any]) -> NDArray[Any]:
+        """What a table (``[0x110000]``) says of every code point, where they are not all ASCII."""
+        return table.take(self._indices, mode="clip")  # nothing is beyond: it is faster than to raise
+
+    @cached_property
+    def _indices(self) -> NDArray[np.intp]:
+        assert self.points is not None, "ASCII is translated"
+        return self.points.astype(np.intp)
 
     @property
     def joint(self) -> int:

@@ -11,6 +11,7 @@ and ``leet``). Nor does ``skeleton`` claim two cases of a letter that look like 
 as the small one is, not an `N`), or pairs that look like one letter, other than `rn` and `m`.
 """
 
+from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -34,6 +35,9 @@ _SHORT = 400
 """Characters up to which a dictionary is faster than arrays."""
 _OFTEN = 4
 """One character in so many that becomes longer or nothing, for a dictionary to be faster than arrays too."""
+_KINDS = 16
+"""Different characters that become longer or nothing, up to which each is replaced by itself."""
+_NOWHERE = np.zeros(0, np.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,11 +60,22 @@ class View:
             return self._ascii.apply(text)
         if len(text) <= _SHORT or text.isascii():
             return text.translate(self._dictionary)
-        single = self._arrays.single[_points(text)]
+        points = _points(text)
+        single = self._arrays.single.take(points)
         longer = np.flatnonzero(single < 0)
         if len(longer) * _OFTEN > len(text):
             return text.translate(self._dictionary)
-        return _text(self._splice(single, longer).points if len(longer) else single)
+        if not len(longer):
+            return _text(single)
+        kept = points[longer]
+        kinds = np.unique(kept).tolist()
+        if len(kinds) > _KINDS:
+            return _text(self._splice(single, longer).points)
+        single[longer] = kept
+        seen = _text(single)
+        for point in kinds:  # no image has one of them, since images are their own
+            seen = seen.replace(chr(point), self.images[point])
+        return seen
 
     def apply_with_offsets(self, text: str) -> tuple[str, NDArray[np.int64]]:
         """The text on this view, and for each of its characters the index in ``text`` of the one it comes from.
@@ -79,6 +94,21 @@ class View:
         offsets[spliced.at] = np.repeat(longer, spliced.lengths)
         return _text(spliced.points), offsets
 
+    def origins(self, text: str) -> "Origins":
+        """Where in ``text`` places on this view come from: as :meth:`apply_with_offsets` says, for a few of them."""
+        if not self.images:
+            return Origins(_NOWHERE, _NOWHERE, _NOWHERE)
+        if text.isascii():
+            codes = text.encode()
+            longer = np.flatnonzero(np.frombuffer(codes.translate(self._ascii_lengths), np.uint8) != 1)
+            lengths = np.frombuffer(self._ascii_lengths, np.uint8)[np.frombuffer(codes, np.uint8)[longer]]
+        else:
+            single = self._arrays.single[_points(text)]
+            longer = np.flatnonzero(single < 0)
+            lengths = self._arrays.lengths[-1 - single[longer]]
+        ends = longer + np.cumsum(lengths, dtype=np.int64) - np.arange(len(longer))
+        return Origins(longer, ends - lengths, ends)
+
     def __reduce__(self) -> "tuple[Callable[[str], View], tuple[str]]":
         return view, (self.name,)
 
@@ -90,6 +120,11 @@ class View:
     @cached_property
     def _arrays(self) -> "_Arrays":
         return _arrays_of(self.name)
+
+    @cached_property
+    def _ascii_lengths(self) -> bytes:
+        """How long the image of each byte of ASCII is."""
+        return bytes(len(self.images.get(c, "-")) if c < 0x80 else 1 for c in range(0x100))
 
     @cached_property
     def _ascii(self) -> "_Ascii | None":
@@ -114,6 +149,36 @@ class View:
         points[is_single] = single[single >= 0]
         points[at] = arrays.pool[np.repeat(arrays.starts[entry], lengths) + within]
         return _Spliced(points, is_single, at, lengths)
+
+
+@dataclass(frozen=True, eq=False)
+class Origins:
+    """Where places on a view come from. ``longer`` are the characters whose image is none or several, ``starts`` and
+    ``ends`` where these images stand on the view."""
+
+    longer: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    ends: NDArray[np.int64]
+
+    def of(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The characters that some places come from; of the end of the text, its end."""
+        if not len(self.longer):
+            return places
+        at = np.searchsorted(self.starts, places, "right") - 1
+        nearest = np.maximum(at, 0)
+        behind = places - self.ends[nearest]
+        found = self.longer[nearest] + np.maximum(behind + 1, 0)
+        return np.where(at < 0, places, found)
+
+    def one(self, place: int) -> int:
+        """The same of one place."""
+        longer, starts, ends = self._columns
+        at = bisect_right(starts, place) - 1
+        return place if at < 0 else longer[at] + max(place - ends[at] + 1, 0)
+
+    @cached_property
+    def _columns(self) -> tuple[list[int], list[int], list[int]]:
+        return self.longer.tolist(), self.starts.tolist(), self.ends.tolist()
 
 
 @dataclass(frozen=True, slots=True)

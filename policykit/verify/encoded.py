@@ -58,7 +58,7 @@ class Encoding:
 
     def encode_joined(self, joined: Joined) -> bytes:
         if joined.points is not None:
-            return self._table[joined.points].tobytes()
+            return joined.of_points(self._table).tobytes()
         table = self._ascii
         return joined.ascii.translate(bytes([_LINE_FEED]) + table[1:] if joined.is_jointed else table)
 

@@ -41,7 +41,9 @@ class EntityScan:
             if number >= self._n or (lacks_words and not any(unit.unit.lead for unit in seen.units)):
                 continue
             where = matching[number]
-            found[number] = where and _some(*where)
+            stretches = where and _some(*where)
+            if stretches is None or len(stretches[0]):
+                found[number] = stretches
         return found
 
 

@@ -146,7 +146,7 @@ class Expressions:
 
     def matching(self, data: bytes) -> Sequence[int]:
         """The indices of those that match somewhere, or may."""
-        if self.together is None or (len(data) >= _LONG and _takes_long(self.together, data)):
+        if self.together is None or (len(data) >= _LONG and _is_in_vain(self.together, data, len(self.names))):
             return range(len(self.names))
         found = self.together.Match(data)
         # Without the sentinel the set has failed, and each is asked by itself.
@@ -185,19 +185,22 @@ class _Set(Protocol):
     def Match(self, text: bytes) -> list[int] | None: ...
 
 
+_NEARLY_ALL = 0.9
 _LONG, _PROBE, _PROBE_S = 100_000, 8_192, 0.4e-3
 """Bytes of a text of which pieces are tried before a set reads it, bytes of a piece, and what it may take: ten times
 what it does as a rule."""
 
 
-def _takes_long(together: _Set, data: bytes) -> bool:
-    """Whether a set meets state after state that it has to build: then expressions are sooner read one by one."""
+def _is_in_vain(together: _Set, data: bytes, n: int) -> bool:
+    """Whether a set meets state after state that it has to build, or finds nearly all ``n`` expressions wherever one
+    looks: then they are sooner read one by one."""
+    met = set[int]()
     for at in (len(data) // 3, 2 * len(data) // 3):
         begun = thread_time()
-        together.Match(data[at : at + _PROBE])
+        met.update(together.Match(data[at : at + _PROBE]) or ())
         if thread_time() - begun > _PROBE_S:
             return True
-    return False
+    return len(met - {0}) >= n * _NEARLY_ALL
 
 
 def expressions(sources: Sequence[tuple[int, Compiled, bytes]]) -> Expressions:

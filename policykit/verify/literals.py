@@ -102,7 +102,7 @@ class LiteralScan:
 
     def _symbols(self, joined: Joined) -> Symbols:
         if joined.points is not None:
-            return self._table[joined.points]
+            return joined.of_points(self._table)
         if self._is_wide:
             points = np.frombuffer(joined.ascii, np.uint8)
             symbols = self._ascii[points]
@@ -132,13 +132,18 @@ class LiteralScan:
         if self._is_wide:
             aligned = start % 2 == 0
             which, start, end = which[aligned], start[aligned] // 2, end[aligned] // 2
-        word = self._is_word[np.concatenate(([_JOINT], symbols, [_JOINT]))]
-        passes = ~(self._left[which] & word[start]) & ~(self._right[which] & word[end + 1])
+        passes = ~(self._left[which] & self._word_at(symbols, start - 1))
+        passes &= ~(self._right[which] & self._word_at(symbols, end))
         which, start, end = which[passes], start[passes], end[passes]
         if kept is not None:
             places = np.flatnonzero(kept)
             start, end = places[start], places[end - 1] + 1
         return which, start, end
+
+    def _word_at(self, symbols: Symbols, places: Places) -> NDArray[np.bool_]:
+        """Whether there is a word character at some places; beside the text there is none."""
+        inside = (places >= 0) & (places < len(symbols))
+        return inside & self._is_word[symbols.take(places, mode="clip")]
 
     @cached_property
     def _owners(self) -> list[tuple[Places, Places]]:

@@ -129,7 +129,7 @@ class Together:
     def _symbols(self, joined: Joined) -> NDArray[Any]:
         """The symbols of the texts, of the joints between them, and one more for the end."""
         if joined.points is not None:
-            return np.append(self._wide.take(joined.points, mode="clip"), self._symbol_type(self._edge))
+            return np.append(joined.of_points(self._wide), self._symbol_type(self._edge))
         table = self._narrow
         if joined.is_jointed:
             table = table.copy()

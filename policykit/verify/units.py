@@ -23,7 +23,7 @@ from policykit.ir.document import (
     Within,
 )
 from policykit.ir.opaque import Classifier, Predicate
-from policykit.text import View
+from policykit.text import Origins, View
 from policykit.text.escapes import ESCAPES, unescape
 from policykit.text.joined import Joined, join
 from policykit.text.json_prefix import begins_like_json, has_other_strings
@@ -89,25 +89,22 @@ class SeenUnit:
         return self._view.apply(self.unit.lead)
 
     @cached_property
-    def _offsets(self) -> Places:
-        """Where each character of the view comes from, and where the text ends."""
-        seen, offsets = self._view.apply_with_offsets(self.unit.text)
-        assert seen == self.text, "a view is one map"
-        return np.append(offsets, len(self.unit.text))
+    def _origins(self) -> Origins:
+        return self._view.origins(self.unit.text)
 
     def in_unit(self, start: int, end: int) -> Span:
         """The unit's characters that ``[start, end)`` of the view was read from, from the first to the last."""
         if not self._view.images:
             return start, max(start, end)
-        at = int(self._offsets[start])
-        return at, at if start >= end else int(self._offsets[end - 1]) + 1
+        at = self._origins.one(start)
+        return at, at if start >= end else self._origins.one(end - 1) + 1
 
     def all_in_unit(self, starts: Places, ends: Places) -> Stretches:
         """:meth:`in_unit` of many."""
         if not self._view.images:
             return starts, np.maximum(starts, ends)
-        at = self._offsets[starts]
-        return at, np.where(starts < ends, self._offsets[ends - 1] + 1, at)
+        at = self._origins.of(starts)
+        return at, np.where(starts < ends, self._origins.of(ends - 1) + 1, at)
 
 
 class Seen:

@@ -135,9 +135,15 @@ def test_guards_of_all_places_are_those_of_each(guard: Guard) -> None:
     text = "".join(a + b for a in chars for b in chars) + chars + "é私"
     places = np.arange(len(text) + 1)
     beside = Beside(join([text]))
-    begins, may_end = beside.may_begin(guard).tolist(), beside.may_end(guard).tolist()
+    begins, ends = beside.may_begin(guard).tolist(), beside.ends(guard)
     assert begins == [bool(re.compile(guard.behind).match(text, at)) for at in places.tolist()]
-    assert may_end[: len(places)] == [bool(re.compile(guard.ahead).match(text, at)) for at in places.tolist()]
+    assert beside.begins_at(guard, places).tolist() == begins
+    few = places[:: len(places) // 9]
+    assert Beside(join([text])).begins_at(guard, few).tolist() == [begins[at] for at in few.tolist()]
+    may_end = [bool(re.compile(guard.ahead).match(text, at)) for at in places.tolist()]
+    assert ends.at(places).tolist() == may_end
+    assert [ends.one(at) for at in places.tolist()] == may_end
+    assert ends.everywhere.tolist() == np.flatnonzero(may_end).tolist()
 
 
 def test_all_guards_of_ours_are_near() -> None:

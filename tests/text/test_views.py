@@ -57,6 +57,16 @@ def test_every_view_character_stands_in_the_image_of_its_origin(v: View, text: s
     assert offsets.tolist() == [i for i, c in enumerate(text) for _ in v.image(ord(c))]
 
 
+@each_view
+@given(text=texts | st.text("mMarn1", max_size=30))
+def test_origins_are_the_offsets(v: View, text: str):
+    _, offsets = v.apply_with_offsets(text)
+    expected = [*offsets.tolist(), len(text)]
+    origins = v.origins(text)
+    assert origins.of(np.arange(len(expected))).tolist() == expected
+    assert [origins.one(place) for place in range(len(expected))] == expected
+
+
 @pytest.mark.parametrize("v", [view(name) for name in ("raw", "compat", "unmarked")], ids=lambda v: v.name)
 @given(text=st.text(st.characters(max_codepoint=0x7F)).map(lambda t: t * 20))
 def test_ascii_keeps_its_offsets_and_only_loses_its_case(v: View, text: str):
