@@ -35,8 +35,6 @@ _SHORT = 400
 """Characters up to which a dictionary is faster than arrays."""
 _OFTEN = 4
 """One character in so many that becomes longer or nothing, for a dictionary to be faster than arrays too."""
-_KINDS = 16
-"""Different characters that become longer or nothing, up to which each is replaced by itself."""
 _NOWHERE = np.zeros(0, np.int64)
 
 
@@ -60,22 +58,11 @@ class View:
             return self._ascii.apply(text)
         if len(text) <= _SHORT or text.isascii():
             return text.translate(self._dictionary)
-        points = _points(text)
-        single = self._arrays.single.take(points)
+        single = self._arrays.single[_points(text)]
         longer = np.flatnonzero(single < 0)
         if len(longer) * _OFTEN > len(text):
             return text.translate(self._dictionary)
-        if not len(longer):
-            return _text(single)
-        kept = points[longer]
-        kinds = np.unique(kept).tolist()
-        if len(kinds) > _KINDS:
-            return _text(self._splice(single, longer).points)
-        single[longer] = kept
-        seen = _text(single)
-        for point in kinds:  # no image has one of them, since images are their own
-            seen = seen.replace(chr(point), self.images[point])
-        return seen
+        return _text(self._splice(single, longer).points if len(longer) else single)
 
     def apply_with_offsets(self, text: str) -> tuple[str, NDArray[np.int64]]:
         """The text on this view, and for each of its characters the index in ``text`` of the one it comes from.

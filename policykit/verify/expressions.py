@@ -185,7 +185,8 @@ class _Set(Protocol):
     def Match(self, text: bytes) -> list[int] | None: ...
 
 
-_NEARLY_ALL = 0.9
+_NEARLY_ALL = 0.75
+"""The part of the expressions of a set that pieces of a text match, for it to be no use."""
 _LONG, _PROBE, _PROBE_S = 100_000, 8_192, 0.4e-3
 """Bytes of a text of which pieces are tried before a set reads it, bytes of a piece, and what it may take: ten times
 what it does as a rule."""

@@ -135,7 +135,7 @@ class LiteralScan:
         passes = ~(self._left[which] & self._word_at(symbols, start - 1))
         passes &= ~(self._right[which] & self._word_at(symbols, end))
         which, start, end = which[passes], start[passes], end[passes]
-        if kept is not None:
+        if kept is not None and len(which):
             places = np.flatnonzero(kept)
             start, end = places[start], places[end - 1] + 1
         return which, start, end
