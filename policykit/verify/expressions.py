@@ -163,7 +163,8 @@ class Expressions:
         """Successive leftmost-longest matches by name; None where that took more than linear time. ``many`` is asked
         where one reading for all of them costs less than RE2's for each and for every match."""
         readings = {self.names[i]: _Reading(self.compiled[i], data) for i in self.matching(data)}
-        left, at, n, window = list(readings), 0, len(data), max(_WINDOW, len(data) // _WINDOWS)
+        left: list[int] = list(readings)
+        at, n, window = 0, len(data), max(_WINDOW, len(data) // _WINDOWS)
         met, read = 0, 1
         while left and at < n:
             if many and n - at >= _WINDOW and _costs_more(len(left), met / read):

@@ -102,7 +102,7 @@ class Together:
         self._table = np.empty(0, np.intp)
         """The state that each symbol leads to from each; a state is where its symbols stand here, 0 where nothing is
         begun."""
-        self._hits = np.empty(0, np.uint16)
+        self._hits = np.empty(0, np.int32)
         """Of which expressions a match ends before the symbol, as the number of their set."""
         self._reserve(256)
         self._table[: self._width] = 0
@@ -177,6 +177,7 @@ class Together:
         """Read on from a few places, one by one; what is not read to its end is given up."""
         left = ALONE if len(lanes.own) <= FEW else 0
         own_of, ends, hits = list[int](), list[int](), list[int]()
+        columns: tuple[list[int], list[int], list[int]]
         columns = lanes.own.tolist(), lanes.base.tolist(), lanes.states.tolist()
         if not left:
             found.give_up(number for state in set(columns[2]) for number, _ in self._keys[state // self._width])
@@ -196,7 +197,7 @@ class Together:
                 if left < 0 and state:
                     found.give_up(number for number, _ in self._keys[state // self._width])
                     break
-        found.note(places(own_of), places(ends), np.array(hits, np.uint16))
+        found.note(places(own_of), places(ends), np.array(hits, np.int32))
 
     def _begins(self, numbers: tuple[int, ...]) -> "_Begins":
         """How some expressions begin."""
@@ -263,7 +264,7 @@ class Together:
         return found
 
     def _reserve(self, states: int) -> None:
-        table, hits = np.full(states * self._width, -1, np.intp), np.zeros(states * self._width, np.uint16)
+        table, hits = np.full(states * self._width, -1, np.intp), np.zeros(states * self._width, np.int32)
         table[: len(self._table)], hits[: len(self._hits)] = self._table, self._hits
         self._table, self._hits = table, hits
 
@@ -274,14 +275,14 @@ class _Read:
 
     def __init__(self, sets: Sequence[tuple[int, ...]]) -> None:
         self._sets = sets
-        self._noted: list[tuple[Places, Places, NDArray[np.uint16]]] = []
+        self._noted: list[tuple[Places, Places, NDArray[np.int32]]] = []
         self._by_number: dict[int, list[tuple[Places, Places]]] | None = None
         self.given_up: set[int] = set()
 
     def give_up(self, numbers: Iterable[int]) -> None:
         self.given_up.update(numbers)
 
-    def note(self, own: Places, ends: Places, hits: NDArray[np.uint16]) -> None:
+    def note(self, own: Places, ends: Places, hits: NDArray[np.int32]) -> None:
         if len(own):
             self._noted.append((own, ends, hits))
 
@@ -306,9 +307,8 @@ class _Read:
         own, ends, hits = own[order], ends[order], hits[order]
         cuts = np.flatnonzero(np.diff(hits)) + 1
         found: dict[int, list[tuple[Places, Places]]] = {}
-        for own_part, ends_part, one in zip(
-            np.split(own, cuts), np.split(ends, cuts), hits[np.append(0, cuts)].tolist(), strict=True
-        ):
+        kinds: list[int] = hits[np.append(0, cuts)].tolist()
+        for own_part, ends_part, one in zip(np.split(own, cuts), np.split(ends, cuts), kinds, strict=True):
             for number in self._sets[one]:
                 found.setdefault(number, []).append((own_part, ends_part))
         return found
