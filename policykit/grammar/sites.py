@@ -7,6 +7,7 @@ from policykit.automata import parse_regex
 from policykit.diagnostics import Place, PolicyError
 from policykit.grammar.class_notation import for_the_engine
 from policykit.grammar.engine import ecma_classes, masks_format
+from policykit.grammar.formats import language_of
 from policykit.grammar.productive import ALL_TYPES, producible_types
 from policykit.grammar.schema_document import SchemaDocument
 from policykit.grammar.values import Json, join, lookup, strings_in
@@ -132,7 +133,9 @@ def _own_types(schema: dict[str, Json]) -> frozenset[Json]:
 def _string_site(pointer: str, schema: dict[str, Json], restrictions: list[str], place: Place) -> StringSite:
     why = " and ".join(restrictions)
     if "format" in restrictions:
-        return StringSite(pointer, None, why)
+        alone = schema.get("format") if len(restrictions) == 1 else None
+        regex = language_of(alone) if isinstance(alone, str) else None
+        return StringSite(pointer, regex, why, regex)
     least, most = schema.get("minLength"), schema.get("maxLength")
     low = int(least) if isinstance(least, int | float) else 0
     high = int(most) if isinstance(most, int | float) else None

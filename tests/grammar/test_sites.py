@@ -103,7 +103,8 @@ def test_string_sites(schema: dict[str, Any], inside: list[str], outside: list[s
 @pytest.mark.parametrize(
     "schema",
     [
-        {"format": "date"},
+        {"format": "email"},
+        {"format": "date", "maxLength": 20},
         {"pattern": "(?=a)b"},
         {"pattern": "^(ab)*$", "maxLength": 3},
         {"pattern": "a", "minLength": 3},
