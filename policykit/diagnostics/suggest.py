@@ -22,9 +22,12 @@ def _distance(a: str, b: str) -> int:
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:
     """``did you mean `x`?`` for the nearest known word within edit distance 2, else None.
 
-    A suggestion must keep at least half of the word: `on` is not a near miss of `id`.
+    A suggestion must keep at least half of the word: `on` is not a near miss of `id`. No distance is worked out where
+    the lengths say that it is larger: a word may be as long as whoever sends it likes.
     """
-    best = min(((_distance(word.lower(), k.lower()), k) for k in known), default=None)
+    lengths = range(len(word) - MAX_DISTANCE, len(word) + MAX_DISTANCE + 1)
+    near = (k for k in known if len(k) in lengths)
+    best = min(((_distance(word.lower(), k.lower()), k) for k in near), default=None)
     if best is None or best[0] > MAX_DISTANCE or 2 * best[0] >= max(len(word), len(best[1])):
         return None
     return f"did you mean `{best[1]}`?"

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from policykit.diagnostics import suggest
 from policykit.serving.fields import ENGINES, MAX_REFUSALS, Class, check_fields, load_table
 
 CHAT = "/v1/chat/completions"
@@ -148,3 +149,12 @@ def test_a_name_that_is_nearly_one_is_told_the_one() -> None:
     assert (found.param, found.why) == ("?", "is not known; did you mean `temperature`?")
     (found,) = check_fields(CHAT, {"messages": [MESSAGE], "guaranteed_returns": 1})
     assert (found.param, found.why) == ("?", "is not known; leave it out")
+
+
+def test_a_long_name_is_compared_with_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Comparing takes as long as the name is, for each field that there is, and a name may be the whole of a body."""
+    compared: list[tuple[str, str]] = []
+    monkeypatch.setattr(suggest, "_distance", lambda a, b: compared.append((a, b)) or 9)
+    check_fields(CHAT, {"messages": [MESSAGE], "x y" * 100_000: 1, "temprature": 1})
+    assert compared
+    assert all(abs(len(a) - len(b)) <= suggest.MAX_DISTANCE for a, b in compared)
