@@ -210,7 +210,7 @@ def tie(program: Program, escape: Escape) -> Knot:
     fragile = [(i, automaton) for i, automaton in asked if i in escape.fragile]
     scopes = {spec.within for _, spec, _ in specs}
     decoding = tuple(i for i in escape.fragile if program.units[i].unescape)
-    if decoding == escape.fragile or len(scopes) > 1:
+    if decoding == escape.fragile or len(scopes) != 1:  # none where no rule forbids, but some wants something
         return Knot(escape, decoding=decoding)
     in_json = scopes.pop().is_json
     is_small = sum(len(automaton.trie.final) for automaton in phrases) <= MAX_NODES

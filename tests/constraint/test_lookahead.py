@@ -17,7 +17,7 @@ BANNED = ["bad word", "ab", "no way"]
 STRINGS: dict[str, dict[str, Any]] = {
     "at most": {"maxLength": 3},
     "at least": {"minLength": 5, "maxLength": 7},
-    "a date": {"format": "date"},
+    "a date": {"format": "date", "minLength": 1},
     "letters": {"pattern": "^[abw ]{1,8}$", "maxLength": 6},
 }
 TEXTS = ["a", "bad wor", "bad", "no wa", "2026-01-02", "ab w", "w ab", "www ab", "wwww ab", " ab"]

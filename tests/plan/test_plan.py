@@ -22,7 +22,7 @@ TICKET: dict[str, Any] = {
     "properties": {
         "queue": {"enum": ["billing", "guaranteed returns", "card number"]},
         "note": {"type": "string", "maxLength": 12},
-        "hint": {"type": "string", "not": {"pattern": "^x$"}},
+        "hint": {"type": "array", "items": {"type": "string"}, "uniqueItems": True},
     },
     "required": ["queue", "note"],
     "additionalProperties": False,
@@ -294,8 +294,9 @@ def test_a_member_that_a_rule_forbids_is_taken_out_and_named(vocabulary: pk.Voca
 
 def test_the_residue_of_a_schema_has_a_row_and_is_verified() -> None:
     plan = pk.compile(None, pk.Grammar.from_json_schema(TICKET))
-    assert [(residue.pointer, residue.keyword) for residue in plan.residue] == [("/properties/hint/not", "not")]
-    assert ("/properties/hint/not", "output") in {(row.name, row.level.value) for row in plan.enforcements}
-    value = {"queue": "billing", "note": "ok", "hint": "y"}
+    place = "/properties/hint/uniqueItems"
+    assert [(residue.pointer, residue.keyword) for residue in plan.residue] == [(place, "uniqueItems")]
+    assert (place, "output") in {(row.name, row.level.value) for row in plan.enforcements}
+    value = {"queue": "billing", "note": "ok", "hint": ["x", "y"]}
     assert plan.verify(json.dumps(value)).decision == pk.Decision.ALLOW
-    assert plan.verify(json.dumps({**value, "hint": "x"})).decision == pk.Decision.BLOCK
+    assert plan.verify(json.dumps({**value, "hint": ["x", "x"]})).decision == pk.Decision.BLOCK
