@@ -6,11 +6,11 @@ that can be ended; and its calls are judged like those of the profile's tools, b
 and by every rule about outputs.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from policykit.diagnostics import InternalError, Place, PolicyError
-from policykit.grammar import GrammarValidator, json_schema
+from policykit.grammar import GrammarValidator, GrammarViolation, json_schema
 from policykit.ir.grammar import GrammarSpec
 from policykit.plan import request_compilers
 from policykit.profiles import Profile, Tool
@@ -21,6 +21,11 @@ from policykit.serving.shown import shown
 
 MAX_KEPT = 512
 """Schemas that are kept ready, of all tenants together."""
+MAX_VALIDATORS = 512
+"""Those that a process which judges by them keeps ready."""
+_BRANCHING = ('"$ref"', '"$dynamicRef"', '"$recursiveRef"', '"unevaluated')
+"""What a schema needs to be read more than once at one place of a value: without it, it is a tree, and judging by it
+takes no longer than schema times value."""
 _PLACE = Place("<request>")
 
 
@@ -41,24 +46,46 @@ def settled(ask: Ask, profile: Profile) -> Ask:
     return replace(ask, defined=own)
 
 
-def tool_of(tool: Defined) -> tuple[Tool, GrammarValidator]:
+@dataclass(frozen=True, slots=True)
+class Arguments:
+    """Judges arguments by a schema of a request. One with references may branch at every level of a value, so that each
+    level takes twice as long as the one before, in a thread that nobody can stop: that is a process's that can be
+    ended."""
+
+    grammar: GrammarSpec
+
+    def check(self, text: str) -> list[GrammarViolation]:
+        """As :meth:`GrammarValidator.check`. Raises PolicyError (PK209) where that takes too long; InternalError."""
+        if any(name in self.grammar.source for name in _BRANCHING):
+            return request_compilers().make(violations, self.grammar, text, place=_PLACE)
+        return violations(self.grammar, text)
+
+
+def violations(grammar: GrammarSpec, text: str) -> list[GrammarViolation]:
+    """Every way in which a text breaks a grammar. Raises InternalError where it cannot be judged."""
+    return _validator(grammar).check(text)
+
+
+_validator = lru_cache(MAX_VALIDATORS)(GrammarValidator)
+
+
+def tool_of(tool: Defined) -> tuple[Tool, Arguments]:
     """The tool, and what judges the arguments of its calls. Slow where the schema is new. Raises Refused where it is
     no schema, or takes too long to read."""
     try:
-        grammar, validator = _read(tool.schema)
+        grammar = _read(tool.schema)
     except PolicyError as error:
         message = f"the schema of `{tool.param}` is refused: {'; '.join(map(shown, error.diagnostics))}"
         raise Refused(400, "policykit_grammar_refused", message, param=tool.param) from None
     except InternalError:
         message = f"the schema of `{tool.param}` is refused: arguments cannot be judged by it"
         raise Refused(400, "policykit_grammar_refused", message, param=tool.param) from None
-    return Tool(tool.name, tool.description, grammar), validator
+    return Tool(tool.name, tool.description, grammar), Arguments(grammar)
 
 
 @lru_cache(MAX_KEPT)
-def _read(schema: str) -> tuple[GrammarSpec, GrammarValidator]:
-    grammar = request_compilers().make(judged, schema, place=_PLACE)
-    return grammar, GrammarValidator(grammar)
+def _read(schema: str) -> GrammarSpec:
+    return request_compilers().make(judged, schema, place=_PLACE)
 
 
 def judged(schema: str) -> GrammarSpec:

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
+from typing import Protocol
 
-from policykit.grammar import GrammarValidator
+from policykit.grammar import GrammarViolation
 from policykit.ir.document import Block, OnMatch, Target
 from policykit.ir.verdict import CheckError, Decision, Verdict, Violation, Violations
 from policykit.plan import Plan
@@ -40,6 +41,14 @@ class Ruling(StrEnum):
     FAILED = "failed"  # a check could not be made: nothing goes out
 
 
+class Schema(Protocol):
+    """What arguments of calls are judged by."""
+
+    def check(self, text: str) -> list[GrammarViolation]:
+        """What is wrong with a text; whatever it raises: that could not be judged."""
+        ...
+
+
 @dataclass(frozen=True)
 class Judge:
     """Judges the texts of one request. ``plan`` judges contents, with the output's grammar; ``side``, the same policies
@@ -50,7 +59,7 @@ class Judge:
     profile: Profile
     facts: Mapping[str, object]
     tools: tuple[str, ...] = ()
-    validators: Mapping[str, GrammarValidator] = field(default_factory=dict[str, GrammarValidator])
+    validators: Mapping[str, Schema] = field(default_factory=dict[str, Schema])
     prefix: str = ""
     """What stands before every text: the end of a prompt, or of a message that is continued."""
 
@@ -120,9 +129,15 @@ class Judge:
 
     def _fitting(self, name: str, verdict: Verdict) -> Verdict:
         """The verdict, if what transforms have made of the arguments is what the tool takes."""
-        if verdict.decision is Decision.TRANSFORM and self.validators[name].check(verdict.text):
-            return self._errored(name, "the transformed arguments are not what the tool's schema admits")
-        return verdict
+        if verdict.decision is not Decision.TRANSFORM:
+            return verdict
+        try:
+            wrong = self.validators[name].check(verdict.text)
+        except Exception as error:
+            return self._errored(name, f"{type(error).__name__}: {error}")
+        return (
+            self._errored(name, "the transformed arguments are not what the tool's schema admits") if wrong else verdict
+        )
 
     def _blocked(self, found: tuple[Violation, ...] | Violations, errors: tuple[CheckError, ...] = ()) -> Verdict:
         cost = sum(violation.cost for violation in found)

@@ -9,9 +9,11 @@ from typing import Any
 import openai
 import pytest
 
+from policykit.diagnostics import PolicyError
 from policykit.profiles import load_profiles, plan_for
-from policykit.serving import Channel, Outcome
+from policykit.serving import Channel, Outcome, client_tools
 from policykit.serving.asking import Asking
+from policykit.serving.client_tools import tool_of
 from policykit.serving.judges import judge_for
 from policykit.serving.messages import Ask, Defined
 from policykit.serving.rewrite import payer_of
@@ -193,3 +195,24 @@ def test_what_an_engine_makes_of_them_is_paid_for_by_the_tenant(is_own: bool) ->
     own = (Defined("mine", None, "{}", "tools[0]"),) if is_own else ()
     asking: Any = SimpleNamespace(ask=Ask(tools=("mine",), defined=own), sent=SimpleNamespace(tenant="acme"))
     assert Asking.payer.fget(asking) == {"payer": payer_of("acme"), "own_grammar": is_own}  # type: ignore[attr-defined]
+
+
+def test_a_schema_that_branches_at_every_level_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its arguments are judged where that can be ended; what could not be judged does not go out."""
+    made: list[str] = []
+
+    def late(function: Any, grammar: Any, text: str, **_: object) -> None:
+        made.append(text)
+        raise PolicyError.of("PK209", "late")
+
+    branches = [{"properties": {"a": {"$ref": "#"}}, "minProperties": n} for n in (0, 1)]
+    (_, plain), (_, branching) = (
+        tool_of(Defined("send_mail", None, json.dumps(schema), "tools[0]"))
+        for schema in (SCHEMA, {"type": "object", "oneOf": branches})
+    )
+    monkeypatch.setattr(client_tools, "request_compilers", lambda: SimpleNamespace(make=late))
+    assert [len(plain.check(text)) for text in ('{"to": "ann"}', '{"to": 1}')] == [0, 1]
+    assert not made
+    with pytest.raises(PolicyError, match="PK209"):
+        branching.check(deep := '{"a": ' * 60 + "1" + "}" * 60)
+    assert made == [deep]
