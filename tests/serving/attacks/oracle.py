@@ -7,19 +7,28 @@ from collections.abc import Iterator
 from typing import Any
 
 FORBIDDEN = ("guaranteed returns", "certain profit", "project aurora", "code 1234")
-_HIDDEN = re.compile("[\u00ad\u034f\u180e\u200b-\u200f\u2060-\u2064\ufe00-\ufe0f\ufeff]")
+_MARKS = frozenset("_*~`")
+_UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u30ff\u3400-\u9fff\uff66-\uff9f"
+"""Letters beside which a Latin word is whole: their scripts set no spaces."""
+_WORD = rf"(?:(?![_{_UNSPACED}])\w)"
 
 
 def plain(text: str) -> str:
-    """A text as a reader sees it: compatible forms and case folded, what cannot be seen gone, spaces single."""
-    folded = unicodedata.normalize("NFKC", _HIDDEN.sub("", unicodedata.normalize("NFKC", text))).casefold()
-    return " ".join(folded.split())
+    """A text as a reader sees it: compatible forms and case folded, what cannot be seen gone, and one space for all
+    that may stand between words: spaces, dashes, and the marks that names and lists are written with."""
+    shown = "".join(c for c in unicodedata.normalize("NFKC", text) if not _is_hidden(c))
+    folded = unicodedata.normalize("NFKC", shown).casefold()
+    return " ".join("".join(" " if c in _MARKS or unicodedata.category(c) == "Pd" else c for c in folded).split())
+
+
+def _is_hidden(char: str) -> bool:
+    return unicodedata.category(char) == "Cf" or char in "\u034f\u180e" or "\ufe00" <= char <= "\ufe0f"
 
 
 def forbidden_in(text: str) -> list[str]:
     """The phrases that stand in a text as words of their own: `guaranteed returns6` is another word, and no phrase."""
     seen = plain(text)
-    return [phrase for phrase in FORBIDDEN if re.search(rf"(?<!\w){phrase}(?!\w)", seen)]
+    return [phrase for phrase in FORBIDDEN if re.search(rf"(?<!{_WORD}){phrase}(?!{_WORD})", seen)]
 
 
 def texts_of(data: bytes) -> Iterator[str]:
