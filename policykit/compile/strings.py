@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from policykit.automata import Alphabet, Automaton, Pattern, common, run
+from policykit.automata import FOUND, Alphabet, Automaton, Pattern, common, run
 from policykit.automata.nfa import build, close
 from policykit.compile.escape import frees
 from policykit.diagnostics import Place
@@ -189,6 +189,7 @@ class PolicyProduct:
         self._states: list[tuple[int, ...]] = [()]
         self._ids: dict[tuple[int, ...], int] = {(): 0}
         self._memo: dict[tuple[int, int], int] = {}
+        self._rows: dict[tuple[int, int], list[int]] = {}
         self.start = self._intern(tuple(a.start for a in self._automata))
 
     def _intern(self, states: tuple[int, ...]) -> int:
@@ -242,6 +243,24 @@ class PolicyProduct:
             )
             known = self._memo[state, symbol] = self._intern(moved) if all(moved) else 0
         return known
+
+    def ahead(self, state: int) -> list[tuple[int, int]]:
+        """(Own class, state) of every step that finds nothing. Each automaton is asked once for each of its states."""
+        rows = (self._row(i, at) for i, at in enumerate(self._states[state]))
+        moves = zip(self._images, zip(*rows, strict=True), strict=True)
+        return [(symbol, self._intern(moved)) for symbol, moved in moves if FOUND not in moved]
+
+    def _row(self, i: int, at: int) -> list[int]:
+        row = self._rows.get((i, at))
+        if row is None:
+            known: dict[tuple[int, ...], int] = {}
+            row = self._rows[i, at] = []
+            for images in self._images.values():
+                image = tuple(images[i])
+                if image not in known:
+                    known[image] = run(self._automata[i], at, image)
+                row.append(known[image])
+        return row
 
     def may_end(self, state: int) -> bool:
         return not any(a.end_found(s) for a, s in zip(self._automata, self._states[state], strict=True))

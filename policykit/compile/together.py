@@ -60,10 +60,7 @@ def explore(automata: Sequence[Automaton], *, in_json: bool) -> Together | None:
         if tried > MAX_TRIED:
             return None
         out: list[tuple[int, int]] = []
-        for symbol in chars:
-            to = product.step(at, symbol)
-            if not to:
-                continue
+        for symbol, to in product.ahead(at):
             if to not in number:
                 number[to] = len(into)
                 into.append([])

@@ -8,6 +8,9 @@ import pytest
 
 import policykit as pk
 from policykit.compile import plan as compiling, ways
+from policykit.compile.program import lower
+from policykit.compile.strings import PolicyProduct
+from policykit.compile.together import text_automaton
 from policykit.compile.ways import Ways
 from policykit.ir.document import PolicySet
 from policykit.ir.plan import LivenessKind
@@ -87,3 +90,15 @@ def test_places_and_transitions_are_bounded(without_product: None, monkeypatch: 
     assert plan(schema).liveness.kind is LivenessKind.RESETS
     monkeypatch.setattr(ways, "PER_AUTOMATON", 10)
     assert plan(schema).liveness.kind is LivenessKind.BOUNDED
+
+
+def test_all_steps_of_a_product_are_its_single_ones() -> None:
+    program = lower(plan({"type": "string"}).spec.rules)
+    product = PolicyProduct([text_automaton(spec.make()) for spec in program.units])
+    todo, seen = [product.start], {product.start}
+    while len(seen) < 60:
+        at = todo.pop(0)
+        single = ((symbol, product.step(at, symbol)) for symbol in product.spelled())
+        assert product.ahead(at) == [(symbol, to) for symbol, to in single if to]
+        todo += [to for _, to in product.ahead(at) if to not in seen]
+        seen.update(todo)
