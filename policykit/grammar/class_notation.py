@@ -5,13 +5,14 @@ ECMA-262, which JSON Schema patterns are written in, they are characters. There 
 of everything; in Rust a `]` that stands first is a character. And Rust's `regex-syntax` (that of llguidance
 1.7) takes U+D7FF and U+E000 out of a negated class in which one range ends at the first and another begins at the
 second. One range across both says the same and is read as it is meant, for between them are surrogates, which are no
-characters. `\\s` has U+0085 in Rust and U+FEFF in ECMA-262.
+characters. `\\s` has U+0085 in Rust and U+FEFF in ECMA-262, and `.` has U+000D, U+2028 and U+2029 in Rust alone.
 """
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, cast
+from urllib.parse import quote, unquote
 
 from policykit.grammar.schema_document import ONE_SCHEMA, SCHEMA_LIST, SCHEMA_MAP
 from policykit.grammar.values import Json
@@ -19,6 +20,8 @@ from policykit.grammar.values import Json
 BRIDGE: Final = "\ud7ff-\ue000"
 NOTHING: Final = "[^\\s\\S]"
 ANYTHING: Final = "[\\s\\S]"
+IN_LINE: Final = "[^\\n\\r\u2028\u2029]"
+"""What `.` is."""
 SPACES: Final = {
     r"\s": "\\t-\\r \xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff",
     r"\S": "\\x00-\\x08\\x0e-\\x1f!-\\x9f\xa1-\u167f\u1681-\u1fff\u200b-\u2027\u202a-\u202e\u2030-\u205e\u2060-\u2fff"
@@ -67,21 +70,30 @@ def for_the_engine(pattern: str, classes: Mapping[str, str] = SPACES) -> str:
 
 
 def _spelled(outside: str, classes: Mapping[str, str]) -> str:
-    """A part of a pattern that has no class of its own, with the letters written out."""
-    if not any(letter in outside for letter in classes):
+    """A part of a pattern that has no class of its own, with the letters and `.` written out."""
+    if "." not in outside and not any(letter in outside for letter in classes):
         return outside
-    return _ATOM.sub(lambda atom: f"[{classes[atom[0]]}]" if atom[0] in classes else atom[0], outside)
+
+    def written(atom: re.Match[str]) -> str:
+        return f"[{classes[atom[0]]}]" if atom[0] in classes else IN_LINE if atom[0] == "." else atom[0]
+
+    return _ATOM.sub(written, outside)
+
+
+def for_the_analysis(pattern: str) -> str:
+    """An ECMA-262 pattern for a reader that knows of no class within a class, and to which letters are no ASCII."""
+    return for_the_engine(pattern, LETTERS)
 
 
 def for_the_verifier(pattern: str) -> str:
     """:func:`for_the_engine`, where the verifier would misread a pattern as well; of brackets and operators in
     ECMA-262 it knows what they are."""
     written = for_the_engine(pattern)
-    return written if any(word in written for word in (BRIDGE, NOTHING, ANYTHING)) else pattern
+    return written if any(word in written for word in (BRIDGE, NOTHING, ANYTHING, IN_LINE)) else pattern
 
 
-def with_plain_classes(schema: Json, classes: Mapping[str, str] = SPACES) -> Json:
-    """A schema with its patterns :func:`for_the_engine`; the same one where no pattern changes."""
+def _with_plain_classes(schema: Json, classes: Mapping[str, str], root: Json) -> Json:
+    """A schema with its patterns :func:`for_the_engine`, and its references as these lead in ``root`` then."""
     if not isinstance(schema, dict):
         return schema
     found: dict[str, Json] = {}
@@ -89,15 +101,16 @@ def with_plain_classes(schema: Json, classes: Mapping[str, str] = SPACES) -> Jso
         match value:
             case str() if keyword == "pattern":
                 found[keyword] = for_the_engine(value, classes)
+            case str() if keyword == "$ref" and "/patternProperties/" in value:
+                found[keyword] = _led(value, root, classes)
             case dict() if keyword in SCHEMA_MAP:
                 names = _distinct(value, classes) if keyword == "patternProperties" else value
-                found[keyword] = {
-                    name: with_plain_classes(item, classes) for name, item in zip(names, value.values(), strict=True)
-                }
+                items = [_with_plain_classes(item, classes, root) for item in value.values()]
+                found[keyword] = dict(zip(names, items, strict=True))
             case dict() if keyword in ONE_SCHEMA:
-                found[keyword] = with_plain_classes(value, classes)
+                found[keyword] = _with_plain_classes(value, classes, root)
             case list() if keyword in SCHEMA_LIST:
-                found[keyword] = [with_plain_classes(item, classes) for item in value]
+                found[keyword] = [_with_plain_classes(item, classes, root) for item in value]
             case _:
                 found[keyword] = value
     return found
@@ -118,9 +131,28 @@ def _distinct(patterns: Iterable[str], classes: Mapping[str, str]) -> list[str]:
     return found
 
 
+def _led(reference: str, root: Json, classes: Mapping[str, str]) -> str:
+    """A reference to where it leads once patterns that are names are written otherwise."""
+    opening, *parts = reference.split("/")
+    node, written, is_name = root, [opening], False
+    for part in parts:
+        name = unquote(part).replace("~1", "/").replace("~0", "~")
+        new = name
+        if isinstance(node, dict):
+            if is_name and name in node:
+                new = dict(zip(node, _distinct(node, classes), strict=True))[name]
+            is_name, node = name == "patternProperties" and not is_name, node.get(name)
+        elif isinstance(node, list) and name.isdecimal() and int(name) < len(node):
+            is_name, node = False, node[int(name)]
+        else:
+            return reference  # from another base
+        written.append(part if new == name else quote(new.replace("~", "~0").replace("/", "~1"), safe="~"))
+    return "/".join(written)
+
+
 def plain(schema: dict[str, Json], classes: Mapping[str, str] = SPACES) -> dict[str, Json]:
-    """:func:`with_plain_classes` of a schema that is an object."""
-    return cast("dict[str, Json]", with_plain_classes(schema, classes))
+    """A schema with its patterns :func:`for_the_engine`."""
+    return cast("dict[str, Json]", _with_plain_classes(schema, classes, schema))
 
 
 def misread_complement(source: str) -> bool:
@@ -167,11 +199,12 @@ def _written(found: _Class, classes: Mapping[str, str]) -> str | None:
     needs_bridge = found.is_negated and all(any(map(_holds(code), ranges)) for code in (_LAST, _NEXT))
     spelled = classes.keys() & found.atoms
     is_whole = any({letter, letter.swapcase()} <= spelled for letter in spelled)  # as in `[\\s\\S]`
-    if not is_misread and not needs_bridge and (is_whole or not spelled):
+    if is_whole:
+        return NOTHING if found.is_negated else ANYTHING
+    if not is_misread and not needs_bridge and not spelled:
         return None
     parts = [_plain(low) if high is None else f"{_plain(low)}-{_plain(high)}" for low, high in ranges]
-    if not is_whole:
-        parts = [classes.get(part, part) for part in parts]
+    parts = [classes.get(part, part) for part in parts]
     return f"[{'^' if found.is_negated else ''}{''.join(parts)}{BRIDGE if needs_bridge else ''}]"
 
 

@@ -82,11 +82,6 @@ def forces(program: str) -> bool:
     return program.startswith(_JSON_OPENS)
 
 
-def ecma_classes(pattern: str) -> str:
-    """A JSON Schema pattern with ``\\d`` and ``\\w`` written out as ASCII, as the engine reads them."""
-    return regex_to_lark(pattern, "dw").replace("\\/", "/")
-
-
 class _Tokens:
     """The shape that the engine's tokenizer wrapper asks for.
 

@@ -45,10 +45,10 @@ _NOT_OBJECTS: Final = ("null", "boolean", "number", "string", "array")
 def named(document: SchemaDocument, schema: Mapping[str, Json], names: Json) -> Complement:
     """Names as patterns of properties, which sets no order among them. The engine takes no two patterns that may both
     hold."""
-    if _admits_no_name(names):
-        return Complement({"maxProperties": 0}, True)
     if isinstance(names, dict) and (target := resolved(document, names.get("$ref"))) is not None:
         names = target if document.ignores_siblings(names) or len(names) == 1 else names
+    if _admits_no_name(names):
+        return Complement({"maxProperties": 0}, True)
     if not isinstance(names, dict) or "patternProperties" in schema:
         return Complement(True, False)
     pattern, is_exact = _name_pattern({k: v for k, v in names.items() if k in ASSERTIONS and (k, v) != _STRING})

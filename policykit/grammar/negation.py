@@ -7,8 +7,7 @@ from typing import Final
 
 from policykit.automata import parse_regex
 from policykit.diagnostics import Place, PolicyError
-from policykit.grammar.class_notation import ANYTHING, for_the_engine
-from policykit.grammar.engine import ecma_classes
+from policykit.grammar.class_notation import ANYTHING, for_the_analysis
 from policykit.grammar.positions import Positions, TooLarge, positions
 from policykit.ir.regex import (
     MAX_CODE_POINT,
@@ -54,7 +53,7 @@ class _NotPlain(Exception):
 
 
 def _read(pattern: str) -> Regex:
-    return parse_regex(ecma_classes(for_the_engine(pattern)), _NOWHERE)
+    return parse_regex(for_the_analysis(pattern), _NOWHERE)
 
 
 def _branches(regex: Regex) -> Iterator[tuple[Regex, ...]]:

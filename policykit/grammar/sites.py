@@ -5,8 +5,8 @@ from typing import Final
 
 from policykit.automata import parse_regex
 from policykit.diagnostics import Place, PolicyError
-from policykit.grammar.class_notation import for_the_engine
-from policykit.grammar.engine import ecma_classes, masks_format
+from policykit.grammar.class_notation import for_the_analysis
+from policykit.grammar.engine import masks_format
 from policykit.grammar.formats import language_of
 from policykit.grammar.productive import ALL_TYPES, producible_types
 from policykit.grammar.schema_document import SchemaDocument
@@ -147,7 +147,7 @@ def _string_site(pointer: str, schema: dict[str, Json], restrictions: list[str],
 def searched(source: str, place: Place) -> Regex | None:
     """The texts in which an unanchored pattern is found, or None where it is not an RE2 expression."""
     try:
-        found = parse_regex(ecma_classes(for_the_engine(source)), place)
+        found = parse_regex(for_the_analysis(source), place)
     except PolicyError:
         return None  # the engine or the validator may still read it; only the analysis goes without
     items = found.items if isinstance(found, Concat) else (found,)

@@ -118,7 +118,7 @@ def unknown_to_the_engine(document: SchemaDocument) -> list[Weakening]:
             if why is not None and is_vacuous(schema, keyword):
                 why = VACUOUS
             if why is not None:
-                is_kept = why == ROUNDED and _is_rounded_outwards(keyword, value)
+                is_kept = why == ROUNDED and _is_rounded_outwards(schema, keyword)
                 found.append(Weakening(pointer, (keyword,), why, is_kept))
     found += [Weakening(pointer, ("multipleOf",), UNCOUNTED) for pointer in uncounted(document)]
     return found + (_leaking_bounds(document) if leaks_excluded_bounds() else [])
@@ -179,13 +179,15 @@ def _certain_reason(keyword: str, value: Json) -> str | None:
 ROUNDED: Final = "the masking engine rounds numbers beyond 2^53"
 
 
-def _is_rounded_outwards(keyword: str, value: Json) -> bool:
+def _is_rounded_outwards(schema: dict[str, Json], keyword: str) -> bool:
     """Whether a bound beyond 2^53 stays one, at most looser, where it is read as a double and then as 64 bits."""
+    value = schema[keyword]
     if keyword not in _BOUNDS or not _is_number(value) or not -(2**63) < float(value) <= 2.0**63:
         return False
     if float(value) == 2.0**63:  # which is read as 2^63 - 1, itself admitted
         return keyword == "maximum" and value == 2**63 - 1
-    if keyword.startswith("exclusive") and abs(value) < 2**54:
+    is_exclusive = keyword.startswith("exclusive") or schema.get(f"exclusive{keyword.capitalize()}") is True  # draft 4
+    if is_exclusive and abs(value) < 2**54:
         return False  # the next double is 2 away, and what lies between them is rounded to either of them
     return float(value) <= value if "inimum" in keyword else float(value) >= value
 

@@ -1,14 +1,19 @@
 """Classes of characters mean the same to the mask, to the verifier, and to a reader of ECMA-262 of its own."""
 
 import json
+from urllib.parse import quote
 
 import pytest
+import re2
 from hypothesis import assume, given, settings, strategies as st
 
 import policykit as pk
+from policykit.automata import unparse
+from policykit.diagnostics import Place
 from policykit.grammar import GrammarValidator, matches
 from policykit.grammar.class_notation import for_the_engine, misread_complement
 from policykit.grammar.lark_syntax import expressions
+from policykit.grammar.sites import searched
 from policykit.grammar.values import Json
 
 EDGES = "\ud7fe\ud7ff\ue000\ue001"
@@ -31,9 +36,12 @@ def test_a_class_holds_what_its_pieces_hold(pieces: list[str], is_negated: bool,
     pattern = f"^[{'^' if is_negated else ''}{''.join(pieces)}{'-' if ends_in_hyphen else ''}]$"
     spec = pk.Grammar.from_json_schema({"type": "string", "pattern": pattern})
     validator = GrammarValidator(spec)
+    language = searched(pattern, Place("case"))
+    assert language is not None
     assert not spec.residue
     for char in ASKED:
         text = json.dumps(char, ensure_ascii=False)
+        assert bool(re2.fullmatch(unparse(language), char)) == ((char in held) != is_negated), (pattern, char)
         assert matches(spec, text) == ((char in held) != is_negated), (pattern, char)
         assert (not validator.check(text)) == ((char in held) != is_negated), (pattern, char)
 
@@ -52,17 +60,24 @@ def test_a_class_holds_what_its_pieces_hold(pieces: list[str], is_negated: bool,
         (r"^\S$", "\x85\u200ba", "\ufeff\xa0\t "),
         (r"^[^\s-]$", "\x85a", "\ufeff -"),
         (r"^[\S ]$", "\x85a ", "\ufeff\xa0"),
+        ("^.$", "\x85a.", "\r\n\u2028\u2029"),
+        ("^.(?!b)$", "\x85a.", "\r\n\u2028\u2029"),
+        (r"^\.[.]$", [".."], [".a", "a."]),
         (r"^\\s[\s\S]$", ["\\s\ufeff", "\\s\x85"], ["\\\x85", "\ufeff"]),
     ],
 )
 def test_brackets_and_operators_are_characters(pattern: str, texts: list[str], others: list[str]) -> None:
-    spec = pk.Grammar.from_json_schema({"type": "string", "pattern": pattern})
-    for text in texts:
-        assert matches(spec, json.dumps(text, ensure_ascii=False)), text
-        assert not GrammarValidator(spec).check(json.dumps(text, ensure_ascii=False)), text
-    for text in others:
-        assert not matches(spec, json.dumps(text, ensure_ascii=False)), text
-        assert GrammarValidator(spec).check(json.dumps(text, ensure_ascii=False)), text
+    plain = pk.Grammar.from_json_schema({"type": "string", "pattern": pattern})
+    specs = [(plain, texts, others)]
+    if "(?" not in pattern:
+        specs.append((pk.Grammar.from_json_schema({"type": "string", "not": {"pattern": pattern}}), others, texts))
+    for spec, good, bad in specs:
+        for text in good:
+            assert matches(spec, json.dumps(text, ensure_ascii=False)), text
+            assert not GrammarValidator(spec).check(json.dumps(text, ensure_ascii=False)), text
+        for text in bad:
+            assert not matches(spec, json.dumps(text, ensure_ascii=False)), text
+            assert GrammarValidator(spec).check(json.dumps(text, ensure_ascii=False)), text
 
 
 def test_names_are_read_alike() -> None:
@@ -115,6 +130,17 @@ def test_a_name_that_stays_is_what_references_lead_to() -> None:
     spec = pk.Grammar.from_json_schema({"type": "object", "properties": {"x": leads}, "patternProperties": patterns})
     assert matches(spec, '{"x":"y"}')
     assert not GrammarValidator(spec).check('{"x":"y"}')
+
+
+@pytest.mark.parametrize("pattern", ["^.$", "^[.~/[]$", r"^(?=.)\w$"])
+def test_a_name_that_is_written_otherwise_is_what_references_lead_to(pattern: str) -> None:
+    leads = "#/$defs/o/patternProperties/" + quote(pattern.replace("~", "~0").replace("/", "~1"), safe="~")
+    closed: Json = {"type": "object", "patternProperties": {pattern: {"type": "null"}, "^[.[]$": True}}
+    spec = pk.Grammar.from_json_schema({"type": "array", "items": {"$ref": leads}, "$defs": {"o": closed}})
+    assert not spec.residue
+    for text, is_good in (("[null]", True), ("[1]", False)):
+        assert matches(spec, text) is is_good
+        assert (not GrammarValidator(spec).check(text)) is is_good
 
 
 @pytest.mark.parametrize(

@@ -78,6 +78,8 @@ def test_what_is_found_everywhere_or_is_large_is_not_said() -> None:
         ({"pattern": "^((?!mode)(?!Mode).)*$"}, ["abc", "Mod"], ["xmode", "aMode"]),
         ({"pattern": r"^(?!\s*$).+"}, ["a", " a"], ["", "  ", "\ufeff"]),
         ({"pattern": r"^(?!x)[\W\d]\w\d\W\D$"}, ["é_0é_", "0a0-a"], ["ab0-a", "0é0-a", "0a٣-a", "0a0a-", "0a0-0"]),
+        ({"pattern": r"^(?![\w-]*$)[-.]*$"}, [".", "-."], ["-", "", "a."]),
+        ({"not": {"pattern": r"^[\w-]*[^\w\s]$"}}, ["a", "", "é a"], ["a-", "é", "."]),
         ({"not": {"pattern": "^admin"}}, ["user", "adm"], ["admin", "administrator"]),
         ({"pattern": "^a", "not": {"pattern": "z"}}, ["a", "ab"], ["az", "b"]),
         ({"if": {"pattern": "^A"}, "then": {"maxLength": 2}, "else": {"minLength": 2}}, ["A", "bc"], ["ABC", "b"]),

@@ -94,6 +94,11 @@ CASES: dict[str, tuple[dict[str, Any], set[str], list[Any], list[Any]]] = {
         {"type": "integer", "exclusiveMinimum": 2**53 + 2, "exclusiveMaximum": 2**60},
         {"/exclusiveMinimum", "/exclusiveMaximum"}, [2**53 + 3, 2**60 - 1], [2**53 + 1],
     ),
+    "an excluded bound of draft 4 beyond 2^53": (
+        {"$schema": "http://json-schema.org/draft-04/schema#", "type": "integer", "minimum": 2**53 + 2,
+         "exclusiveMinimum": True},
+        {"/minimum", "/exclusiveMinimum"}, [2**53 + 3], [2**53 + 2],
+    ),
     "maximum out of range": ({"type": "number", "minimum": 0, "maximum": 1e300}, {"/maximum", ""}, [1, 0.5], []),
     "an excluded bound near the other": (
         {"type": "number", "exclusiveMinimum": 0, "allOf": [{"maximum": 0.5}]},
@@ -212,6 +217,11 @@ CARRIED: dict[str, tuple[dict[str, Any], list[Any], list[Any]]] = {
             "propertyNames": {"$ref": "#/$defs/k"}, "additionalProperties": {"type": "null"},
         }}},
         [{"ab": True, "abc": None}, {}], [{"a": True}, {"abcd": None}, {"abc": True}],
+    ),
+    "/items/propertyNames": (
+        {"type": "array", "items": {"propertyNames": {"$ref": "#/$defs/k"}, "type": "object"},
+         "$defs": {"k": {"enum": [1]}}},
+        [[{}]], [[{"": 1}]],
     ),
     "/minProperties": (
         {"type": "object", "properties": {k: {"type": "null"} for k in "abc"}, "additionalProperties": False,
