@@ -37,11 +37,12 @@ def test_a_class_holds_what_its_pieces_hold(pieces: list[str], is_negated: bool,
     spec = pk.Grammar.from_json_schema({"type": "string", "pattern": pattern})
     validator = GrammarValidator(spec)
     language = searched(pattern, Place("case"))
-    assert language is not None
+    assert language is not None or "\\u" in pattern or "\\p" in pattern  # which it need not read
     assert not spec.residue
     for char in ASKED:
         text = json.dumps(char, ensure_ascii=False)
-        assert bool(re2.fullmatch(unparse(language), char)) == ((char in held) != is_negated), (pattern, char)
+        if language is not None:
+            assert bool(re2.fullmatch(unparse(language), char)) == ((char in held) != is_negated), (pattern, char)
         assert matches(spec, text) == ((char in held) != is_negated), (pattern, char)
         assert (not validator.check(text)) == ((char in held) != is_negated), (pattern, char)
 

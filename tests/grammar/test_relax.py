@@ -97,7 +97,7 @@ CASES: dict[str, tuple[dict[str, Any], set[str], list[Any], list[Any]]] = {
     "an excluded bound of draft 4 beyond 2^53": (
         {"$schema": "http://json-schema.org/draft-04/schema#", "type": "integer", "minimum": 2**53 + 2,
          "exclusiveMinimum": True},
-        {"/minimum", "/exclusiveMinimum"}, [2**53 + 3], [2**53 + 2],
+        {"/minimum"}, [2**53 + 3], [2**53 + 2],
     ),
     "maximum out of range": ({"type": "number", "minimum": 0, "maximum": 1e300}, {"/maximum", ""}, [1, 0.5], []),
     "an excluded bound near the other": (
