@@ -6,11 +6,16 @@ of everything; in Rust a `]` that stands first is a character. And Rust's `regex
 1.7) takes U+D7FF and U+E000 out of a negated class in which one range ends at the first and another begins at the
 second. One range across both says the same and is read as it is meant, for between them are surrogates, which are no
 characters. `\\s` has U+0085 in Rust and U+FEFF in ECMA-262, and `.` has U+000D, U+2028 and U+2029 in Rust alone.
+
+In JSON strings llguidance writes a class that holds all of U+0000 to U+001F with every escape that there is, `\\"` and
+`\\\\` among them, also where `"` and `\\` are not in it (``[^"]``). It gets such a class without U+0001, which strings
+hold only where the schema speaks of control characters.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, cast
 from urllib.parse import quote, unquote
 
@@ -41,6 +46,7 @@ _ATOM: Final = re.compile(
     r"|(?P<p>[pP])(?:\{(?P<name>[^}]*)\}|(?P<one>\w))|c[A-Za-z]|.)|(?P<c>.)",
     re.DOTALL,
 )
+_PROPERTY: Final = re.compile(r"\\(?P<p>[pP])(?:\{(?P<name>[^}]*)\}|(?P<one>\w))")
 _CLASS_ESCAPE: Final = re.compile(r"\\[dDwWsSpP]")
 _LOW: Final = frozenset({"c", "other", "cn", "unassigned", "any"})
 _HIGH: Final = frozenset({"c", "other", "co", "privateuse", "any", "assigned"})
@@ -57,24 +63,33 @@ class _Class:
     atoms: tuple[str, ...]
 
 
-def for_the_engine(pattern: str, classes: Mapping[str, str] = SPACES) -> str:
-    """An ECMA-262 pattern in which no class is read otherwise; the same one where none would be. ``classes`` are the
-    letters behind a backslash that are written out, each with what its class holds."""
+def for_the_engine(pattern: str) -> str:
+    """An ECMA-262 pattern in which no class is read otherwise, in JSON strings; the same one where none would be."""
+    return _in_words(pattern, SPACES, is_quoted=True)
+
+
+def _in_words(pattern: str, classes: Mapping[str, str], *, is_quoted: bool) -> str:
+    """A pattern with classes in other words where these would be misread. ``classes`` are the letters behind a
+    backslash that are written out, each with what its class holds; ``is_quoted``: it is read in JSON strings."""
     out: list[str] = []
     at = 0
     for found in _classes(pattern) if "[" in pattern else ():
-        written = _written(found, classes)
-        out += [_spelled(pattern[at : found.start], classes), written if written else pattern[found.start : found.end]]
+        written = _written(found, classes, is_quoted=is_quoted)
+        before = _spelled(pattern[at : found.start], classes, is_quoted=is_quoted)
+        out += [before, written if written else pattern[found.start : found.end]]
         at = found.end
-    return "".join([*out, _spelled(pattern[at:], classes)])
+    return "".join([*out, _spelled(pattern[at:], classes, is_quoted=is_quoted)])
 
 
-def _spelled(outside: str, classes: Mapping[str, str]) -> str:
+def _spelled(outside: str, classes: Mapping[str, str], *, is_quoted: bool) -> str:
     """A part of a pattern that has no class of its own, with the letters and `.` written out."""
-    if "." not in outside and not any(letter in outside for letter in classes):
+    has_property = is_quoted and _PROPERTY.search(outside) is not None
+    if "." not in outside and not has_property and not any(letter in outside for letter in classes):
         return outside
 
     def written(atom: re.Match[str]) -> str:
+        if has_property and _PROPERTY.match(atom[0]) and _escapes_leak([(atom[0], None)], is_negated=False):
+            return f"[{atom[0]}--\\x01]"
         return f"[{classes[atom[0]]}]" if atom[0] in classes else IN_LINE if atom[0] == "." else atom[0]
 
     return _ATOM.sub(written, outside)
@@ -82,45 +97,48 @@ def _spelled(outside: str, classes: Mapping[str, str]) -> str:
 
 def for_the_analysis(pattern: str) -> str:
     """An ECMA-262 pattern for a reader that knows of no class within a class, and to which letters are no ASCII."""
-    return for_the_engine(pattern, LETTERS)
+    return _in_words(pattern, LETTERS, is_quoted=False)
 
 
 def for_the_verifier(pattern: str) -> str:
-    """:func:`for_the_engine`, where the verifier would misread a pattern as well; of brackets and operators in
-    ECMA-262 it knows what they are."""
-    written = for_the_engine(pattern)
+    """The pattern in other words where the verifier would misread it as well as the engine; of brackets and operators
+    in ECMA-262 it knows what they are."""
+    written = _in_words(pattern, SPACES, is_quoted=False)
     return written if any(word in written for word in (BRIDGE, NOTHING, ANYTHING, IN_LINE)) else pattern
 
 
-def _with_plain_classes(schema: Json, classes: Mapping[str, str], root: Json) -> Json:
-    """A schema with its patterns :func:`for_the_engine`, and its references as these lead in ``root`` then."""
+Respelled = Callable[[str], str]
+
+
+def _with_plain_classes(schema: Json, respelled: Respelled, root: Json) -> Json:
+    """A schema with its patterns ``respelled``, and its references as these lead in ``root`` then."""
     if not isinstance(schema, dict):
         return schema
     found: dict[str, Json] = {}
     for keyword, value in schema.items():
         match value:
             case str() if keyword == "pattern":
-                found[keyword] = for_the_engine(value, classes)
+                found[keyword] = respelled(value)
             case str() if keyword == "$ref" and "/patternProperties/" in value:
-                found[keyword] = _led(value, root, classes)
+                found[keyword] = _led(value, root, respelled)
             case dict() if keyword in SCHEMA_MAP:
-                names = _distinct(value, classes) if keyword == "patternProperties" else value
-                items = [_with_plain_classes(item, classes, root) for item in value.values()]
+                names = _distinct(value, respelled) if keyword == "patternProperties" else value
+                items = [_with_plain_classes(item, respelled, root) for item in value.values()]
                 found[keyword] = dict(zip(names, items, strict=True))
             case dict() if keyword in ONE_SCHEMA:
-                found[keyword] = _with_plain_classes(value, classes, root)
+                found[keyword] = _with_plain_classes(value, respelled, root)
             case list() if keyword in SCHEMA_LIST:
-                found[keyword] = [_with_plain_classes(item, classes, root) for item in value]
+                found[keyword] = [_with_plain_classes(item, respelled, root) for item in value]
             case _:
                 found[keyword] = value
     return found
 
 
-def _distinct(patterns: Iterable[str], classes: Mapping[str, str]) -> list[str]:
-    """Patterns :func:`for_the_engine`, no two of them the same, so that no subschema takes the place of another one.
+def _distinct(patterns: Iterable[str], respelled: Respelled) -> list[str]:
+    """Patterns ``respelled``, no two of them the same, so that no subschema takes the place of another one.
     Those that stay keep their names: references may lead there."""
     asked = list(patterns)
-    written = [for_the_engine(pattern, classes) for pattern in asked]
+    written = [respelled(pattern) for pattern in asked]
     taken = {old for old, new in zip(asked, written, strict=True) if old == new}
     found: list[str] = []
     for old, new in zip(asked, written, strict=True):
@@ -131,7 +149,7 @@ def _distinct(patterns: Iterable[str], classes: Mapping[str, str]) -> list[str]:
     return found
 
 
-def _led(reference: str, root: Json, classes: Mapping[str, str]) -> str:
+def _led(reference: str, root: Json, respelled: Respelled) -> str:
     """A reference to where it leads once patterns that are names are written otherwise."""
     opening, *parts = reference.split("/")
     node, written, is_name = root, [opening], False
@@ -140,7 +158,7 @@ def _led(reference: str, root: Json, classes: Mapping[str, str]) -> str:
         new = name
         if isinstance(node, dict):
             if is_name and name in node:
-                new = dict(zip(node, _distinct(node, classes), strict=True))[name]
+                new = dict(zip(node, _distinct(node, respelled), strict=True))[name]
             is_name, node = name == "patternProperties" and not is_name, node.get(name)
         elif isinstance(node, list) and name.isdecimal() and int(name) < len(node):
             is_name, node = False, node[int(name)]
@@ -150,9 +168,10 @@ def _led(reference: str, root: Json, classes: Mapping[str, str]) -> str:
     return "/".join(written)
 
 
-def plain(schema: dict[str, Json], classes: Mapping[str, str] = SPACES) -> dict[str, Json]:
-    """A schema with its patterns :func:`for_the_engine`."""
-    return cast("dict[str, Json]", _with_plain_classes(schema, classes, schema))
+def plain(schema: dict[str, Json], classes: Mapping[str, str] | None = None) -> dict[str, Json]:
+    """A schema with its patterns :func:`for_the_engine`; with ``classes``, for a validator that misreads these."""
+    respelled = for_the_engine if classes is None else partial(_in_words, classes=classes, is_quoted=False)
+    return cast("dict[str, Json]", _with_plain_classes(schema, respelled, schema))
 
 
 def misread_complement(source: str) -> bool:
@@ -189,7 +208,7 @@ def _classes(pattern: str) -> Iterator[_Class]:
         yield _Class(start, at, is_negated, tuple(atoms))
 
 
-def _written(found: _Class, classes: Mapping[str, str]) -> str | None:
+def _written(found: _Class, classes: Mapping[str, str], *, is_quoted: bool) -> str | None:
     """The class in other words, where the engine would misread it."""
     if not found.atoms:
         return ANYTHING if found.is_negated else NOTHING
@@ -201,11 +220,36 @@ def _written(found: _Class, classes: Mapping[str, str]) -> str | None:
     is_whole = any({letter, letter.swapcase()} <= spelled for letter in spelled)  # as in `[\\s\\S]`
     if is_whole:
         return NOTHING if found.is_negated else ANYTHING
-    if not is_misread and not needs_bridge and not spelled:
+    leaks = is_quoted and _escapes_leak(ranges, is_negated=found.is_negated)
+    if not is_misread and not needs_bridge and not spelled and not leaks:
         return None
     parts = [_plain(low) if high is None else f"{_plain(low)}-{_plain(high)}" for low, high in ranges]
     parts = [classes.get(part, part) for part in parts]
-    return f"[{'^' if found.is_negated else ''}{''.join(parts)}{BRIDGE if needs_bridge else ''}]"
+    written = f"{'^' if found.is_negated else ''}{''.join(parts)}{BRIDGE if needs_bridge else ''}"
+    return f"[[{written}]--\\x01]" if leaks else f"[{written}]"
+
+
+def _escapes_leak(ranges: list[tuple[str, str | None]], *, is_negated: bool) -> bool:
+    """Whether a class may have all of U+0000 to U+001F and not both of `"` and `\\`."""
+    all_held = [{_member(ends, code) for ends in ranges} for code in range(0x20)]
+    both_held = [{_member(ends, ord(char)) for ends in ranges} for char in '"\\']
+    if is_negated:
+        return all(True not in held for held in all_held) and not all(held <= {False} for held in both_held)
+    return all(held & {True, None} for held in all_held) and not all(True in held for held in both_held)
+
+
+def _member(ends: tuple[str, str | None], code: int) -> bool | None:
+    """Whether a control character, `"` or `\\\\` is in a range or an atom; None where that is unknown."""
+    low, high = ends
+    if high is not None or len(low) != 2 or low[0] != "\\" or low[1] not in "dDwWsS":
+        found = _PROPERTY.fullmatch(low)
+        if found is None:
+            return _holds(code)(ends)
+        name = re.sub(r"[\s_-]", "", (found["name"] or found["one"]).lower().rpartition("=")[2])
+        is_in = False if len(name) <= 2 and name[0] in "lmnsz" else None  # no control character, nor `"` and `\\`
+        return is_in if found["p"] == "p" or is_in is None else not is_in
+    is_in = 9 <= code <= 13 if low[1] in "sS" else False
+    return is_in != low[1].isupper()
 
 
 def _ranges(atoms: tuple[str, ...]) -> Iterator[tuple[str, str | None]]:

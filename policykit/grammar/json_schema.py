@@ -91,7 +91,10 @@ def lower(document: SchemaDocument, source: str, place: Place) -> Lowered:
     """
     may_escape = ("\\" in source or "\x7f" in source) and MAY_BE_ESCAPED.search(source) is not None
     escapes = may_escape and needs_control_characters(document, place)
-    is_plain = not document.may_have(_PATTERNS) or all(for_the_engine(one) == one for one in _patterns(document))
+    # Patterns that are made of others (where these are negated, or look around) are written otherwise, too.
+    is_plain = not document.may_have(_PATTERNS) or not (
+        document.may_have(_NEGATING) or any("(?" in one or for_the_engine(one) != one for one in _patterns(document))
+    )
     asked: tuple[dict[str, Json], str] | None = None
 
     def program(schema: dict[str, Json]) -> str:
@@ -131,6 +134,7 @@ def _patterns(document: SchemaDocument) -> Iterator[str]:
 
 _PATTERNS: Final = frozenset({"pattern", "patternProperties"})
 _EXCLUSIVE: Final = frozenset({"oneOf"})
+_NEGATING: Final = frozenset({"not", "if", "oneOf", "contains", "propertyNames"})
 
 
 def needs_control_characters(document: SchemaDocument, place: Place) -> bool:

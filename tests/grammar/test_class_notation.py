@@ -172,7 +172,7 @@ def test_a_string_that_an_empty_class_is_needed_for_does_not_exist() -> None:
 
 
 def test_other_patterns_stay_as_they_are() -> None:
-    for pattern in ("^[a-z]+$", r"[^\]\-]", r"\[&&\]", "[a", "a--b&&", r"^[^\x20-\ud7ff]$", r"\p{L}[^\p{L}]"):
+    for pattern in ("^[a-z]+$", r"[^\]\-]", r"\[&&\]", "[a", "a--b&&", r"^[^\x00\x20-\ud7ff]$", r"\p{L}[^ab]"):
         assert for_the_engine(pattern) == pattern
 
 
@@ -218,3 +218,28 @@ def test_only_what_is_an_expression_is_looked_at(source: str, is_misread: bool) 
             pk.Grammar.from_lark(source)
     else:
         pk.Grammar.from_lark(source)
+
+
+LEAKING = [
+    r"^[^\"]$", r"^[^\\]$", r"^[^\\/:*?\"<>|]$", r"^[\x00-\x5b\x5d-\x7f]$", r"^[\x00-!#-~]$", r"^[^\w\"]$", r"^\P{P}$",
+    r"^[^\p{P}]$", r"^\p{Cc}$", r"^[\x00-\x1f]$", r"^[\x00-\x1fa-z]$", r"^[\u{0}-\u{21}]$", r"^[^\"\\]$", r"^[^a]$",
+    r"^\D$", r"^\W$", r"^[^\d]$", r"^\S$", r"^[^\p{L}]$", r"^[\P{L}]$", r"^.$", r"^[\s\S]$", r"^[\P{Po}\n]$",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("pattern", LEAKING)
+@pytest.mark.parametrize("has_controls", [False, True])
+def test_what_is_escaped_in_a_string_is_what_the_class_says(pattern: str, has_controls: bool) -> None:
+    """For the engine a class that holds all control characters has every escape."""
+    more = [{"const": "\x02"}] if has_controls else []
+    spec = pk.Grammar.from_json_schema({"anyOf": [{"type": "string", "pattern": pattern}, *more]})
+    validator = GrammarValidator(spec)
+    for char in '"\\\n\t/ab0_[]!':
+        text = json.dumps(char)
+        assert matches(spec, text) == (not validator.check(text)), char
+    assert not spec.residue
+
+
+def test_what_is_made_of_a_pattern_is_written_so_too() -> None:
+    spec = pk.Grammar.from_json_schema({"type": "string", "not": {"pattern": r"^\\"}})
+    assert [matches(spec, text) for text in (r'"\\a"', '"a"', r'"\"a"')] == [False, True, True]
