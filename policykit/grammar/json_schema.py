@@ -1,14 +1,14 @@
 """JSON Schemas as grammars: the strongest mask, and a row for every keyword that says who enforces it."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, cast
 
 import jsonschema_rs
 
 from policykit.diagnostics import Place, PolicyError
-from policykit.grammar.class_notation import for_the_engine, plain
+from policykit.grammar.class_notation import plain
 from policykit.grammar.documents import NO_DOCUMENTS, Documents
 from policykit.grammar.engine import json_program, json_refusal, spells_names_freely
 from policykit.grammar.judge import judge, may_fail
@@ -91,17 +91,14 @@ def lower(document: SchemaDocument, source: str, place: Place) -> Lowered:
     """
     may_escape = ("\\" in source or "\x7f" in source) and MAY_BE_ESCAPED.search(source) is not None
     escapes = may_escape and needs_control_characters(document, place)
-    # Patterns that are made of others (where these are negated, or look around) are written otherwise, too.
-    is_plain = not document.may_have(_PATTERNS) or not (
-        document.may_have(_NEGATING) or any("(?" in one or for_the_engine(one) != one for one in _patterns(document))
-    )
+    has_patterns = document.may_have(_PATTERNS)
     asked: tuple[dict[str, Json], str] | None = None
 
     def program(schema: dict[str, Json]) -> str:
         """Of the last schema that was asked about, mostly."""
         nonlocal asked
         if asked is None or asked[0] is not schema:
-            asked = schema, json_program(schema if is_plain else plain(schema), escapes)
+            asked = schema, json_program(plain(schema) if has_patterns else schema, escapes)
         return asked[1]
 
     def refusal(schema: dict[str, Json]) -> str | None:
@@ -125,16 +122,8 @@ def _rows(document: SchemaDocument, relaxed: Relaxed, escapes: bool, place: Plac
     return Rows(tuple(rows), tuple(residue))
 
 
-def _patterns(document: SchemaDocument) -> Iterator[str]:
-    for schema in document.reachable(keywords=None).values():
-        if isinstance(schema, dict):
-            pattern, names = schema.get("pattern"), schema.get("patternProperties")
-            yield from (one for one in (pattern, *(names if isinstance(names, dict) else ())) if isinstance(one, str))
-
-
 _PATTERNS: Final = frozenset({"pattern", "patternProperties"})
 _EXCLUSIVE: Final = frozenset({"oneOf"})
-_NEGATING: Final = frozenset({"not", "if", "oneOf", "contains", "propertyNames"})
 
 
 def needs_control_characters(document: SchemaDocument, place: Place) -> bool:
