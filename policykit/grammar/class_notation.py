@@ -15,7 +15,7 @@ hold only where the schema speaks of control characters.
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Final, cast
 from urllib.parse import quote, unquote
 
@@ -63,6 +63,7 @@ class _Class:
     atoms: tuple[str, ...]
 
 
+@lru_cache(4096)
 def for_the_engine(pattern: str) -> str:
     """An ECMA-262 pattern in which no class is read otherwise, in JSON strings; the same one where none would be."""
     return _in_words(pattern, SPACES, is_quoted=True)
@@ -231,23 +232,24 @@ def _written(found: _Class, classes: Mapping[str, str], *, is_quoted: bool) -> s
 
 def _escapes_leak(ranges: list[tuple[str, str | None]], *, is_negated: bool) -> bool:
     """Whether a class may have all of U+0000 to U+001F and not both of `"` and `\\`."""
-    all_held = [{_member(ends, code) for ends in ranges} for code in range(0x20)]
-    both_held = [{_member(ends, ord(char)) for ends in ranges} for char in '"\\']
-    if is_negated:
-        return all(True not in held for held in all_held) and not all(held <= {False} for held in both_held)
-    return all(held & {True, None} for held in all_held) and not all(True in held for held in both_held)
+
+    def held(code: int, unknown: bool) -> bool:
+        return any(_member(ends, code, unknown != is_negated) for ends in ranges) != is_negated
+
+    return all(held(code, True) for code in range(0x20)) and not all(held(ord(char), False) for char in '"\\')
 
 
-def _member(ends: tuple[str, str | None], code: int) -> bool | None:
-    """Whether a control character, `"` or `\\\\` is in a range or an atom; None where that is unknown."""
+def _member(ends: tuple[str, str | None], code: int, unknown: bool) -> bool:
+    """Whether a control character, `"` or `\\\\` is in a range or an atom; ``unknown`` where that is not known here."""
     low, high = ends
     if high is not None or len(low) != 2 or low[0] != "\\" or low[1] not in "dDwWsS":
         found = _PROPERTY.fullmatch(low)
         if found is None:
             return _holds(code)(ends)
         name = re.sub(r"[\s_-]", "", (found["name"] or found["one"]).lower().rpartition("=")[2])
-        is_in = False if len(name) <= 2 and name[0] in "lmnsz" else None  # no control character, nor `"` and `\\`
-        return is_in if found["p"] == "p" or is_in is None else not is_in
+        if len(name) > 2 or name[0] not in "lmnsz":
+            return unknown
+        return found["p"] == "P"  # no control character is in these, nor `"` and `\\`
     is_in = 9 <= code <= 13 if low[1] in "sS" else False
     return is_in != low[1].isupper()
 
