@@ -43,9 +43,9 @@ class Compact:
     """All of a text at once: ``chars`` are what is kept of it, as ASCII codes."""
 
     def __init__(self, joined: Joined) -> None:
-        codes = joined.codes if joined.points is None else np.minimum(joined.codes, 128)
+        codes = joined.narrow
         self._points = joined.points
-        self._codes = codes.astype(np.uint8, copy=False)
+        self._codes = codes
         seen = self._codes.tobytes()
         self.chars: NDArray[np.uint8] = np.frombuffer(seen.translate(_CAPITAL, _DROPPED), np.uint8)
         self._before = np.zeros(len(codes) + 1, np.int32 if len(codes) < _LARGE else np.int64)
@@ -80,6 +80,17 @@ class Compact:
     def rows(self, starts: Places, length: int) -> NDArray[np.uint8]:
         """Stretches of one length of ``chars``, ``[n, length]``."""
         return self.chars[starts[:, None] + np.arange(length)]
+
+    def padded(self, starts: Places, ends: Places) -> NDArray[np.uint8]:
+        """Stretches of ``chars`` with zeros behind those that are shorter than the longest, ``[n, longest]``."""
+        lengths = ends - starts
+        at = np.arange(int(lengths.max(initial=0)))
+        rows = (
+            self.chars.take(starts[:, None] + at, mode="clip")
+            if len(self.chars)
+            else np.zeros((len(starts), 0), np.uint8)
+        )
+        return rows * (at < lengths[:, None])
 
     def numbers(self, starts: Places, length: int) -> Places:
         """Stretches of one length of ``chars``, all digits, as numbers."""

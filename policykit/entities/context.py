@@ -12,6 +12,7 @@ from policykit.automata.columns import reached, stretches
 from policykit.entities.entity import AFTER, ASK, BEFORE, NO, YES, EntityType
 from policykit.entities.patterns import words_near
 from policykit.text import View
+from policykit.text.joined import Joined
 
 SEAM = "\x1f"
 """Stands between a JSON key and its value where the key is read as context. No body of a type can read it."""
@@ -48,10 +49,11 @@ class Words:
             return True
         return any(f.start() - end <= AFTER and f.end() <= n for f in self._words.finditer(window, end))
 
-    def near_many(self, text: str, codes: NDArray[Any], starts: Places, ends: Places) -> NDArray[np.int8]:
+    def near_many(self, text: str, joined: Joined, starts: Places, ends: Places) -> NDArray[np.int8]:
         """:meth:`near` for stretches of one text without a lead, which does not go on; ASK where words overlap, and
         where a stretch begins inside what may be one: there it matters from where they are read."""
-        begins, stops = self._all(text, codes)
+        codes = joined.codes
+        begins, stops = self._all(text, joined)
         out = np.full(len(starts), ASK, np.int8)
         is_inside = _is_letter(codes, starts) & _is_letter(codes, starts - 1)
         out[~(_near(begins, np.maximum.accumulate(stops), starts, ends) | is_inside)] = NO
@@ -62,30 +64,32 @@ class Words:
         out[(starts - before <= BEFORE) | (behind - ends <= AFTER)] = YES
         return out
 
-    def _all(self, text: str, codes: NDArray[Any]) -> Stretches:
+    def _all(self, text: str, joined: Joined) -> Stretches:
         """Every place where a word begins, and where the one that is found there ends."""
         first, second = self._beginnings
-        is_first = _among(codes, first)
-        if len(second):
-            is_first = np.append(is_first[:-1] & _among(codes[1:], second), is_first[-1:])
+        is_first = _among(joined, first)
+        if second.any():
+            is_first = np.append(is_first[:-1] & _among(joined, second)[1:], is_first[-1:])
         may_begin = np.flatnonzero(is_first)
         if all(word[0].isascii() and word[0].isalpha() for word in self._seen):
-            may_begin = may_begin[~_is_ascii_letter(codes, may_begin - 1)]
+            may_begin = may_begin[~_is_ascii_letter(joined.codes, may_begin - 1)]
         match = self._words.match
         return stretches([found.span() for at in may_begin.tolist() if (found := match(text, at))])
 
     @cached_property
-    def _beginnings(self) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
+    def _beginnings(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """What the first character of a word may be in a text, and the second; none where that may be any."""
         seconds = {word[1:2] for word in self._seen}
         return _spelled({word[:1] for word in self._seen}), _spelled(set() if seconds & {"", " "} else seconds)
 
 
-def _spelled(chars: set[str]) -> NDArray[np.uint32]:
-    """All characters that are one of some where case does not matter."""
+def _spelled(chars: set[str]) -> NDArray[np.bool_]:
+    """Which characters are one of some where case does not matter, ``[0x110000]``."""
     every = _EVERY + "".join(char for char in sorted(chars) if char not in _EVERY)
     found = re.findall("|".join(map(re.escape, sorted(chars))), every, re.IGNORECASE) if chars else []
-    return np.array(sorted(map(ord, found)), np.uint32)
+    out = np.zeros(0x110000, np.bool_)
+    out[list(map(ord, found))] = True
+    return out
 
 
 def _near(begins: Places, reach: Places, starts: Places, ends: Places) -> NDArray[np.bool_]:
@@ -95,12 +99,10 @@ def _near(begins: Places, reach: Places, starts: Places, ends: Places) -> NDArra
     return (starts - before <= BEFORE) | behind
 
 
-def _among(codes: NDArray[Any], chars: NDArray[np.uint32]) -> NDArray[np.bool_]:
-    if codes.dtype != np.uint8:
-        return np.isin(codes, chars)
-    table = np.zeros(256, np.bool_)
-    table[chars[chars < 256]] = True
-    return np.frombuffer(codes.tobytes().translate(table.tobytes()), np.bool_)
+def _among(joined: Joined, chars: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    if joined.points is not None:
+        return joined.of_points(chars)
+    return np.frombuffer(joined.ascii.translate(chars[:256].tobytes()), np.bool_)
 
 
 def _is_ascii_letter(codes: NDArray[Any], places: Places) -> NDArray[np.bool_]:

@@ -10,9 +10,9 @@ from policykit.automata import Places, parse_regex
 from policykit.diagnostics import Place
 from policykit.entities.entity import Guard
 from policykit.ir.regex import Alternation, Assertion, Chars, Concat, Empty, Ranges, Regex, Repeat
-from policykit.text.joined import Joined
+from policykit.text.joined import BEYOND, Joined
 
-_OTHER, _EDGE = 128, 129
+_OTHER, _EDGE = BEYOND, BEYOND + 1
 """What stands for all characters beyond ASCII, and for an end of a text."""
 _KINDS = 130
 _REACH = 2
@@ -25,9 +25,9 @@ class Beside:
     """What may stand beside a match in one text."""
 
     def __init__(self, joined: Joined) -> None:
-        codes = joined.codes
+        codes = joined.narrow
         kinds = np.full(len(codes) + 2 * _REACH, _EDGE, np.uint8)
-        kinds[_REACH:-_REACH] = codes if joined.points is None else np.minimum(codes, _OTHER)
+        kinds[_REACH:-_REACH] = codes
         if joined.is_jointed:
             kinds[_REACH:-_REACH][np.array(joined.starts[1:], np.int64) - 1] = _EDGE
         self._kinds = kinds

@@ -15,15 +15,15 @@ from policykit.entities.plain import CHARS, DEAD, N_DIGITS, NotPlain, PlainAutom
 from policykit.text import view
 
 Rows = NDArray[np.uint8]
-"""ASCII codes, one stretch per row: ``[n, length]``."""
+"""ASCII codes, one stretch per row, with :data:`PAD` behind those that are shorter: ``[n, longest]``."""
+PAD = 0
+"""Stands behind the end of a stretch."""
 Starts = NDArray[np.intp]
 """Languages as :meth:`Languages.start` names them."""
 _STATES = 1024
 _AHEAD = 400
 """States of an automaton that is worked out ahead."""
-_SYMBOLS = np.zeros(256, np.uint8)
-_SYMBOLS[np.frombuffer(CHARS.encode(), np.uint8)] = np.arange(len(CHARS))
-_OF_BYTES = _SYMBOLS.tobytes()
+_OF_BYTES = bytes(max(CHARS.find(chr(code)), 0) for code in range(256))
 
 
 class _General:
@@ -49,11 +49,18 @@ class Languages:
     """
 
     def __init__(self, width: int) -> None:
-        self._width = width
-        self._table = np.full(_STATES * width, -1, np.intp)
-        self._table[:width] = DEAD
-        self._accepts = np.zeros(_STATES * width, np.bool_)
-        self._states: list[tuple[PlainAutomaton | _General, dict[int, int], int] | None] = [None]
+        self._end = width
+        """The symbol of what is behind the end; from a state that accepts it leads to the one of what has ended."""
+        self._width = width + 1
+        self._symbols = np.frombuffer(_OF_BYTES, np.uint8).copy()
+        self._symbols[PAD] = self._end
+        self._ended = self._width
+        self._table = np.full(_STATES * self._width, -1, np.intp)
+        self._table[: 2 * self._width] = DEAD
+        self._table[self._ended + self._end] = self._ended
+        self._accepts = np.zeros(_STATES * self._width, np.bool_)
+        self._accepts[self._ended] = True
+        self._states: list[tuple[PlainAutomaton | _General, dict[int, int], int] | None] = [None, None]
         """Whose each state is, its place here by its number there, and that number."""
         self._starts: dict[str, int] = {}
         self._lock = Lock()
@@ -95,7 +102,7 @@ class Languages:
             todo, seen = [start], {DEAD, start}
             while todo and len(seen) <= _AHEAD:
                 state = todo.pop()
-                for symbol in range(self._width):
+                for symbol in range(self._end):
                     to = self._step_one(state + symbol)
                     if to not in seen:
                         seen.add(to)
@@ -119,7 +126,7 @@ class Languages:
     def _read(self, starts: Starts, rows: Rows, begins: bool) -> NDArray[np.bool_]:
         found = self._accepts.take(starts) & begins
         lanes, states = np.arange(len(rows)), starts
-        columns = _SYMBOLS.take(np.ascontiguousarray(rows.T))
+        columns = self._symbols.take(np.ascontiguousarray(rows.T))
         for column in columns:
             states = self._step(states + column.take(lanes))
             if begins:
@@ -159,7 +166,8 @@ class Languages:
             if found >= len(self._table):
                 self._table = np.concatenate((self._table, np.full(len(self._table), -1, np.intp)))
                 self._accepts = np.concatenate((self._accepts, np.zeros(len(self._accepts), np.bool_)))
-            self._accepts[found] = automaton.accepts(own)
+            accepts = self._accepts[found] = automaton.accepts(own)
+            self._table[found + self._end] = self._ended if accepts else DEAD
         return found
 
 

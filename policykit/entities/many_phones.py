@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from policykit.entities.compact import Compact, Places
 from policykit.entities.language import Rows, Starts, digits
-from policykit.entities.numbers import Decided, by_length, unknown
+from policykit.entities.numbers import Decided, unknown
 from policykit.entities.phones import (
     LONGEST,
     by_region,
@@ -25,8 +25,8 @@ from policykit.entities.phones import (
     read_over,
 )
 
-_CODES = 1000
-"""Country codes are below."""
+_CODES, _LENGTHS = 1000, 64
+"""Country codes are below, and the lengths of what may be a number."""
 
 
 def lengths(text: Compact, starts: Places) -> Places:
@@ -56,8 +56,7 @@ def decide(text: Compact, starts: Places, ends: Places) -> Decided:
     out[of] = 0
     of, codes = of[codes > 0], codes[codes > 0]
     first, last = first[of] + 1 + (codes > 9) + (codes > 99), last[of]
-    for length, own in by_length(first, last):
-        out[of[own]] = _of_countries(codes[own], text.rows(first[own], length))
+    out[of] = _of_countries(codes, last - first, text.padded(first, last))
     return out
 
 
@@ -69,20 +68,20 @@ def _code_of() -> Places:
     return np.array([int(head[0]) if head else 0 for head in heads])
 
 
-def _of_countries(codes: Places, rows: Rows) -> NDArray[np.bool_]:
-    """:func:`phones.of_country` for numbers of one length."""
+def _of_countries(codes: Places, lengths: Places, rows: Rows) -> NDArray[np.bool_]:
+    """:func:`phones.of_country` for numbers of some lengths."""
     out = np.zeros(len(rows), np.bool_)
     may_have = _may_have_prefix(codes, rows)
     plain = np.flatnonzero(~may_have)
-    out[plain] = _are_valid(codes[plain], rows[plain])
-    for own, form in _by_prefix(codes, np.flatnonzero(may_have), rows):
+    out[plain] = _are_valid(codes[plain], lengths[plain], rows[plain])
+    for own, form in _by_prefix(codes, np.flatnonzero(may_have), lengths, rows):
         if form is None:
-            out[own] = _are_valid(codes[own], rows[own])
+            out[own] = _are_valid(codes[own], lengths[own], rows[own])
         elif form[3] is not None and not _counts_last(int(codes[own[0]]), form[3]):
-            said = [of_country(int(codes[i]), rows[i].tobytes().decode("ascii")) for i in own.tolist()]
-            out[own] = said
+            numbers = [rows[i, : lengths[i]].tobytes().decode("ascii") for i in own.tolist()]
+            out[own] = [of_country(code, number) for code, number in zip(codes[own].tolist(), numbers, strict=True)]
         else:
-            out[own] = _are_valid_without(codes[own], rows[own], form)
+            out[own] = _are_valid_without(codes[own], lengths[own], rows[own], form)
     return out
 
 
@@ -90,10 +89,10 @@ def _may_have_prefix(codes: Places, rows: Rows) -> NDArray[np.bool_]:
     """Which numbers begin with a digit that what is dialled before a number may begin with."""
     if not rows.shape[1]:
         return np.zeros(len(rows), np.bool_)
-    begins = np.zeros((_CODES, 10), np.bool_)
+    begins = np.zeros((_CODES, 256), np.bool_)
     for code in _present(codes):
-        begins[code, list(map(int, prefix_digits(code)))] = True
-    return begins[codes, rows[:, 0] - np.uint8(ord("0"))]
+        begins[code, list(map(ord, prefix_digits(code)))] = True
+    return begins[codes, rows[:, 0]]
 
 
 def _present(codes: Places) -> list[int]:
@@ -105,14 +104,15 @@ _Form: TypeAlias = tuple[int, int, int, str | None] | None
 is rewritten. None where there is no prefix."""
 
 
-def _by_prefix(codes: Places, own: Places, rows: Rows) -> Iterator[tuple[Places, _Form]]:
+def _by_prefix(codes: Places, own: Places, lengths: Places, rows: Rows) -> Iterator[tuple[Places, _Form]]:
     """Which of some numbers have prefixes of the same form. Rules are one country's."""
-    length, text = rows.shape[1], rows[own].tobytes().decode("ascii")
+    width, text = rows.shape[1], rows[own].tobytes().decode("ascii")
     ways = {code: (prefix(code).match, prefix_rule(code), prefix(code).groups) for code in _present(codes[own])}
     forms: dict[_Form, list[int]] = {}
-    for i, (number, code) in enumerate(zip(own.tolist(), codes[own].tolist(), strict=True)):
+    columns = own.tolist(), codes[own].tolist(), lengths[own].tolist()
+    for i, (number, code, length) in enumerate(zip(*columns, strict=True)):
         match, rule, last = ways[code]
-        found = match(text[i * length : (i + 1) * length])
+        found = match(text[i * width : i * width + length])
         form: _Form = None
         if found is not None:
             start, end = found.span(last) if rule and last else (-1, -1)
@@ -128,22 +128,28 @@ def _counts_last(code: int, rule: str) -> bool:
     return set(re.findall(r"\\(\d)", rule)) == {str(prefix(code).groups)}
 
 
-def _are_valid_without(codes: Places, rows: Rows, form: tuple[int, int, int, str | None]) -> NDArray[np.bool_]:
+def _are_valid_without(
+    codes: Places, lengths: Places, rows: Rows, form: tuple[int, int, int, str | None]
+) -> NDArray[np.bool_]:
     """:func:`_of_countries` for numbers whose prefixes have one form."""
     end, start, stop, rule = form
-    rest = rows[:, end:]
+    rest, left = rows[:, end:], lengths - end
     if rule:
         rest = np.concatenate((*_rewritten(rule, rows[:, start:stop]), rest), axis=1)
-    has = np.zeros(_CODES, np.bool_)
+        left = left + (rest.shape[1] - (rows.shape[1] - end))
+    has = np.zeros(_CODES * _LENGTHS, np.bool_)
     forms = np.zeros(_CODES, np.intp)
     for code in _present(codes):
-        has[code], forms[code] = has_length(code, rest.shape[1]), general(code)
-    of, taken = forms[codes], has[codes]
+        forms[code] = general(code)
+    keys = codes * _LENGTHS + left
+    for key in _present(keys):
+        has[key] = has_length(*divmod(key, _LENGTHS))
+    of, taken = forms[codes], has[keys]
     stays = ~taken
     stays[taken] = digits().has(of[taken], rows[taken]) & ~digits().has(of[taken], rest[taken])
     out = np.zeros(len(rows), np.bool_)
-    out[stays] = _are_valid(codes[stays], rows[stays])
-    out[~stays] = _are_valid(codes[~stays], rest[~stays])
+    out[stays] = _are_valid(codes[stays], lengths[stays], rows[stays])
+    out[~stays] = _are_valid(codes[~stays], left[~stays], rest[~stays])
     return out
 
 
@@ -155,15 +161,13 @@ def _rewritten(rule: str, counts: Rows) -> list[Rows]:
     ]
 
 
-def _are_valid(codes: Places, rows: Rows) -> NDArray[np.bool_]:
-    """Whether each national number is in the plan of the region that it belongs to, which its beginning may tell. Of
-    one length."""
+def _are_valid(codes: Places, lengths: Places, rows: Rows) -> NDArray[np.bool_]:
+    """Whether each national number is in the plan of the region that it belongs to, which its beginning may tell."""
     out = np.zeros(len(rows), np.bool_)
-    if not len(rows) or not 2 <= rows.shape[1] <= LONGEST:
-        return out
-    left = np.arange(len(rows))
-    for tells, leading, of_all, of_kinds, goes_on in _rounds(codes, rows.shape[1]):
-        of = codes[left]
+    left = np.flatnonzero((lengths >= 2) & (lengths <= LONGEST))
+    keys = codes * _LENGTHS + lengths
+    for tells, leading, of_all, of_kinds, goes_on in _rounds(keys[left]):
+        of = keys[left]
         is_own = np.zeros(len(left), np.bool_)
         by_leading = tells[of]
         told = np.flatnonzero(by_leading)
@@ -178,18 +182,19 @@ def _are_valid(codes: Places, rows: Rows) -> NDArray[np.bool_]:
 
 
 _Round: TypeAlias = tuple[NDArray[np.bool_], Starts, Starts, Starts, NDArray[np.bool_]]
-"""By country code of one of its regions: whether the beginning of a number tells that it belongs there, by which
-language, what all numbers look like, what those of each kind do; and whether there is a further region."""
+"""By country code and length, of one of its regions: whether the beginning of a number tells that it belongs there, by
+which language, what all numbers look like, what those of each kind do; and whether there is a further region."""
 
 
-def _rounds(codes: Places, length: int) -> Iterator[_Round]:
-    regions = {code: by_region(code, length) for code in _present(codes)}
-    for n in range(max(map(len, regions.values()))):
-        tells, goes_on = np.zeros(_CODES, np.bool_), np.zeros(_CODES, np.bool_)
-        languages = np.zeros((3, _CODES), np.intp)
-        for code, found in regions.items():
+def _rounds(keys: Places) -> Iterator[_Round]:
+    regions = {key: by_region(*divmod(key, _LENGTHS)) for key in _present(keys)}
+    size = max(regions, default=0) + 1
+    for n in range(max(map(len, regions.values()), default=0)):
+        tells, goes_on = np.zeros(size, np.bool_), np.zeros(size, np.bool_)
+        languages = np.zeros((3, size), np.intp)
+        for key, found in regions.items():
             if n < len(found):
-                languages[:, code] = found[n]
-                tells[code] = found[n][0] > 0 and len(found) > 1
-                goes_on[code] = n + 1 < len(found)
+                languages[:, key] = found[n]
+                tells[key] = found[n][0] > 0 and len(found) > 1
+                goes_on[key] = n + 1 < len(found)
         yield tells, languages[0], languages[1], languages[2], goes_on

@@ -38,10 +38,7 @@ def in_language(source: str, text: Compact, starts: Places, ends: Places) -> NDA
 
 def in_languages(of: NDArray[np.intp], text: Compact, starts: Places, ends: Places) -> NDArray[np.bool_]:
     """The same where a language is named for each stretch."""
-    out = np.zeros(len(starts), np.bool_)
-    for length, own in by_length(starts, ends):
-        out[own] = capitals().has(of[own], text.rows(starts[own], length))
-    return out
+    return capitals().has(of, text.padded(starts, ends))
 
 
 def unknown(starts: Places) -> Decided:
@@ -109,8 +106,8 @@ def account_lengths(text: Compact, starts: Places) -> Places:
 
 def _countries(text: Compact, first: Places) -> tuple[Places, dict[int, _Form]]:
     """The two letters at each place as one number, and the forms of those that occur."""
-    chars = np.append(text.chars, np.zeros(2, np.uint8)).astype(np.int64)
-    countries = chars[first] * 256 + chars[first + 1]
+    chars = np.append(text.chars, np.zeros(2, np.uint8))
+    countries = chars[first].astype(np.int64) * 256 + chars[first + 1]
     return countries, {
         int(key): account_form(chr(key >> 8) + chr(key & 255)) for key in np.flatnonzero(np.bincount(countries))
     }

@@ -239,7 +239,7 @@ class _Candidates:
         if self._words:
             near = np.full(len(starts), ASK, np.int8)
             if not read.joined.is_jointed and not read.leads(0):
-                near = self._words.near_many(read.texts[0], read.joined.codes, starts, ends)
+                near = self._words.near_many(read.texts[0], read.joined, starts, ends)
             known = np.where((known == NO) | (near == NO), NO, np.minimum(known, near))
         kept = np.flatnonzero(known != NO)
         kept = kept[np.argsort(starts[kept], kind="stable")]

@@ -12,6 +12,10 @@ from numpy.typing import NDArray
 SURROGATE = "\ud800"
 """Joins texts for searches that read them all at once: no valid text has it, and it is no word character."""
 _NUL = "\0"
+BEYOND = 128
+"""Stands for all characters beyond ASCII, where these are not told apart."""
+_LONG = 4_096
+"""Characters of a text whose kinds are worth numbering."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,9 +39,35 @@ class Joined:
         """The code points, of one byte each where all are ASCII."""
         return np.frombuffer(self.ascii, np.uint8) if self.points is None else self.points
 
+    @cached_property
+    def narrow(self) -> NDArray[np.uint8]:
+        """The code points, :data:`BEYOND` for all beyond ASCII."""
+        return self.codes if self.points is None else np.minimum(self.points, BEYOND).astype(np.uint8)
+
     def of_points(self, table: NDArray[Any]) -> NDArray[Any]:
-        """What a table (``[0x110000]``) says of every code point, where they are not all ASCII."""
+        """What a table (``[0x110000]``) says of every code point where not all are ASCII. Not to be written to."""
+        if table.itemsize == 1 and self._palette is not None:
+            numbers, chars = self._palette
+            return np.frombuffer(numbers.translate(table[chars].tobytes().ljust(256)), table.dtype)
         return table.take(self._indices, mode="clip")  # nothing is beyond: it is faster than to raise
+
+    @cached_property
+    def _palette(self) -> tuple[bytes, NDArray[np.intp]] | None:
+        """A number of a byte for every character, and the code points that the numbers stand for: bytes are translated
+        faster than a table of all code points is asked. None where there are more, or few characters."""
+        assert self.points is not None, "ASCII is translated"
+        if len(self.points) < _LONG:
+            return None
+        beyond = np.flatnonzero(self.points >= BEYOND)
+        own = self.points[beyond].astype(np.intp)
+        kinds = np.flatnonzero(np.bincount(own))
+        if len(kinds) > 256 - BEYOND:
+            return None
+        number = np.zeros(int(kinds.max(initial=0)) + 1, np.uint8)
+        number[kinds] = BEYOND + np.arange(len(kinds))
+        numbers = self.narrow.copy()
+        numbers[beyond] = number.take(own)
+        return numbers.tobytes(), np.concatenate((np.arange(BEYOND), kinds))
 
     @cached_property
     def _indices(self) -> NDArray[np.intp]:
