@@ -172,7 +172,7 @@ def test_words_near_many_are_near_each(
     text = view(on).apply(" ".join(pieces) if rng.random() < 0.5 else "".join(pieces)) or "1"
     pairs = [(i, j) for i in range(len(text)) for j in range(i + 1, min(i + 12, len(text)) + 1)]
     starts, ends = np.array(pairs).T
-    found = words.near_many(text, join([text]).codes, starts, ends).tolist()
+    found = words.near_many(text, join([text]), starts, ends).tolist()
     for (start, end), said in zip(pairs, found, strict=True):
         assert said in (ASK, YES if words.near(text, start, end, "", True) else NO), (text, start, end)
 
@@ -181,9 +181,9 @@ def test_most_of_many_are_decided() -> None:
     words = Words(entity_type("us_ssn"), view("raw"))
     text = "ssn 123-45-6789 xssnx 123-45-6789" + " " * 60 + "123-45-6789 ssn, social security number 123-45-6789"
     starts = np.array([found.start() for found in re.finditer("123", text)])
-    assert words.near_many(text, join([text]).codes, starts, starts + 11).tolist() == [YES, YES, YES, YES]
+    assert words.near_many(text, join([text]), starts, starts + 11).tolist() == [YES, YES, YES, YES]
     far = "xssnx 123-45-6789"
-    assert words.near_many(far, join([far]).codes, np.array([6]), np.array([17])).tolist() == [NO]
+    assert words.near_many(far, join([far]), np.array([6]), np.array([17])).tolist() == [NO]
 
 
 SOURCES = ["A(?:B|1)*", "(?:AB)+1?|1{3}", "B", "(?:A|[B1]{2,3}?)(?:A{1}){1}", "1.."]
@@ -210,3 +210,21 @@ def test_a_language_that_is_worked_out_is_the_same() -> None:
     for text in ("2", "20101", "2010", "90118", "9011", "10118"):
         assert languages.has_one(languages.start(source), text) == bool(re.fullmatch(source, text))
     assert not languages.has_one(0, "2")
+
+
+@pytest.mark.parametrize("kinds", [1, 128, 129])
+def test_a_table_says_the_same_of_a_long_text_as_of_each_character(kinds: int) -> None:
+    rng = random.Random(kinds)
+    points = [*range(128), *rng.sample([*range(128, 0xD800), *range(0xE000, 0x110000)], kinds)]
+    text = "".join(map(chr, [*points, *rng.choices(points, k=5_000)]))
+    table = np.random.default_rng(kinds).integers(0, 256, 0x110000).astype(np.uint8)
+    assert join([text]).of_points(table).tolist() == [int(table[ord(char)]) for char in text]
+
+
+def test_stretches_of_many_lengths_are_read_at_once() -> None:
+    languages = Languages(10)
+    numbers_of = ["", "1", "12", "121", "1212", "13"]
+    rows = np.array([list(number.ljust(4, "\0").encode()) for number in numbers_of], np.uint8)
+    starts = np.full(len(rows), languages.start("(?:12)+"))
+    assert languages.has(starts, rows).tolist() == [False, False, True, False, True, False]
+    assert languages.begins(starts, rows).tolist() == [False, False, True, True, True, False]
