@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass, field
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from policykit.constraint import Vocabulary
 from policykit.diagnostics import PolicyError
@@ -84,6 +84,7 @@ def test_a_mark_is_known_however_its_tag_is_written(ascii: bool) -> None:
     assert not is_named("<｜tool▁calls｜>", tag)
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from([2, 3, 100, 200, 300, 400]), max_size=12))
 def test_the_tail_is_what_stands_after_the_last_special_token(prompt: list[int]) -> None:
     vocabulary: Vocabulary = embedded_vocabulary()
