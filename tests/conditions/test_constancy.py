@@ -34,7 +34,7 @@ DOMAINS: dict[str, list[Any]] = {
     "b": [True, False, ABSENT],
     "e": ["a", "b", 1, ABSENT],
     "r": ["a", "c"],
-    "o": [-1, 0, 0.5, 1, 1.5, 2, 2.5, 3, "", "a", "aa", "b", "c", "d", None, True, False, [], {}, ABSENT],
+    "o": [-1, 0, 0.25, 0.5, 0.75, 1, 1.5, 2, 2.5, 3, "", "a", "aa", "b", "c", "d", None, True, False, [], {}, ABSENT],
 }
 """For every fact a value of each kind that the conditions below could tell apart: all that the schema admits, and for
 `o`, of which it says nothing, the constants, what lies between them, and every other type."""
