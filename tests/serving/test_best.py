@@ -25,6 +25,8 @@ from tests.serving.running import Kept, served
 torch = pytest.importorskip("torch", reason="the embedded model needs torch")
 
 STRATEGIES = ("mask", "reject", "exact", "block", "auto")
+BRIEF_S = 5.0
+"""Long enough for a first text on a busy machine, and far too short for 64."""
 
 
 def worth(text: str) -> float:
@@ -63,7 +65,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         (folder / f"best-{name}.profile.yaml").write_text(profile(f"best-{name}", digest, name))
     hopeless = profile("hopeless", digest, "exact", policy="nothing", attempts=1)
     (folder / "hopeless.profile.yaml").write_text(hopeless)
-    brief = profile("brief", digest, "exact", of=64, seconds=1.5)
+    brief = profile("brief", digest, "exact", of=64, seconds=BRIEF_S)
     (folder / "brief.profile.yaml").write_text(brief)
     dear = profile("dear", digest, "exact", of=16, limits=", outputPrice: 1000000, maxCost: 200")
     (folder / "dear.profile.yaml").write_text(dear)
@@ -208,7 +210,7 @@ def test_where_time_or_cost_end_the_search_the_best_so_far_goes_out_for_each_cho
             own, asked = asked[: len(best.scores)], asked[len(best.scores) :]
             assert choice.message.content == max(own, key=lambda one: one[2])[1].text
             assert choice.finish_reason in ("stop", "length")
-        assert account.seconds < 1.5 or name == "dear"
+        assert account.seconds < BRIEF_S or name == "dear"
     assert account.cost == account.output_tokens <= 200
 
 
