@@ -101,7 +101,8 @@ class Endings:
 
 class Choice:
     """Some completions, ``options``: one bit for each. ``name`` tells choices apart in a cache that they share;
-    ``options_of`` says what something can become, where that is not what the endings say."""
+    ``options_of`` says what something can become, where that is not what the endings say. With ``may_end`` a completion
+    keeps an automaton alive only if the text may end after it."""
 
     def __init__(
         self,
@@ -109,8 +110,11 @@ class Choice:
         endings: Endings,
         options: Sequence[Option],
         options_of: Callable[[What], Sequence[Option]] | None = None,
+        *,
+        may_end: bool = False,
     ) -> None:
         self._name = name
+        self._may_end = may_end
         self._endings = endings
         self._options_of = options_of or endings.options
         self._binding = endings.binding
@@ -162,7 +166,8 @@ class Choice:
         known = self._openings.get(i)
         if known is None:
             at = self._binding.place[i][0]
-            known = Openings(self._endings.units[i], [option[at] for option in self._numbers], self._words)
+            options = [option[at] for option in self._numbers]
+            known = Openings(self._endings.units[i], options, self._words, may_end=self._may_end)
             self._openings[i] = known
         return known
 

@@ -7,6 +7,7 @@ Nearly always a frequent one is left: a few are asked about first, and all of th
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from itertools import islice
+from operator import add
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,10 +62,29 @@ class Completions:
     def _closings_of(self, what: What) -> list[Option]:
         return [] if isinstance(what, bytes) else self._binding.closings_of(what)
 
+    @cached_property
+    def _freeing(self) -> Choice:
+        """A few completions of every character that a token can begin, with the plan's escape behind each."""
+        begun = cut(self._binding.vocabulary).tails
+        options = dict.fromkeys(o for n in range(EACH) for what in begun for o in self._freeing_of(what)[n : n + 1])
+        return self._choice("freeing", list(islice(options, MAX_FREQUENT)), self._freeing_of, may_end=True)
+
+    def _freeing_of(self, what: What) -> list[Option]:
+        if not isinstance(what, bytes):
+            return []
+        groups = (group for group, _ in self._binding.scope_of_group)
+        escape = [tuple(c for char in self._binding.escape for c in g.symbols_of(ord(char))) for g in groups]
+        return [tuple(map(add, option, escape)) for option in self._options(what)]
+
     def _choice(
-        self, name: str, options: list[Option], options_of: Callable[[What], Sequence[Option]] | None = None
+        self,
+        name: str,
+        options: list[Option],
+        options_of: Callable[[What], Sequence[Option]] | None = None,
+        *,
+        may_end: bool = False,
     ) -> Choice:
-        made = Choice(name, self._endings, options, options_of)
+        made = Choice(name, self._endings, options, options_of, may_end=may_end)
         self._choices.append(made)
         return made
 
@@ -116,6 +136,13 @@ class Completions:
         if not self._binding.unfinished_modes():
             return self.ends_in(joint.modes)[:0]
         return self.ends_in(joint.modes)[self._closings.partly_shut(joint, base, kept)]
+
+    def unfreed(self, joint: Joint, base: Joint, kept: RowCache) -> NDArray[np.int64]:
+        """The tokens that end inside a character, but for those that a few completions and the plan's escape show to
+        leave a way to the end."""
+        ends = self._endings.in_modes(joint.modes)
+        is_character = np.array([isinstance(what, bytes) for what in ends.begun], np.bool_)[ends.which]
+        return ends.ids[self._freeing.shut(joint, base, kept) & is_character]
 
     def ends_in(self, modes: tuple[str, ...]) -> NDArray[np.int64]:
         """The tokens that end inside a character in these lexer modes."""

@@ -57,6 +57,7 @@ class PolicyMachine:
         self._bases: dict[tuple[tuple[str, ...], tuple[int, ...]], Row] = {}
         self._closers: dict[tuple[object, ...], frozenset[str]] = {}
         self._freed: dict[Joint, bool] = {}
+        self._points: dict[bytes, list[int]] = {}  # by what was begun of a character: what it can be, of each kind one
         self._passing = sorted(vocabulary.special_ids.difference(vocabulary.eos_ids))
 
     # ---- reading, as the reader does it
@@ -268,7 +269,7 @@ class PolicyMachine:
         held = self.held.tokens(joint, self._fragile, row)
         # What lets the text end at once is no trap.
         unended = self.held.tokens(joint, self.reader.forbids, row, by_escape=False) if len(held) else held
-        begun = self.reader.completions.ends_in(joint.modes)
+        begun = self.reader.completions.unfreed(joint, self.reader.base_of(joint), self.rows)
         begun = begun[(row.view(np.uint32)[begun >> 5] >> (begun & 31).astype(np.uint32) & 1).astype(np.bool_)]
         for token_id in np.union1d(np.intersect1d(held, unended, assume_unique=True), begun).tolist():
             after = self.advance(joint, token_id)
@@ -288,9 +289,12 @@ class PolicyMachine:
 
     def _completed(self, joint: Joint) -> Iterator[Joint]:
         """The states after the characters that one which was begun can become, but for those that are alike."""
-        low, high = utf8.completions(joint.pending)
-        _, first = np.unique(self.reader.binding.characters[low:high], return_index=True)
-        for point in (low + first).tolist():
+        points = self._points.get(joint.pending)
+        if points is None:
+            low, high = utf8.completions(joint.pending)
+            _, first = np.unique(self.reader.binding.characters[low:high], return_index=True)
+            points = self._points[joint.pending] = (low + first).tolist()
+        for point in points:
             after = self.advance_bytes(joint, chr(point).encode()[len(joint.pending) :])
             if after is not None:
                 yield after

@@ -20,11 +20,12 @@ class Openings:
 
     They are read along their trie, and from a state that has a reference only as far as the two stand apart: where
     they fall together, so do their answers. Node n of the trie has the completions ``ends[n]``, and ``below[n]`` in
-    its subtree, one bit each.
+    its subtree, one bit each. With ``may_end`` only those count after which the text may end.
     """
 
-    def __init__(self, unit: Unit, options: Sequence[tuple[int, ...]], words: int) -> None:
+    def __init__(self, unit: Unit, options: Sequence[tuple[int, ...]], words: int, *, may_end: bool = False) -> None:
         own = unit.symbol_list
+        self._may_end = may_end
         self._unit = unit
         self._children: list[dict[int, int]] = [{}]
         self._ends, self._below = [0], [0]
@@ -69,20 +70,26 @@ class Openings:
 
     def _read(self, state: int) -> int:
         step = self._unit.automaton.step
-        alive = self._ends[0]  # all was erased: nothing is found
+        alive = self._ends[0] if self._is_open(state) else 0  # all was erased: nothing is found
         todo = [(0, state)]
         while todo:
             node, at = todo.pop()
             for symbol, child in self._children[node].items():
                 after = step(at, symbol)
                 if after:
-                    alive |= self._ends[child]
+                    if self._is_open(after):
+                        alive |= self._ends[child]
                     todo.append((child, after))
         return alive
+
+    def _is_open(self, state: int) -> bool:
+        return not (self._may_end and self._unit.automaton.end_found(state))
 
     def _like(self, state: int, reference: int) -> int:
         step = self._unit.automaton.step
         alive = self.bits(reference)
+        if not self._is_open(state):
+            alive &= ~self._ends[0]
         todo = [(0, state, reference, self._unit.differing(state, reference, self._first))]
         while todo:
             node, mine, other, symbols = todo.pop()
@@ -93,7 +100,7 @@ class Openings:
                     continue
                 child = children[symbol]
                 if after:
-                    alive |= self._ends[child]
+                    alive = alive | self._ends[child] if self._is_open(after) else alive & ~self._ends[child]
                     todo.append((child, after, beside, list(self._children[child])))
                 else:
                     alive &= ~self._below[child]

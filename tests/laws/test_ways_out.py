@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pytest
 
 import policykit as pk
@@ -230,6 +231,49 @@ def test_what_is_claimed_is_what_masks_do(seed: int) -> None:
 def test_what_is_not_looked_at_together_has_no_dead_end_either(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(together, "MAX_TRIED", 0)
     judge(case(random.Random(seed)), seed, closes_more=True)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_characters_that_few_completions_show_to_be_free_need_no_look(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Masks are what they are where each token that ends inside a character is asked about."""
+    rng = random.Random(seed)
+    monkeypatch.setattr(together, "MAX_TRIED", 0)  # so that masks close what no known text frees
+    plan, words = pk.compile(policies(case(rng).rules)), vocabulary(rng)
+    quick, thorough = plan.constraint(words).machine, plan.constraint(words).machine
+    every = thorough.reader.completions
+    monkeypatch.setattr(every, "unfreed", lambda joint, *_: every.ends_in(joint.modes))
+    n_left = 0
+    for _ in range(12):
+        one, two = quick.start(), thorough.start()
+        for _ in range(8):
+            row = quick.mask(one)
+            assert np.array_equal(row, thorough.mask(two))
+            n_left += len(every.ends_in(one.modes)) if not one.pending else 0
+            open_here = np.flatnonzero(np.unpackbits(row.view(np.uint8), bitorder="little")[: words.size])
+            ids = [i for i in open_here.tolist() if i not in words.eos_ids]
+            if not ids:
+                break
+            token = rng.choice([i for i in ids if set(words.tokens[i]) <= BYTES] or ids)
+            after, same = quick.advance(one, token), thorough.advance(two, token)
+            assert after is not None
+            assert same is not None
+            one, two = after, same
+    assert n_left, "some token ends inside a character"
+
+
+def test_a_character_of_which_no_completion_is_freed_is_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No text goes on behind `д` or `ж`, and all else that begins as they do is forbidden."""
+    monkeypatch.setattr(together, "MAX_TRIED", 0)
+    bans = [rule({"regex": [ban]}, f"ban-{i}") for i, ban in enumerate(("[дж]$", "[дж][^a]", "[дж]a"))]
+    tokens = [*(bytes([i]) for i in range(256)), BROKEN[0], b"<end>"]
+    words = pk.Vocabulary.from_tokens(tokens, [257], {257})
+    constraint = pk.compile(policies([*bans, ELSEWHERE])).constraint(words)
+    assert constraint.liveness.fragile
+    here = allowed(constraint.start(), words)
+    assert ord("a") in here
+    assert not {"д".encode()[0], 256} & set(here)
 
 
 @pytest.mark.slow
