@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
@@ -77,12 +78,23 @@ class Defined:
                 yield Passage((at, kind, 0), Target.INPUT, None, text)
 
 
-FIXED = ("tool name", "tool schema")
-"""Texts of a request that no rule can replace anything in: they would say another tool."""
+FIXED = ("tool name", "tool schema", "called")
+"""Texts of a request that no rule can replace anything in: they would say another tool, or stand nowhere as they are
+judged."""
 
 
-def _words(schema: str) -> Iterator[str]:
-    waiting: list[object] = [json.loads(schema)]
+def called(call: Call, arguments: str, *, is_known: bool) -> str | None:
+    """What the model reads of an earlier call and its ``arguments`` do not show as they are written: the name of a tool
+    that the profile has not, and strings with escapes as they are when they are decoded. None where that is nothing."""
+    words: list[str] = [] if is_known else [call.name]
+    if "\\" in arguments:
+        with suppress(ValueError, RecursionError):  # the model reads what is no JSON as it is written
+            words += _words(arguments)
+    return "\n".join(words) or None
+
+
+def _words(source: str) -> Iterator[str]:
+    waiting: list[object] = [json.loads(source)]
     while waiting:
         value = waiting.pop()
         if isinstance(value, dict):

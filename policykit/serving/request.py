@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
@@ -19,7 +20,7 @@ from policykit.serving.exchange import Exchange, Judged
 from policykit.serving.hooks import About, Channel, SwitchState
 from policykit.serving.judges import judge_for
 from policykit.serving.judging import Failed, Judge, why
-from policykit.serving.messages import FIXED, Ask, Passage, Path
+from policykit.serving.messages import FIXED, Ask, Passage, Path, called
 from policykit.serving.responder import Responder
 from policykit.serving.reward import Reward
 from policykit.serving.rewards import RewardFiles, Rewards
@@ -188,7 +189,7 @@ class Request:
         Raises CheckFailed.
         """
         changed: dict[Path, str] = {}
-        for passage, verdict, seconds in await asyncio.to_thread(_verdicts, judge, list(ask.passages())):
+        for passage, verdict, seconds in await asyncio.to_thread(_verdicts, judge, ask):
             channel = _CHANNELS[passage.target]
             judged = Judged(channel, None, 0, verdict, passage.text, judge.asked(channel), tool=passage.tool)
             self.exchange.judged(judged, seconds)
@@ -196,8 +197,11 @@ class Request:
                 case Decision.ALLOW:
                     pass
                 case Decision.TRANSFORM if passage.path[1] in FIXED:
-                    param = ask.defined[passage.path[0]].param
-                    raise not_allowed(param, "a rule would replace what stands in its name or schema")
+                    at, kind, number = passage.path
+                    if kind == "called":
+                        param = f"messages[{at}].tool_calls[{number}]"
+                        raise not_allowed(param, "a rule would replace what is written with escapes, or its name")
+                    raise not_allowed(ask.defined[at].param, "a rule would replace what stands in its name or schema")
                 case Decision.TRANSFORM:
                     changed[passage.path] = verdict.text
                 case Decision.BLOCK | Decision.ESCALATE:
@@ -275,13 +279,22 @@ class Request:
         return {"best": [{"choice": at, **asdict(best), "missing": dict(best.missing)} for at, best in reports]}
 
 
-def _verdicts(judge: Judge, passages: Sequence[Passage]) -> list[tuple[Passage, Verdict, float]]:
+def _verdicts(judge: Judge, ask: Ask) -> list[tuple[Passage, Verdict, float]]:
     """The verdicts on the texts of a request, up to the first that stops it."""
     found: list[tuple[Passage, Verdict, float]] = []
-    for passage in passages:
+    waiting = deque(ask.passages())
+    while waiting:
+        passage = waiting.popleft()
         began = time.monotonic()
         verdict = judge.passage(passage.target, passage.tool, passage.text)
         found.append((passage, verdict, time.monotonic() - began))
         if verdict.decision in (Decision.BLOCK, Decision.ESCALATE):
             break
+        at, kind, number = passage.path
+        if kind == "call":  # of what rules make of its arguments
+            call = ask.messages[at].calls[number]
+            text = verdict.text if verdict.decision is Decision.TRANSFORM else passage.text
+            words = called(call, text, is_known=judge.profile.tool(call.name) is not None)
+            if words is not None:
+                waiting.appendleft(Passage((at, "called", number), passage.target, None, words))
     return found
