@@ -6,8 +6,9 @@ one more automaton, so that masks, unfinished characters and proofs know of it i
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from policykit.compile.strings import PolicyProduct
 from policykit.text import view
 from policykit.text.json_strings import CONTROLS
 
+S = TypeVar("S", bound=Hashable)
 MAX_TRIED = 60_000
 """Transitions tried for one product."""
 MAX_NODES = 300
@@ -71,11 +73,14 @@ def explore(automata: Sequence[Automaton], *, in_json: bool) -> Together | None:
         ahead.append(tuple(out))
     ends = frozenset(n for state, n in number.items() if product.may_end(state))
     written = {symbol: char for symbol, char in chars.items() if symbol not in numbered}
-    return Together(product, tuple(ahead), ends, frozenset(range(len(ahead))) - _before(ends, into), written)
+    lost = frozenset(range(len(ahead))) - _before(ends, dict(enumerate(into)))
+    return Together(product, tuple(ahead), ends, lost, written)
 
 
-def _before(ends: frozenset[int], into: Sequence[Sequence[int]]) -> frozenset[int]:
-    found, todo = set(ends), list(ends)
+def _before(ends: Iterable[S], into: Mapping[S, Sequence[S]]) -> frozenset[S]:
+    """What leads to an end, the ends themselves included."""
+    todo = list(ends)
+    found = set(todo)
     while todo:
         for source in into[todo.pop()]:
             if source not in found:
@@ -130,13 +135,7 @@ def _all_end(together: Together, phrases: Sequence[PhraseAutomaton], begun: Sequ
             into[to].append(at)
         if tried > MAX_TRIED:
             return False
-    alive, back = set(ends), list(ends)
-    while back:
-        for source in into[back.pop()]:
-            if source not in alive:
-                alive.add(source)
-                back.append(source)
-    return alive.issuperset(begun)
+    return _before(ends, into).issuperset(begun)
 
 
 def text_automaton(automaton: Automaton) -> Automaton:
