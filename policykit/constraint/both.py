@@ -1,5 +1,6 @@
 """Two grammars at once: a text must be in both. The second is the first without the traps that the rules make."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -13,6 +14,7 @@ class Matcher(Protocol):
     def accepting(self) -> bool: ...
     def fill(self, row: NDArray[np.int32]) -> None: ...
     def accept(self, token_id: int) -> bool: ...
+    def takes(self, token_ids: Sequence[int]) -> bool: ...
     def rollback(self, n: int) -> None: ...
     def copy(self) -> "Matcher": ...
     def forced_bytes(self) -> bytes: ...
@@ -42,6 +44,9 @@ class Both:
             return True
         self._first.rollback(1)
         return False
+
+    def takes(self, token_ids: Sequence[int]) -> bool:
+        return self._first.takes(token_ids) and self._second.takes(token_ids)
 
     def rollback(self, n: int) -> None:
         self._first.rollback(n)

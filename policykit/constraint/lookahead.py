@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from policykit.constraint.images import JsonLexer
 from policykit.constraint.joint import Joint
-from policykit.constraint.machine import SHORT, PolicyMachine, close
-from policykit.constraint.rows import count_bits, set_bits
+from policykit.constraint.machine import SHORT, PolicyMachine
+from policykit.constraint.rows import close, count_bits, has_bit, set_bits
 from policykit.grammar import GrammarState
 
 MAX_CANDIDATES = 64
@@ -109,7 +109,7 @@ class Lookahead:
     def _candidates(self, row: NDArray[np.int32], joint: Joint, n_inside: int = 0) -> list[int]:
         """The tokens that are examined, the longest first: its way on is one from all tokens that it begins with."""
         special = self._machine.vocabulary.special_ids
-        marks = [i for i in set_bits(row).tolist() if i in self._marks] if self._marks else []
+        marks = [i for i in sorted(self._marks) if has_bit(row, i)]
         many = np.count_nonzero(row) > MAX_CANDIDATES or count_bits(row) > MAX_CANDIDATES
         is_covered = n_inside + SHORT <= self._covered_bytes
         if (many or is_covered) and not joint.pending:

@@ -18,7 +18,8 @@ from policykit.constraint.held import Held
 from policykit.constraint.images import cut, on_view
 from policykit.constraint.joint import Joint, RowCache
 from policykit.constraint.reader import Reader
-from policykit.constraint.rows import Row, set_bits
+from policykit.constraint.rows import Row, close, set_bits
+from policykit.constraint.unfinished import Unfinished
 from policykit.constraint.vocabulary import Vocabulary
 from policykit.ir.plan import Liveness
 from policykit.text import utf8
@@ -80,9 +81,11 @@ class PolicyMachine:
     def after_mark(self, joint: Joint, name: bytes) -> Joint | None:
         """The state after a special token that is shown by its name. What stands before it may also be shown alone, as
         the content before a call is: None where that would break a rule, or the name does."""
-        found = self.reader.found_at_end(self.reader.current(joint))
-        broken = joint.pending or any(found[i] for i in self.reader.forbids)
-        return None if broken else self.advance_bytes(joint, name)
+        joint = self.reader.current(joint)
+        if joint.pending:
+            return None
+        found = self.reader.found_at_end(joint)
+        return None if any(found[i] for i in self.reader.forbids) else self.reader.advance_rest(joint, name)
 
     # ---- fixed rows
 
@@ -103,10 +106,9 @@ class PolicyMachine:
         return self._row_of(np.array(pieces.ids, np.int64)[pieces.tail_of >= 0].tolist())
 
     @cached_property
-    def tail_words(self) -> tuple[NDArray[np.int64], Row]:
-        """Where :attr:`tail_row` has bits: word numbers, and the words."""
-        words = np.flatnonzero(self.tail_row)
-        return words, self.tail_row[words]
+    def unfinished(self) -> Unfinished:
+        """Closes tokens that end inside a character which a grammar would complete otherwise than the rules."""
+        return Unfinished(self.reader, self.vocabulary, self.tail_row, self.byte_tokens)
 
     @cached_property
     def uncovered_row(self) -> Row:
@@ -372,8 +374,3 @@ class PolicyMachine:
                 names |= dict.fromkeys(self.program.units[i].owners[p] for p in patterns)
         names |= dict.fromkeys(r.rule for r in self.program.requirements if holds(r.formula, found))
         return tuple(names)
-
-
-def close(row: Row, token_id: int) -> None:
-    """Clear a token's bit."""
-    row.view(np.uint32)[token_id >> 5] &= ~np.uint32(1 << (token_id & 31))

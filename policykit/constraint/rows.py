@@ -18,3 +18,13 @@ def set_bits(row: Row) -> NDArray[np.int64]:
 
 def count_bits(row: Row) -> int:
     return int(np.bitwise_count(row.view(np.uint32)).sum())
+
+
+def has_bit(row: Row, token_id: int) -> bool:
+    """Whether a row holds a token."""
+    return bool(int(row[token_id >> 5]) >> (token_id & 31) & 1)
+
+
+def close(row: Row, token_id: int) -> None:
+    """Clear a token's bit."""
+    row.view(np.uint32)[token_id >> 5] &= ~np.uint32(1 << (token_id & 31))

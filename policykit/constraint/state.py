@@ -15,13 +15,10 @@ from numpy.typing import NDArray
 from policykit.constraint.both import Matcher
 from policykit.constraint.joint import Joint
 from policykit.constraint.lookahead import Lookahead
-from policykit.constraint.machine import PolicyMachine, close
-from policykit.constraint.rows import set_bits
+from policykit.constraint.machine import PolicyMachine
+from policykit.constraint.rows import close, has_bit
 from policykit.diagnostics import InternalError
 from policykit.grammar import GrammarState
-
-MAX_UNFINISHED = 300
-"""Tokens that end inside a character and are tried against grammar and rules together."""
 
 
 class Outcome(StrEnum):
@@ -250,7 +247,8 @@ class State:
         else:
             self._grammar.fill(row)
             np.bitwise_and(row, policy, out=row)
-            self._close_unfinished(row)
+            if self._spells_apart:
+                self._machine.unfinished.prune(row, self._grammar, joint)
             for token_id in self._marks:
                 if has_bit(row, token_id) and self._after(token_id) is None:
                     close(row, token_id)
@@ -285,40 +283,6 @@ class State:
             self._alive_at = int(row.astype(bool).argmax())
         return bool(row[self._alive_at])
 
-    def _close_unfinished(self, row: NDArray[np.int32]) -> None:
-        """Close tokens that end inside a character which grammar and rules would each complete, but not alike.
-
-        Where the grammar leaves very many of them open it leaves the character open too: they are not tried.
-        """
-        if self._grammar is None or not self._spells_apart:
-            return
-        words, tails = self._machine.tail_words
-        open_tails = row[words] & tails
-        if np.count_nonzero(open_tails) > MAX_UNFINISHED:  # words, which have a bit or more each
-            return
-        if not 0 < int(np.bitwise_count(open_tails).sum()) <= MAX_UNFINISHED:
-            return
-        for token_id in set_bits(row & self._machine.tail_row).tolist():
-            joint = self._machine.advance(self._history[-1], token_id)
-            ahead = self._grammar.copy()
-            if joint is None or not ahead.accept(token_id) or not self._completes(ahead, joint):
-                close(row, token_id)
-
-    def _completes(self, ahead: Matcher, joint: Joint) -> bool:
-        """Whether some bytes finish the pending character for both."""
-        if not joint.pending:
-            return True
-        row = np.zeros(-(-self._machine.vocabulary.size // 32), np.int32)
-        ahead.fill(row)
-        for byte in range(0x80, 0xC0):
-            token = self._machine.byte_tokens.get(byte, -1)
-            after = self._machine.advance_bytes(joint, bytes([byte])) if token >= 0 and has_bit(row, token) else None
-            if after is not None:
-                further = ahead.copy()
-                if further.accept(token) and self._completes(further, after):
-                    return True
-        return False
-
     def _is_stuck(self) -> bool:
         return not self._fill_live(np.zeros(-(-self._machine.vocabulary.size // 32), np.int32))
 
@@ -338,8 +302,3 @@ class State:
             return False
         self._n_ends = 1
         return True
-
-
-def has_bit(row: NDArray[np.int32], token_id: int) -> bool:
-    """Whether a packed row allows a token."""
-    return bool(int(row[token_id >> 5]) >> (token_id & 31) & 1)

@@ -185,12 +185,7 @@ class GrammarState:
             InternalError: the engine failed.
         """
         ids = list(token_ids)
-        if self.finished or not all(map(self._is_text, ids)):
-            return False
-        valid = self._matcher.validate_tokens(ids)
-        if self._matcher.is_error():
-            self._fail()
-        if valid != len(ids):
+        if not self.takes(ids):
             return False
         self._forced = None
         self._matcher.consume_tokens(ids)
@@ -198,12 +193,22 @@ class GrammarState:
         self._history += [(i, False) for i in ids]
         return True
 
-    def admits(self, text: bytes) -> bool:
-        """For a state over single bytes: whether they may follow, one after the other. Nothing changes.
+    def takes(self, token_ids: Sequence[int]) -> bool:
+        """Whether tokens, none of which ends the text, may follow one after the other. Nothing changes.
 
         Raises:
             InternalError: the engine failed.
         """
+        ids = list(token_ids)
+        if self.finished or not all(map(self._is_text, ids)):
+            return False
+        valid = self._matcher.validate_tokens(ids)
+        if self._matcher.is_error():
+            self._fail()
+        return valid == len(ids)
+
+    def admits(self, text: bytes) -> bool:
+        """:meth:`takes`, for a state over single bytes. Raises as that does."""
         valid = -1 if self.finished else self._matcher.validate_tokens(list(text))
         if self._matcher.is_error():
             self._fail()

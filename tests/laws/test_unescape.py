@@ -18,7 +18,7 @@ import pytest
 import policykit as pk
 from policykit.compile import lower
 from policykit.constraint import PolicyMachine
-from policykit.constraint.state import has_bit
+from policykit.constraint.rows import has_bit
 from tests.laws.languages import rule
 from tests.laws.worlds import policies
 

@@ -127,7 +127,8 @@ class PolicyBackend(StructuredOutputBackend):
         prefix, in_grammar = self._prefix(request, prompt_token_ids)
         with self.plans.names(request):
             constraint = (self._shown if shows_special else self.constraints).of(plan)
-        is_own = unread(option, source) is not None or (request is not None and request.own_grammar)
+        # What the engine makes of a profile's own tools is the operator's; the guard knows whose they are.
+        is_own = request.own_grammar if request is not None else unread(option, source) is not None
         payer = request.payer if request else ""
         with self._purses.first_mask(plan.digest, payer, is_own, begins=_begins(request)) as spent:
             began = time.thread_time()

@@ -308,6 +308,25 @@ def test_one_tenants_grammars_do_not_hold_up_another_s(
     assert any(whose in choice.stop_reason for choice in failed)
 
 
+def test_a_tenant_pays_for_grammars_of_its_requests_alone(
+    vllm: SimpleNamespace, guard: Guard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The engine makes one of a profile's tools, too: that is the operator's, however slow its masks are."""
+    backend = vllm.engine.llm_engine.engine_core.engine_core.structured_output_manager.backend
+    share, paid = mask_time.EngineShare(), list[str]()
+    monkeypatch.setattr(backend._purses, "share", share)
+    monkeypatch.setattr(share, "take", lambda plan, seconds, payer: paid.append(payer))
+    plan = pk.compile(POLICIES)
+    guard.offer(plan)
+    row = backend.allocate_token_bitmask(1)
+    for payer, is_own in (("acme", True), ("globex", False)):
+        asked = attest.MaskRequest("p", plan.digest, payer=payer, prefix="", own_grammar=is_own)
+        made = backend.mask("p", {attest.XARG: asked.render()}, "REGEX", "[a-z ]{60}", [])
+        for _ in range(3):
+            made.fill_bitmask(row, 0)
+    assert paid == ["acme"] * 3
+
+
 def test_reading_how_a_text_begins_is_part_of_its_first_mask(
     vllm: SimpleNamespace, guard: Guard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
