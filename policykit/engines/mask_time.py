@@ -3,11 +3,12 @@
 An ambiguous grammar compiles at once, and its masks then take longer with every token: with the square of the text's
 length and more, without one of them being slow enough to stand out. So a text owes what its masks take, less what each
 may take, and fails where it owes too much. Grammars that came with requests (not those that are made of a profile's own
-schemas and tools) owe together, too, whichever texts they have: each plan has a purse of what its masks have taken beyond an everyday mask's time, and belongs to a payer, the
-tenant whose request it was (where nobody says whose, each plan pays for itself). Debts are forgiven a share of the time
-that goes by, equal parts to each payer, and of that to each of its plans. A payer that owes more than its fair part of
-:data:`BURST_S` (the part that would be left to it if no payer owed more than it does) is over; then those of its plans
-fail that owe more than their fair part of that, by the same rule, and where it owes twice as much, all of them. So:
+schemas and tools) owe together, too, whichever texts they have: each plan has a purse of what its masks have taken
+beyond an everyday mask's time, and belongs to a payer, the tenant whose request it was (where nobody says whose, each
+plan pays for itself). Debts are forgiven a share of the time that goes by, equal parts to each payer, and of that to
+each of its plans. A payer that owes more than its fair part of :data:`BURST_S` (the part that would be left to it if no
+payer owed more than it does) is over; then those of its plans fail that owe more than their fair part of that, by the
+same rule, and where it owes twice as much, all of them. So:
 
 - In any T seconds the masks of n payers take at most ``EVERYDAY_S`` each, and together beyond that ``SHARE`` * T,
   twice the sum of max(``FREE_S``, ``BURST_S`` / k) over k = 1 to n, and for each payer the one mask with which it owes
