@@ -1,9 +1,11 @@
-"""One guard for all tests of a module; each test tells the peer what to say."""
+"""One guard for all tests of a module; each test tells the peer what to say. A test that fails shows what the real
+servers that run have printed last."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 
+from tests.serving import real_vllm
 from tests.serving.peer import Peer
 from tests.serving.running import World, world
 
@@ -22,3 +24,11 @@ def house(shared: World) -> World:
     shared.log.accounts.clear()
     shared.log.fails = False
     return shared
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.failed:
+        report.sections += [(f"output of {server.url}", server.output[-6000:]) for server in real_vllm.RUNNING]
+    return report

@@ -15,6 +15,8 @@ from pathlib import Path
 from policykit.embedded import model_path
 
 STARTS_WITHIN_S = 240
+RUNNING: "list[Server]" = []
+"""Those whose output is shown with a test that fails."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,7 @@ def vllm_served(
             stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
     server = Server(f"http://127.0.0.1:{port}", folder, process)
+    RUNNING.append(server)
     try:
         until = time.monotonic() + STARTS_WITHIN_S
         while not server.is_healthy:
@@ -102,6 +105,7 @@ def vllm_served(
             time.sleep(0.5)
         yield server
     finally:
+        RUNNING.remove(server)
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
             try:
