@@ -7,7 +7,7 @@ from pathlib import Path
 
 from policykit.adapters.reward import FILE, PLOT as RELIABILITY, RewardModelFile, read_reward_file, reward_digest
 from policykit.charts import Line, lines
-from policykit.plan.pins import Pins, read_pins, write_pins, write_whole
+from policykit.plan.pins import DataPin, Pins, read_pins, write_pins, write_whole
 
 README, PLOT = "README.md", "lambda.svg"
 
@@ -45,7 +45,7 @@ def card(pins: Pins, name: str, base: str, reward: RewardModelFile | None = None
         "plan_digest": pins.plan_digest,
         "policies": list(pins.policies),
         "stages": list(pins.stages),
-        "data": [{"name": one.name, "digest": one.digest, "rows": one.n_rows} for one in pins.data],
+        "data": [_data(one) for one in pins.data],
         "parents": [{"name": name, "bundle_digest": digest} for name, digest in pins.parents],
         "weights": _last_weights(pins),
         "evaluation": dict(pins.evaluation),
@@ -71,7 +71,7 @@ def _body(pins: Pins, base: str, reward: RewardModelFile | None, digest: str | N
     out += ["| | |", "| --- | --- |", f"| bundle | `{pins.bundle_digest}` |", f"| plan | `{pins.plan_digest}` |"]
     out += [f"| policy | `{name}` |" for name in pins.policies]
     out += [f"| stage | {name} |" for name in pins.stages]
-    out += [f"| data | `{one.name}`, `{one.digest}`{_rows(one.n_rows)} |" for one in pins.data]
+    out += [f"| data | `{one.name}`, `{one.digest}`{_rows(one)} |" for one in pins.data]
     out += [f"| part | `{name}`, of `{digest}` |" for name, digest in pins.parents]
     if digest is not None:
         out.append(f"| reward model | `{digest}` |")
@@ -105,8 +105,16 @@ def _reward(reward: RewardModelFile) -> list[str]:
     return out
 
 
-def _rows(n_rows: int | None) -> str:
-    return "" if n_rows is None else f", {n_rows} rows"
+def _data(pin: DataPin) -> dict[str, object]:
+    against = {"rows that break the plan": pin.n_breaking, "rows not judged": pin.n_unjudged}
+    told = {name: n for name, n in against.items() if n is not None}
+    return {"name": pin.name, "digest": pin.digest, "rows": pin.n_rows, **told}
+
+
+def _rows(pin: DataPin) -> str:
+    told = "" if pin.n_rows is None else f", {pin.n_rows} rows"
+    told += f", of which **{pin.n_breaking} break the plan**" if pin.n_breaking else ""
+    return told + (f", of which **{pin.n_unjudged} could not be judged**" if pin.n_unjudged else "")
 
 
 def _number(value: float | int | str) -> str:

@@ -9,7 +9,7 @@ from policykit.cli.reports.plain import to_json
 from policykit.cli.streams import Streams
 from policykit.diagnostics import PolicyError
 from policykit.pipeline.load import Pipeline, load_pipeline
-from policykit.pipeline.run import Outcome, run_pipeline
+from policykit.pipeline.run import Outcome, check, run_pipeline
 from policykit.training.runs.guards import Diverged
 
 NAME = "pipeline"
@@ -22,6 +22,7 @@ def run(args: Namespace, streams: Streams) -> Exit:
         message = "a pipeline has a seed for each stage, and always goes on where it stopped"
         raise PolicyError.of("PK550", message, help="leave `--seed` and `--resume` out")
     pipeline = load_pipeline(args.file, args.out)
+    print_diagnostics(streams.err, check(pipeline))
     if args.dry_run:
         _told(pipeline, streams)
         return Exit.FINE

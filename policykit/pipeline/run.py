@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from policykit.adapters.card import update_evaluation
-from policykit.diagnostics import Place, PolicyError
+from policykit.diagnostics import Diagnostic, Place, PolicyError
 from policykit.evaluation import Job, Settings, citations_by, read_prompts
 from policykit.evaluation.machine import folder_digest
 from policykit.evaluation.making import Evaluated, evaluate
@@ -56,18 +56,48 @@ class Outcome:
     exceeded: tuple[str, ...]
 
 
+def check(pipeline: Pipeline) -> tuple[Diagnostic, ...]:
+    """What the kinds themselves check, of every training that is not done yet, before the first of them begins: a row
+    that the last one refuses is told now and not after hours. Gives the warnings; raises PolicyError with all faults.
+
+    What a training begins with changes no check, so that each is made ready on the model as it is.
+    """
+    found: list[Diagnostic] = []
+    warnings: list[Diagnostic] = []
+    for stage, _, folder in _planned(pipeline):
+        if (folder / DONE).is_file():
+            continue
+        start = stage.start
+        try:
+            config = in_folder(start.config, folder, ())
+            ready = prepared(stage.kind, Start(config, start.plan, start.train, start.held_out))
+            warnings.extend(ready.job.warnings)
+        except PolicyError as error:
+            found.extend(error.diagnostics)
+    if found:
+        raise PolicyError(dict.fromkeys(found))
+    return tuple(dict.fromkeys(warnings))
+
+
+def _planned(pipeline: Pipeline) -> Iterator[tuple[TrainStage, str, Path]]:
+    """Each training with its key and its folder."""
+    model = folder_digest(Path(pipeline.model)) or pipeline.model
+    keys: list[str] = []
+    for stage in pipeline.stages:
+        key = train_key(stage, model, keys)
+        yield stage, key, _folder(pipeline, len(keys), stage.name, key)
+        keys.append(key)
+
+
 def run_pipeline(pipeline: Pipeline, progress: Progress) -> Outcome:
     """Do what is not done yet. Stopped at any moment, and run again, it comes to the same result.
 
     Raises PolicyError: PK848 for a finished stage that was changed since; what stages raise; Diverged (PK783).
     """
     pipeline.folder.mkdir(parents=True, exist_ok=True)
-    model = folder_digest(Path(pipeline.model)) or pipeline.model
     done: list[Stage] = []
-    for stage in pipeline.stages:
-        key = train_key(stage, model, [one.key for one in done])
+    for stage, key, folder in _planned(pipeline):
         adapters = tuple(one.folder / "adapter" for one in done)
-        folder = _folder(pipeline, len(done), stage.name, key)
         done.append(_once(stage.name, key, folder, "adapter", partial(_train, stage, folder, adapters, progress)))
     key = compose_key([one.key for one in done])
     folder = _folder(pipeline, len(done), "adapter", key)

@@ -26,11 +26,17 @@ MAX_HEADER_BYTES = 100_000_000
 
 @dataclass(frozen=True, slots=True)
 class DataPin:
-    """A data set by name, with the digest of its bytes."""
+    """A data set by name, with the digest of its bytes.
+
+    ``n_breaking`` completions of it break the plan and were learned from all the same, ``n_unjudged`` could not be
+    judged; None where that is not known, or completions are not what is learned to be written.
+    """
 
     name: str
     digest: str
     n_rows: int | None = None
+    n_breaking: int | None = None
+    n_unjudged: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

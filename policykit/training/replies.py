@@ -15,6 +15,7 @@ import torch
 from policykit.engines.encoding import prompt_ids
 from policykit.plan import Plan
 from policykit.rewards import CostModel, Costs
+from policykit.training.judging import facts_of
 from policykit.training.models import Trained
 from policykit.training.rl.processes import gathered, n_processes, rank
 from policykit.training.rl.rollouts import Prompt, Sampler
@@ -27,7 +28,7 @@ JUDGED = "policy/judged"
 
 @dataclass(frozen=True)
 class Replies:
-    """One free reply to each of ``prompts``, judged by ``plan``, whose conditions know a prompt's column `facts`."""
+    """One free reply to each of ``prompts``, judged by ``plan``, whose rules know the row's `facts` and `sources`."""
 
     plan: Plan
     trained: Trained
@@ -56,12 +57,8 @@ class Replies:
         with torch.random.fork_rng(devices=devices):
             torch.manual_seed(SEED + rank())
             texts = sampler.roll(self.trained.model, mine, 1).texts
-        return [costs.of(self.plan.verify(text, facts_of(one))) for text, one in zip(texts, mine, strict=True)]
-
-
-def facts_of(prompt: Prompt) -> Any:
-    """The facts that a row gives with its prompt; None where it gives none."""
-    return prompt.columns.get("facts")
+        facts: list[Any] = [facts_of(one.columns, self.plan) for one in mine]
+        return [costs.of(self.plan.verify(text, known)) for text, known in zip(texts, facts, strict=True)]
 
 
 def distinct_prompts(trained: Trained, rows: Iterable[Row], n: int) -> tuple[Prompt, ...]:

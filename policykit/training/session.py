@@ -142,5 +142,5 @@ def _close(ready: Ready, run: Run, status: str) -> Summary:
     if run.is_main:
         write_summary(run.folder, summary, plots_of(lines, ready.kind.plots))
     if run.is_main and status == FINISHED:
-        pin(run.folder.path / ready.kind.output, ready.start, lines)
+        pin(run.folder.path / ready.kind.output, ready.start, ready.job, lines)
     return summary

@@ -9,7 +9,7 @@ from typing import Any, cast
 import torch
 
 from policykit.constraint import Constraint
-from policykit.diagnostics import Diagnostic, PolicyError
+from policykit.diagnostics import Diagnostic, PolicyError, Severity
 from policykit.engines.encoding import Encoded, batch_of, encode
 from policykit.plan import Plan
 from policykit.policy.checked import Entries, Json
@@ -23,19 +23,22 @@ from policykit.training.offline import Offline, Sums, Terms
 from policykit.training.replay import replay_masks
 from policykit.training.replies import Replies, distinct_prompts
 from policykit.training.rows import Row, Rows
+from policykit.training.screening import How, Screening, how_of
 from policykit.training.segments import Segment, character_weights, segments_from, token_means
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """The section `sft`. ``schema_penalty`` is in loss per nat of −log Z of a completion. ``replies`` prompts are
-    answered for the rates of violations, of at most ``max_new_tokens`` each."""
+    answered for the rates of violations, of at most ``max_new_tokens`` each. ``violations`` is what becomes of rows
+    that break the plan."""
 
     label_smoothing: float = 0.0
     schema_penalty: float = 0.0
     citations: Citations | None = None
     replies: int = 64
     max_new_tokens: int = 128
+    violations: How = "refuse"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +110,7 @@ def prepare(start: Start) -> Job:
             Diagnostic("PK780", message, config.place("sft", "schemaPenalty"), "name a `grammar` or `policies`")
         )
     if section is not None and start.plan is None:
-        for name in ("replies", "maxNewTokens"):
+        for name in ("replies", "maxNewTokens", "violations"):
             if name in section.fields:
                 message = f"`{name}` has no effect without a plan: nothing says what a violation is"
                 found.append(Diagnostic("PK780", message, section.keys[name], "name `policies`, or remove it"))
@@ -117,24 +120,47 @@ def prepare(start: Start) -> Job:
     penalised = start.plan is not None and settings.schema_penalty > 0
     constraint = start.plan.constraint(trained.vocabulary()) if start.plan and penalised else None
     fitting = Fitting(config, trained.model)
+    screenings = [start.plan and Screening(start.plan, settings.violations) for _ in ("train", "heldOut")]
     train, held_out = (
-        _examples(rows, trained, settings, segments, constraint, fitting, found)
-        for rows in (start.train, start.held_out)
+        _examples(rows, trained, settings, segments, constraint, fitting, screening, found)
+        for rows, screening in zip((start.train, start.held_out), screenings, strict=True)
     )
-    if found:
-        raise PolicyError(found[:20])
+    told_of_rows = [
+        one
+        for name, screening in zip(("train", "heldOut"), screenings, strict=True)
+        if screening
+        for one in screening.diagnostics(config.place("data", name))
+    ]
+    refused = [one for one in told_of_rows if one.severity is Severity.ERROR]
+    if found or refused:
+        raise PolicyError([*refused, *found[:20]])
     fitting.check(len(train))
+    _check_left(start, train, held_out)
     objective = Sft(trained, settings, constraint)
     facts: dict[str, Json] = {
         "trainable parameters": trained.n_trainable,
         "tokens": sum(len(example.weights) for example in train),
         "rows that were dropped": fitting.n_dropped,
     }
+    screened = None
+    if screenings[0] and screenings[1]:
+        facts["rows that break the plan"] = screenings[0].n_left_out + screenings[0].screened().n_breaking
+        screened = screenings[0].screened(), screenings[1].screened()
     told = cast("dict[str, Json]", asdict(settings))
     told["citations"] = settings.citations and settings.citations.told()
     told["segments"] = _told(section)
     measure = _replies(start, trained, settings)
-    return Job(Offline(objective, trained.model, train, held_out, measure=measure).run, told, facts)
+    run = Offline(objective, trained.model, train, held_out, measure=measure).run
+    return Job(run, told, facts, tuple(told_of_rows), screened)
+
+
+def _check_left(start: Start, train: Sequence[Example], held_out: Sequence[Example]) -> None:
+    """Raises PolicyError (PK787) where all rows of a file were left out."""
+    for name, rows, left in (("train", start.train, train), ("heldOut", start.held_out, held_out)):
+        if len(rows) and not left:
+            message = f"of the {len(rows)} rows none is left that fits and keeps to the plan"
+            place = start.config.place("data", name)
+            raise PolicyError.of("PK787", message, place, "give completions as they are to be served")
 
 
 def _replies(start: Start, trained: Trained, settings: Settings) -> Callable[[], dict[str, float]] | None:
@@ -169,6 +195,7 @@ def settings_from(section: Entries | None, plan: Plan | None, found: list[Diagno
         citations,
         64 if replies is None else int(replies),
         128 if length is None else int(length),
+        how_of(section.text("violations")),
     )
 
 
@@ -179,6 +206,7 @@ def _examples(
     segments: Sequence[Segment],
     constraint: Constraint | None,
     fitting: Fitting,
+    screening: Screening | None,
     found: list[Diagnostic],
 ) -> list[Example]:
     out: list[Example] = []
@@ -187,7 +215,10 @@ def _examples(
             encoded = encode(trained.tokenizer, row.values["prompt"], row.text("completion"), place=row.place)
             if not fitting.fits(row.place, encoded):
                 continue
-            out.append(example_of(row, encoded, settings, segments))
+            example = example_of(row, encoded, settings, segments)
+            if screening is not None and not screening.admits(row, _unlearned(row, settings)):
+                continue
+            out.append(example)
             if constraint is not None:
                 replay_masks(constraint, constraint.digest, [encoded.completion_ids])
         except PolicyError as error:
@@ -197,6 +228,15 @@ def _examples(
                 help = one.help if is_placed else "leave the row out, or train without `schemaPenalty`"
                 found.append(Diagnostic("PK781", message, one.place or row.place, help))
     return out
+
+
+def _unlearned(row: Row, settings: Settings) -> set[tuple[int, int]]:
+    """Where a completion cites what is not in its `sources`, if that is made less likely and not more."""
+    citations = settings.citations
+    if citations is None or not citations.unsupported:
+        return set()
+    known = cast("list[str]", row.values.get("sources") or [])
+    return {(start, end) for start, end, source in citations.spans(row.text("completion")) if source not in known}
 
 
 def example_of(row: Row, encoded: Encoded, settings: Settings, segments: Sequence[Segment]) -> Example:

@@ -25,7 +25,7 @@ from policykit.evaluation import read  # noqa: E402
 from policykit.pipeline.load import load_pipeline  # noqa: E402
 from policykit.plan.pins import read_pins  # noqa: E402
 
-from .files import PIPELINE, write_pipeline  # noqa: E402
+from .files import PIPELINE, rows, write_pipeline  # noqa: E402
 
 torch.set_num_threads(1)
 
@@ -213,3 +213,30 @@ def test_a_limit_that_is_not_kept_is_a_failure_each_time(whole: Path, tmp_path: 
     for _ in range(2):
         assert main(["train", "pipeline", str(tmp_path / "pipeline.yaml")]) == 1
         assert "limit exceeded: the plan" in capsys.readouterr().out
+
+
+def test_rows_that_the_last_stage_refuses_are_told_before_the_first_begins(tmp_path: Path, capsys: Any) -> None:
+    """Nothing is trained that a later fault would make worthless; what a file keeps all the same is said."""
+    third = """\
+  - name: last
+    train: sft
+    data: {train: broken.jsonl}
+    run: {steps: 1}
+    lora: {rank: 2}
+evaluate:
+"""
+    file = write_pipeline(tmp_path, PIPELINE.replace("evaluate:\n", third))
+    rows(tmp_path / "broken.jsonl", [{"prompt": "Is it safe?", "completion": "Ask your bank."}])
+    for more in (["--dry-run"], []):
+        assert main(["train", "pipeline", str(file), *more]) == 3
+        said = capsys.readouterr().err
+        assert "PK787: 1 of 1 completions break the plan: 1 by `words`" in said
+        assert "broken.jsonl:1:1" in said
+    assert not (tmp_path / "runs").exists()
+    kept = "    lora: {rank: 2}\n    sft: {violations: keep}\n"
+    file.write_text(file.read_text().replace("    lora: {rank: 2}\n", kept))
+    assert main(["train", "pipeline", str(file), "--dry-run"]) == 0
+    out, err = capsys.readouterr()
+    assert "everything fits" in out
+    assert err.count("PK787: 1 of 1 completions break the plan") == 1
+    assert "1 warning" in err

@@ -83,7 +83,9 @@ def test_rates_are_those_of_the_model_before_and_of_the_adapter_after(tmp_path: 
 
 
 def test_replies_without_their_facts_are_in_no_rate_and_counted(tmp_path: Path) -> None:
-    file = written(tmp_path, f"{FILE.replace('steps: 12', 'steps: 1')}sft: {{replies: 4, maxNewTokens: 8}}\n")
+    file = written(
+        tmp_path, f"{FILE.replace('steps: 12', 'steps: 1')}sft: {{replies: 4, maxNewTokens: 8, violations: keep}}\n"
+    )
     (tmp_path / "words.policy.yaml").write_text(POLICY.replace("{phrases: [we]}", "{regex: ['[a-z]']}"))
     train(prepare(KIND, file))
     held_out = [line for line in metrics(tmp_path / "run") if line["phase"] == "heldOut"]
@@ -102,7 +104,7 @@ def test_without_held_out_rows_the_first_prompts_are_asked_and_nothing_where_it_
 
 def test_a_grammar_is_a_rule_too_and_settings_are_in_the_record(tmp_path: Path) -> None:
     text = FILE.replace("steps: 12", "steps: 1").replace("policies: [words.policy.yaml]", "grammar: form.lark")
-    file = written(tmp_path, f"{text}sft: {{maxNewTokens: 8}}\n", 4)
+    file = written(tmp_path, f"{text}sft: {{maxNewTokens: 8, violations: keep}}\n", 4)
     (tmp_path / "form.lark").write_text('start: "{" /[a-z]+/ "}"\n')
     ready = prepare(KIND, file)
     assert (ready.job.settings["replies"], ready.job.settings["max_new_tokens"]) == (64, 8)

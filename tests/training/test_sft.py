@@ -292,7 +292,9 @@ BAD = [
         id="not the plan's form",
     ),
     pytest.param("sft: {segments: [{json: a, weight: 1}]}\n", "PK781", "Expecting", id="no JSON"),
-    pytest.param(f"{GRAMMAR}sft: {{schemaPenalty: 1}}\n", "PK781", "does not admit", id="outside the grammar"),
+    pytest.param(
+        f"{GRAMMAR}sft: {{schemaPenalty: 1, violations: keep}}\n", "PK781", "does not admit", id="outside the grammar"
+    ),
     pytest.param("adapters: [nowhere]\n", "PK785", "holds no adapter", id="no adapter"),
     pytest.param("sft: {labelSmoothing: 0.7}\n", "PK026", "0.5", id="too smooth"),
 ]

@@ -56,6 +56,8 @@ def _run(args: Namespace, streams: Streams) -> Exit:
         if kind is None:
             return pipeline.run(args, streams)
         ready = prepare(kind, args.file, folder=args.out, seed=args.seed)
+        if is_main_process():
+            print_diagnostics(streams.err, ready.job.warnings)
         if args.dry_run:
             return _told(ready, args.format, streams)
         return _trained(ready, args, streams)

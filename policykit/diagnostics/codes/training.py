@@ -54,4 +54,13 @@ CODES: tuple[CodeEntry, ...] = (
         "alone. A reward that was learned under other rules would teach what serving does not ask for.",
         "policykit sample --best-of 8 --reward-model other-run/reward-model ...",
     ),
+    CodeEntry(
+        "PK787",
+        "completions that break the plan",
+        "`sft` makes its completions more likely, and some of them the plan would not let pass, or could not judge. "
+        "Taught by them, a model learns what serving forbids. `sft: {violations: drop}` leaves out those that break it "
+        "and counts them; `violations: keep` learns from all, and the run, the adapter's pins and its model card "
+        "say how many they were.",
+        'policies: [promises.policy.yaml]   # and in the rows: {"completion": "Guaranteed returns!", ...}',
+    ),
 )

@@ -3,11 +3,13 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from policykit.diagnostics import Diagnostic
 from policykit.plan import Plan
 from policykit.policy.checked import Json
 from policykit.training.config import Config
 from policykit.training.rows import Column, Rows
 from policykit.training.runs.run import Run
+from policykit.training.screening import Screened
 from policykit.training.table import Record
 
 
@@ -26,12 +28,16 @@ class Job:
     """A training that has been checked, and can begin.
 
     ``settings`` is the kind's section with everything that was not said filled in; ``facts`` are numbers about it that
-    `--dry-run` prints. ``run`` trains, and logs, evaluates and keeps checkpoints by what it is given.
+    `--dry-run` prints. ``run`` trains, and logs, evaluates and keeps checkpoints by what it is given. ``warnings`` are
+    for people, before the first step; ``screened`` are the rows of both files that are learned from (or measured on)
+    against the plan, None for kinds that do not learn to write them.
     """
 
     run: Callable[[Run], None]
     settings: Mapping[str, Json] = field(default_factory=dict[str, Json])
     facts: Mapping[str, Json] = field(default_factory=dict[str, Json])
+    warnings: tuple[Diagnostic, ...] = ()
+    screened: tuple[Screened, Screened] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
 """Supervised fine-tuning, as a kind of training."""
 
-from policykit.policy.shapes import Field, Integer, Many, Number, Record, Ref, Text, TextKind
+from policykit.policy.shapes import Choice, Field, Integer, Many, Number, Record, Ref, Text, TextKind
 from policykit.training.kinds.kind import Job, Kind, Start
 from policykit.training.rows import Column, ColumnType
+from policykit.training.screening import HOW
 from policykit.training.segments import SEGMENT
 
 _CITATIONS = Record(
@@ -25,8 +26,9 @@ _SECTION = Record(
         Field("citations", Ref("citations"), "citations and their weights"),
         Field("replies", Integer(0, 1 << 20), "prompts to answer freely, before and after, for rates; 64 if not said"),
         Field("maxNewTokens", Integer(1, 1 << 20), "of such a reply; 128 if not said"),
+        Field("violations", Choice(HOW), "completions that break the plan: `refuse` (default), `drop` or `keep`"),
     ),
-    any_of=("labelSmoothing", "schemaPenalty", "segments", "citations", "replies", "maxNewTokens"),
+    any_of=("labelSmoothing", "schemaPenalty", "segments", "citations", "replies", "maxNewTokens", "violations"),
 )
 
 
@@ -45,6 +47,7 @@ KIND = Kind(
         Column("completion", ColumnType.TEXT),
         Column("weight", ColumnType.NOT_NEGATIVE, required=False),
         Column("sources", ColumnType.TEXTS, required=False),
+        Column("facts", ColumnType.OBJECT, required=False),
     ),
     _prepare,
     plots={"accuracy": ("accuracy",), "mask tax": ("mask_tax",), "violations": ("policy/violation_rate/",)},

@@ -8,24 +8,32 @@ from typing import cast
 from policykit.adapters.card import write_card
 from policykit.plan.pins import DataPin, Weight, pins_of, weights_of, write_pins
 from policykit.policy.checked import Json
-from policykit.training.kinds.kind import Start
+from policykit.training.kinds.kind import Job, Start
+from policykit.training.rows import Rows
 from policykit.training.runs.run import HELD_OUT, TRAIN
+from policykit.training.screening import Screened
 
 LAMBDA = "policy/lambda/"
 
 
-def pin(folder: Path, start: Start, lines: Sequence[Mapping[str, Json]]) -> None:
+def pin(folder: Path, start: Start, job: Job, lines: Sequence[Mapping[str, Json]]) -> None:
     """Pin what is in ``folder`` to the plan of its run; nothing where the run had no plan, or left no weights."""
     if start.plan is None or not weights_of(folder).is_file():
         return
     data = start.config.data
-    used = [DataPin(data.train.name, start.train.digest, len(start.train))]
+    train, held_out = job.screened or (None, None)
+    used = [_pin(data.train, start.train, train)]
     if data.held_out is not None:
-        used.append(DataPin(data.held_out.name, start.held_out.digest, len(start.held_out)))
+        used.append(_pin(data.held_out, start.held_out, held_out))
     pins = pins_of(start.plan, used, [f"{start.config.kind}: {start.config.name}"])
     pins = replace(pins, weights=_weights(lines), evaluation=_held_out(lines))
     write_pins(folder, pins)
     write_card(folder, pins)
+
+
+def _pin(path: Path, rows: Rows, screened: Screened | None) -> DataPin:
+    against = (screened.n_breaking, screened.n_unjudged) if screened else (None, None)
+    return DataPin(path.name, rows.digest, len(rows), *against)
 
 
 def _weights(lines: Sequence[Mapping[str, Json]]) -> tuple[Weight, ...]:
