@@ -8,7 +8,6 @@ from typing import cast
 from policykit.compile.resolve import sources
 from policykit.diagnostics import Diagnostic, PolicyError
 from policykit.plan import Plan
-from policykit.policy.checked import Json
 from policykit.rewards import CostModel
 from policykit.training.rows import Row
 
@@ -47,7 +46,7 @@ class Judge:
         return self._known[key]
 
 
-def facts_of(columns: Mapping[str, Json], plan: Plan) -> Mapping[str, object] | None:
+def facts_of(columns: Mapping[str, object], plan: Plan) -> Mapping[str, object] | None:
     """The column `facts` of a row. Where it has a column `sources`, that is also what a rule of the plan about
     citations reads, unless the facts say it themselves. None where a row says nothing of both."""
     facts = cast("Mapping[str, object] | None", columns.get("facts"))
@@ -59,7 +58,7 @@ def facts_of(columns: Mapping[str, Json], plan: Plan) -> Mapping[str, object] | 
     return found
 
 
-def _filled(facts: Mapping[str, object], names: Sequence[str], value: Json) -> dict[str, object]:
+def _filled(facts: Mapping[str, object], names: Sequence[str], value: object) -> dict[str, object]:
     """The facts with a value where ``names`` lead to, if nothing stands there or on the way."""
     first, *rest = names
     if not rest:
