@@ -2,6 +2,7 @@
 
 from policykit.plan.bounded import Bounds, Compilers
 from policykit.plan.compiling import Unread
+from policykit.plan.elsewhere import Elsewhere, may_take_long, violations
 from policykit.plan.file import load_plan
 from policykit.plan.for_requests import RequestBounds, load_proved, request_compilers
 from policykit.plan.plan import Plan, compile
@@ -10,6 +11,7 @@ from policykit.plan.warm_sets import WarmSets
 __all__ = [
     "Bounds",
     "Compilers",
+    "Elsewhere",
     "Plan",
     "RequestBounds",
     "Unread",
@@ -17,5 +19,7 @@ __all__ = [
     "compile",
     "load_plan",
     "load_proved",
+    "may_take_long",
     "request_compilers",
+    "violations",
 ]

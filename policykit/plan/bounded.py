@@ -28,6 +28,7 @@ from policykit.diagnostics import InternalError, Place, PolicyError
 from policykit.ir.document import PolicySet
 from policykit.ir.grammar import GrammarSpec
 from policykit.plan.compiling import Unread, compiles, loads
+from policykit.plan.elsewhere import Elsewhere, may_take_long
 from policykit.plan.one_process import MAX_SHARED, POSTPONED, Call, OneProcess, Shared
 from policykit.plan.plan import Plan
 
@@ -81,7 +82,7 @@ class Compilers:
 
     def compile(self, policies: PolicySet | None, grammar: "GrammarSpec | Unread | None", **context: Any) -> Plan:
         """The plan of :func:`policykit.compile`, made in another process; that reads the grammar, too, where it is
-        :class:`Unread`.
+        :class:`Unread`. Texts are judged by it there, too, where that may take long.
 
         Raises:
             PolicyError: as there, and PK209.
@@ -89,7 +90,8 @@ class Compilers:
         """
         place = grammar.place if grammar else None
         spec: PlanSpec = self._call((self._shared(policies),), compiles, (grammar, context), place)
-        return Plan(replace(spec, policies=policies or PolicySet(())))
+        check = Elsewhere(spec.grammar, self).check if spec.grammar and may_take_long(spec.grammar) else None
+        return Plan(replace(spec, policies=policies or PolicySet(())), check_grammar=check)
 
     def with_grammar(self, plan: Plan, grammar: Unread) -> Plan:
         """:meth:`Plan.with_grammar`, made in another process. Raises as that does, and as :meth:`compile`."""
@@ -97,7 +99,7 @@ class Compilers:
         context = plan.spec.context
         names = ("profile", "tenant", "locale", "jurisdiction", "at")
         made = self.compile(plan.spec.policies, grammar, **{name: getattr(context, name) for name in names})
-        return replace(plan, spec=made.spec)
+        return replace(plan, spec=made.spec, check_grammar=made.check_grammar)
 
     def load(self, path: Path) -> Plan:
         """The plan of :func:`load_plan`, which compiles it anew, made in another process. Raises as that does, and as

@@ -19,7 +19,7 @@ from policykit.ir.verdict import Verdict
 from policykit.plan.arguments import argument_verifier
 from policykit.plan.render import render
 from policykit.streaming import MAX_HELD_BYTES, Stream, Streaming
-from policykit.verify import NONE, Resources, Subject, Verifier, check_opened, check_resources
+from policykit.verify import NONE, CheckGrammar, Resources, Subject, Verifier, check_opened, check_resources
 
 
 def today() -> date:
@@ -32,10 +32,12 @@ class Plan:
     """What is enforced, where and why; made by :func:`compile` or :func:`load_plan`.
 
     Using a plan on or after ``valid_until`` raises PolicyError (PK310): a rule has begun or ended since.
+    ``check_grammar`` judges by the grammar, where that may take too long here (:mod:`policykit.plan.elsewhere`).
     """
 
     spec: PlanSpec
     resources: Resources = NONE
+    check_grammar: CheckGrammar | None = None
 
     def with_resources(self, resources: Resources) -> "Plan":
         """The same plan for a deployment: with its keys, its vaults and its tenant (the context's if none is named).
@@ -104,8 +106,9 @@ class Plan:
     def verifier(self) -> Verifier:
         """The checks of this plan on whole texts."""
         return Verifier(
-            self.spec.rules, self.spec.grammar, self.digest, resources=self.resources, context=self.spec.context
-        )
+            self.spec.rules, self.spec.grammar, self.digest, resources=self.resources, context=self.spec.context,
+            check_grammar=self.check_grammar,
+        )  # fmt: skip
 
     @cached_property
     def argument_verifier(self) -> Verifier:

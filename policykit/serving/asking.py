@@ -11,6 +11,7 @@ from typing import Any, TypedDict
 
 from policykit.profiles import Limits, Profile
 from policykit.serving import sse
+from policykit.serving.apart import Apart, beside_others
 from policykit.serving.attestation import Attested, Attestor, NoMask
 from policykit.serving.errors import UpstreamFault
 from policykit.serving.exchange import Exchange
@@ -114,12 +115,13 @@ class Asking:
     """Why the last attempt was rejected."""
     reward: Reward | None = None
     """What chooses among several answers, where the profile wants that: nothing goes out before there is a choice."""
+    apart: Apart = beside_others
+    """What calls a function in a thread."""
 
     @property
     def payer(self) -> "Payer":
         """Whose time the masks of the request's own grammar take, or of the one that is made of its own tools."""
-        is_own = self.ask.grammar is not None or bool(self.ask.defined)
-        return {"payer": payer_of(self.sent.tenant), "own_grammar": is_own}
+        return {"payer": payer_of(self.sent.tenant), "own_grammar": self.ask.brings_grammars}
 
     @asynccontextmanager
     async def attempt(self, slots: Sequence[int]) -> AsyncGenerator[Attempt | None]:

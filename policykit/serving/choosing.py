@@ -294,7 +294,7 @@ class _Whole:
             is_alone = not raw and refusal.verdict.digest == verdict.digest
             raw += refusal.text
             judge = self.asking.judge
-            verdict = refusal.verdict if is_alone else await asyncio.to_thread(judge.whole, Channel.CONTENT, raw)
+            verdict = refusal.verdict if is_alone else await self.asking.apart(judge.whole, Channel.CONTENT, raw)
         finish = Finish.LENGTH if choice.reason is FinishReason.LENGTH else Finish.END
         return _Candidate(choice, attempt, Answer(verdict.text, raw, (), finish, None, None, None, verdict))
 

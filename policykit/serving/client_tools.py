@@ -12,7 +12,7 @@ from functools import lru_cache
 from policykit.diagnostics import InternalError, Place, PolicyError
 from policykit.grammar import GrammarValidator, GrammarViolation, json_schema
 from policykit.ir.grammar import GrammarSpec
-from policykit.plan import request_compilers
+from policykit.plan import Elsewhere, may_take_long, request_compilers, violations
 from policykit.profiles import Profile, Tool
 from policykit.serving.errors import Refused
 from policykit.serving.messages import Ask, Defined
@@ -21,11 +21,6 @@ from policykit.serving.shown import shown
 
 MAX_KEPT = 512
 """Schemas that are kept ready, of all tenants together."""
-MAX_VALIDATORS = 512
-"""Those that a process which judges by them keeps ready."""
-_BRANCHING = ('"$ref"', '"$dynamicRef"', '"$recursiveRef"', '"unevaluated')
-"""What a schema needs to be read more than once at one place of a value: without it, it is a tree, and judging by it
-takes no longer than schema times value."""
 _PLACE = Place("<request>")
 
 
@@ -48,25 +43,15 @@ def settled(ask: Ask, profile: Profile) -> Ask:
 
 @dataclass(frozen=True, slots=True)
 class Arguments:
-    """Judges arguments by a schema of a request. One with references may branch at every level of a value, so that each
-    level takes twice as long as the one before, in a thread that nobody can stop: that is a process's that can be
-    ended."""
+    """Judges arguments by a schema of a request: where that may take long, in a process that can be ended."""
 
     grammar: GrammarSpec
 
     def check(self, text: str) -> list[GrammarViolation]:
         """As :meth:`GrammarValidator.check`. Raises PolicyError (PK209) where that takes too long; InternalError."""
-        if any(name in self.grammar.source for name in _BRANCHING):
-            return request_compilers().make(violations, self.grammar, text, place=_PLACE)
+        if may_take_long(self.grammar):
+            return Elsewhere(self.grammar, request_compilers()).check(text)
         return violations(self.grammar, text)
-
-
-def violations(grammar: GrammarSpec, text: str) -> list[GrammarViolation]:
-    """Every way in which a text breaks a grammar. Raises InternalError where it cannot be judged."""
-    return _validator(grammar).check(text)
-
-
-_validator = lru_cache(MAX_VALIDATORS)(GrammarValidator)
 
 
 def tool_of(tool: Defined) -> tuple[Tool, Arguments]:

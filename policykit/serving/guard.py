@@ -100,7 +100,7 @@ class Guard:
 
     async def aclose(self) -> None:
         """Let go of the upstream and of the engine's socket."""
-        self._services.compiling.shutdown(wait=False, cancel_futures=True)
+        self._services.waiting.close()
         await self._services.upstream.aclose()
         if self._services.attestor is not None:
             await self._services.attestor.aclose()

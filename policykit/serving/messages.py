@@ -149,6 +149,11 @@ class Ask:
         return self.named_tool is not None or self.tool_choice == "required"
 
     @property
+    def brings_grammars(self) -> bool:
+        """Whether the request says itself what its answer, or arguments of calls in it, have to be like."""
+        return self.grammar is not None or bool(self.defined)
+
+    @property
     def begun(self) -> str:
         """The text that the answer goes on with: the prompt, or the message that it continues."""
         if self.continues:

@@ -10,6 +10,7 @@ from policykit.ir.document import Target
 from policykit.ir.verdict import Decision, Verdict
 from policykit.plan.plan import today
 from policykit.profiles import Grant, Profile, select
+from policykit.serving.apart import beside_others
 from policykit.serving.asking import Asking, Budget
 from policykit.serving.choosing import Choosing, answer_chosen
 from policykit.serving.client_tools import settled
@@ -135,14 +136,7 @@ class Request:
         limit_s = min(self.services.settings.grammar_s, profile.limits.timeout_s / 2)
         try:
             async with asyncio.timeout(limit_s):
-                over = await self.services.turns.take(self.grant.key_id)
-                job = self.services.compiling.submit(self._judge, ask, profile)
-                made = asyncio.wrap_future(job)
-                made.add_done_callback(lambda done: (over(), done.cancelled() or done.exception()))  # who waits or not
-                try:
-                    return await asyncio.shield(made)
-                finally:
-                    job.cancel()  # where it has not begun
+                return await self.services.waiting.of(self.grant.key_id)(self._judge, ask, profile)
         except TimeoutError:
             why = f"PK209: the grammar was not compiled within {limit_s:g} s: give a smaller one, or ask again later"
             raise Refused(400, "policykit_grammar_refused", why, param=param) from None
@@ -173,6 +167,7 @@ class Request:
             reading=services.settings.reading,
             budget=Budget(profile.limits),
             reward=self._reward(profile),
+            apart=self.services.waiting.of(self.grant.key_id) if ask.brings_grammars else beside_others,
         )
 
     def _reward(self, profile: Profile) -> Reward | None:

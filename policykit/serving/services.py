@@ -1,29 +1,23 @@
 """What requests are served with: made once, shared by all of them."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from policykit.plan.bounded import DEADLINE_S, WAIT_S
 from policykit.serving import sse
+from policykit.serving.apart import Waiting
 from policykit.serving.attestation import Attestor
 from policykit.serving.deployment import Serving
 from policykit.serving.drawing import Drawing
 from policykit.serving.errors import FieldRefusal
 from policykit.serving.exchange import Book
 from policykit.serving.hooks import About, Observer, Switch
-from policykit.serving.limits import Admission, Turns
+from policykit.serving.limits import Admission
 from policykit.serving.neutral import Neutral
 from policykit.serving.rewards import Rewards
 from policykit.serving.shadow import Shadow
 from policykit.serving.upstream import Upstream
 from policykit.serving.waits import Waits
-
-N_COMPILING = 32
-"""Requests whose grammars are waited for at once, in a thread each: they are compiled in other processes."""
-
-N_OF_A_KEY = 2
-"""How many of them may be of one key: what one key sends does not fill the queue of all."""
 
 CheckFields = Callable[[str, Mapping[str, object]], Iterable[FieldRefusal]]
 """Every field of a body that is refused on a route."""
@@ -65,10 +59,8 @@ class Services:
     shadow: Shadow | None = None
     drawing: Drawing | None = None
     rewards: Rewards | None = None
-    turns: Turns = field(default_factory=lambda: Turns(N_OF_A_KEY))
-    """Of keys, to have a grammar compiled."""
-    compiling: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(N_COMPILING, "policykit-compile"))
-    """Where plans with requests' own grammars are waited for: never where texts are judged, which would wait, too."""
+    waiting: Waiting = field(default_factory=Waiting)
+    """Where plans with requests' own grammars are waited for, and verdicts by these."""
     neutral: Neutral = field(init=False)
 
     def __post_init__(self) -> None:

@@ -295,7 +295,7 @@ class Shown:
     async def close(self, raw: str) -> Verdict:
         """The rest of an accepted text."""
         await self._feed(raw)
-        rest, verdict = await asyncio.to_thread(self.stream.close)
+        rest, verdict = await self.out.asking.apart(self.stream.close)
         self._check(verdict)
         await self.show(rest)
         return verdict

@@ -160,6 +160,10 @@ class Streaming:
         is_unmasked = asking.upstream.kind is not Kind.VLLM and asking.judge.plan.spec.grammar is not None
         return channel is Channel.CONTENT and (is_unmasked or asking.ask.must_call)
 
+    def _waits(self, channel: Channel, stream: Stream | Continued) -> bool:
+        """Whether the verdict at the end of a text takes time."""
+        return bool(stream.buffers) or self.asking.judge.plan_of(channel).verifier.waits_for_grammar
+
     def _note(self, index: int, channel: Channel, choice: Open, verdict: Verdict, is_ended: bool = True) -> None:
         assert self.attempt is not None
         text, asked = "".join(choice.texts.get(channel, ())), self.asking.judge.asked(channel)
@@ -205,7 +209,7 @@ class Streaming:
         for channel in (channel for channel in SEVERAL if channel in choice.streams):
             stream = choice.streams[channel]
             began = time.monotonic()
-            shown, verdict = await asyncio.to_thread(stream.close) if stream.buffers else stream.close()
+            shown, verdict = await self.asking.apart(stream.close) if self._waits(channel, stream) else stream.close()
             choice.judging_s[channel] = choice.judging_s.get(channel, 0.0) + time.monotonic() - began
             self._note(index, channel, choice, verdict)
             if self.asking.judge.ruling(verdict) is not Ruling.PASSED:
@@ -235,7 +239,7 @@ class Streaming:
         assert self.attempt is not None
         for position, (name, arguments) in sorted(choice.calls.items()):
             began, asked = time.monotonic(), self.asking.judge.asked(Channel.TOOL_CALL)
-            verdict = await asyncio.to_thread(self.asking.judge.call, name, arguments)
+            verdict = await self.asking.apart(self.asking.judge.call, name, arguments)
             judged = Judged(Channel.TOOL_CALL, index, self.attempt.number, verdict, arguments, asked, tool=name)
             self.asking.exchange.judged(judged, time.monotonic() - began)
             if self.asking.judge.ruling(verdict) is not Ruling.PASSED:

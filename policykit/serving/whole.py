@@ -1,6 +1,5 @@
 """Answers that are not streamed: judged as a whole, rejected and asked for again within the budget."""
 
-import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Sequence
@@ -68,7 +67,7 @@ async def judged(asking: Asking, attempt: int, index: int, arrived: Arrived) -> 
     texts: dict[Channel, str] = {}
     for channel, text in _texts(asking, arrived):
         began = time.monotonic()
-        verdict = await asyncio.to_thread(asking.judge.whole, channel, text)
+        verdict = await asking.apart(asking.judge.whole, channel, text)
         found = Judged(channel, index, attempt, verdict, text, asking.judge.asked(channel))
         asking.exchange.judged(found, time.monotonic() - began)
         if failed := _failed(asking, verdict):
@@ -77,7 +76,7 @@ async def judged(asking: Asking, attempt: int, index: int, arrived: Arrived) -> 
     calls: list[ToolCall] = []
     for position, (name, arguments) in sorted(arrived.calls.items()):
         began = time.monotonic()
-        verdict = await asyncio.to_thread(asking.judge.call, name, arguments)
+        verdict = await asking.apart(asking.judge.call, name, arguments)
         seconds = time.monotonic() - began
         asked = asking.judge.asked(Channel.TOOL_CALL)
         asking.exchange.judged(Judged(Channel.TOOL_CALL, index, attempt, verdict, arguments, asked, tool=name), seconds)

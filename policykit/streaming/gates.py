@@ -1,5 +1,6 @@
 """A text under a grammar while it arrives: what begins a text of the grammar may go out, what does not may not."""
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -12,18 +13,39 @@ from policykit.verify.judgement import GRAMMAR
 
 _PARTLY_MASKED = (GrammarKind.JSON_SCHEMA, GrammarKind.STRUCTURAL_TAG)
 NOT_AS_MASKED = "the text is not written as the mask of its grammar would have it, and waits to be judged"
+PIECE, PIECE_S, OWED_S = 8, 0.001, 0.1
+"""Characters of a request's grammar that are read at once; what that may take; and what the pieces of one text may take
+beyond it, all together. What comes behind waits for the end, and is judged elsewhere."""
 
 
 class _Gate:
-    """How far one text begins a text of the grammar."""
+    """How far one text begins a text of the grammar. ``is_over`` is set where the grammar is a request's, and reading
+    by it takes too long: an ambiguous one takes longer with every character."""
 
-    def __init__(self, spec: GrammarSpec) -> None:
+    def __init__(self, spec: GrammarSpec, is_bounded: bool) -> None:
+        self._is_bounded = is_bounded
+        self._owed_s = 0.0
+        self.is_over = False
         self._beginning = Beginning(spec)
         self._unambiguous = Unambiguous() if spec.is_json else None
         self._is_last_word = spec.kind not in _PARTLY_MASKED
 
     def read(self, text: str) -> int:
-        """How many characters do. Raises InternalError."""
+        """How many characters do, of those that are read. Raises InternalError."""
+        if not self._is_bounded:
+            return self._read(text)
+        n = 0
+        while n < len(text) and not self.is_over:
+            piece, began = text[n : n + PIECE], time.thread_time()
+            good = self._read(piece)
+            self._owed_s += max(0.0, time.thread_time() - began - PIECE_S)
+            self.is_over = self._owed_s > OWED_S
+            n += good
+            if good < len(piece):
+                break
+        return n
+
+    def _read(self, text: str) -> int:
         if self._unambiguous is None:
             return self._begins(text)
         n, spaces = self._unambiguous.read(text)
@@ -49,13 +71,23 @@ class Gates:
 
     The mask knows a part of what a JSON Schema admits (one order of the keys, for one): a text that leaves this part
     may still be right, so nothing behind it goes out before the end. A text that leaves another grammar is wrong.
+
+    Where the judge is ``elsewhere``, and to be waited for, it is asked at the end only: whoever feeds a stream does not
+    wait. What it takes to read along is bounded, too.
     """
 
-    def __init__(self, spec: GrammarSpec, judge: Callable[[str], Sequence[Violation]], transforms: bool) -> None:
+    def __init__(
+        self,
+        spec: GrammarSpec,
+        judge: Callable[[str], Sequence[Violation]],
+        transforms: bool,
+        elsewhere: bool = False,
+    ) -> None:
         self._judge = judge
         self._is_last_word = spec.kind not in _PARTLY_MASKED
-        self._arrived = _Gate(spec)
-        self._edited = _Gate(spec) if transforms else None
+        self._is_elsewhere = elsewhere
+        self._arrived = _Gate(spec, elsewhere)
+        self._edited = _Gate(spec, elsewhere) if transforms else None
         self._text: list[str] = []
         self._output: list[str] = []
         self._withheld: list[str] = []
@@ -71,8 +103,13 @@ class Gates:
         if self._closed:
             return len(text)  # whatever is shown of it is withheld
         n = self._arrived.read(text)
-        self.is_wrong |= n < len(text) and self._is_last_word
+        self.is_wrong |= n < len(text) and self._is_last_word and not self._arrived.is_over
         return n
+
+    @property
+    def ends_here(self) -> bool:
+        """Whether no continuation can be a text of the grammar, and the judge is asked about it now."""
+        return self.is_wrong and not self._is_elsewhere
 
     def close(self) -> None:
         """Let nothing out before the end."""
@@ -85,7 +122,7 @@ class Gates:
         n = 0 if self._closed else len(text)
         if n and self._edited is not None:
             n = self._edited.read(text)
-            self.is_wrong |= n < len(text) and self._is_last_word
+            self.is_wrong |= n < len(text) and self._is_last_word and not self._edited.is_over
         if n < len(text):
             self.close()
             self._withheld.append(text[n:])

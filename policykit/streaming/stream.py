@@ -75,9 +75,7 @@ class Stream:
         self._closed = False
         self._greeting = self._begin()
         self._max_bytes = judge.verifier.max_bytes
-        self._gates = (
-            Gates(judge.grammar, judge.verifier.check_grammar, judge.program.transforms) if judge.grammar else None
-        )
+        self._gates = _gates(judge)
         self._is_whole = self._gates is None  # no character is cut in two, and no grammar reads along
         self._n_careful = _FEW
         self._glide: Glide | None = None
@@ -182,7 +180,7 @@ class Stream:
         shown = self._admitted(gates, self._read(text[:n]))
         if n == len(text) or self._verdict is not None:
             return shown
-        if gates.is_wrong:
+        if gates.ends_here:
             return shown + self._end(gates.ending())
         gates.close()
         return shown + self._admitted(gates, self._read(text[n:]))
@@ -195,7 +193,7 @@ class Stream:
         except Exception as error:
             self._fail(_reason(error))
             return ""
-        if self._verdict is None and gates.is_wrong:
+        if self._verdict is None and gates.ends_here:
             return good + self._end(gates.ending())
         if self._verdict is None and gates.n_withheld > self._judge.max_held:
             self._fail(f"more than {self._judge.max_held} bytes would be held back: {NOT_AS_MASKED}")
@@ -329,6 +327,13 @@ class Stream:
         self._glide = None
         self._verdict = blocked(self._judge.digest, [CheckError(STREAM, why)])
         return self._verdict
+
+
+def _gates(judge: Judge) -> Gates | None:
+    if judge.grammar is None:
+        return None
+    verifier = judge.verifier
+    return Gates(judge.grammar, verifier.check_grammar, judge.program.transforms, verifier.waits_for_grammar)
 
 
 def _broken(error: Exception) -> Ending:

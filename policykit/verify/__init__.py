@@ -1,6 +1,7 @@
 """Judging whole texts: what a plan's rules find in them, and what may be released."""
 
 from policykit.verify.finders import CompiledSearches, LeafSearch, Search, Searches
+from policykit.verify.judgement import CheckGrammar
 from policykit.verify.matching import compile_check
 from policykit.verify.opened import Opened, check_opened
 from policykit.verify.resources import NONE, PREVIEW, Resources, Tokeniser, check_resources
@@ -11,6 +12,7 @@ __all__ = [
     "MAX_BYTES",
     "NONE",
     "PREVIEW",
+    "CheckGrammar",
     "CompiledSearches",
     "LeafSearch",
     "Opened",

@@ -14,7 +14,16 @@ from policykit.ir.verdict import CheckError, Decision, TransformApplied, Verdict
 from policykit.verify.decisions import Questions
 from policykit.verify.finders import Searches, joint_searches
 from policykit.verify.gates import Setting, binding_of
-from policykit.verify.judgement import FACTS, INPUT, Judgement, RuleCheck, compile_rules, judge, ungrammatical
+from policykit.verify.judgement import (
+    FACTS,
+    INPUT,
+    CheckGrammar,
+    Judgement,
+    RuleCheck,
+    compile_rules,
+    judge,
+    ungrammatical,
+)
 from policykit.verify.opened import Opened
 from policykit.verify.resources import NONE, Resources
 from policykit.verify.subject import Subject
@@ -30,7 +39,8 @@ class Verifier:
     """Judges whole texts by the resolved rules and the grammar of one plan.
 
     A check that cannot run is an error and fails closed. ``prefilter=False`` changes the speed and nothing else.
-    Where ``rules`` are a part of a plan's, they are named as ``among`` all of them.
+    Where ``rules`` are a part of a plan's, they are named as ``among`` all of them. ``check_grammar`` judges by the
+    grammar where that may take too long to be done here.
     Verdicts are values; a verifier may be shared between threads.
     """
 
@@ -46,6 +56,7 @@ class Verifier:
         resources: Resources = NONE,
         context: CompileContext = ANYWHERE,
         among: tuple[ResolvedRule, ...] | None = None,
+        check_grammar: CheckGrammar | None = None,
     ) -> None:
         self._transforms = Transforms(rules, resources)
         self._setting = Setting(context, digest, resources)
@@ -55,7 +66,8 @@ class Verifier:
         self._rules = compile_rules(rules, self._searches, prefilter, self._setting, among)
         self._schemas = _schemas(rules)
         self._opened = Opened(resources, self._setting.facts)
-        self._grammar = GrammarValidator(grammar) if grammar else None
+        self._is_elsewhere = check_grammar is not None
+        self._grammar = check_grammar or (GrammarValidator(grammar).check if grammar else None)
         self._is_json = bool(grammar and grammar.is_json)
         self._digest = digest
         self._max_bytes = max_bytes
@@ -113,13 +125,18 @@ class Verifier:
         """Bytes of UTF-8 over which a text is too long to judge."""
         return self._max_bytes
 
+    @property
+    def waits_for_grammar(self) -> bool:
+        """Whether what judges by the grammar is elsewhere, and to be waited for."""
+        return self._is_elsewhere
+
     def problems(self, subject: Subject) -> list[str]:
         """What makes a subject unusable whatever its text is."""
         return self._problems(subject)
 
     def check_grammar(self, text: str) -> tuple[Violation, ...]:
         """What is ungrammatical about an output."""
-        return ungrammatical(self._grammar.check(text)) if self._grammar else ()
+        return ungrammatical(self._grammar(text)) if self._grammar else ()
 
     def binding(self, rule: ResolvedRule, subject: Subject) -> str:
         """The digest that approvals for a rule must have to count for this subject."""
@@ -149,7 +166,7 @@ class Verifier:
             return Judgement(errors=[CheckError(FACTS, problem) for problem in problems], fails_closed=True)
         is_output = subject.target is Target.OUTPUT
         is_json = self._is_json if is_output else subject.target is Target.TOOL_CALL
-        grammar = self._grammar.check if self._grammar and is_output else None
+        grammar = self._grammar if is_output else None
         readings = Readings(subject.text, is_json, self._opened.ask, subject.facts)
         return judge(readings, subject, self._rules, grammar, self._transforms, self._setting, questions)
 

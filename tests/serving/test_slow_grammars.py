@@ -15,7 +15,8 @@ from policykit.diagnostics import Place
 from policykit.plan import Bounds, Compilers, Unread
 from policykit.profiles import plans
 from policykit.serving import judges
-from policykit.serving.services import N_OF_A_KEY, GuardSettings
+from policykit.serving.apart import N_OF_A_KEY
+from policykit.serving.services import GuardSettings
 from tests.serving.peer import Say
 from tests.serving.running import World
 from tests.serving.slow_reader import reads_slowly

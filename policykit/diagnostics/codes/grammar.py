@@ -64,7 +64,8 @@ CODES: tuple[CodeEntry, ...] = (
         "PK209",
         "grammar not compiled within its bounds",
         "Compiling was given a deadline and a bound on memory (`--deadline`, `--memory`, `policykit.Bounds`), and has "
-        "not come back within them, or has ended its process. The example is plain Lark: its "
+        "not come back within them, or has ended its process. Texts are judged by grammars of requests within the same "
+        "bounds, and are blocked where that is not done in time. The example is plain Lark: its "
         "template is 2^30 rules for lark.",
         'start: t{"a"}\nt{x}: ' + "x? " * 30,
     ),

@@ -1,0 +1,148 @@
+"""Answers in grammars of requests are judged where that can be ended: one that takes too long goes out nowhere, and
+nobody else waits for it."""
+
+import json
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import openai
+import pytest
+
+from policykit.diagnostics import PolicyError
+from policykit.plan import Bounds, Compilers, violations
+from policykit.profiles import plans
+from policykit.serving import Outcome, client_tools
+from tests.serving.peer import Say
+from tests.serving.running import World, world
+from tests.serving.test_attested import attested
+
+BRANCHES: Any = [{"type": "array", "items": {"$ref": "#/$defs/n"}, f"{which}Items": 1} for which in ("min", "max")]
+"""A list fits each of two branches, and what does not fit at the bottom is looked for twice at each level."""
+DEEP = "[" * 14 + '"x"' + "]" * 14
+MANY = 8
+"""More than the threads that everybody's texts are judged in."""
+
+
+def branching(name: str) -> Any:
+    """A schema of that name: what is made of one is kept."""
+    defs = {"n": {"title": name, "anyOf": [*BRANCHES, {"type": "integer"}]}}
+    return {"$defs": defs, "$ref": "#/$defs/n"}
+
+
+def said(house: World, schema: Any, stream: bool) -> str:
+    form: Any = {"type": "json_schema", "json_schema": {"name": "n", "schema": schema}}
+    return answered(house, stream, "key-open", response_format=form)
+
+
+def answered(house: World, stream: bool, key: str, **more: Any) -> str:
+    messages: Any = [{"role": "user", "content": "Say."}]
+    client = house.client(key).with_options(timeout=60)
+    found: Any = client.chat.completions.create(model="", messages=messages, stream=stream, **more)
+    if not stream:
+        return found.choices[0].message.content
+    return "".join(chunk.choices[0].delta.content or "" for chunk in found if chunk.choices)
+
+
+@pytest.fixture(params=["gateway", "vllm"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[World, Callable[[str], None]]]:
+    """A guard before a server of another kind, or before vLLM; and what tells the upstream its answer."""
+    (tmp_path / "profiles").mkdir()
+    (tmp_path / "run").mkdir()
+    if request.param == "gateway":
+        with world(tmp_path / "profiles") as house:
+            yield house, lambda text: setattr(house.peer, "answer", lambda _: Say((text,)))
+    else:
+        with attested(tmp_path / "profiles", tmp_path / "run") as (house, engine):
+            yield house, lambda text: setattr(engine, "say", Say((text,)))
+
+
+class Slow(Compilers):
+    """Where they hold texts, they judge none before they may, and then in vain."""
+
+    def __init__(self) -> None:
+        super().__init__(n_processes=1)
+        self.holds, self.begun, self.go = False, Event(), Event()
+
+    def make(self, function: Callable[..., Any], *arguments: object, **more: Any) -> Any:
+        if function is not violations or not self.holds:
+            return super().make(function, *arguments, **more)
+        self.begun.set()
+        assert self.go.wait(60)
+        raise PolicyError.of("PK209", "late")
+
+
+@pytest.fixture(scope="module")
+def processes() -> Iterator[Slow]:
+    found = Slow()
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def slow(processes: Slow, monkeypatch: pytest.MonkeyPatch) -> Iterator[Slow]:
+    monkeypatch.setattr(plans, "request_compilers", lambda: processes)
+    monkeypatch.setattr(client_tools, "request_compilers", lambda: processes)
+    processes.bounds, processes.holds = Bounds(), False
+    processes.begun.clear()
+    processes.go.clear()
+    yield processes
+    processes.go.set()
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_takes_too_long_to_judge_does_not_go_out(
+    place: tuple[World, Callable[[str], None]], slow: Slow, stream: bool
+) -> None:
+    house, tell = place
+    schema = branching(f"{stream} {house.url}")
+    tell("[[[3]]]")
+    assert json.loads(said(house, schema, stream)) == [[[3]]]
+    tell('[[["x"]]]')
+    begun = "[[[" if stream and house.last.mask == "attested" else "{}"  # what a mask lets through may go out early
+    assert said(house, schema, stream) == begun
+    assert house.last.outcome is Outcome.FALLBACK
+    slow.bounds = Bounds(deadline_s=0.5)
+    tell(DEEP)
+    with pytest.raises(openai.APIError) as failed:
+        said(house, schema, stream)
+    assert failed.value.code == "policykit_check_failed"
+    assert (house.last.status, house.last.outcome) == (503, Outcome.ERRORED)
+    (error,) = house.last.judged[-1].verdict.errors
+    assert (error.rule, "PK209" in error.message) == ("grammar", True)
+    tell("[[3]]")
+    assert json.loads(said(house, schema, stream)) == [[3]], "nothing is left of it"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_nobody_else_waits_for_a_verdict(place: tuple[World, Callable[[str], None]], slow: Slow, stream: bool) -> None:
+    house, tell = place
+    tell("[[3]]")
+    slow.holds = True
+    with ThreadPoolExecutor(MANY) as pool:
+        waiting = [pool.submit(said, house, branching(f"held {stream}"), stream) for _ in range(MANY)]
+        assert slow.begun.wait(30)
+        for _ in range(3):
+            assert answered(house, stream, "key-acme") == "[[3]]"
+        assert not any(one.done() for one in waiting)
+        slow.go.set()
+        assert {one.exception().code for one in waiting} == {"policykit_check_failed"}  # type: ignore[union-attr]
+
+
+def test_nobody_else_waits_for_arguments_of_a_tool_of_a_request(slow: Slow, tmp_path: Path) -> None:
+    slow.holds, schema = True, {"type": "object", "properties": {"a": {"$ref": "#"}}}
+    mine: Any = {"type": "function", "function": {"name": "mine", "parameters": schema}}
+    messages: Any = [{"role": "user", "content": "Say."}]
+    with world(tmp_path) as house, ThreadPoolExecutor(MANY) as pool:
+        house.peer.answer = lambda body: Say((None,), calls=(("mine", "{}"),)) if "tools" in body else Say(("A",))
+        asks = house.client().chat.completions.create
+        waiting = [
+            pool.submit(asks, model="profile:tooled", messages=messages, tools=[mine], timeout=60) for _ in range(MANY)
+        ]
+        assert slow.begun.wait(30)
+        assert answered(house, False, "key-acme") == "A"
+        assert not any(one.done() for one in waiting)
+        slow.go.set()
+        assert {one.exception().code for one in waiting} == {"policykit_check_failed"}  # type: ignore[union-attr]
