@@ -4,6 +4,7 @@ nobody else waits for it."""
 import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -12,11 +13,14 @@ import openai
 import pytest
 
 from policykit.diagnostics import PolicyError
+from policykit.engines.server import EngineApp, load_engine
 from policykit.plan import Bounds, Compilers, violations
 from policykit.profiles import plans
-from policykit.serving import Outcome, client_tools
+from policykit.serving import Guard, Kind, Outcome, Serving, client_tools
+from policykit.serving.attestor import EngineAttestor
+from policykit.serving.upstream_app import AppUpstream
 from tests.serving.peer import Say
-from tests.serving.running import World, world
+from tests.serving.running import Kept, World, deployment, served, world
 from tests.serving.test_attested import attested
 
 BRANCHES: Any = [{"type": "array", "items": {"$ref": "#/$defs/n"}, f"{which}Items": 1} for which in ("min", "max")]
@@ -32,9 +36,9 @@ def branching(name: str) -> Any:
     return {"$defs": defs, "$ref": "#/$defs/n"}
 
 
-def said(house: World, schema: Any, stream: bool) -> str:
+def said(house: World, schema: Any, stream: bool, **more: Any) -> str:
     form: Any = {"type": "json_schema", "json_schema": {"name": "n", "schema": schema}}
-    return answered(house, stream, "key-open", response_format=form)
+    return answered(house, stream, "key-open", response_format=form, **more)
 
 
 def answered(house: World, stream: bool, key: str, **more: Any) -> str:
@@ -146,3 +150,27 @@ def test_nobody_else_waits_for_arguments_of_a_tool_of_a_request(slow: Slow, tmp_
         assert not any(one.done() for one in waiting)
         slow.go.set()
         assert {one.exception().code for one in waiting} == {"policykit_check_failed"}  # type: ignore[union-attr]
+
+
+@pytest.mark.slow
+def test_the_server_over_transformers_judges_so_too(slow: Slow, tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="the embedded model needs torch")
+    (tmp_path / "profiles").mkdir()
+    engine, log = load_engine("embedded", tmp_path / "run"), Kept()
+    serving = Serving(replace(deployment(tmp_path / "profiles"), model="embedded"))
+    upstream, attestor = AppUpstream(EngineApp(engine), kind=Kind.VLLM), EngineAttestor(tmp_path / "run")
+    guard = Guard(serving, upstream, log, attestor=attestor)
+    schema = branching("transformers")
+    try:
+        with served(guard) as url:
+            house = World(url, None, log, serving, guard)  # type: ignore[arg-type]
+            for stream in (False, True):
+                slow.holds = False
+                json.loads(said(house, schema, stream, max_tokens=60))
+                slow.holds = True
+                slow.go.set()
+                with pytest.raises(openai.APIError) as failed:
+                    said(house, schema, stream, max_tokens=60)
+                assert failed.value.code == "policykit_check_failed"
+    finally:
+        engine.close()
