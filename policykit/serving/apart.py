@@ -1,9 +1,10 @@
-"""Threads in which processes are waited for that compile and judge what requests bring: never those of everybody's
-judgements, which would wait, too."""
+"""Threads for what takes long, or waits: for a process that compiles or judges what a request brings, for draws of a
+strategy. They are never those of everybody's judgements, which would wait, too."""
 
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar, TypeVarTuple, Unpack
 
@@ -26,6 +27,16 @@ class Apart(Protocol):
 async def beside_others(function: Callable[[Unpack[Ts]], T], *arguments: *Ts) -> T:
     """In the threads that everybody's texts are judged in."""
     return await asyncio.to_thread(function, *arguments)
+
+
+async def alone(function: Callable[[], T]) -> T:
+    """In a thread of its own: for what waits, in its turn, for what the others do. Many such calls would have taken all
+    the threads that they wait for."""
+    threads = ThreadPoolExecutor(1, "policykit-alone")
+    try:
+        return await asyncio.get_running_loop().run_in_executor(threads, copy_context().run, function)
+    finally:
+        threads.shutdown(wait=False)
 
 
 @dataclass(frozen=True)

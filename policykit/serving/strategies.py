@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from policykit.audit import BestReport, SamplingReport
 from policykit.decoding import Best, Budget, Ending, Finish, Sampled, Settings, sample
@@ -16,6 +17,7 @@ from policykit.decoding.judge import text_of
 from policykit.decoding.run import Exhausted
 from policykit.ir.verdict import Decision, Verdict
 from policykit.profiles import Reasoning, Strategy as Named
+from policykit.serving.apart import alone
 from policykit.serving.asking import Asking
 from policykit.serving.can_draw import LIMITED, strategy_of
 from policykit.serving.choosing import REWARD_FAILED, SHARE_OF_TIME, Choosing, Scored, refuse_greedy
@@ -110,11 +112,11 @@ class Drawn:
         found: Sampled | None = None
         ending = "out_of_time"
         try:
-            sampled = await asyncio.to_thread(
+            sampled = await alone(partial(
                 sample, draws, "", plan, strategy,
                 settings=self._settings(), constraint=constraint, verify=self._verify, floor=self._floor,
                 best=self._best(draws.check),
-            )  # fmt: skip
+            ))  # fmt: skip
             if sampled.answers and self.choosing is not None:
                 self.choosing.need(self._scored.scores)
                 self._raw = sampled.answers[0].raw

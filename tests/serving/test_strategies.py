@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -172,3 +173,29 @@ def test_a_profile_s_settings_reach_the_strategy() -> None:
     assert (block.n_failures, block.min_legal) == (5, 0.2)  # type: ignore[union-attr]
     auto = strategy_of(Decoding(Strategy.AUTO, n_failures=4, n_exact=7))
     assert (auto.n_exact, auto.block.n_failures) == (7, 4)  # type: ignore[union-attr]
+
+
+def test_strategies_take_no_thread_that_their_own_draws_wait_for(folder: Path, tmp_path: Path) -> None:
+    """The server has one thread for everybody's judgements. Many strategies at once take as many threads as there are;
+    what they draw, and everybody else, waits for none of them."""
+    engine, log = load_engine("embedded", tmp_path), Kept()
+    serving = Serving(Deployment(load_profiles(folder), drawn.keys(), model="embedded"))
+    upstream, drawing = AppUpstream(EngineApp(engine), kind=Kind.VLLM), Drawing(lambda: engine.vocabulary)
+    guard = Guard(serving, upstream, log, attestor=EngineAttestor(tmp_path), drawing=drawing)
+
+    async def with_one_thread(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+        await guard(scope, receive, send)
+
+    try:
+        with served(with_one_thread) as url, ThreadPoolExecutor(3) as pool:
+            client, asked = House(url, log).client(), ("exact", "block", "masked")
+            found = [pool.submit(drawn.said, client, name, max_tokens=20, stream=name == "block") for name in asked]
+            assert all(one.result()[0] for one in found)
+        assert {(report.strategy, report.ending) for one in log.accounts for report in one.sampling} == {
+            ("exact", "accepted"),
+            ("block", "accepted"),
+        }
+    finally:
+        engine.close()
