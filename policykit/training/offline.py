@@ -20,6 +20,7 @@ import torch
 
 from policykit.diagnostics import PolicyError
 from policykit.training.config import Config, Optimizer
+from policykit.training.models import sharding
 from policykit.training.runs.run import Run
 
 Example = TypeVar("Example")
@@ -114,6 +115,7 @@ class _Loop(Generic[Example]):
         self.accelerator = Accelerator(cpu=not torch.cuda.is_available())
         # First: accelerate and DeepSpeed take a share of no rows for a setting, and fail in words of their own.
         _check_processes(self.config, len(offline.held_out), self.accelerator.num_processes)
+        _check_sharding(self.config, self.accelerator)
         tell_deepspeed(self.accelerator.state.deepspeed_plugin, self.config, self.accelerator.num_processes)
         self.peft_model: Any = offline.model
         resumed = run.resumed
@@ -266,6 +268,15 @@ def _check_processes(config: Config, n_held_out: int, n_processes: int) -> None:
     if 0 < n_held_out < n_processes:
         message = f"{n_held_out} held-out rows cannot be shared by {n_processes} processes"
         raise PolicyError.of("PK780", message, config.place("data", "heldOut"), "hold out more rows")
+
+
+def _check_sharding(config: Config, accelerator: Any) -> None:
+    """What was asked for has to be what happens: accelerate lets every process have a whole copy on a CPU, and says
+    nothing. Raises PolicyError (PK780)."""
+    for name in () if _is_sharded(accelerator) else sharding():
+        message = f"{name} has no effect: accelerate divides models among several GPUs, and here is none, or one"
+        help = "launch it without, as `launch/cpu-2.yaml` does"
+        raise PolicyError.of("PK780", message, config.place(config.kind), help)
 
 
 def shared(

@@ -131,6 +131,10 @@ def train(ready: Ready, *, resume: bool = False, show: Show = show_nothing) -> S
     except Diverged as stop:
         _close(ready, run, stop.diagnostic.message)
         raise
+    except PolicyError:
+        if is_main and not resume:
+            folder.forget()
+        raise
     finally:
         run.close()
     return _close(ready, run, FINISHED)

@@ -254,3 +254,25 @@ def test_data_of_another_bundle_are_refused(tmp_path: Path) -> None:
         with pytest.raises(PolicyError) as error:
             prepare(TOY, write_run(tmp_path, text, own + other))
         assert codes(error) == ["PK762"]  # once, though both are this file
+
+
+@pytest.mark.parametrize("at", [0, 5])
+def test_a_run_that_is_refused_before_it_begins_leaves_no_folder_in_the_way(tmp_path: Path, at: int) -> None:
+    """Where something was logged it stays: it is what happened."""
+    ready = prepare(TOY, write_run(tmp_path))
+
+    def refused(run: Run) -> None:
+        if at:
+            run.log(at, {"loss": 1.0})
+        raise PolicyError.of("PK780", "it cannot be shared by 3 processes", run.config.place("run", "batch"))
+
+    with pytest.raises(PolicyError, match="3 processes"):
+        train(replace(ready, job=replace(ready.job, run=refused)))
+    assert (tmp_path / "run").exists() == bool(at)
+    if at:
+        with pytest.raises(PolicyError) as error:
+            train(ready)
+        assert codes(error) == ["PK784"]
+        return
+    (tmp_path / "run").mkdir()
+    assert train(ready).status == "finished"

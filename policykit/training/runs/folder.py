@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -11,6 +12,8 @@ from policykit.diagnostics import Place, PolicyError
 from policykit.policy.checked import Json
 
 _STATE = "step.json"
+_BEGUN = ("training.yaml", "run.json")
+"""What a run writes before it begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +45,19 @@ class RunFolder:
             help = "go on with it by `--resume`, or name another folder"
             raise PolicyError.of("PK784", "the run folder exists and is not empty", Place(str(self.path)), help)
         self.path.mkdir(parents=True, exist_ok=True)
-        write(self.path / "training.yaml", text)
-        write_json(self.path / "run.json", record)
+        settings, identity = _BEGUN
+        write(self.path / settings, text)
+        write_json(self.path / identity, record)
+
+    def forget(self) -> None:
+        """Remove what :meth:`new` wrote, if nothing was logged or kept since: a run that was refused before it had
+        begun leaves no folder that would be in the way of the next attempt."""
+        if self.metrics.exists() or (self.path / "checkpoints").exists():
+            return
+        for name in _BEGUN:
+            (self.path / name).unlink(missing_ok=True)
+        with suppress(OSError):  # it holds something that is not of the run
+            self.path.rmdir()
 
     def resume(self, record: Mapping[str, Json]) -> Checkpoint | None:
         """The last checkpoint of a run of the same identity; None where it has none yet.
