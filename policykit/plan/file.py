@@ -4,6 +4,7 @@ A plan file holds content, not machine code: loading compiles it anew and refuse
 digest, so a plan that was edited, or that other tables would compile differently, is never used.
 """
 
+import copyreg
 import json
 from collections.abc import Callable
 from datetime import date
@@ -17,8 +18,9 @@ from policykit.ir.document import PolicySet
 from policykit.ir.grammar import GrammarKind, GrammarSpec
 from policykit.ir.plan import CompileContext
 from policykit.plan.plan import Plan, prune
-from policykit.plan.render import KIND
+from policykit.plan.render import KIND, render
 from policykit.policy import parse_document
+from policykit.verify import NONE
 
 _GRAMMARS: dict[GrammarKind, Callable[[str, Place], GrammarSpec]] = {
     GrammarKind.JSON_SCHEMA: json_schema,
@@ -44,6 +46,23 @@ def load_plan(path: str | Path) -> Plan:
     if not isinstance(data, dict) or cast(dict[str, Any], data).get("kind") != KIND:
         raise PolicyError.of("PK311", "this file is no plan", place, MAKE_ONE)
     return _checked(cast(dict[str, Any], data), place)
+
+
+def _loaded(text: str) -> Plan:
+    return _checked(json.loads(text), Place("<plan>"))
+
+
+def _sent(plan: Plan) -> tuple[Callable[[str], Plan], tuple[str]]:
+    """A plan for another process: the content of its file, compiled there and held against its digests.
+
+    Keys, vaults and what else a deployment gives a plan stay where they are: TypeError.
+    """
+    if plan.resources != NONE:
+        raise TypeError("a plan with resources stays in its process: send it without, and give them to it there")
+    return _loaded, (render(plan.spec),)
+
+
+copyreg.pickle(Plan, _sent)
 
 
 def _checked(data: dict[str, Any], place: Place) -> Plan:

@@ -4,10 +4,11 @@ A file that they load has a function at its top, made here:
 
     compute_score = verl_compute_score(PolicyReward(load_plan("plan.json"), Fixed({"promises": 1.0})), task)
 
-Both call it from several threads. Departures: neither knows a row without a reward, so a check that fails raises
-(PK763) instead of giving a number. OpenRLHF logs an exception of a reward function and goes on without a reward; look
-at its log where a run breaks. Both run reward functions in several processes, in each of which a moving λ would go its
-own way: weights are fixed.
+Both call it from several threads, and some versions send it to workers: a reward can be pickled, by Ray too, if the
+functions that it holds can, and its plan is compiled anew there. Departures: neither knows a row without a reward, so a
+check that fails raises (PK763) instead of giving a number. OpenRLHF logs an exception of a reward function and goes on
+without a reward; look at its log where a run breaks. Both run reward functions in several processes, in each of which a
+moving λ would go its own way: weights are fixed.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -51,10 +52,13 @@ def openrlhf_reward(
 def verl_compute_score(reward: PolicyReward, task: Score) -> Callable[..., dict[str, Any]]:
     """`compute_score(data_source, solution_str, ground_truth, extra_info)` for ``custom_reward_function``.
 
-    For the reward managers that score one completion at a time (`naive`, `dapo`, `prime`, the reward loop). The dict's
-    ``score`` is the reward, and every other entry is logged, the same ones for every completion; none is called
-    ``reward``, which validation keeps for its own. The prompt is ``extra_info["prompt"]``, else empty; its
-    ``bundle_digest`` and ``facts`` are read where there are any.
+    For the reward managers that score one completion at a time (`naive`, `dapo`, the reward loop). The dict's ``score``
+    is the reward, and every other entry is logged, the same ones for every completion; none is called ``reward``, which
+    validation keeps for its own. Not for `prime`: that takes numbers alone, from functions that lie at the top of the
+    file, and 0 for anything else, and for whatever raises, without a word. A function there that returns this one's
+    ``score`` serves it, but where a check fails the reward is 0 all the same.
+
+    The prompt is ``extra_info["prompt"]``, else empty; ``bundle_digest`` and ``facts`` beside it are read, if there.
     """
     compute_scores = verl_compute_scores(reward, task)
 

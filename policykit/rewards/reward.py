@@ -7,7 +7,7 @@ from enum import StrEnum
 from inspect import isawaitable, iscoroutine
 from math import isfinite, nan
 from threading import Lock
-from typing import cast
+from typing import Any, cast
 
 from policykit.diagnostics import PolicyError
 from policykit.plan import Plan
@@ -112,6 +112,14 @@ class PolicyReward:
         self._gather: Gather = alone
         self._is_training: Callable[[], bool] = always
         self.is_attached = False
+        self._lock = Lock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For frameworks that send reward functions to their workers: all but the lock, which each has its own of."""
+        return {name: value for name, value in self.__dict__.items() if name != "_lock"}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        self.__dict__.update(state)
         self._lock = Lock()
 
     def attach(self, gather: Gather = alone, is_training: Callable[[], bool] = always) -> None:

@@ -1,6 +1,8 @@
 """Plans as values: what they keep when saved, what their digests see, which rules a context selects, what rows say."""
 
+import copy
 import json
+import pickle
 import random
 from collections.abc import Mapping
 from datetime import date
@@ -13,6 +15,7 @@ import pytest
 import policykit as pk
 from policykit import embedded
 from policykit.policy import parse_document
+from policykit.verify import Resources
 
 from .documents import blocks, document, of, policies, rule
 
@@ -98,6 +101,18 @@ def test_a_loaded_plan_gives_the_same_verdicts(tmp_path: Path) -> None:
     for text in ("fine", "Risk-free!", "pin 1234 or 9876, again 1234", "cheap"):
         assert loaded.verify(text) == plan.verify(text)
     assert loaded.verify("pin 1234").text == "pin [HIDE_NUMBERS_1]"
+
+
+@pytest.mark.parametrize("name", GRAMMARS)
+def test_a_plan_is_sent_to_other_processes_as_its_file_and_never_with_keys(name: str) -> None:
+    plan = pk.compile(policies(document(RULES)), GRAMMARS[name], at=AT)
+    text = "risk free: guaranteed returns 1234"
+    plan.verify(text)  # whatever it has worked out stays behind
+    for sent in (pickle.loads(pickle.dumps(plan)), copy.deepcopy(plan)):
+        assert (sent.digest, sent.bundle_digest) == (plan.digest, plan.bundle_digest)
+        assert sent.verify(text) == plan.verify(text)
+    with pytest.raises(TypeError, match="stays in its process"):
+        pickle.dumps(plan.with_resources(Resources(keys={"k": b"0123456789abcdef"})))
 
 
 # ---- digests

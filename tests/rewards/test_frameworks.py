@@ -2,15 +2,19 @@
 
 Each caller below does with a function what the framework does: how it finds it in a file, what it passes by position
 or by name, in how many threads, and what it reads of the answer. They are written from reading the frameworks (verl's
-`naive`, `batch` and reward-loop managers; OpenRLHF's executor of single turns), and share nothing with the adapters.
+`naive`, `batch`, `prime` and reward-loop managers; OpenRLHF's executor of single turns, and what it was before), and
+share nothing with the adapters.
 """
 
 import asyncio
 import importlib.util
 import inspect
+import subprocess
 import sys
 from collections import defaultdict
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -39,6 +43,10 @@ def task(prompt, completion, answer):
 reward_func = rewards.openrlhf_reward(reward, task, torch.tensor, ["</s>"])
 compute_score = rewards.verl_compute_score(reward, task)
 compute_scores = rewards.verl_compute_scores(reward, task)
+
+
+def number(data_source, solution_str, ground_truth, extra_info=None):
+    return compute_score(data_source, solution_str, ground_truth, extra_info)["score"]
 """
 WANTED = {BAD: 0.0, GOOD: 0.5}
 
@@ -67,6 +75,7 @@ class Verl:
     def __init__(self, path: Path, name: str, **reward_kwargs: Any) -> None:
         function = getattr(loaded(path, "custom_module"), name)
         assert not inspect.iscoroutinefunction(function)
+        self.function = function
         self.call = lambda **kw: function(**kw, **reward_kwargs)
 
     def naive(self, rows: list[dict[str, Any]]) -> tuple[list[float], dict[str, list[Any]]]:
@@ -92,6 +101,22 @@ class Verl:
         )
         kept = {name: [one[name] for one in found] for name in found[0]}
         return [one["score"] for one in found], kept
+
+    def prime(self, rows: list[dict[str, Any]]) -> list[float]:
+        """A call a row, by position and in other processes; whatever comes of it but a number is 0."""
+
+        async def one(row: dict[str, Any], pool: ProcessPoolExecutor) -> object:
+            named = (row["data_source"], row["text"], row["ground_truth"], row.get("extra_info"))
+            try:
+                return await asyncio.get_running_loop().run_in_executor(pool, partial(self.function, *named))
+            except Exception:
+                return None
+
+        async def all_of() -> list[object]:
+            with ProcessPoolExecutor(2, mp_context=get_context("fork")) as pool:
+                return list(await asyncio.gather(*(one(row, pool) for row in rows)))
+
+        return [float(found) if isinstance(found, int | float) else 0.0 for found in asyncio.run(all_of())]
 
     async def reward_loop(self, rows: list[dict[str, Any]]) -> list[float]:
         """A call a row, in threads, with what reward models would be asked by."""
@@ -138,6 +163,12 @@ def test_verls_reward_loop_scores_from_threads(file: Path) -> None:
     assert found == [0.0, 0.5] * 32
 
 
+def test_verls_prime_needs_a_function_of_the_file_that_gives_a_number(file: Path) -> None:
+    """Which is why the adapter says that it is not for it: there all rewards would be 0, and nobody would be told."""
+    assert Verl(file, "compute_score").prime(rows(4)) == [0.0] * 4
+    assert Verl(file, "number").prime(rows(4)) == [0.0, 0.5, 0.0, 0.5]
+
+
 def test_verl_data_of_another_bundle_and_lists_of_other_lengths_are_refused(file: Path) -> None:
     other = [{**rows()[0], "extra_info": {"bundle_digest": "sha256:0"}}]
     for manager in (Verl(file, "compute_score").naive, Verl(file, "compute_scores").batch):
@@ -167,6 +198,24 @@ def test_openrlhf_gets_a_number_for_each_completion(file: Path) -> None:
         assert float(info["reward"]) == WANTED[text]
         assert float(info["score"]) == 1.0
         assert info["policy/violation_rate/guarantees"] == float(text == BAD)
+
+
+def test_earlier_openrlhf_sends_the_function_to_workers(file: Path) -> None:
+    """By value, as Ray does with functions of a file that no worker can import."""
+    cloudpickle = pytest.importorskip("cloudpickle")
+    spec = importlib.util.spec_from_file_location("reward_func", str(file))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)  # in no list of modules, as there
+    spec.loader.exec_module(module)
+    sent = cloudpickle.dumps(module.reward_func)
+    program = (
+        "import pickle, sys; found = pickle.loads(sys.stdin.buffer.read())"
+        f"(['Ask {BAD}</s>', 'Ask {GOOD}'], ['Ask ', 'Ask '], ['It', 'It'], extra=1); "
+        "print(found['rewards'].tolist(), found['scores'].tolist())"
+    )
+    done = subprocess.run([sys.executable, "-c", program], input=sent, capture_output=True, check=True)
+    assert done.stdout.decode() == "[0.0, 0.5] [1.0, 1.0]\n"
 
 
 def test_a_list_is_no_number_to_openrlhf() -> None:
