@@ -117,7 +117,7 @@ PHONE = Check(
     "phonenumbers",
     many_phones.lengths,
     many_phones.decide,
-    phones.read_ahead,
+    many_phones.read_ahead,
 )
 
 

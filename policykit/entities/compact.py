@@ -55,6 +55,11 @@ class Compact:
     def _text(self) -> str:
         return self.chars.tobytes().decode("ascii")
 
+    @property
+    def is_ascii(self) -> bool:
+        """Whether the text has nothing beyond ASCII."""
+        return self._points is None
+
     def places(self, starts: Places, ends: Places) -> tuple[Places, Places]:
         """Where stretches of the text stand in ``chars``."""
         return self.place(starts), self.place(ends)

@@ -11,6 +11,7 @@ from policykit.automata import Pattern, parse_regex
 from policykit.automata.anchored import AnchoredAutomaton
 from policykit.automata.nfa import build
 from policykit.diagnostics import Place
+from policykit.entities.compact import Places
 from policykit.entities.plain import CHARS, DEAD, N_DIGITS, NotPlain, PlainAutomaton
 from policykit.text import view
 
@@ -18,6 +19,8 @@ Rows = NDArray[np.uint8]
 """ASCII codes, one stretch per row, with :data:`PAD` behind those that are shorter: ``[n, longest]``."""
 PAD = 0
 """Stands behind the end of a stretch."""
+Columns = NDArray[np.uint8]
+"""The same stretches as symbols of the languages, one per column, ``[longest, n]``."""
 Starts = NDArray[np.intp]
 """Languages as :meth:`Languages.start` names them."""
 _STATES = 1024
@@ -78,15 +81,27 @@ class Languages:
                 found = self._starts[source] = self._place(automaton, {DEAD: 0}, automaton.start)
             return found
 
+    def columns(self, rows: Rows) -> Columns:
+        """Stretches as :meth:`has_of` reads them, for those that are read more than once."""
+        return self._symbols.take(np.ascontiguousarray(rows.T))
+
     def has(self, starts: Starts, rows: Rows) -> NDArray[np.bool_]:
         """Which stretches are in the language that is named for each."""
+        return self.has_of(starts, self.columns(rows), np.arange(len(rows)))
+
+    def has_of(self, starts: Starts, columns: Columns, own: Places) -> NDArray[np.bool_]:
+        """The same for some of the columns."""
         with self._lock:
-            return self._read(starts, rows, begins=False)
+            return self._read(starts, columns, own, begins=False)
 
     def begins(self, starts: Starts, rows: Rows) -> NDArray[np.bool_]:
         """Which stretches begin with something of the language."""
+        return self.begins_of(starts, self.columns(rows), np.arange(len(rows)))
+
+    def begins_of(self, starts: Starts, columns: Columns, own: Places) -> NDArray[np.bool_]:
+        """The same for some of the columns."""
         with self._lock:
-            return self._read(starts, rows, begins=True)
+            return self._read(starts, columns, own, begins=True)
 
     def has_one(self, start: int, text: str) -> bool:
         """:meth:`has` for one stretch."""
@@ -123,17 +138,17 @@ class Languages:
                     return False
             return bool(accepts[state])
 
-    def _read(self, starts: Starts, rows: Rows, begins: bool) -> NDArray[np.bool_]:
+    def _read(self, starts: Starts, columns: Columns, own: Places, begins: bool) -> NDArray[np.bool_]:
         found = self._accepts.take(starts) & begins
-        lanes, states = np.arange(len(rows)), starts
-        columns = self._symbols.take(np.ascontiguousarray(rows.T))
+        lanes = np.flatnonzero(starts)
+        states, own = starts[lanes], own[lanes]
         for column in columns:
-            states = self._step(states + column.take(lanes))
+            states = self._step(states + column.take(own))
             if begins:
                 found[lanes[self._accepts.take(states)]] = True
-            alive = np.flatnonzero(states)
-            if len(alive) < 0.7 * len(lanes):
-                lanes, states = lanes[alive], states[alive]
+            if np.count_nonzero(states) < 0.7 * len(lanes):
+                alive = np.flatnonzero(states)
+                lanes, states, own = lanes[alive], states[alive], own[alive]
         if not begins:
             found[lanes] = self._accepts.take(states)
         return found

@@ -7,11 +7,14 @@ metadata is read once per country and length, and what it says of prefixes is do
 import re
 from collections.abc import Iterable, Sequence
 from functools import cache
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias, assert_never, cast
 
+from policykit.automata import parse_regex
+from policykit.diagnostics import Place, PolicyError
 from policykit.entities.entity import ANY_LENGTH
 from policykit.entities.language import digits
 from policykit.entities.plain import DEAD, NotPlain, PlainAutomaton
+from policykit.ir.regex import Alternation, Assertion, Chars, Concat, Empty, Regex, Repeat
 
 _TYPES = ("premium_rate", "toll_free", "shared_cost", "voip", "personal_number", "pager", "uan", "voicemail",
           "fixed_line", "mobile")  # fmt: skip
@@ -19,6 +22,8 @@ _TYPES = ("premium_rate", "toll_free", "shared_cost", "voip", "personal_number",
 LONGEST = 17
 """Digits of a national number (`_MAX_LENGTH_FOR_NSN`)."""
 _NEVER = "(?!)"
+_ALL = 1 << 16
+"""More digits than a number has."""
 _BETWEEN = "\u00a0\u2007\u2009\u202f\u2010\u2011\u2012\u2013\u2014\u2015\u2212"
 """What may stand between digits beyond ASCII."""
 _NOT_DIGITS = re.compile(r"[^0-9]+")
@@ -105,6 +110,53 @@ def prefix(code: int) -> re.Pattern[str]:
     """What may be dialled before a number within the country."""
     main = next(iter(_plans(code)), None)
     return re.compile((main and main.national_prefix_for_parsing) or _NEVER)
+
+
+@cache
+def prefix_reach(code: int) -> int:
+    """How many digits of a number decide what its prefix is."""
+    return _reach(prefix(code).pattern)
+
+
+def _reach(source: str) -> int:
+    """Characters that an expression reads at most; :data:`_ALL` where it looks at what is beside them."""
+    try:
+        return min(_longest(parse_regex(source, Place("entities"))), _ALL)
+    except PolicyError:
+        return _ALL
+
+
+def _longest(regex: Regex) -> int:
+    match regex:
+        case Empty():
+            return 0
+        case Assertion():
+            return _ALL
+        case Chars():
+            return 1
+        case Concat(items):
+            return sum(map(_longest, items))
+        case Alternation(items):
+            return max(map(_longest, items), default=0)
+        case Repeat(item, _, most):
+            return _ALL if most is None else most * _longest(item)
+        case _:
+            assert_never(regex)
+
+
+@cache
+def telling(code: int) -> tuple[int, ...]:
+    """For the regions of a country code what their numbers begin with where that tells them from others, as languages;
+    0 where it does not."""
+    plans = _plans(code)
+    starts = [digits().start(plan.leading_digits) if plan.leading_digits else 0 for plan in plans]
+    return tuple(starts) if len(plans) > 1 else (0,) * len(plans)
+
+
+@cache
+def telling_reach(code: int) -> int:
+    """How many digits of a number tell its region."""
+    return max((_reach(plan.leading_digits) for plan in _plans(code) if plan.leading_digits), default=0)
 
 
 @cache
