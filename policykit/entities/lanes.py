@@ -3,6 +3,7 @@
 Where places are few or a match is long, they are read one by one, and what was read is remembered.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -30,8 +31,13 @@ _AHEAD = 400
 """States of an automaton that is worked out ahead."""
 STEPS, LEAPS = 64, 32
 """Steps before runs of characters that keep a state are leapt over, and such leaps."""
+PAYS = 200
+"""Characters that are read in a leap, and for each state in it, for leaps to be worth more than to read one by one."""
 _REMEMBER_EVERY = 16
 """Characters between two of which it is remembered what is read from there."""
+PART, SOME, GUESSES = 64, 16, 4
+"""Characters of a part of a text; the part of a text that is read one by one before parts are read at once, and how
+often that is done."""
 
 
 @dataclass(slots=True)
@@ -152,10 +158,11 @@ class Lanes:
         alive = reading.states != DEAD
         lanes, at, states = reading.lanes[alive], reading.base[alive] + reading.n, reading.states[alive]
         runs: dict[bytes, Places] = {}
-        for _ in range(LEAPS):
-            if len(lanes) <= FEW:
-                break
-            self._leap(symbols, may_end, runs, (lanes, at, states), best)
+        n_leaps = n_read = spent = 0
+        while len(lanes) > FEW and (n_leaps < LEAPS or n_read > spent):
+            n_leaps += 1
+            spent += PAYS * (1 + len(set(states.tolist())))
+            n_read += len(lanes) + self._leap(symbols, may_end, runs, (lanes, at, states), best)
             states = self._step(states, symbols[at])
             at += 1
             ends_here = self._accepts[states] & may_end.at(at)
@@ -163,9 +170,9 @@ class Lanes:
             alive = states != DEAD
             lanes, at, states = lanes[alive], at[alive], states[alive]
         known: dict[int, int] = {}
-        one_by_one, ends_at = symbols.data, may_end.one
+        one_by_one, ends_at, parts = symbols.data, may_end.one, Parts(self._step_parts(symbols, may_end), len(symbols))
         for lane, place, state in zip(lanes.tolist(), at.tolist(), states.tolist(), strict=True):
-            end = self._last(one_by_one, place, state // self._width, ends_at, known)
+            end = self._last(one_by_one, place, state // self._width, ends_at, known, parts)
             best[lane] = max(end, int(best[lane]))
         found = best >= 0
         return starts[found], best[found]
@@ -249,10 +256,11 @@ class Lanes:
         runs: dict[bytes, Places],
         moving: tuple[Places, Places, NDArray[np.intp]],
         best: Places,
-    ) -> None:
-        """Move every lane to the end of the run of characters that keep its state. ``runs`` are the ends of runs by
-        what they consist of."""
+    ) -> int:
+        """Move every lane to the end of the run of characters that keep its state: how far all of them were. ``runs``
+        are the ends of runs by what they consist of."""
         lanes, at, states = moving
+        moved = 0
         for state in set(states.tolist()):
             stays = self._step(np.full(self._width, state, np.intp), np.arange(self._width)) == state
             if not stays.any():
@@ -269,9 +277,19 @@ class Lanes:
                 last = enders[np.maximum(np.searchsorted(enders, to, "right") - 1, 0)] if len(enders) else to
                 inside = (last > at[here]) & (last <= to) & bool(len(enders))
                 best[lanes[here[inside]]] = last[inside]
+            moved += int((to - at[here]).sum())
             at[here] = to
+        return moved
 
-    def _last(self, symbols: Symbols, at: int, state: int, may_end: MayEnd, known: dict[int, int]) -> int:
+    def _last(
+        self,
+        symbols: Symbols,
+        at: int,
+        state: int,
+        may_end: MayEnd,
+        known: dict[int, int],
+        parts: "Parts | None" = None,
+    ) -> int:
         """The end of the longest match that goes on here, -1 for none; what was read before is not read again."""
         automaton, end, best = self._automaton, self._end, -1
         passed: list[tuple[int, int]] = []
@@ -282,6 +300,12 @@ class Lanes:
                     best = max(best, known[key])
                     break
                 passed.append((key, at))
+                if parts is not None and not at % PART:
+                    over = parts.over(at, state, passed)
+                    if over is not None:
+                        state, ended = over
+                        best, at = max(best, ended), at + PART
+                        continue
             state = automaton.step(state, symbols[at])
             at += 1
             if state and automaton.accepts(state) and may_end(at):
@@ -290,8 +314,55 @@ class Lanes:
             known[key] = best if best > place else -1
         return best
 
+    def _step_parts(self, symbols: NDArray[Any], may_end: Ends) -> "StepParts":
+        def step(usual: int) -> tuple[list[int], list[int], list[int]]:
+            first = PART * np.arange(1, len(symbols) // PART)
+            states = np.full(len(first), usual * self._width, np.intp)
+            for i in range(-PART, 0):
+                states = self._step(states, symbols[first + i])
+            begun, ended = states, np.full(len(first), -1, np.int64)
+            for i in range(PART):
+                states = self._step(states, symbols[first + i])
+                here = np.flatnonzero(self._accepts.take(states))
+                ends = first[here] + i + 1
+                may = may_end.at(ends)
+                ended[here[may]] = ends[may]
+            return (begun // self._width).tolist(), (states // self._width).tolist(), ended.tolist()
+
+        return step
+
     def _ends(self, symbols: Symbols, at: int, state: int, may_end: MayEnd) -> list[int]:
         return [end for end in self._automaton.reached(symbols, at, state, self._end) if may_end(end)]
+
+
+StepParts: TypeAlias = Callable[[int], tuple[list[int], list[int], list[int]]]
+"""For all parts of a text but the first: the state that the part is begun in, if the one before is in a given state,
+the state that it leads to, and where a match ends in it last, -1 for nowhere."""
+
+
+class Parts:
+    """Parts of a text that are read all at once, where long matches are many characters: a part begins in the state
+    that the usual one leads to over the part before. Whoever comes to it in that state is over it at once."""
+
+    def __init__(self, step: StepParts, n: int) -> None:
+        self._step, self._n = step, n
+        self._known: list[dict[int, tuple[int, int, int]]] = []
+        self._left = n // SOME
+
+    def over(self, at: int, state: int, passed: Sequence[tuple[int, int]]) -> tuple[int, int] | None:
+        """What a reading in a state comes to over the part that begins at a place, and where a match ends in it last;
+        None where that is not known. ``passed`` are places where the reading was, by number of state and place."""
+        for known in self._known:
+            if (found := known.get(at)) and found[0] == state:
+                return found[1:]
+        self._left -= PART
+        if self._left < 0 and len(self._known) < GUESSES:
+            usual = Counter(key // self._n for key, _ in passed).most_common(1)[0][0]
+            columns = self._step(usual)
+            places = range(PART, PART * (len(columns[0]) + 1), PART)
+            self._known.append(dict(zip(places, zip(*columns, strict=True), strict=True)))
+            self._left = self._n // SOME
+        return None
 
 
 def _of(by_symbol: NDArray[np.bool_], symbols: NDArray[Any]) -> NDArray[np.bool_]:

@@ -34,6 +34,8 @@ _BESIDE_NOTHING = "0"
 """Stands for a continuation: no guard lets a digit stand behind the point or colon that is beside a match."""
 FEW, FOR_ONE = 64, 500
 """Places that are looked at one by one rather than all at once, and characters of the text for one more of them."""
+LONG = 4_096
+"""Characters of a text in which a match may be long."""
 MANY = 500
 """Stretches that are worth being screened together."""
 
@@ -147,7 +149,8 @@ class _Candidates:
             return columns(list(self._one_by_one(read, symbols, range(len(symbols) - 1))))
         if stretches is not None:
             starts = _within(stretches, len(symbols) - 1)
-            if len(starts) < FEW + len(symbols) // FOR_ONE:
+            # What has no validator may be long, and is read one by one only where the text is short.
+            if len(starts) < FEW + len(symbols) // FOR_ONE and not (self._is_exact and len(symbols) > LONG):
                 return columns(list(self._one_by_one(read, symbols, starts.tolist())))
             starts = starts[self._lanes.firsts(symbols[starts])]
         else:

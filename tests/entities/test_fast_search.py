@@ -1,7 +1,7 @@
 """The fast search for entities finds what the definition says: in many texts, with keys before them, in any script."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 
 import numpy as np
@@ -30,7 +30,13 @@ NAMES = tuple(kind.name for kind in ENTITY_TYPES)
 VALUES = {s.type: [*s.valid, *s.invalid, f"{s.words}{s.valid[0]}"] for s in SAMPLES}
 noise = st.text("0149 -.,abzASN@:/_é私\0\n", max_size=6)
 ways = st.sampled_from(
-    [{}, {"few": 0, "lanes": 0, "steps": 1, "many": 0}, {"few": 0, "lanes": 2, "steps": 6, "many": 0}, {"few": 0}]
+    [
+        {},
+        {"few": 0, "lanes": 0, "steps": 1, "many": 0},
+        {"few": 0, "lanes": 2, "steps": 6, "many": 0},
+        {"few": 0},
+        {"few": 0, "parts": 16},
+    ]
 )
 
 
@@ -49,15 +55,16 @@ def texts(draw: st.DrawFn, names: tuple[str, ...]) -> str:
 
 @pytest.fixture(autouse=True)
 def _restored() -> Iterator[None]:
-    before = (search.FEW, search.FOR_ONE, search.MANY, lanes.FEW, lanes.STEPS)
+    before = (search.FEW, search.FOR_ONE, search.MANY, lanes.FEW, lanes.STEPS, lanes.PART, lanes.SOME)
     yield
-    search.FEW, search.FOR_ONE, search.MANY, lanes.FEW, lanes.STEPS = before
+    search.FEW, search.FOR_ONE, search.MANY, lanes.FEW, lanes.STEPS, lanes.PART, lanes.SOME = before
 
 
 def go(way: dict[str, int]) -> None:
     """Which of the ways to search is taken, which otherwise the size of a text decides."""
     search.FEW, search.MANY = way.get("few", 20_000), way.get("many", 500)
     lanes.FEW, lanes.STEPS = way.get("lanes", 24), way.get("steps", 64)
+    lanes.PART, lanes.SOME = way.get("parts", 64), 10**6 if "parts" in way else 16
 
 
 def check(names: tuple[str, ...], on: str, units: list[tuple[str, str]], pattern: RegexSource | None = None) -> None:
@@ -112,13 +119,29 @@ def test_examples_one_behind_the_other(kind: EntityType, way: dict[str, int]) ->
         ("email", "a@" + "b." * 80 + "com" + "a" * 90),
         ("private_key", "-----BEGIN PRIVATE KEY-----\n" + ("x" * 20 + "\n") * 9 + "-----BEGIN PRIVATE KEY-----"),
         ("mrn", "mrn " + "a-" * 50 + "1"),
+        ("github_token", "ghp_" + "a" * 300 + " ghp_" + "a" * 300 + "-"),
+        ("private_key", "-----BEGIN PRIVATE KEY-----\n" + ("x" * 21 + "\n") * 30 + "y" * 40 + " \n" * 20 + "x" * 16),
+        ("jwt", "eyJaaaaaaaa." + "b" * 90 + ".c" + "-" * 90 + "." + "d" * 70 + ". " + "eyJaaaaaaaa" * 20),
     ],
 )
 def test_long_matches_and_long_ways_in_vain(name: str, text: str) -> None:
     pattern = RegexSource("(?:a-)+1?", parse_regex("(?:a-)+1?", PLACE), PLACE) if name == "mrn" else None
-    for way in ({}, {"few": 0, "lanes": 0, "steps": 3, "many": 0}, {"few": 0, "lanes": 0, "steps": 70, "many": 0}):
-        go(way)
+    ways = {}, {"lanes": 0, "steps": 3, "many": 0}, {"lanes": 0, "steps": 70, "many": 0}, {"parts": 16}, {"parts": 32}
+    for way in ways:
+        go({"few": 0, **way} if way else way)
         check((name,), "raw", [(text, ""), (text, "")], pattern=pattern)
+
+
+def test_a_part_that_is_not_the_one_that_was_read_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def whatever_state(self: lanes.Parts, at: int, state: int, passed: Sequence[tuple[int, int]]) -> object:
+        known = next((known[at] for known in self._known if at in known), None)  # pyright: ignore[reportPrivateUsage]
+        return known[1:] if known else real(self, at, state, passed)
+
+    real = lanes.Parts.over
+    monkeypatch.setattr(lanes.Parts, "over", whatever_state)
+    go({"few": 0, "parts": 16})
+    with pytest.raises(AssertionError):
+        check(("github_token",), "raw", [("ghp_" + "a" * 300 + " ghp_" + "a" * 35 + " ", "")])
 
 
 def test_types_of_others_may_read_far_beside_a_match(monkeypatch: pytest.MonkeyPatch) -> None:
