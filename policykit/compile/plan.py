@@ -355,7 +355,7 @@ def _string_liveness(
                 [Diagnostic("PK307", f"no string at `{site.pointer}` can satisfy both the grammar and the policies",
                             grammar.place, "widen the pattern or the rule", related=blockers)]
             )  # fmt: skip
-        if result.can_always_close is None and left > 0 and not is_listed and proofs.always(site):
+        if result.can_always_close is None and left > 0 and proofs.always(site):
             continue
         if result.can_always_close is not True:
             open_sites.append(result.why)

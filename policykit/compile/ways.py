@@ -99,7 +99,8 @@ class Ways:
         text ends it and frees every automaton, in whatever state it may stand there.
 
         The plan's escape, too, has to free all of these states: then no token that begins a string here is a trap to
-        the mask, and it closes none. False: not so, or not found out.
+        the mask, and it closes none, whatever it closes elsewhere, where some states need another text than that.
+        False: not so, or not found out.
         """
         if site.regex is None or is_length_only(site.regex):
             return False

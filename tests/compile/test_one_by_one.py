@@ -1,19 +1,24 @@
 """Restricted strings that are proved one automaton at a time, where the product of all of them is too large."""
 
 import json
+import random
+import re
+from collections import Counter
+from itertools import product
 from typing import Any
 
 import numpy as np
 import pytest
 
 import policykit as pk
-from policykit.compile import plan as compiling, ways
+from policykit.compile import plan as compiling, together, ways
 from policykit.compile.program import lower
 from policykit.compile.strings import PolicyProduct
 from policykit.compile.together import text_automaton
 from policykit.compile.ways import Ways
 from policykit.ir.document import PolicySet
 from policykit.ir.plan import LivenessKind
+from tests.length import at_length
 
 BYTES = pk.Vocabulary.from_tokens([*(bytes([i]) for i in range(256)), b"<end>"], [256], {256})
 EXPRESSIONS = [
@@ -102,3 +107,62 @@ def test_all_steps_of_a_product_are_its_single_ones() -> None:
         assert product.ahead(at) == [(symbol, to) for symbol, to in single if to]
         todo += [to for _, to in product.ahead(at) if to not in seen]
         seen.update(todo)
+
+
+ALPHABET, LONGEST = "ab0- ", 4
+PIECES = ("a", "b", "[ab]", "[b0]", "[ab]{1,2}", "[0b-]", "[ab-]", "[a ]", "b?")
+FREED_BY_NOTHING = (r"a[^ ]", r"0[^-]", r"b[^b0]", r"-[^a]", r"[b0]$", r"-$", r" [a0]")
+"""What one text frees, another does not: behind `a` only a space may come, behind `0` only a hyphen."""
+N_STRINGS = at_length(400, 50)
+
+
+def begun_under(constraint: pk.Constraint) -> set[str]:
+    """Every beginning of a string that the mask lets through byte by byte."""
+    first = constraint.start()
+    assert first.accept(ord('"'))
+    todo, found = [("", first)], {""}
+    row = np.zeros(-(-BYTES.size // 32), np.int32)
+    while todo:
+        text, state = todo.pop()
+        state.fill(row)
+        allowed = np.unpackbits(row.view(np.uint8), bitorder="little").nonzero()[0].tolist()
+        assert allowed, text
+        for byte in set(allowed) - {ord('"')}:
+            after = state.copy()
+            assert after.accept(byte)
+            todo.append((text + chr(byte), after))
+            found.add(text + chr(byte))
+    return found
+
+
+def finished(pattern: str, expressions: list[str], phrases: list[str]) -> set[str]:
+    """The same by trying all texts."""
+    bans = [re.compile(expression.replace("$", r"\Z")) for expression in expressions]
+    bans += [re.compile(rf"(?<!\w){re.escape(phrase)}(?!\w)", re.ASCII) for phrase in phrases]
+    texts = ("".join(chars) for n in range(LONGEST + 1) for chars in product(ALPHABET, repeat=n))
+    passing = (text for text in texts if re.fullmatch(pattern, text) and not any(ban.search(text) for ban in bans))
+    return {text[:n] for text in passing for n in range(len(text) + 1)}
+
+
+@pytest.mark.usefixtures("without_product")
+@pytest.mark.slow
+def test_strings_are_proved_beside_expressions_that_no_one_text_frees(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The mask closes what no text of a short list frees, but nothing in such a string: it lets begin what can be
+    finished, and nothing else."""
+    monkeypatch.setattr(together, "MAX_TRIED", 10)  # their product is not looked at
+    choose, outcomes = random.Random(7), Counter[tuple[bool, bool]]()
+    while sum(outcomes.values()) < N_STRINGS:
+        pattern = "".join(choose.choices(PIECES, k=choose.randint(1, 3)))
+        expressions, phrases = choose.sample(FREED_BY_NOTHING, k=choose.randint(2, 3)), [choose.choice(("0", "b", "a"))]
+        expected = finished(pattern, expressions, phrases)
+        if not expected:
+            continue
+        try:
+            made = plan({"type": "string", "pattern": f"^{pattern}$"}, expressions, phrases)
+        except pk.PolicyError:
+            continue
+        is_proved = made.liveness.kind is LivenessKind.RESETS
+        if is_proved:
+            assert begun_under(made.constraint(BYTES)) == expected, (pattern, expressions, phrases)
+        outcomes[is_proved, bool(made.liveness.fragile)] += 1
+    assert outcomes[True, True] > 5 < outcomes[False, False], outcomes
