@@ -350,9 +350,7 @@ class Unit:
                     todo.append((child, a, b))
         return np.array(nodes, np.int32), np.array(own, np.int32)
 
-    def _moves(
-        self, labels: Sequence[int], first: int, last: int, mine: int, other: int
-    ) -> list[tuple[int, int, int]]:
+    def _moves(self, labels: Sequence[int], first: int, last: int, mine: int, other: int) -> list[tuple[int, int, int]]:
         """The children of a node, from ``first`` on, where two states move apart, and where both are there."""
         found: list[tuple[int, int, int]] = []
         if (mine, other) in self._parting:

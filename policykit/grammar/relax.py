@@ -200,7 +200,7 @@ def _told(
     strings = {
         keyword: None
         for addition in kept
-        if len(_around(kept, addition.pointer)) == 1 and _speaks_of_strings(lookup(strong.root, addition.pointer))
+        if len(_around(kept, addition.pointer)) == 1 and _restricts_strings(strong.root, addition.pointer)
         for keyword in addition.keywords
     }
     return Told(own, frozenset(carried), implied, gone, tuple(strings))
@@ -246,8 +246,28 @@ _OF_STRINGS: Final = frozenset({
 })  # fmt: skip
 
 
+def _restricts_strings(root: Json, pointer: str) -> bool:
+    """Whether an addition may restrict strings, or names: more than by asking for some that the object defines, which
+    are fixed texts of the schema."""
+    around = lookup(root, pointer.rpartition("/")[0].rpartition("/")[0])
+    properties = around.get("properties") if isinstance(around, dict) else None
+    names = frozenset(properties) if isinstance(properties, dict) else frozenset[str]()
+    return not _asks_for(lookup(root, pointer), names) and _speaks_of_strings(lookup(root, pointer))
+
+
+def _asks_for(value: Json, names: AbstractSet[str]) -> bool:
+    """Whether a schema says nothing but which of these names there must be."""
+    match value:
+        case {"required": list(required)} if len(value) == 1:
+            return all(name in names for name in required)
+        case {"anyOf": list(members)} | {"allOf": list(members)} if len(value) == 1:
+            return all(_asks_for(member, names) for member in members)
+        case _:
+            return value is True
+
+
 def _speaks_of_strings(value: Json) -> bool:
-    """Whether an addition may restrict strings or names."""
+    """Whether a schema may restrict strings or names."""
     match value:
         case dict():
             return not _OF_STRINGS.isdisjoint(value) or any(map(_speaks_of_strings, value.values()))

@@ -179,3 +179,17 @@ def test_only_fixed_texts_are_removed(pointer: str) -> None:
         without_fixed(json_schema({"enum": ["a", "b"]}, PLACE), [pointer])
     with pytest.raises(ValueError, match="JSON Schema"):
         without_fixed(lark('start: "a"', PLACE), [pointer])
+
+
+def opaque(schema: dict[str, Any]) -> list[str]:
+    """The pointers of what the analysis of strings does not look at."""
+    return [site.pointer for site in sites(json_schema({"type": "object", **schema}, PLACE)).strings if not site.regex]
+
+
+def test_names_that_an_object_defines_are_no_restricted_strings_where_some_must_be_there() -> None:
+    properties: dict[str, Any] = {"properties": {"a": {"type": "string"}, "b": {"type": "integer"}}, "minProperties": 1}
+    assert opaque({**properties, "additionalProperties": False}) == []
+    assert opaque({**properties, "additionalProperties": False, "allOf": [{"minProperties": 2}]}) == []
+    assert opaque(properties) == ["/minProperties"], "any name but these is one way"
+    assert opaque({**properties, "dependentRequired": {"a": ["c"]}}) == ["/minProperties", "/dependentRequired"]
+    assert opaque({"properties": {"a": {"type": "string", "not": {"pattern": "x"}}}}) == ["/properties/a/not"]
