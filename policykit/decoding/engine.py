@@ -5,24 +5,27 @@ A prefix is given by its token ids, never by its text. An engine keeps what it h
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
 import numpy as np
 
 from policykit.constraint import Constraint, Vocabulary
+from policykit.grammar import ClosingRules
 from policykit.plan import Plan
 
 
 class Stop(StrEnum):
-    """Why a draw ended: by an end of text, at its length, at a token that the constraint refuses, or because nothing
-    legal can follow (under a mask only)."""
+    """Why a draw ended: by an end of text, at its length, at a token that the constraint refuses, because nothing
+    legal can follow (under a mask only), or at a token that completes a value which breaks the grammar by a keyword
+    that no mask carries."""
 
     END = "end"
     LENGTH = "length"
     REFUSED = "refused"
     DEAD_END = "dead_end"
+    BROKEN = "broken"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +43,13 @@ class Ask:
     not_first: frozenset[int] = frozenset()
     first_is_legal: bool = False
     explored: float = 0.0
+    closing: ClosingRules | None = field(default=None, compare=False, repr=False)
+    """By what an engine that draws token by token stops where a complete value breaks the grammar."""
 
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """The tokens that followed the prefix; a refused one is the last.
+    """The tokens that followed the prefix; one that is refused or breaks the grammar is the last.
 
     ``logps`` are natural logarithms of the model's own probabilities (at the sampling temperature, before any mask or
     ban); None where the engine cannot tell, which it can of every draw that is not masked. ``log_legal`` are those of

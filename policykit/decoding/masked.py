@@ -29,9 +29,8 @@ def masking(run: Run) -> Iterator[Answer]:
         (draw,), is_cut = run.draw(Ask((), run.max_length, is_masked=True))
         end = None if draw.logps is None else learn(run.root, draw)
         finish = Finish.CUT if is_cut else FINISHES[draw.stop]
-        if finish in (Finish.CUT, Finish.DEAD_END):
-            why = "the budget ended" if finish is Finish.CUT else "nothing legal follows"
-            run.record(draw.token_ids, 0, finish, (why,))
+        if finish in (Finish.CUT, Finish.DEAD_END, Finish.REFUSED):
+            run.record(draw.token_ids, 0, finish, _why(finish, draw))
             if finish is Finish.DEAD_END and not draw.token_ids:  # proven, whether or not the engine tells masses
                 condemn(run.root)
             _check_mass(run)
@@ -45,6 +44,13 @@ def masking(run: Run) -> Iterator[Answer]:
         elif end is not None and not judged.is_errored:
             condemn(end)
         _check_mass(run)
+
+
+def _why(finish: Finish, draw: Draw) -> tuple[str, ...]:
+    """Why a masked text failed before it was judged."""
+    if finish is Finish.CUT:
+        return ("the budget ended",)
+    return draw.refused_by or ("nothing legal follows",)
 
 
 def _check_mass(run: Run) -> None:
@@ -61,6 +67,7 @@ class _Particle:
     place: Place
     log_weight: float
     finish: Finish | None = None
+    why: tuple[str, ...] = ()
 
 
 def populations(run: Run, n_particles: int, stride: int) -> Iterator[Answer]:
@@ -106,8 +113,9 @@ def _advance(run: Run, particle: _Particle, draw: Draw) -> None:
     particle.place = learn(particle.place, draw)
     particle.token_ids = (*particle.token_ids, *draw.token_ids)
     particle.log_weight += sum(draw.log_legal or ())
-    if draw.stop is Stop.DEAD_END:
-        particle.log_weight, particle.finish = _NONE, Finish.DEAD_END
+    if draw.stop in (Stop.DEAD_END, Stop.BROKEN):
+        particle.log_weight, particle.finish = _NONE, FINISHES[draw.stop]
+        particle.why = _why(particle.finish, draw)
     elif draw.stop is Stop.END or len(particle.token_ids) >= run.max_length:
         particle.finish = FINISHES[draw.stop]
 
@@ -127,15 +135,15 @@ def _resampled(run: Run, particles: list[_Particle]) -> list[_Particle]:
     found: list[_Particle] = []
     for point in map(float, points):
         one = particles[min(int(np.searchsorted(sums, point, side="right")), len(particles) - 1)]
-        found.append(_Particle(one.token_ids, one.place, mean, one.finish))
+        found.append(_Particle(one.token_ids, one.place, mean, one.finish, one.why))
     return found
 
 
 def _judged(run: Run, particle: _Particle) -> Judgement | None:
-    """None for a text that met a dead end."""
+    """None for a text that failed while it was drawn."""
     finish = particle.finish or Finish.LENGTH
-    if finish is Finish.DEAD_END:
-        run.record(particle.token_ids, 0, finish, ("nothing legal follows",))
+    if finish in (Finish.DEAD_END, Finish.REFUSED):
+        run.record(particle.token_ids, 0, finish, particle.why)
         return None
     judged = run.judge.judge(run.text(particle.token_ids, finish))
     if not judged.is_accepted and not judged.is_errored:

@@ -85,7 +85,8 @@ def walk(place: Place, rng: np.random.Generator) -> Place | None:
 def learn(place: Place, draw: Draw) -> Place:
     """Add what a draw from ``place`` wrote, and return the last place that the constraint let it reach.
 
-    A refused token is proven bad: by the mask's own mass where the engine tells it, else by itself. Raises ValueError
+    A refused token is proven bad: by the mask's own mass where the engine tells it, else by itself; so is one that
+    breaks the grammar, which the mask did not know. Raises ValueError
     for a draw without probabilities, which teaches nothing, and PolicyError (PK474) for what is none.
     """
     if draw.logps is None:
@@ -111,11 +112,14 @@ def learn(place: Place, draw: Draw) -> Place:
         at = kid
     if draw.stop is Stop.DEAD_END:
         at.open_mass, at.knows_mask = sum(kid.p for kid in at.kids.values()), True  # nothing besides what is known
+    if draw.stop is Stop.BROKEN and at.parent is not None:
+        condemn(at)
+        return at.parent
     at.settle()
     return at
 
 
 def condemn(place: Place) -> None:
-    """A verifier that gives the same answer every time refuses this whole text."""
+    """A verifier that gives the same answer every time refuses this whole text, or whatever goes on from it."""
     place.open_mass, place.knows_mask, place.is_whole = 0.0, True, False
     place.settle()

@@ -21,6 +21,7 @@ FINISHES = {
     Stop.LENGTH: Finish.LENGTH,
     Stop.REFUSED: Finish.REFUSED,
     Stop.DEAD_END: Finish.DEAD_END,
+    Stop.BROKEN: Finish.REFUSED,
 }
 
 

@@ -7,10 +7,12 @@ from math import log
 import numpy as np
 
 from policykit.constraint import Vocabulary
+from policykit.decoding.early import cut
 from policykit.decoding.engine import Ask, Draw, Session, Stop
 from policykit.decoding.judge import Judge, Judgement, text_of
 from policykit.decoding.memory import Place, new_root
 from policykit.decoding.result import Answer, Attempt, Budget, Ending, Finish
+from policykit.grammar import ClosingRules
 
 MAX_IDLE = 100
 """A text that is known costs nothing, and so does a check that fails on it: after so many in a row the sampling ends,
@@ -38,6 +40,8 @@ class Run:
     min_legal_mass: float
     clock: Callable[[], float]
     started: float
+    closing: ClosingRules | None = None
+    """What of the grammar is judged while a text is drawn, beside the mask."""
     floor: Callable[[], int] = lambda: 0
     """Tokens that have been shown: a text is never taken up again before their end."""
     root: Place = field(default_factory=new_root)
@@ -61,8 +65,13 @@ class Run:
         self._check(len(asks))
         left = None if self.budget.n_tokens is None else (self.budget.n_tokens - self.n_tokens) // len(asks)
         fitted = tuple(ask if left is None else _within(ask, left) for ask in asks)
+        if self.closing is not None:
+            fitted = tuple(replace(ask, closing=self.closing) for ask in fitted)
         draws = self.session.draw(fitted, self.rng)
         self.n_tokens += sum(len(draw.token_ids) for draw in draws)
+        if self.closing is not None:  # engines that do not draw token by token have drawn on
+            tokens = self.vocabulary.tokens
+            draws = tuple(cut(ask, draw, tokens) for ask, draw in zip(fitted, draws, strict=True))
         is_cut = any(
             draw.stop is Stop.LENGTH and cut.max_length < ask.max_length
             for draw, cut, ask in zip(draws, fitted, asks, strict=True)

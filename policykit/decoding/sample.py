@@ -90,6 +90,7 @@ def sample(
         session=engine.open(prompt, plan, constraint, settings.temperature),
         vocabulary=engine.vocabulary,
         judge=Judge(verify or (lambda text: plan.verify(text, facts)), checks),
+        closing=plan.closing,
         floor=floor,
         rng=np.random.default_rng(settings.seed),
         budget=settings.budget,

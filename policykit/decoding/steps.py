@@ -7,8 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from policykit.constraint import Constraint, Outcome, State
+from policykit.decoding.early import Values
 from policykit.decoding.engine import Ask, Draw, Stop
 from policykit.diagnostics import PolicyError
+from policykit.verify.judgement import GRAMMAR
 
 Logps = NDArray[np.float64]
 NO_MASS = 1e-12
@@ -89,6 +91,7 @@ class Row:
         self._log_legal: list[float] = []
         self._refused_by: tuple[str, ...] = ()
         self._packed = np.zeros(-(-self._size // 32), np.int32)
+        self._values = Values.after(ask, constraint.vocabulary.tokens)
         self.stop: Stop | None = Stop.LENGTH if len(ask.prefix) >= ask.max_length else None
 
     @property
@@ -128,6 +131,8 @@ class Row:
         if not is_live or not self._state.accept(token):
             self.stop = Stop.REFUSED
             self._refused_by = self._state.blocked_by(token) if is_live else ("nothing legal follows",)
+        elif self._values is not None and self._values.breaks(token):
+            self.stop, self._refused_by = Stop.BROKEN, (GRAMMAR,)
         elif self._state.outcome is Outcome.FINISHED:
             self.stop = Stop.END
         elif len(self._ask.prefix) + len(self._tokens) >= self._ask.max_length:

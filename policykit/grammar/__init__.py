@@ -1,6 +1,7 @@
 """Grammars in all their notations, compiled for masks and judged whole."""
 
 from policykit.grammar.arriving import Unambiguous
+from policykit.grammar.closed_values import ClosedValues, ClosingRules, EarlyFault
 from policykit.grammar.documents import NO_DOCUMENTS, Documents, folder_documents
 from policykit.grammar.json_schema import json_schema
 from policykit.grammar.load import load_grammar, read_grammar
@@ -14,8 +15,11 @@ from policykit.grammar.validator import GrammarValidator, GrammarViolation
 __all__ = [
     "NO_DOCUMENTS",
     "Beginning",
+    "ClosedValues",
+    "ClosingRules",
     "CompiledGrammar",
     "Documents",
+    "EarlyFault",
     "EmptyGrammar",
     "GrammarState",
     "GrammarValidator",

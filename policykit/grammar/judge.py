@@ -3,9 +3,11 @@
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import Final
+from urllib.parse import quote
 
 import jsonschema_rs
 
+from policykit.grammar import uri
 from policykit.grammar.class_notation import LETTERS, SPACES, for_the_verifier, plain
 from policykit.grammar.engine import masks_format
 from policykit.grammar.schema_check import is_linear
@@ -15,12 +17,14 @@ from policykit.grammar.values import Json
 BACKTRACK_LIMIT: Final = 100_000
 
 
-def judge(document: SchemaDocument) -> jsonschema_rs.Validator:
-    """The validator. Formats that the mask does not know are annotations for it too, and those that it knows are
-    judged in every dialect, as it masks them (`uuid` and `duration` came with 2019-09).
+def judge(document: SchemaDocument, pointer: str = "") -> jsonschema_rs.Validator:
+    """The validator of the schema, or of its subschema at a pointer. Formats that the mask does not know are
+    annotations for it too, and those that it knows are judged in every dialect, as it masks them (`uuid` and
+    `duration` came with 2019-09).
 
     Raises:
         ValueError, jsonschema_rs.ReferencingError: the schema cannot be validated with.
+        jsonschema_rs.ValidationError: what is at the pointer cannot be referred to.
     """
     said: Mapping[str, Json] = document.reachable(keywords=None) if document.may_have(_SAID) else {}
     nodes = [schema for schema in said.values() if isinstance(schema, dict) and not _SAID.isdisjoint(schema)]
@@ -34,11 +38,19 @@ def judge(document: SchemaDocument) -> jsonschema_rs.Validator:
     is_misread = any(for_the_verifier(source) != source for schema in nodes for source in _patterns(schema))
     found = document.root if linear and not is_misread else plain(document.root, SPACES if linear else LETTERS)
     root: dict[str, Json] = {**found, "$schema": document.dialect.value}
+    if not pointer:
+        return jsonschema_rs.validator_for(
+            root, formats=formats, validate_formats=True, pattern_options=options, offline=True
+        )
+    base = uri.defragment(uri.resolve(_BASE, document.base("")))[0]
+    part: dict[str, Json] = {"$schema": document.dialect.value, "$ref": f"{base}#{quote(pointer)}"}
+    known = jsonschema_rs.Registry([(base, root)])
     return jsonschema_rs.validator_for(
-        root, formats=formats, validate_formats=True, pattern_options=options, offline=True
+        part, formats=formats, validate_formats=True, pattern_options=options, registry=known, offline=True
     )
 
 
+_BASE: Final = "policykit:///schema"
 _WITH_NEW_FORMATS: Final = (Dialect.DRAFT_2019, Dialect.DRAFT_2020)
 _NEW_FORMATS: Final = frozenset({"uuid", "duration"})
 
@@ -53,9 +65,7 @@ def may_fail(document: SchemaDocument) -> bool:
     """Whether the validator of a schema that its meta-schema accepts may be impossible to make: it has expressions,
     formats, references or names of its own, or is written in several dialects. The values of all other keywords are
     as the meta-schema says that they must be, and nothing has to be looked up for them."""
-    if document.may_have(_LOOKED_UP):
-        return True
-    return any(isinstance(s, dict) and "$schema" in s and s is not document.root for s in document.subschemas())
+    return document.may_have(_LOOKED_UP) or document.is_mixed
 
 
 _LOOKED_UP: Final = frozenset({

@@ -194,6 +194,11 @@ class SchemaDocument:
         """Every subschema once, those that nothing leads to too, but none that only a reference makes one."""
         return self._known.values()
 
+    @property
+    def is_mixed(self) -> bool:
+        """Whether a subschema says its dialect itself."""
+        return any(isinstance(s, dict) and "$schema" in s and s is not self.root for s in self.subschemas())
+
     def strays(self) -> bool:
         """Whether a reference leads to a place that holds no subschema but for that."""
         if not self._straying:

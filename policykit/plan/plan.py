@@ -10,7 +10,7 @@ from policykit.automata import is_anchored_at_start
 from policykit.compile import PlanSpec, Program, compile_plan, lower
 from policykit.constraint import Constraint, Vocabulary, machine_of
 from policykit.diagnostics import Diagnostic, Place, PolicyError
-from policykit.grammar import CompiledGrammar, EmptyGrammar, lark, marked_program, marks_in, without_fixed
+from policykit.grammar import ClosingRules, CompiledGrammar, EmptyGrammar, lark, marked_program, marks_in, without_fixed
 from policykit.ir.document import PolicySet, Within
 from policykit.ir.grammar import GrammarSpec, JsonSites
 from policykit.ir.later import Later
@@ -80,6 +80,12 @@ class Plan:
     def residue(self) -> tuple[Residue, ...]:
         """What the grammar's mask does not carry in full; the verifier checks it."""
         return self.spec.residue
+
+    @cached_property
+    def closing(self) -> ClosingRules | None:
+        """By what the residue is judged in a text that is being written, where the value that it concerns is complete;
+        None where only the whole text shows anything that the mask does not."""
+        return ClosingRules.of(self.spec.grammar)
 
     @property
     def liveness(self) -> Liveness:

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass, replace
 
+from policykit.grammar import ClosedValues, ClosingRules
 from policykit.ir.grammar import GrammarSpec
 from policykit.ir.verdict import CheckError, Decision, Verdict
 from policykit.streaming.decoding import Decoder
@@ -12,7 +13,7 @@ from policykit.streaming.program import Program
 from policykit.streaming.readings import UnreadableString
 from policykit.streaming.session import Ending, Session
 from policykit.streaming.settle import CannotConfirm
-from policykit.streaming.verdicts import blocked, verdict_of
+from policykit.streaming.verdicts import blocked, broken_off, verdict_of
 from policykit.text.json_prefix import JsonPrefix
 from policykit.verify import Subject, Verifier
 
@@ -52,6 +53,8 @@ class Judge:
     is_json: bool
     max_held: int
     grammar: GrammarSpec | None = None
+    closing: ClosingRules | None = None
+    """What of the grammar is judged before the end of a text that is held until then."""
 
 
 class Stream:
@@ -68,6 +71,7 @@ class Stream:
         self._decoder = Decoder()
         self._session = Session(judge.program, judge.verifier.transforms, judge.max_held)
         self._prefix = JsonPrefix() if judge.program.json_waits or judge.waits else None
+        self._values = ClosedValues(judge.closing) if judge.closing else None
         self._held: list[str] = []
         self._n_held = 0
         self._n_bytes = 0
@@ -219,6 +223,11 @@ class Stream:
         if self._n_held > self._judge.max_held:
             self._fail(self._too_much())
             return ""
+        fault = self._values.read(waiting) if self._values is not None else None
+        if fault is not None:
+            text, self._held = "".join(self._held), []
+            self._verdict = broken_off(self._judge.verifier, replace(self._subject, text=text), fault)
+            return self._verdict.text
         if self._judge.waits or self._prefix.possible:
             return ""
         self._prefix = None

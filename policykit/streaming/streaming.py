@@ -6,13 +6,14 @@ from functools import cached_property
 from policykit.compile.resolve import combines
 from policykit.compile.waits import waits_for_end
 from policykit.diagnostics import InternalError
-from policykit.grammar import Beginning
+from policykit.grammar import Beginning, ClosingRules
 from policykit.ir.document import Mode, SpanTransform, Target
 from policykit.ir.grammar import GrammarSpec
 from policykit.streaming.program import Parts, Program, Unsupported, program_of
 from policykit.streaming.stream import MAX_HELD_BYTES, Judge, Stream, Waits
 from policykit.streaming.warm import warm
 from policykit.verify import Subject, Verifier
+from policykit.verify.judgement import GRAMMAR
 
 _WHOLE = "is judged on the whole text"
 
@@ -44,8 +45,15 @@ class Streaming:
         if not waits and self._is_json:
             waits = tuple(Waits(check.rule.name, "reads the JSON value") for check in program.json_waits)
         grammar = None if waits else self._grammar
-        judge = Judge(self._verifier, self._digest, waits, program, self._is_json, max_held_bytes, grammar)
+        closing = self._closing if waits and all(wait.name == GRAMMAR for wait in waits) else None
+        judge = Judge(self._verifier, self._digest, waits, program, self._is_json, max_held_bytes, grammar, closing)
         return Stream(judge, subject)
+
+    @cached_property
+    def _closing(self) -> ClosingRules | None:
+        """What ends a text that the grammar alone holds back. Where rules need the whole text, too, they get it: one of
+        them may have to be told to somebody."""
+        return ClosingRules.of(self._grammar)
 
     def waits(self, subject: Subject) -> tuple[Waits, ...]:
         """What is decided by the whole text, so that a stream of such a subject releases nothing before the end."""
@@ -69,9 +77,9 @@ class Streaming:
         try:
             Beginning(self._grammar)
         except InternalError as error:
-            return [Waits("grammar", str(error))]
+            return [Waits(GRAMMAR, str(error))]
         late = [f"`{r.keyword}` at `{r.pointer}`" for r in self._grammar.residue]
-        return [Waits("grammar", f"{', '.join(late)}: judged on the complete value")] if late else []
+        return [Waits(GRAMMAR, f"{', '.join(late)}: judged on the complete value")] if late else []
 
     def _mixed(self) -> tuple[Waits, ...]:
         """Combinations beside transforms: whether a combination is in the transformed text is known at its end."""

@@ -4,12 +4,14 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from policykit.compile.resolve import leaves
+from policykit.grammar import EarlyFault, GrammarViolation
 from policykit.ir.document import Within
 from policykit.ir.verdict import CheckError, Decision, ExceptionApplied, NotApplicable, Verdict, Violation
 from policykit.streaming.program import Program, holds
 from policykit.streaming.session import Ending, Found, Session
+from policykit.verify import Subject, Verifier
 from policykit.verify.findings import separate_findings
-from policykit.verify.judgement import RuleCheck, is_shadow
+from policykit.verify.judgement import GRAMMAR, RuleCheck, is_shadow, ungrammatical
 
 _NOT_JSON = "reads JSON strings, and the text is not JSON"
 
@@ -19,6 +21,19 @@ def blocked(digest: str, errors: Iterable[CheckError], violations: Iterable[Viol
     found = tuple(violations)
     cost = sum(violation.cost for violation in found)
     return Verdict(Decision.BLOCK, "", found, (), tuple(errors), (), (), cost, digest)
+
+
+def broken_off(verifier: Verifier, subject: Subject, fault: EarlyFault) -> Verdict:
+    """The verdict on a beginning of which no text of the grammar can come, with what rules find in it. Whatever such a
+    text says of itself as a whole (it is cut off, and so no JSON) is not reported."""
+    found = verifier.verify(subject)
+    wrong = ungrammatical((GrammarViolation(fault.pointer, fault.keyword, fault.message),))
+    violations = (*wrong, *(violation for violation in found.violations if violation.rule != GRAMMAR))
+    cost = sum(violation.cost for violation in violations)
+    text = found.text if found.decision is Decision.BLOCK else ""
+    return replace(
+        found, decision=Decision.BLOCK, text=text, violations=violations, transforms=(), errors=(), cost=cost
+    )
 
 
 def verdict_of(session: Session, ending: Ending | None, digest: str, is_json: bool) -> Verdict:

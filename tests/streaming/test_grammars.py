@@ -13,7 +13,7 @@ from policykit.ir.plan import ResolvedRule
 from policykit.ir.verdict import Decision, Verdict
 from policykit.streaming import Streaming
 from policykit.verify import Subject, Verifier
-from tests.plan.documents import blocks, of
+from tests.plan.documents import blocks, of, rule as rule_file
 from tests.streaming.worlds import pieces_of
 from tests.verify.build import block, mask, phrases, reading, regexes, replacement, rule
 
@@ -209,6 +209,37 @@ def test_what_only_the_whole_value_shows_is_named() -> None:
     assert "uniqueItems" in stream.buffers[0].why
     assert "".join(shown_by(stream, '{"t": [1, 2]}')) == ""
     assert stream.close()[0] == '{"t": [1, 2]}'
+
+
+UNIQUE = pk.Grammar.from_json_schema({
+    "type": "object",
+    "properties": {"note": {"type": "string"}, "t": {"type": "array", "uniqueItems": True}},
+})  # fmt: skip
+
+
+@pytest.mark.parametrize("size", [1, 5, 100])
+def test_a_value_that_closes_wrong_ends_what_the_grammar_alone_holds_back(size: int) -> None:
+    text = '{"note":"so ab cd","t":[1,[2],1],"more":[]}'
+    stream = plan_of(UNIQUE, "ab cd").stream()
+    shown, at = "", 0
+    while stream.verdict is None:
+        shown += stream.feed(text[at : at + size])
+        at += size
+    assert at - size < text.index('],"more') + 1 <= at
+    rest, verdict = stream.close()
+    assert (shown + rest, verdict.decision, verdict.errors) == ("no", "block", ())
+    assert verdict.rules == ("grammar", "no-guarantees")
+    assert verdict.violations[0].matched == "/t: uniqueItems: [1,[2],1] has non-unique elements"
+
+
+def test_a_rule_that_needs_the_whole_text_gets_it_all_the_same() -> None:
+    escalates = rule_file("told", {"phrases": ["ab cd"]}, {"escalate": {"queue": "q"}})
+    stream = pk.compile(of(escalates), UNIQUE).stream()
+    assert [wait.name for wait in stream.buffers] == ["grammar", "finance/x#told"]
+    stream.feed('{"t":[1,1],')
+    assert stream.verdict is None
+    stream.feed('"note":"ab cd"}')
+    assert stream.close()[1].escalations
 
 
 @pytest.mark.parametrize(
