@@ -5,30 +5,10 @@ import traceback
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 from contextlib import suppress
+from importlib import import_module
 from typing import TYPE_CHECKING, NoReturn
 
 from policykit.cli.command import Command
-from policykit.cli.commands import (
-    adapter,
-    audit,
-    bundle,
-    check,
-    compare,
-    compile,
-    demo,
-    diff,
-    eval,
-    explain,
-    fmt,
-    generate,
-    keys,
-    new,
-    sample,
-    serve,
-    test,
-    train,
-    verify,
-)
 from policykit.cli.engine import NotInstalled
 from policykit.cli.exits import INTERRUPTED, PIPE_CLOSED, Exit
 from policykit.cli.render import print_diagnostics
@@ -39,27 +19,12 @@ from policykit.diagnostics import Diagnostic, InternalError, PolicyError, did_yo
 if TYPE_CHECKING:
     from _typeshed import SupportsWrite
 
-COMMANDS: tuple[Command, ...] = (
-    check.COMMAND,
-    test.COMMAND,
-    fmt.COMMAND,
-    explain.COMMAND,
-    compile.COMMAND,
-    compare.COMMAND,
-    diff.COMMAND,
-    verify.COMMAND,
-    generate.COMMAND,
-    sample.COMMAND,
-    train.COMMAND,
-    eval.COMMAND,
-    adapter.COMMAND,
-    demo.COMMAND,
-    serve.COMMAND,
-    new.COMMAND,
-    keys.COMMAND,
-    bundle.COMMAND,
-    audit.COMMAND,
-)
+COMMANDS = (
+    "check", "test", "fmt", "explain", "compile", "compare", "diff", "verify", "generate", "sample", "train",
+    "eval", "adapter", "demo", "serve", "new", "keys", "bundle", "audit",
+)  # fmt: skip
+"""The names of all commands, each that of its module."""
+
 
 _EPILOG = """\
 exit status:
@@ -82,8 +47,14 @@ class _Parser(ArgumentParser):
         (file or sys.stdout).write(message)
 
 
-def build_parser() -> ArgumentParser:
-    """The whole command line; each command module adds its own arguments."""
+def command(name: str) -> Command:
+    """The command of a name. Only the commands that are asked for are loaded: all of them take as long as the rest."""
+    found: Command = import_module(f"policykit.cli.commands.{name}").COMMAND
+    return found
+
+
+def build_parser(names: Sequence[str] = COMMANDS) -> ArgumentParser:
+    """The command line with these commands; each command module adds its own arguments."""
     parser = _Parser(
         prog="policykit",
         description="Policies and grammars, compiled once: token masks, verifiers and tests that cannot drift apart.",
@@ -92,17 +63,18 @@ def build_parser() -> ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"policykit {installed_version()}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=_Parser)
-    for command in COMMANDS:
-        sub = commands.add_parser(command.name, help=command.summary, description=command.summary)
-        command.configure(sub)
-        sub.set_defaults(run=command)
+    for each in map(command, names):
+        sub = commands.add_parser(each.name, help=each.summary, description=each.summary)
+        each.configure(sub)
+        sub.set_defaults(run=each)
     return parser
 
 
 def _parse(argv: Sequence[str]) -> Namespace:
-    names = [command.name for command in COMMANDS]
-    if argv and not argv[0].startswith("-") and argv[0] not in names:
-        advice = did_you_mean(argv[0], names) or f"the commands are {', '.join(f'`{name}`' for name in names)}"
+    if argv and argv[0] in COMMANDS:
+        return build_parser(argv[:1]).parse_args(argv)
+    if argv and not argv[0].startswith("-"):
+        advice = did_you_mean(argv[0], COMMANDS) or f"the commands are {', '.join(f'`{name}`' for name in COMMANDS)}"
         raise PolicyError.of("PK550", f"policykit: unknown command `{argv[0]}`", help=advice)
     return build_parser().parse_args(argv)
 
@@ -110,8 +82,8 @@ def _parse(argv: Sequence[str]) -> Namespace:
 def _run(argv: Sequence[str], streams: Streams) -> int:
     try:
         args = _parse(argv)
-        command: Command = args.run
-        return command.run(args, streams)
+        asked: Command = args.run
+        return asked.run(args, streams)
     except PolicyError as error:
         print_diagnostics(streams.err, error.diagnostics)
         return Exit.INVALID

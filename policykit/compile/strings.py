@@ -22,7 +22,7 @@ from policykit.text import view
 from policykit.text.json_strings import CONTROLS, ESCAPE, UNFINISHED, completions
 
 MAX_PAIRS = 4_000_000
-PLAIN = np.array([p for p in (*range(0x20, 0xD800), *range(0xE000, MAX_CODE_POINT + 1)) if p not in (0x22, 0x5C)])
+PLAIN = np.r_[0x20:0x22, 0x23:0x5C, 0x5D:0xD800, 0xE000 : MAX_CODE_POINT + 1]
 """Characters that JSON writes without an escape."""
 
 

@@ -14,6 +14,7 @@ Not claimed: text that is escaped twice, or by two kinds at once.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from hashlib import sha256
 from html.entities import html5
 from string import ascii_letters, digits, hexdigits
@@ -51,16 +52,14 @@ NAMES: Mapping[str, str] = MappingProxyType(html5)
 """Named character references, with the semicolon where one is needed."""
 
 
+@cache
 def _begun() -> dict[str, str]:
+    """What can come next after the beginning of a name."""
     found: dict[str, set[str]] = {}
     for name in html5:
         for at, char in enumerate(name):
             found.setdefault(name[:at], set()).add(char)
     return {begin: "".join(sorted(chars)) for begin, chars in found.items()}
-
-
-_BEGUN = _begun()
-"""What can come next after the beginning of a name."""
 
 
 def referenced(number: int) -> str:
@@ -77,7 +76,8 @@ def _html(text: str, at: int, is_end: bool) -> Read:
     if text[at + 1 : at + 2] == "#":
         return _number(text, at, is_end)
     name, end = "", at + 1
-    while text[at + 1 : end] in _BEGUN and text[end : end + 1] in _BEGUN[text[at + 1 : end]]:
+    begun = _begun()
+    while text[at + 1 : end] in begun and text[end : end + 1] in begun[text[at + 1 : end]]:
         if end == len(text):
             if not is_end:
                 return None
@@ -106,7 +106,7 @@ def _number(text: str, at: int, is_end: bool) -> Read:
 def _html_follow(pending: str) -> str:
     if pending.startswith("&#"):
         return hexdigits + "xX;"
-    return _BEGUN.get(pending[1:], "") + ("#" if pending == "&" else "")
+    return _begun().get(pending[1:], "") + ("#" if pending == "&" else "")
 
 
 # ---- percent-encoding
