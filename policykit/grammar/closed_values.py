@@ -88,7 +88,7 @@ class ClosingRules:
             self._checked[applied] = tuple(pointer for pointer in applied if self._has_residue(pointer))
         return self._checked[applied]
 
-    def fault(self, pointer: str, value: Json) -> tuple[str, str, str] | None:
+    def fault(self, pointer: str, value: object) -> tuple[str, str, str] | None:
         """Pointer into the value, keyword and message, where a value breaks the subschema at ``pointer``."""
         if pointer not in self._judges:
             try:

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
-from policykit.grammar import ClosedValues, ClosingRules, EarlyFault, GrammarValidator, json_schema
+import policykit as pk
+from policykit.grammar import ClosedValues, ClosingRules, EarlyFault, GrammarValidator
 from policykit.grammar.schema_document import Dialect, SchemaDocument
 from policykit.ir.plan import Residue
 
@@ -138,8 +139,8 @@ def test_what_is_found_early_is_wrong_whatever_follows(
     schema = {"$schema": dialect, **schema}
     rules = everything_of(schema, dialect)
     try:
-        validator = GrammarValidator(json_schema(schema))
-    except Exception:
+        validator = GrammarValidator(pk.Grammar.from_json_schema(schema))
+    except pk.PolicyError:
         return  # it refers to itself for ever, or has no value at all
     texts = {json.dumps(value, separators=(",", ":")) for value in values}
     texts |= {json.dumps([*values[:i], other]) for i, other in enumerate(values)}
@@ -159,10 +160,10 @@ def test_what_is_found_early_is_wrong_whatever_follows(
 @given(SCHEMAS, VALUES)
 def test_what_is_wrong_with_an_item_is_found_before_the_text_ends(item: Any, value: Any) -> None:
     """Where nothing but `items` leads to a schema, whatever is wrong with a value is found where it closes."""
-    schema = {"$schema": DIALECTS[1], "items": item, "$defs": {"a": {}, "b": {}}}
+    schema: dict[str, Any] = {"$schema": DIALECTS[1], "items": item, "$defs": {"a": {}, "b": {}}}
     try:
-        validator = GrammarValidator(json_schema(schema))
-    except Exception:
+        validator = GrammarValidator(pk.Grammar.from_json_schema(schema))
+    except pk.PolicyError:
         return
     found = ClosedValues(everything_of(schema, DIALECTS[1])).read(f"[{json.dumps(value)} ")
     is_wrong = bool(validator.check(f"[{json.dumps(value)}]"))
