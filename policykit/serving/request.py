@@ -19,6 +19,7 @@ from policykit.serving.deployment import Deployment
 from policykit.serving.errors import Refused, of_fields
 from policykit.serving.exchange import Exchange, Judged
 from policykit.serving.hooks import About, Channel, SwitchState
+from policykit.serving.incident import ended
 from policykit.serving.judges import judge_for
 from policykit.serving.judging import Failed, Judge, why
 from policykit.serving.messages import FIXED, Ask, Passage, Path, called
@@ -41,6 +42,7 @@ _CHANNELS = {
 }
 
 _NO_REWARDS = Rewards(RewardFiles())
+_SWITCHED = Failed("switched", None, final=True)
 
 
 @dataclass(slots=True)
@@ -58,6 +60,10 @@ class Request:
     asking: Asking | None = None
     finished: Finished | None = None
     """What the request is judged from, once that is known."""
+    switched: SwitchState = SwitchState.OPEN
+    """What the switch was turned to while the request was served."""
+    is_asked: bool = False
+    """Whether the upstream may have been asked."""
 
     async def serve(self, body: dict[str, object]) -> None:
         """Sends the answer and has it recorded. Raises Refused, UpstreamFault, PolicyError; nothing has gone out then
@@ -78,17 +84,35 @@ class Request:
             await self._in_time(ask, profile)
 
     async def _in_time(self, ask: Ask, profile: Profile) -> None:
-        """Time that runs out after an answer was rejected ends the attempts; otherwise it is an error."""
+        """Time that runs out after an answer was rejected ends the attempts; otherwise it is an error. A switch that is
+        turned ends what is not in the log yet."""
+        loop = asyncio.get_running_loop()
+
+        def turned(state: SwitchState) -> None:
+            if self._ends_by(state) and not limit.expired():
+                self.switched = state
+                limit.reschedule(loop.time())
+
         try:
-            async with asyncio.timeout(profile.limits.timeout_s):
-                await self._serve(ask, profile)
+            async with asyncio.timeout(profile.limits.timeout_s) as limit:
+                with self.services.running.telling(turned):
+                    await self._serve(ask, profile)
         except TimeoutError:
             asking, nothing_out = self.asking, not (self.exchange.is_closed or self.responder.is_started)
+            if self.switched is not SwitchState.OPEN:
+                if asking is None or self.switched is SwitchState.REFUSE_ALL or not nothing_out:
+                    raise ended() from None
+                await self._instead(asking, _SWITCHED)
+                return
             if asking is not None and asking.last_failed is not None and nothing_out:
                 await self._instead(asking, asking.last_failed)
                 return
             message = f"the request took more than {profile.limits.timeout_s:g} s"
             raise Refused(504, "policykit_timeout", message) from None
+
+    def _ends_by(self, state: SwitchState) -> bool:
+        """Whether a switch that is turned so ends the request: one that nobody is asked for yet will see to it."""
+        return not self.exchange.is_closed and (self.is_asked or state is SwitchState.REFUSE_ALL)
 
     def _about(self, profile: Profile, ask: Ask) -> About:
         deployment = self.deployment
@@ -114,7 +138,7 @@ class Request:
         self.exchange.account.strategy = profile.decoding.strategy.value
         self.exchange.account.clamped = tuple(asking.settings.clamped)
         if self.services.switch.state is SwitchState.FALLBACK_ONLY:
-            await self._instead(asking, Failed("switched", None, final=True))
+            await self._instead(asking, _SWITCHED)
             return
         refused, changed = await self._judge_input(ask, judge)
         if refused is not None:
@@ -125,6 +149,7 @@ class Request:
             prefix = await asyncio.to_thread(prefix_of, judge.side, asking.ask.begun, judge.facts)
             asking.judge = replace(judge, prefix=prefix)
             self.finished = replace(self.finished, begun=asking.ask.begun)
+        self.is_asked = True
         await (self._stream(asking) if ask.stream and asking.reward is None else self._whole(asking))
 
     async def _compiled(self, ask: Ask, profile: Profile) -> Judge:
@@ -214,6 +239,14 @@ class Request:
 
     async def _whole(self, asking: Asking) -> None:
         answered = await self._answered(asking)
+        match self.services.switch.state:
+            case SwitchState.OPEN:
+                pass
+            case SwitchState.FALLBACK_ONLY:
+                await self._instead(asking, _SWITCHED)
+                return
+            case SwitchState.REFUSE_ALL:
+                raise ended()
         self.exchange.first_byte()
         await self.exchange.close(answered.outcome, 200)
         await self._send(asking, answered.choices)

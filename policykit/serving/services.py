@@ -12,6 +12,7 @@ from policykit.serving.drawing import Drawing
 from policykit.serving.errors import FieldRefusal
 from policykit.serving.exchange import Book
 from policykit.serving.hooks import About, Observer, Switch
+from policykit.serving.incident import Running
 from policykit.serving.limits import Admission
 from policykit.serving.neutral import Neutral
 from policykit.serving.rewards import Rewards
@@ -62,6 +63,8 @@ class Services:
     waiting: Waiting = field(default_factory=Waiting)
     """Where plans with requests' own grammars are waited for, and verdicts by these."""
     neutral: Neutral = field(init=False)
+    running: Running = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "neutral", Neutral(self.upstream))
+        object.__setattr__(self, "running", Running(self.switch))

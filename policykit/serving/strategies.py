@@ -26,6 +26,7 @@ from policykit.serving.drawing import Drawing, Draws, prompt_of
 from policykit.serving.errors import Refused, UpstreamFault
 from policykit.serving.exchange import Judged
 from policykit.serving.hooks import Channel, Switch, SwitchState
+from policykit.serving.incident import ended
 from policykit.serving.judging import Failed, Ruling, why
 from policykit.serving.plain_drawing import TEMPERATURE
 from policykit.serving.responder import End, Responder
@@ -330,7 +331,7 @@ class Shown:
             return
         out = self.out
         if out.switch.state is not SwitchState.OPEN:
-            raise Refused(503, "policykit_switched_off", "an incident has ended the answer")
+            raise ended()
         out.asking.exchange.first_byte()
         self.has_shown = True
         await out.responder.text(out.written, self.index, Channel.CONTENT, text)

@@ -13,6 +13,7 @@ from policykit.serving.continued import Continued
 from policykit.serving.errors import Refused
 from policykit.serving.exchange import Judged
 from policykit.serving.hooks import Channel, Switch, SwitchState
+from policykit.serving.incident import ended
 from policykit.serving.judging import Failed, Ruling, why
 from policykit.serving.responder import End, Responder
 from policykit.serving.routes.shape import ToolCall, Written
@@ -271,7 +272,7 @@ class Streaming:
     async def _may_go_out(self) -> None:
         await self._attest()
         if self.switch.state is not SwitchState.OPEN:
-            raise Refused(503, "policykit_switched_off", "an incident has ended the answer")
+            raise ended()
 
     async def _attest(self) -> None:
         if self.attempt is not None and not self.is_attested:

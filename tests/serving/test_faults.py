@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,13 @@ def eventually(is_met: Callable[[], bool], seconds: float = 5.0) -> None:
     while not is_met():
         assert time.monotonic() < deadline, "it did not come to pass"
         time.sleep(0.01)
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    until = time.monotonic() + 20
+    while not holds() and time.monotonic() < until:
+        time.sleep(0.01)
+    assert holds()
 
 
 def ask(house: World, **more: Any) -> Any:
@@ -302,6 +310,8 @@ def post(house: World, content: bytes, **headers: str) -> httpx.Response:
         (b'{"temperature": NaN, "messages": [{"role": "user", "content": "x"}]}', 400),
         (b'{"temperature": 1e999, "messages": [{"role": "user", "content": "x"}]}', 400),
         (b'{"messages": [{"role": "user", "content": "\\ud800"}]}', 400),
+        (b'{"seed": %s}' % (b"9" * 5000), 400),
+        (b'{"temperature": %s.0}' % (b"9" * 5000), 400),
         (b'\xff{"messages": []}', 400),
         (b'\xef\xbb\xbf{"messages": []}', 400),
         (b"[" * 100_00 + b"]" * 100_00, 400),
@@ -319,6 +329,8 @@ def test_bodies_that_are_refused(small: World, content: bytes, status: int) -> N
     answer = post(small, content)
     assert answer.status_code == status
     assert answer.json()["error"]["code"].startswith("policykit_")
+    assert len(answer.content) < 500, "and no advice about Python"
+    assert "sys." not in answer.text
     assert small.last.outcome is Outcome.REFUSED
 
 
@@ -364,6 +376,44 @@ def test_the_switch_is_obeyed_at_once(tmp_path: Path) -> None:
         assert ask(house).choices[0].message.content == "Please ask a colleague."
         assert house.last.outcome is Outcome.FALLBACK
         assert len(house.peer.requests) == n_asked
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("state", [SwitchState.REFUSE_ALL, SwitchState.FALLBACK_ONLY])
+def test_the_switch_ends_what_waits_for_the_upstream(tmp_path: Path, stream: bool, state: SwitchState) -> None:
+    """Also where nothing comes that could be held back: the client is told, and the upstream let go of."""
+    switch = Turned()
+    with world(tmp_path, switch=switch) as house, ThreadPoolExecutor(1) as pool:
+        house.peer.answer = lambda body: Say(("Hello, and good day to all of you.",), stall_s=600)
+        waiting = pool.submit(lambda: (list if stream else lambda one: [one])(ask(house, stream=stream)))
+        wait_until(lambda: house.peer.running == 1)
+        switch.state = state
+        if state is SwitchState.REFUSE_ALL:
+            error = waiting.exception()
+            assert isinstance(error, openai.APIStatusError)
+            assert (error.status_code, error.code) == (503, "policykit_switched_off")
+            assert (house.last.status, house.last.code) == (503, "policykit_switched_off")
+        else:
+            said = waiting.result()
+            parts = [c.choices[0].delta if stream else c.choices[0].message for c in said if c.choices]
+            assert "".join(part.content or "" for part in parts) == "Please ask a colleague."
+            assert house.last.outcome is Outcome.FALLBACK
+        wait_until(lambda: house.peer.cancelled == 1)
+
+
+def test_a_whole_answer_that_is_there_does_not_go_out_once_the_switch_is_turned(tmp_path: Path) -> None:
+    switch = Turned()
+
+    def answer(_: object) -> Say:
+        switch.state = SwitchState.REFUSE_ALL
+        return Say(("Hello, and good day to all of you.",))
+
+    with world(tmp_path, switch=switch) as house:
+        house.peer.answer = answer
+        with pytest.raises(openai.APIStatusError) as raised:
+            ask(house)
+        assert raised.value.code == "policykit_switched_off"
+        assert "good day" not in raised.value.response.text
 
 
 def test_an_observer_that_fails_changes_nothing(tmp_path: Path) -> None:
