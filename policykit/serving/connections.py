@@ -6,15 +6,28 @@ a chunked body (trailers) are not merged into the header (RFC 9110, section 6.5.
 """
 
 import asyncio
+import json
 from enum import Enum
+from http import HTTPStatus
 from typing import Any, ClassVar
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from policykit.serving.errors import Refused
 from policykit.serving.waits import MAX_HEAD_BYTES, Waits
 
 BODY_GRACE_S = 5.0
 """So much later than the guard, which answers that a body is late, the connection is cut."""
+
+
+NO_HTTP = Refused(
+    400,
+    "policykit_http_refused",
+    "these bytes are no HTTP/1.1 request that everybody reads in the same way: send one in plain HTTP/1.1, with one "
+    "length of its body and no control characters in its header",
+)
+LATE_HEAD = Refused(408, "policykit_head_refused", "the header did not arrive in time")
+LARGE_HEAD = Refused(431, "policykit_head_refused", f"the header has more than {MAX_HEAD_BYTES} bytes")
 
 
 class Phase(Enum):
@@ -47,7 +60,14 @@ class Connection(HttpToolsProtocol):
         if self._phase is Phase.HEAD:
             self._n_head_bytes += len(data)
             if self._n_head_bytes > MAX_HEAD_BYTES:
-                self._end(b"431 Request Header Fields Too Large")
+                self._end(LARGE_HEAD)
+
+    def send_400_response(self, msg: str) -> None:
+        """What the parser cannot read is explained; where an answer is on its way, it would be read as that one."""
+        cycle: Any = self.cycle
+        is_its_body = self._phase is Phase.BODY and not self.pipeline
+        is_free = cycle is None or cycle.response_complete or (is_its_body and not cycle.response_started)
+        self._end(NO_HTTP if is_free else None)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -114,15 +134,20 @@ class Connection(HttpToolsProtocol):
         """A header that is late is told so, where no other answer is on its way."""
         cycle: Any = self.cycle
         is_free = cycle is None or cycle.response_complete
-        self._end(b"408 Request Timeout" if self._phase is Phase.HEAD and is_free else None)
+        self._end(LATE_HEAD if self._phase is Phase.HEAD and is_free else None)
 
-    def _end(self, status: bytes | None) -> None:
+    def _end(self, refused: Refused | None) -> None:
         if self.transport.is_closing():
             return
-        if status is None:
+        if refused is None:
             self.transport.abort()
             return
-        self.transport.write(b"HTTP/1.1 " + status + b"\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
+        body, status = json.dumps(refused.body()).encode(), HTTPStatus(refused.status)
+        head = (
+            f"HTTP/1.1 {status.value} {status.phrase}\r\nconnection: close\r\ncontent-type: application/json\r\n"
+            f"content-length: {len(body)}\r\n\r\n"
+        )
+        self.transport.write(head.encode("ascii") + body)
         self.transport.close()
         self._cut_later()
 
