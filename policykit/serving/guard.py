@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 import uuid
 from collections.abc import Sequence
 from contextlib import suppress
@@ -196,11 +197,26 @@ async def _fail(exchange: Exchange, responder: Responder, refused: Refused) -> N
     await responder.refuse(refused)
 
 
+_MEMBER = r"[a-z0-9][a-z0-9_\-*/@]*=[!-+\--<>-~]+"  # without the spaces that a value may have inside
+_TRACE = {
+    b"traceparent": re.compile(rb"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}"),
+    b"tracestate": re.compile(f"{_MEMBER}(?:, ?{_MEMBER})*".encode()),
+}
+"""W3C Trace Context, sections 3.2 and 3.3."""
+_MAX_TRACE = 512
+"""Characters of a header, as the standard has it."""
+
+
 def _trace(scope: Scope) -> tuple[tuple[str, str], ...]:
-    """The trace that a request belongs to, where it says so in one way."""
-    names = (b"traceparent", b"tracestate")
-    found = [(name.decode(), value.decode("latin-1")) for name, value in scope["headers"] if name in names]
-    return tuple(found) if len(found) == len({name for name, _ in found}) else ()
+    """The trace that a request belongs to, where it says so in one way and in the standard's form: what else a client
+    writes there is text that nobody judges."""
+    said = [(name, value) for name, value in scope["headers"] if name in _TRACE]
+    found = dict(said)
+    if len(found) < len(said) or b"traceparent" not in found:
+        return ()
+    if not all(len(value) <= _MAX_TRACE and _TRACE[name].fullmatch(value) for name, value in said):
+        return ()
+    return tuple((name.decode("ascii"), value.decode("ascii")) for name, value in said)
 
 
 def listed(scope: Scope, grant: Grant, profiles: ProfileSet) -> dict[str, object]:

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import httpx
+import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -14,7 +15,7 @@ from policykit.serving.log import AuditBook
 from policykit.serving.traces import Traces, provider_from
 from policykit.serving.upstream_http import HttpUpstream
 from tests.serving.peer import Peer, Say
-from tests.serving.running import deployment, served
+from tests.serving.running import World, deployment, served
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -53,3 +54,29 @@ def test_no_exporter_is_no_tracing() -> None:
     assert provider_from({"OTEL_TRACES_EXPORTER": "none"}) is None
     assert provider_from({"OTEL_TRACES_EXPORTER": "console", "OTEL_SDK_DISABLED": "true"}) is None
     assert provider_from({"OTEL_TRACES_EXPORTER": "console"}) is not None
+
+
+@pytest.mark.parametrize(
+    ("headers", "passed"),
+    [
+        ([("traceparent", TRACE)], 1),
+        ([("traceparent", TRACE), ("tracestate", "rojo=00f067aa0ba902b7,congo=t61rcWkgMzE")], 2),
+        ([("tracestate", "rojo=1")], 0),
+        ([("traceparent", "guaranteed returns")], 0),
+        ([("traceparent", TRACE + "-guaranteed")], 0),
+        ([("traceparent", "a" * 30_000)], 0),
+        ([("traceparent", TRACE), ("tracestate", "we promise guaranteed returns")], 0),
+        ([("traceparent", TRACE), ("tracestate", "a=b\xff")], 0),
+        ([("traceparent", TRACE), ("tracestate", "a=" + "b" * 511)], 0),
+        ([("traceparent", TRACE), ("traceparent", TRACE)], 0),
+    ],
+)
+def test_what_is_no_trace_is_not_passed_on(house: World, headers: list[tuple[str, str]], passed: int) -> None:
+    """Nobody judges what stands there."""
+    raw = [(name, value.encode("latin-1")) for name, value in headers]
+    asked = [("authorization", b"Bearer key-acme"), ("content-type", b"application/json"), *raw]
+    body = {"messages": [{"role": "user", "content": "Hello?"}]}
+    answer = httpx.post(f"{house.url}/v1/chat/completions", headers=asked, json=body)
+    assert answer.status_code == 200
+    sent = house.peer.requests[-1][2]
+    assert {name: sent[name] for name in ("traceparent", "tracestate") if name in sent} == dict(headers[:passed])
