@@ -37,10 +37,12 @@ class Running:
             self._told.discard(told)
 
     async def _look(self) -> None:
-        while self._told:
-            await asyncio.sleep(PERIOD_S)
-            state = self._switch.state
-            if state is not SwitchState.OPEN:
-                for told in tuple(self._told):
-                    told(state)
-        self._watch = None
+        try:
+            while self._told:
+                await asyncio.sleep(PERIOD_S)
+                state = self._switch.state
+                if state is not SwitchState.OPEN:
+                    for told in tuple(self._told):
+                        told(state)
+        finally:
+            self._watch = None  # also where its loop has ended: the next request has another

@@ -1,5 +1,6 @@
 """The incident switch, turned while answers are on their way."""
 
+import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -9,6 +10,7 @@ import openai
 import pytest
 
 from policykit.serving import Outcome, SwitchState
+from policykit.serving.incident import Running
 from tests.serving.peer import Say
 from tests.serving.running import world
 from tests.serving.test_faults import ask, failure
@@ -81,3 +83,16 @@ def test_a_whole_answer_that_is_there_does_not_go_out_once_the_switch_is_turned(
             ask(house)
         assert raised.value.code == "policykit_switched_off"
         assert "good day" not in raised.value.response.text
+
+
+def test_the_switch_is_looked_at_in_whatever_loop_requests_are_served() -> None:
+    switch = Turned()
+    running = Running(switch)
+    switch.state = SwitchState.REFUSE_ALL
+
+    async def heard() -> SwitchState:
+        told: asyncio.Future[SwitchState] = asyncio.get_running_loop().create_future()
+        with running.telling(lambda state: told.done() or told.set_result(state)):
+            return await asyncio.wait_for(told, 20)
+
+    assert [asyncio.run(heard()) for _ in range(2)] == [SwitchState.REFUSE_ALL] * 2
