@@ -137,7 +137,59 @@ def hostile_texts(phrases: Sequence[str], matching: Sequence[str], size: int) ->
         "everything, not in ASCII": lambda: _anything(rng, phrases, matching) + rng.choice((" ", ".", ",", "\xe9 ")),
     }
     made = {name: filled(maker, size) for name, maker in makers.items()}
-    return {**made, **_json_texts(rng, phrases, size)}
+    return {**made, **_json_texts(rng, phrases, size), **_more_texts(rng, phrases, matching, size)}
+
+
+def _more_texts(rng: random.Random, phrases: Sequence[str], matching: Sequence[str], size: int) -> dict[str, str]:
+    """Mixtures that are joined and written in other ways, numbers whose parts may be numbers, and what has no end."""
+
+    def anything() -> str:
+        return _anything(rng, phrases, matching)
+
+    def gap(char: str) -> str:
+        return char + rng.choice(("", "", " ", "-", "."))
+
+    makers: dict[str, Callable[[], str]] = {
+        "everything, a line each": lambda: anything() + "\n",
+        "everything, in capitals": lambda: anything().upper() + " ",
+        "everything, with nothing between": anything,
+        "everything but for the last character": lambda: anything()[:-1] + " ",
+        "everything, an ideograph between": lambda: anything() + chr(rng.randrange(0x4E00, 0x9FFF)),
+        "everything, any character between": lambda: anything() + chr(rng.randrange(0x80, 0xD7FF)),
+        "everything, a combining mark between": lambda: anything() + "\u0301 ",
+        "matches with nothing between": lambda: rng.choice(matching),
+        "matches in a table": lambda: f"<td>{rng.choice(matching)}</td>",
+        "email addresses one in the other": lambda: "a@a.aa@a.aa",
+        "email addresses that are long": lambda: "a.b" * 21 + "@c.dd ",
+        "addresses of many labels": lambda: "a@" + "b." * 30,
+        "network addresses one in the other": lambda: "1.2.3.4.5.6.7.8.9.",
+        "telephone numbers of America, written in any way": lambda: (
+            "+1" + "".join(gap(rng.choice("0123456789")) for _ in range(11)) + " "
+        ),
+        "digits that may be of many telephone numbers": lambda: "00 1 2 ",
+        "digits that may be of many payment cards": lambda: " 2",
+        "parts of many numbers": lambda: rng.choice(
+            ("123-45-", "6789-", "4111 1111 ", "+1 ", "212 555 0123 ", "10.0.")
+        ),
+        "beginnings of account numbers": lambda: "de12 ",
+        "keys of random lines": lambda: _key(rng, 25) + "-----END RSA PRIVATE KEY-----\n",
+        "keys of many random lines": lambda: _key(rng, 150) + "!\n",
+    }
+    return {
+        **{name: filled(maker, size) for name, maker in makers.items()},
+        "a key without an end": _key(rng, size // 60)[:size],
+        "a key in quotes without an end": ("-----BEGIN PRIVATE KEY-----" + "> aaaaaaaaaaaaaaaa\\n" * (size // 20))[
+            :size
+        ],
+        "a key with a field without an end": "-----BEGIN PRIVATE KEY-----\nComment: ".ljust(size, "a"),
+        "a token without an end": "ghp_".ljust(size, "a"),
+    }
+
+
+def _key(rng: random.Random, n_lines: int) -> str:
+    """The beginning of one, of lines that are not all of the same length."""
+    lines = ("".join(rng.choices("ABCDEFGHabcdefgh0123+/", k=rng.randrange(50, 70))) + "\n" for _ in range(n_lines))
+    return "-----BEGIN RSA PRIVATE KEY-----\n" + "".join(lines)
 
 
 def _account(rng: random.Random) -> str:

@@ -74,6 +74,21 @@ class AnchoredAutomaton:
                     return out
                 self.step(state, symbols[at])
 
+    def run(self, symbols: Sequence[int], at: int, until: int, state: int, stop: int) -> tuple[int, int, list[int]]:
+        """Read on in ``state`` up to a place: the place and state there, and where matches can end on the way, shortest
+        first. Before ``stop`` the state is dead."""
+        rows, accepts, out = self._rows, self._accepts, list[int]()
+        while state and at < until:
+            symbol = symbols[at]
+            if symbol == stop:
+                return at, DEAD, out
+            row = rows[state]
+            state = row[symbol] if symbol in row else self.step(state, symbol)
+            at += 1
+            if accepts[state]:
+                out.append(at)
+        return at, state, out
+
     def shortest(self) -> int:
         """Characters of the shortest match, 0 where there is none."""
         todo, seen, n = {self.start}, {self.start}, 0

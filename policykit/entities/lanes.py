@@ -35,6 +35,8 @@ PAYS = 200
 """Characters that are read in a leap, and for each state in it, for leaps to be worth more than to read one by one."""
 _REMEMBER_EVERY = 16
 """Characters between two of which it is remembered what is read from there."""
+TRIED, TRIED_STATES = 16, 6
+"""Parts that are tried to find the state that is begun in most often, and states that are."""
 PART, SOME, GUESSES = 64, 16, 4
 """Characters of a part of a text; the part of a text that is read one by one before parts are read at once, and how
 often that is done."""
@@ -293,7 +295,7 @@ class Lanes:
         """The end of the longest match that goes on here, -1 for none; what was read before is not read again."""
         automaton, end, best = self._automaton, self._end, -1
         passed: list[tuple[int, int]] = []
-        while state and symbols[at] != end:
+        while state:
             if not at % _REMEMBER_EVERY:
                 key = state * len(symbols) + at
                 if key in known:
@@ -306,17 +308,16 @@ class Lanes:
                         state, ended = over
                         best, at = max(best, ended), at + PART
                         continue
-            state = automaton.step(state, symbols[at])
-            at += 1
-            if state and automaton.accepts(state) and may_end(at):
-                best = at
+            until = at + _REMEMBER_EVERY - at % _REMEMBER_EVERY
+            at, state, ends = automaton.run(symbols, at, until, state, end)
+            best = next(filter(may_end, reversed(ends)), best)
         for key, place in passed:
             known[key] = best if best > place else -1
         return best
 
     def _step_parts(self, symbols: NDArray[Any], may_end: Ends) -> "StepParts":
-        def step(usual: int) -> tuple[list[int], list[int], list[int]]:
-            first = PART * np.arange(1, len(symbols) // PART)
+        def step(usual: int, parts: range) -> tuple[list[int], list[int], list[int]]:
+            first = PART * np.arange(parts.start, parts.stop)
             states = np.full(len(first), usual * self._width, np.intp)
             for i in range(-PART, 0):
                 states = self._step(states, symbols[first + i])
@@ -335,8 +336,8 @@ class Lanes:
         return [end for end in self._automaton.reached(symbols, at, state, self._end) if may_end(end)]
 
 
-StepParts: TypeAlias = Callable[[int], tuple[list[int], list[int], list[int]]]
-"""For all parts of a text but the first: the state that the part is begun in, if the one before is in a given state,
+StepParts: TypeAlias = Callable[[int, range], tuple[list[int], list[int], list[int]]]
+"""For some parts of a text, none the first: the state that the part is begun in, if the one before is in a given state,
 the state that it leads to, and where a match ends in it last, -1 for nowhere."""
 
 
@@ -357,12 +358,25 @@ class Parts:
                 return found[1:]
         self._left -= PART
         if self._left < 0 and len(self._known) < GUESSES:
-            usual = Counter(key // self._n for key, _ in passed).most_common(1)[0][0]
-            columns = self._step(usual)
-            places = range(PART, PART * (len(columns[0]) + 1), PART)
-            self._known.append(dict(zip(places, zip(*columns, strict=True), strict=True)))
+            every = range(1, self._n // PART)
+            usual = self._usual(passed, every[at // PART :][:TRIED])
+            columns = self._step(usual, every) if usual else ((), (), ())
+            self._known.append(dict(zip((PART * part for part in every), zip(*columns, strict=True), strict=False)))
             self._left = self._n // SOME
         return None
+
+    def _usual(self, passed: Sequence[tuple[int, int]], tried: range) -> int:
+        """Of the states that were met often the one from which most parts go on where the one before them ends; dead
+        where few do."""
+
+        def fits(state: int) -> int:
+            begun, to, _ = self._step(state, tried)
+            return sum(before == behind > 0 for before, behind in zip(to[:-1], begun[1:], strict=True))
+
+        met = [state for state, _ in Counter(key // self._n for key, _ in passed).most_common(TRIED_STATES)]
+        found = {state: fits(state) for state in met}
+        usual = max(met, key=found.__getitem__)
+        return usual if 4 * found[usual] >= len(tried) - 1 else DEAD
 
 
 def _of(by_symbol: NDArray[np.bool_], symbols: NDArray[Any]) -> NDArray[np.bool_]:

@@ -26,6 +26,8 @@ from policykit.verify.encoded import LINE_LOOKS, WORD_LOOKS, looks_of, sets_of
 STEPS, READ, FEW, ALONE = 512, 4, 48, 40_000
 """Characters of a match that are read from all places at once, how often each character of the text may be read so,
 places that are cheaper one by one, and characters that are read so."""
+SAMPLE, LONG = 16, 100_000
+"""The part of the places in a long text that tells whether all of them take too long, and characters of a long one."""
 STATES, LEARNED = 8_000, 12_000
 """States that are kept, and steps that one text may make known."""
 
@@ -80,7 +82,17 @@ class Together:
             begins = self._begins(numbers)
             symbols = self._symbols(joined)
             starts, states = self._starts(symbols, begins, min(at.values()))
-            read = self._read(symbols, _Lanes(np.arange(len(starts)), starts, states), begins.shortest)
+            read, self._left_to_learn = _Read(self._sets), LEARNED
+            some = len(starts) // SAMPLE if len(symbols) > LONG else 0
+            self._read(symbols, _lanes(starts, states, 0, some), begins.shortest, read, len(symbols) // SAMPLE)
+            if not read.given_up:
+                self._read(symbols, _lanes(starts, states, some, len(starts)), begins.shortest, read, len(symbols))
+                some = 0
+        if (
+            some
+        ):  # what would be given up in the end is sooner given up after a part, and the others are read without it
+            others = {number: place for number, place in at.items() if number not in read.given_up}
+            return {**dict.fromkeys(read.given_up), **(self.find(joined, others) if others else {})}
         out: dict[int, Stretches | None] = {}
         for number in numbers:
             if number in read.given_up:
@@ -149,9 +161,9 @@ class Together:
         first = np.flatnonzero(before > 0)
         return first, begins.states.take(symbols.take(first - 1, mode="wrap"))
 
-    def _read(self, symbols: NDArray[Any], lanes: _Lanes, shortest: int) -> "_Read":
-        """What ends where, read from some places on."""
-        found, left, self._left_to_learn = _Read(self._sets), READ * len(symbols), LEARNED
+    def _read(self, symbols: NDArray[Any], lanes: _Lanes, shortest: int, found: "_Read", n: int) -> None:
+        """What ends where, read from some places on that stand in ``n`` characters of the text."""
+        left = READ * n
         while len(lanes.own) > FEW:
             left -= len(lanes.own)
             if left < 0 or lanes.n >= STEPS:
@@ -171,7 +183,6 @@ class Together:
                 alive = np.flatnonzero(states > 0)
                 lanes.own, lanes.base, lanes.states = lanes.own[alive], lanes.base[alive], states[alive]
         self._read_alone(symbols, lanes, found)
-        return found
 
     def _read_alone(self, symbols: NDArray[Any], lanes: _Lanes, found: "_Read") -> None:
         """Read on from a few places, one by one; what is not read to its end is given up."""
@@ -267,6 +278,11 @@ class Together:
         table, hits = np.full(states * self._width, -1, np.intp), np.zeros(states * self._width, np.int32)
         table[: len(self._table)], hits[: len(self._hits)] = self._table, self._hits
         self._table, self._hits = table, hits
+
+
+def _lanes(starts: Places, states: NDArray[np.intp], first: int, last: int) -> _Lanes:
+    """Those from ``first`` to ``last``."""
+    return _Lanes(np.arange(first, last), starts[first:last], states[first:last])
 
 
 class _Read:

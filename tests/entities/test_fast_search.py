@@ -141,7 +141,7 @@ def test_a_part_that_is_not_the_one_that_was_read_is_noticed(monkeypatch: pytest
     monkeypatch.setattr(lanes.Parts, "over", whatever_state)
     go({"few": 0, "parts": 16})
     with pytest.raises(AssertionError):
-        check(("github_token",), "raw", [("ghp_" + "a" * 300 + " ghp_" + "a" * 35 + " ", "")])
+        check(("github_token",), "raw", [("ghp_" + "a" * 300 + " ghp_" + "a" * 60 + " ", "")])
 
 
 def test_types_of_others_may_read_far_beside_a_match(monkeypatch: pytest.MonkeyPatch) -> None:

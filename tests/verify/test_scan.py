@@ -166,6 +166,22 @@ def test_what_reads_far_is_left_to_others_and_alone(few: int, monkeypatch: pytes
     assert found("x" * 600) == {0: [], 1: [], 2: []}
 
 
+@pytest.mark.parametrize("sample", [2, 16])
+def test_what_takes_too_long_in_a_part_is_given_up_and_the_others_are_read(
+    sample: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(at_once, "LONG", 0)
+    monkeypatch.setattr(at_once, "SAMPLE", sample)
+    monkeypatch.setattr(at_once, "FEW", 0)
+    leaf = regexes("[ab]+c", "b+", r"\bca")
+    text = "ab" * 400 + " ca bbb"
+    spans = at_once.Together(view("raw"), dict(enumerate(item.regex for item in leaf.regexes))).find(
+        join([text]), {0: 0, 1: 800, 2: 0}
+    )
+    assert spans[0] is None
+    assert [spans[1] and spans[1][0].tolist(), spans[2] and spans[2][0].tolist()] == [[804], [801]]
+
+
 def test_what_would_make_too_many_states_is_left_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(at_once, "LEARNED", 40)
     monkeypatch.setattr(at_once, "FEW", 0)
