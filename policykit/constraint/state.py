@@ -207,7 +207,11 @@ class State:
         return forced
 
     def blocked_by(self, token_id: int) -> tuple[str, ...]:
-        """Names of the rules (`document#rule`), or `grammar`, that forbid a token here; empty if it is allowed."""
+        """Names of the rules (`document#rule`), or `grammar`, that forbid a token here; empty if it is allowed.
+
+        What no rule forbids has other names: `encoding` for bytes that no text in UTF-8 has here, `special token` for
+        one that no grammar asks for, and `lookahead` for a token behind which no way on was found.
+        """
         row = np.zeros(-(-self._machine.vocabulary.size // 32), np.int32)
         self.fill(row)
         if has_bit(row, token_id):
@@ -215,7 +219,11 @@ class State:
         rules = self._machine.closed_by(self._history[-1], token_id, self._marks.get(token_id))
         if self._grammar is not None and not self._grammar.copy().accept(token_id):
             return (*rules, "grammar")
-        return rules or ("lookahead",)
+        if rules:
+            return rules
+        if token_id in self._machine.vocabulary.special_ids:
+            return ("special token",)
+        return ("encoding",) if self._after(token_id) is None else ("lookahead",)
 
     def closers(self) -> Mapping[str, int]:
         """For each rule the number of places of this text, the present one included, where it closes some token."""

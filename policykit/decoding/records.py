@@ -9,13 +9,16 @@ from collections.abc import Iterator
 from policykit.decoding.result import Attempt, Sampled
 
 Row = dict[str, object]
+REPLACED = "\ufffd"
+"""What stands for bytes that are no text."""
 
 
 def preference_pairs(sampled: Sampled) -> Iterator[Row]:
     """One row per distinct failure: what was refused, and an answer to the same prompt.
 
     A refused text ends where it was refused. Attempts that a check or the budget broke off prove nothing, and are left
-    out, as are empty texts, which no training takes. The chosen answer is the one with the longest beginning in common,
+    out, as are empty texts, which no training takes, and those whose bytes are no text: what would be learned from is
+    not what was written. The chosen answer is the one with the longest beginning in common,
     the first of these.
     """
     seen: set[str] = set()
@@ -23,7 +26,7 @@ def preference_pairs(sampled: Sampled) -> Iterator[Row]:
     for attempt in sampled.attempts:
         if not answers or attempt.is_accepted or attempt.is_errored or attempt.finish == "cut":
             continue
-        if not attempt.text or attempt.text in seen:
+        if not attempt.text or REPLACED in attempt.text or attempt.text in seen:
             continue
         seen.add(attempt.text)
         chosen = max(answers, key=lambda answer: _n_shared(answer.raw, attempt))

@@ -113,7 +113,8 @@ class Generation:
 def load_model(path_or_id: str | Path, device: str | None = None) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
     """The model, ready to generate, and its tokenizer. `embedded` names the model that ships with the package.
 
-    On the CPU weights are float32. Raises PolicyError (PK450 no such folder, PK451 not to be had from the hub).
+    On the CPU weights are float32. Raises PolicyError (PK450 no such folder, PK451 not to be had from the hub, PK453
+    another model's tokenizer).
     """
     name = _source(str(path_or_id))
     is_folder = Path(name).is_dir()
@@ -126,7 +127,22 @@ def load_model(path_or_id: str | Path, device: str | None = None) -> tuple[PreTr
         reason = str(error).strip().splitlines()[0]
         help = "pass a local folder, `embedded`, or a hub id; HF_HUB_OFFLINE=1 keeps transformers from fetching"
         raise PolicyError.of("PK451", f"cannot load the model `{path_or_id}`: {reason}", None, help) from error
+    _check_tokenizer(model, tokenizer, path_or_id)
     return model.to(target).eval(), tokenizer
+
+
+def _check_tokenizer(model: Any, tokenizer: Any, named: str | Path) -> None:
+    """Raises PolicyError (PK453) where the tokenizer has ids that the model has no scores for: it could not read them,
+    and what a mask leaves open might be among them."""
+    head = model.get_output_embeddings()
+    n_scores = int(head.weight.shape[0] if head is not None else model.config.get_text_config().vocab_size)
+    known: dict[str, int] = tokenizer.get_vocab()
+    beyond = sorted((id, token) for token, id in known.items() if id >= n_scores)
+    if beyond:
+        told = ", ".join(f"`{token}` ({id})" for id, token in beyond[:3]) + (", …" if len(beyond) > 3 else "")
+        message = f"the tokenizer of `{named}` has tokens that the model does not score, which has {n_scores}: {told}"
+        help = "save the model with `model.resize_token_embeddings(len(tokenizer))`, or give it its own tokenizer"
+        raise PolicyError.of("PK453", message, None, help)
 
 
 def usual_device() -> str:

@@ -109,6 +109,7 @@ class PolicyReward:
         self._max_lost = max_lost * window
         self._lost = deque[bool](maxlen=window)
         self.n_lost = 0
+        self._why = "what was before"
         self._gather: Gather = alone
         self._is_training: Callable[[], bool] = always
         self.is_attached = False
@@ -184,12 +185,17 @@ class PolicyReward:
 
     def _count(self, rows: Sequence[Observed]) -> None:
         lost = [row.is_lost for row in rows]
+        self._why = next((row.why for row in rows if row.is_lost), self._why)
         self._lost.extend(lost)
         self.n_lost += sum(lost)
         if sum(self._lost) > self._max_lost:
-            why = next((row.why for row in rows if row.is_lost), "what was before")
-            message = f"{sum(self._lost)} of the last {len(self._lost)} rows have no reward, the last because of {why}"
+            message = f"{sum(self._lost)} of the last {len(self._lost)} rows have no reward, because of {self._why}"
             raise PolicyError.of("PK763", message, help="repair the check, or raise `max_lost`")
+
+    def nothing_priced(self) -> PolicyError:
+        """The error (PK763) for a batch of which no row has a reward: nothing can be learned from it."""
+        message = f"no completion has a reward, the last because of {self._why}"
+        return PolicyError.of("PK763", message, help="give a number where there is a reward, and mend what fails")
 
     def state_dict(self) -> dict[str, object]:
         """JSON values from which :meth:`load_state_dict` goes on with the same λ, under the same bundle."""

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 import policykit as pk
-from policykit import Plan
+from policykit import Plan, embedded
 from policykit.constraint import Constraint, Vocabulary
 from policykit.decoding import (
     Ask,
@@ -104,6 +104,20 @@ def test_every_failure_names_its_rule_and_becomes_a_pair_of_legal_over_illegal()
     tuning = list(tuning_rows(found))
     assert {row["completion"] for row in tuning} == {answer.raw for answer in found.answers} - {""}
     assert len(tuning) == len({row["completion"] for row in tuning})
+
+
+def test_bytes_that_are_no_text_are_named_and_become_no_pair():
+    """Their text is not what was written: a pair of it would unlearn the sign that stands for them."""
+    vocabulary = pk.Vocabulary.from_file(embedded.tokenizer_path())
+    constraint = LETTERS.plan.constraint(vocabulary)
+    state = constraint.start(prefix=b"a")
+    byte = vocabulary.tokens.index(b"\x80")
+    assert state.blocked_by(byte) == ("encoding",)
+    assert state.blocked_by(min(vocabulary.special_ids - set(vocabulary.eos_ids))) == ("special token",)
+    found = ask_letters(Reject(), n=20)
+    (failure, *_) = [attempt for attempt in found.attempts if not attempt.is_accepted]
+    broken = replace(failure, text="b\ufffd", reasons=("encoding",))
+    assert list(preference_pairs(replace(found, attempts=(*found.attempts, broken)))) == list(preference_pairs(found))
 
 
 def test_a_check_of_the_callers_refuses_texts_and_its_mass_is_proven_bad():

@@ -228,6 +228,22 @@ def test_a_damaged_folder_has_a_code(tmp_path: Path) -> None:
     assert caught.value.diagnostics[0].code == "PK451"
 
 
+def test_a_tokenizer_with_a_token_that_the_model_does_not_score_has_a_code(tmp_path: Path) -> None:
+    """As where somebody adds a token for padding: found when loading, and not in the middle of a text."""
+    model, tokenizer = load_model("embedded")
+    tokenizer.add_special_tokens({"pad_token": "<added>"})
+    tokenizer.save_pretrained(tmp_path)
+    model.save_pretrained(tmp_path)
+    with pytest.raises(PolicyError, match=r"does not score, which has \d+: `<added>` \(\d+\)") as caught:
+        load_model(tmp_path)
+    assert [(d.code, "resize_token_embeddings" in (d.help or "")) for d in caught.value.diagnostics] == [
+        ("PK453", True)
+    ]
+    model.resize_token_embeddings(len(tokenizer))
+    model.save_pretrained(tmp_path)
+    load_model(tmp_path)
+
+
 def test_outcomes_of_the_processor_are_the_constraints(common_words, vocabulary) -> None:
     processor = PolicyLogitsProcessor(common_words)
     word = vocabulary.tokens.index(b" the")

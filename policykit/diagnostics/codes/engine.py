@@ -67,6 +67,14 @@ CODES: tuple[CodeEntry, ...] = (
         "policykit.engines.outlines.generator(outlines.from_openai(client, name), plan)",
     ),
     CodeEntry(
+        "PK453",
+        "a tokenizer with more tokens than the model",
+        "The tokenizer has ids that the model has no scores for: tokens were added to it (one for padding, say) and "
+        "the model was not resized, or it is another model's. The model could not read such a token, and what is "
+        "proved of masks, that there is always a way on, would not hold of tokens that it cannot write.",
+        "policykit sample --model model-with-a-token-too-many ...",
+    ),
+    CodeEntry(
         "PK470",
         "an unknown decoding strategy",
         "How a model is made to write what the plan admits has a name: mask, reject, exact, block, auto or weighted.",

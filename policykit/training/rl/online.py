@@ -2,8 +2,9 @@
 # torch leaves parts of its interface untyped.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,6 +22,7 @@ from policykit.training.runs.guards import diverged
 from policykit.training.runs.run import Run
 
 EVALUATION_SEED = 20_261
+LOST = "policy/lost"
 
 
 class Learner(Protocol):
@@ -55,17 +57,11 @@ class Online:
         if run.resumed:
             self._load(run.resumed.folder)
         elif self.held_out:
-            run.log_held_out(0, self.evaluate())
+            run.log_held_out(0, _told(config, "before the first step", self.evaluate))
         for step in range(begun + 1, steps.n_steps + 1):
-            try:
-                found = self._step(config, step)
-            except PolicyError as error:
-                if error.diagnostics[0].code != "PK769":
-                    raise
-                raise diverged(f"{error.diagnostics[0].message} at step {step}", config.place("guards")) from error
-            run.log(step, found)
+            run.log(step, _told(config, f"at step {step}", partial(self._step, config, step)))
             if self.held_out and run.is_due(steps.evaluate_every, step):
-                run.log_held_out(step, self.evaluate())
+                run.log_held_out(step, _told(config, f"after step {step}", self.evaluate))
             if run.is_due(steps.checkpoint_every, step):
                 run.checkpoint(step, self._save, _wait)
         if run.is_main:
@@ -80,8 +76,10 @@ class Online:
             group["lr"] = rate
         # What is drawn depends on the step alone: a run that goes on draws the same.
         torch.manual_seed((steps.seed * 1_000_003 + step) * 1_009 + rank())
-        found = self.learner.step([self.train[i] for i in chosen])
-        return {**averaged(gathered([found])), "rate": rate}
+        found = averaged(gathered([self.learner.step([self.train[i] for i in chosen])]))
+        if step == 1 and found.get(LOST) == 1.0:
+            raise self.reward.nothing_priced()
+        return {**found, "rate": rate}
 
     def evaluate(self) -> dict[str, float]:
         """Free completions of the held-out prompts, the same draws every time: rates by group, and the task."""
@@ -119,6 +117,21 @@ class Online:
                 parameter.copy_(state["weights"][name])
         self.learner.load_state_dict(state["learner"])
         self.reward.load_state_dict(state["reward"])
+
+
+def _told(config: Config, when: str, work: Callable[[], dict[str, float]]) -> dict[str, float]:
+    """What some work finds. Raises Diverged (PK783) for what a learner stops for, and other errors with the place of
+    the task where they know none, for the functions of the task are what fails in the middle of a run."""
+    try:
+        return work()
+    except PolicyError as error:
+        if error.diagnostics[0].code == "PK769":
+            raise diverged(f"{error.diagnostics[0].message} {when}", config.place("guards")) from error
+        place = config.place(config.kind, "task")
+        raise PolicyError(
+            replace(one, message=f"{one.message} {when}", place=place) if one.place is None else one
+            for one in error.diagnostics
+        ) from error
 
 
 def averaged(told: Sequence[Mapping[str, float]]) -> dict[str, float]:

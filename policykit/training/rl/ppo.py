@@ -22,7 +22,7 @@ from policykit.training.rl.critics import Critics
 from policykit.training.rl.limits import check_finite, check_kl
 from policykit.training.rl.price import Priced, Pricer
 from policykit.training.rl.processes import gathered, n_processes, sum_gradients, summed
-from policykit.training.rl.rloo import TAX, logged
+from policykit.training.rl.rloo import TAX, logged, of_rewarded
 from policykit.training.rl.rollouts import Prompt, Rollouts, Sampler
 from policykit.training.rl.scorer import Scorer
 
@@ -119,7 +119,8 @@ class Ppo:
         found = {"kl_coef": self.kl_control.coef, **of_taxes}
         self.kl_control.update(mean_kl, int(n))
         self.n_steps += 1
-        return {"reward": total / max(1.0, n), "kl": mean_kl, **found, **learned, **logged(rollouts, priced)}
+        means = of_rewarded(n, reward=total, kl=total_kl)
+        return {**means, **found, **learned, **logged(rollouts, priced)}
 
     @torch.no_grad()
     def _experience(self, rollouts: Rollouts, priced: Priced) -> tuple[Experience, float, dict[str, float]]:

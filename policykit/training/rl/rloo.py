@@ -87,8 +87,7 @@ class Rloo:
         check_kl(mean_kl, float("inf") if settings.max_kl is None else settings.max_kl)
         learned = [self._epoch(rollouts, advantages, n, first=i == 0) for i in range(settings.n_epochs)]
         return {
-            "reward": total / max(1.0, n),
-            "kl": mean_kl,
+            **of_rewarded(n, reward=total, kl=total_kl),
             **learned[-1],
             **_taxes(learned[0]),
             **logged(rollouts, priced),
@@ -164,8 +163,13 @@ def logged(rollouts: Rollouts, priced: Priced) -> dict[str, float]:
     """What every loop logs of a batch of this process: the task, lengths, acceptance, and the plan's metrics."""
     lengths = [len(row) for row in rollouts.token_ids]
     found = {"completion_length": sum(lengths) / len(lengths), "acceptance_rate": rollouts.acceptance_rate}
-    n = max(1, int(priced.has.sum()))
-    return {"task": float(priced.task.sum()) / n, **found, **priced.metrics}
+    task = of_rewarded(float(priced.has.sum()), task=float(priced.task.sum()))
+    return {**task, **found, **priced.metrics}
+
+
+def of_rewarded(n: float, **sums: float) -> dict[str, float]:
+    """The means over ``n`` completions that have a reward. Of none there is no mean: it is not 0 either."""
+    return {name: total / n for name, total in sums.items()} if n else {}
 
 
 def _taxes(learned: dict[str, float]) -> dict[str, float]:

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 import policykit as pk
+from policykit.diagnostics import PolicyError
 from policykit.training.kinds import KINDS
+from policykit.training.rl.rloo import of_rewarded
 from policykit.training.runs.guards import Diverged
 from policykit.training.session import Ready, prepare, train
 
@@ -167,3 +169,33 @@ def test_a_task_of_the_wrong_length_and_a_row_of_another_bundle_are_refused(tmp_
         rows.write(json.dumps({"prompt": "Is it safe?", "bundle_digest": "sha256:0"}) + "\n")
     with pytest.raises(pk.PolicyError, match="PK762"):
         ready("rloo", file)
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ("float('nan')", "PK761: the task's reward of completion 0 is nan before the first step"),
+        ("None", "PK763: no completion has a reward, the last because of task: no reward at step 1"),
+    ],
+)
+def test_a_task_that_fails_on_what_is_written_is_told_with_its_place_and_step(
+    tmp_path: Path, answer: str, said: str
+) -> None:
+    """Empty completions, on which it is tried, it answers. Nor does a run go on in which nothing can be learned."""
+    file = written(tmp_path, "rloo", batch=2, more=", groupSize: 2")
+    answers = f"[1.0 if not text else {answer} for text in completions]"
+    (tmp_path / "task.py").write_text(f"def finished(prompts, completions, **columns):\n    return {answers}\n")
+    if answer == "None":
+        file.write_text(file.read_text().replace(", heldOut: heldout.jsonl", ""))
+    with pytest.raises(PolicyError) as error:
+        train(ready("rloo", file))
+    assert said in str(error.value)
+    (one,) = error.value.diagnostics
+    assert one.place is not None
+    assert (Path(one.place.file).name, one.place.line) == ("training.yaml", 9)
+    assert not (tmp_path / "run").exists()
+
+
+def test_of_no_reward_there_is_no_mean() -> None:
+    assert of_rewarded(0.0, reward=0.0, kl=0.0) == {}
+    assert of_rewarded(4.0, reward=2.0) == {"reward": 0.5}
