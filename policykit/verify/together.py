@@ -88,9 +88,7 @@ class Together:
             if not read.given_up:
                 self._read(symbols, _lanes(starts, states, some, len(starts)), begins.shortest, read, len(symbols))
                 some = 0
-        if (
-            some
-        ):  # what would be given up in the end is sooner given up after a part, and the others are read without it
+        if some:  # what would be given up is given up after a part, and the others are read without it
             others = {number: place for number, place in at.items() if number not in read.given_up}
             return {**dict.fromkeys(read.given_up), **(self.find(joined, others) if others else {})}
         out: dict[int, Stretches | None] = {}
