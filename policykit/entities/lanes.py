@@ -302,12 +302,10 @@ class Lanes:
                     best = max(best, known[key])
                     break
                 passed.append((key, at))
-                if parts is not None and not at % PART:
-                    over = parts.over(at, state, passed)
-                    if over is not None:
-                        state, ended = over
-                        best, at = max(best, ended), at + PART
-                        continue
+                if parts is not None and not at % PART and (over := parts.over(at, state, passed)):
+                    state, ended = over
+                    best, at = max(best, ended), at + PART
+                    continue
             until = at + _REMEMBER_EVERY - at % _REMEMBER_EVERY
             at, state, ends = automaton.run(symbols, at, until, state, end)
             best = next(filter(may_end, reversed(ends)), best)

@@ -240,7 +240,7 @@ def _told(codes: Places, columns: Columns, own: Places) -> Places:
 
 
 def _first_told(code: int, columns: Columns) -> NDArray[np.int8]:
-    n = columns.shape[1]
+    n = int(columns.shape[1])
     out = np.full(n, _NONE, np.int8)
     for i, language in reversed(list(enumerate(telling(code)))):
         if language:
@@ -254,7 +254,7 @@ def _told_by_head(code: int) -> NDArray[np.int8] | None:
     reach = telling_reach(code)
     if reach > _HEAD:
         return None
-    heads = np.arange(_KINDS**reach)
+    heads = np.arange(int(_KINDS**reach))
     return _first_told(code, np.stack([heads // _KINDS**i % _KINDS for i in reversed(range(reach))]).astype(np.uint8))
 
 

@@ -84,8 +84,8 @@ class Plan:
     @cached_property
     def closing(self) -> ClosingRules | None:
         """By what the residue is judged in a text that is being written, where the value that it concerns is complete;
-        None where only the whole text shows anything that the mask does not."""
-        return ClosingRules.of(self.spec.grammar)
+        None where only the whole text shows anything that the mask does not, or where judging may take too long."""
+        return None if self.check_grammar is not None else ClosingRules.of(self.spec.grammar)
 
     @property
     def liveness(self) -> Liveness:

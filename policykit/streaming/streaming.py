@@ -52,8 +52,8 @@ class Streaming:
     @cached_property
     def _closing(self) -> ClosingRules | None:
         """What ends a text that the grammar alone holds back. Where rules need the whole text, too, they get it: one of
-        them may have to be told to somebody."""
-        return ClosingRules.of(self._grammar)
+        them may have to be told to somebody. A judge that is to be waited for is asked at the end alone."""
+        return None if self._verifier.waits_for_grammar else ClosingRules.of(self._grammar)
 
     def waits(self, subject: Subject) -> tuple[Waits, ...]:
         """What is decided by the whole text, so that a stream of such a subject releases nothing before the end."""
