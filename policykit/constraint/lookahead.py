@@ -92,7 +92,7 @@ class Lookahead:
         return tuple(found)
 
     def _closes_strings(self, joint: Joint, token_id: int) -> bool:
-        """Whether no string is open after a token that the mask allows. The same few are asked for."""
+        """Whether no string is open after a token that the mask allows; remembered, since the same few are asked for."""
         if joint.pending:
             return False
         known = self._closing.get((joint.modes, token_id))
