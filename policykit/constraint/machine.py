@@ -5,7 +5,6 @@ minus what each automaton that stands apart forbids. Rows are kept within a memo
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from copy import copy
 from functools import cached_property
 
 import numpy as np
@@ -53,23 +52,14 @@ class PolicyMachine:
         self.reader = Reader(Binding(program, vocabulary, (liveness and liveness.escape) or ""))
         self.rows = RowCache(mask_bytes)
         self.held = Held(self.reader, self.rows, -(-vocabulary.size // 32))
-        self._fragile = self._forbidding(liveness.fragile if liveness else ())
+        fragile = liveness.fragile if liveness else ()
+        self._fragile = tuple(i for i in fragile if program.units[i].forbids)
         self._table_bytes = table_bytes
         self._bases: dict[tuple[tuple[str, ...], tuple[int, ...]], Row] = {}
         self._closers: dict[tuple[object, ...], frozenset[str]] = {}
         self._freed: dict[Joint, bool] = {}
         self._points: dict[bytes, list[int]] = {}  # by what was begun of a character: what it can be, of each kind one
         self._passing = sorted(vocabulary.special_ids.difference(vocabulary.eos_ids))
-
-    def closing(self, fragile: Sequence[int]) -> "PolicyMachine":
-        """A machine of the same rules with the same escape, which closes the traps of other automata. It shares what
-        this one has met, and its bounds on memory."""
-        other = copy(self)
-        other._fragile = self._forbidding(fragile)
-        return other
-
-    def _forbidding(self, units: Sequence[int]) -> tuple[int, ...]:
-        return tuple(i for i in units if self.program.units[i].forbids)
 
     # ---- reading, as the reader does it
 
@@ -142,12 +132,12 @@ class PolicyMachine:
         """The packed mask of a state, ``int32 [ceil(V/32)]``. Shared: do not write to it."""
         if joint.epoch is not self.reader.epoch:
             joint = self.reader.current(joint)
-        row = self.rows.mask(joint, self._fragile)
+        row = self.rows.mask(joint)
         if row is None:
             row = self._pending_mask(joint) if joint.pending else self._whole_mask(joint)
             self._set_eos(row, self.may_end(joint))
             row.flags.writeable = False
-            self.rows.keep_mask(joint, self._fragile, row)
+            self.rows.keep_mask(joint, row)
             self.trim()
         return row
 
