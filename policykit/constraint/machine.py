@@ -108,7 +108,7 @@ class PolicyMachine:
     @cached_property
     def unfinished(self) -> Unfinished:
         """Closes tokens that end inside a character which a grammar would complete otherwise than the rules."""
-        return Unfinished(self.reader, self.vocabulary, self.tail_row, self.vocabulary.byte_tokens)
+        return Unfinished(self.reader, self.vocabulary, self.tail_row, self.byte_tokens)
 
     @cached_property
     def uncovered_row(self) -> Row:
@@ -125,6 +125,11 @@ class PolicyMachine:
     def end_row(self) -> Row:
         """Nothing but the end of text."""
         return self._row_of(self.vocabulary.eos_ids)
+
+    @cached_property
+    def byte_tokens(self) -> dict[int, int]:
+        """The token of every single byte that has one."""
+        return {t[0]: i for i, t in reversed(list(enumerate(self.vocabulary.tokens))) if len(t) == 1}
 
     # ---- masks
 
@@ -145,7 +150,7 @@ class PolicyMachine:
         """Work out what every text needs: tries, and at the start, after a few common characters and inside a JSON
         string after the same, the first masks and where all tokens lead."""
         self.reader.warm()
-        _ = self.uncovered_row, self.unfinished
+        _ = self.uncovered_row
         known: set[Joint] = set()
         for data in (opening + context for opening in (b"", b'"') for context in CONTEXTS):
             joint = self.advance_bytes(self.start(), data)
