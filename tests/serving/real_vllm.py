@@ -49,7 +49,6 @@ def environment(folder: Path, **more: str) -> dict[str, str]:
         "HF_HUB_OFFLINE": "1",
         "VLLM_CPU_KVCACHE_SPACE": "1",
         "VLLM_NO_USAGE_STATS": "1",
-        "VLLM_CPU_OMP_THREADS_BIND": "nobind",  # else every engine is bound to the same processors, and waits spinning
         "POLICYKIT_PROFILES": str(folder),
         "POLICYKIT_KEYS": str(folder),
         "POLICYKIT_LOG": str(folder / "log"),
