@@ -91,6 +91,9 @@ def attacks(tokens: Tokens) -> Iterator[Attack]:
     for stream, begun in product((False, True), BEGUN):
         for attack in _pushed(tokens, begun):
             yield Attack(f"{attack.name}: {begun}", attack.route, attack.body | {"stream": stream}, begun)
+        # vLLM goes on from an item that is incomplete; behind another one a text of its own begins.
+        apart: Json = {"input": _answered(begun), "max_output_tokens": 16, "logit_bias": tokens.bias}
+        yield Attack(f"an item before an item: {begun}", RESPONSES, apart | {"stream": stream})
     for stream in (False, True):
         for attack in (*_fields(tokens), *_calls(), *_grammars(tokens)):
             yield Attack(attack.name, attack.route, attack.body | {"stream": stream}, attack.begun, attack.says)
@@ -109,11 +112,18 @@ def _pushed(tokens: Tokens, begun: str) -> Iterator[Attack]:
     yield Attack(
         "ids in and out", TOKENS, {"token_ids": ids, "sampling_params": {"max_tokens": 12, "logit_bias": tokens.bias}}
     )
-    said = [*QUESTION, {"role": "assistant", "content": begun}]
+    said = _answered(begun)
     goes_on: Json = {"continue_final_message": True, "add_generation_prompt": False, "max_tokens": 12}
     yield Attack("a message that goes on", CHAT, {"messages": said, "logit_bias": tokens.bias, **goes_on})
     yield Attack("a message before a message", MESSAGES, {"model": "embedded", "messages": said, "max_tokens": 12})
-    yield Attack("an item that goes on", RESPONSES, {"input": said, "max_output_tokens": 16, "logit_bias": tokens.bias})
+    content = [{"type": "output_text", "text": begun, "annotations": []}]
+    item = {"type": "message", "id": "m", "role": "assistant", "status": "incomplete", "content": content}
+    asked: Json = {"max_output_tokens": 16, "logit_bias": tokens.bias}
+    yield Attack("an item that goes on", RESPONSES, {"input": [*QUESTION, item], **asked})
+
+
+def _answered(begun: str) -> list[Json]:
+    return [*QUESTION, {"role": "assistant", "content": begun}]
 
 
 def _fields(tokens: Tokens) -> Iterator[Attack]:
