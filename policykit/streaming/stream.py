@@ -223,11 +223,8 @@ class Stream:
         if self._n_held > self._judge.max_held:
             self._fail(self._too_much())
             return ""
-        fault = self._values.read(waiting) if self._values is not None else None
-        if fault is not None:
-            text, self._held = "".join(self._held), []
-            self._verdict = broken_off(self._judge.verifier, replace(self._subject, text=text), fault)
-            return self._verdict.text
+        if self._values is not None and self._breaks_off(self._values, waiting):
+            return self._decided.text
         if self._judge.waits or self._prefix.possible:
             return ""
         self._prefix = None
@@ -236,6 +233,18 @@ class Stream:
         self._held.clear()
         shown = self._admit(before)
         return shown + self._admit(rest) if self._verdict is None else shown
+
+    def _breaks_off(self, values: ClosedValues, text: str) -> bool:
+        """Whether a value that closes in this text ends the stream; what cannot be judged does, too."""
+        try:
+            fault = values.read(text)
+        except Exception as error:
+            self._fail(_reason(error))
+            return True
+        if fault is not None:
+            held, self._held = "".join(self._held), []
+            self._verdict = broken_off(self._judge.verifier, replace(self._subject, text=held), fault)
+        return fault is not None
 
     def _read(self, text: str) -> str:
         """Read on, fast where nothing happens."""

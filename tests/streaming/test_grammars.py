@@ -7,6 +7,7 @@ from random import Random
 import pytest
 
 import policykit as pk
+from policykit.grammar import ClosingRules
 from policykit.ir.document import Block, Join, Mode, Within
 from policykit.ir.grammar import GrammarSpec
 from policykit.ir.plan import ResolvedRule
@@ -230,6 +231,18 @@ def test_a_value_that_closes_wrong_ends_what_the_grammar_alone_holds_back(size: 
     assert (shown + rest, verdict.decision, verdict.errors) == ("no", "block", ())
     assert verdict.rules == ("grammar", "no-guarantees")
     assert verdict.violations[0].matched == "/t: uniqueItems: [1,[2],1] has non-unique elements"
+
+
+def test_a_value_that_cannot_be_judged_where_it_closes_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        raise RuntimeError("the judge is gone")
+
+    monkeypatch.setattr(ClosingRules, "fault", fails)
+    stream = plan_of(UNIQUE, "ab cd").stream()
+    assert stream.feed('{"t":[1],"note":"') == ""
+    verdict = stream.close()[1]
+    assert verdict.decision == "block"
+    assert [(error.rule, error.message) for error in verdict.errors] == [("stream", "RuntimeError: the judge is gone")]
 
 
 def test_a_rule_that_needs_the_whole_text_gets_it_all_the_same() -> None:
