@@ -5,8 +5,9 @@ intersected: for the state of a base once, and for an automaton that stands apar
 that of its reference.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from policykit.constraint.binding import Binding
 from policykit.constraint.images import cut
 from policykit.constraint.joint import Joint, RowCache
-from policykit.constraint.openings import Bits, Openings
+from policykit.constraint.openings import SET_BYTES, Bits, Openings
 from policykit.constraint.trie import Ints
 from policykit.constraint.unit import Unit
 
@@ -34,6 +35,11 @@ class Ends:
     ids: NDArray[np.int64]
     begun: tuple[What, ...]
     which: NDArray[np.int64]
+
+    @cached_property
+    def in_bytes(self) -> NDArray[np.bool_]:
+        """Whether it is the bytes of a character that each of them ends inside."""
+        return np.array([isinstance(what, bytes) for what in self.begun], np.bool_)[self.which]
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,6 +127,7 @@ class Choice:
         self._numbers = {option: k for k, option in enumerate(options)}
         self._words = max(1, -(-len(options) // 64))
         self._openings: dict[int, Openings] = {}
+        self._sets: list[Mapping[int, int]] = []  # of all openings: how many there are is asked for at each new mask
         self._possible: dict[tuple[str, ...], Bits] = {}
         self._bases: dict[tuple[tuple[str, ...], tuple[int, ...]], tuple[Bits, NDArray[np.bool_]]] = {}
         self._base_bytes = 0
@@ -128,7 +135,7 @@ class Choice:
     @property
     def n_bytes(self) -> int:
         """Memory of what grows while running: the sets of the automata's states and of the bases."""
-        return sum(o.n_bytes for o in self._openings.values()) + self._base_bytes
+        return SET_BYTES * sum(map(len, self._sets)) + self._base_bytes
 
     def completes(self, what: What, states: tuple[int, ...]) -> bool:
         """Whether one of the completions keeps all automata alive."""
@@ -169,6 +176,7 @@ class Choice:
             options = [option[at] for option in self._numbers]
             known = Openings(self._endings.units[i], options, self._words, may_end=self._may_end)
             self._openings[i] = known
+            self._sets.append(known.kept)
         return known
 
     def _bits_of(self, what: What) -> int:

@@ -141,8 +141,7 @@ class Completions:
         """The tokens that end inside a character, but for those that a few completions and the plan's escape show to
         leave a way to the end."""
         ends = self._endings.in_modes(joint.modes)
-        is_character = np.array([isinstance(what, bytes) for what in ends.begun], np.bool_)[ends.which]
-        return ends.ids[self._freeing.shut(joint, base, kept) & is_character]
+        return ends.ids[self._freeing.shut(joint, base, kept) & ends.in_bytes]
 
     def ends_in(self, modes: tuple[str, ...]) -> NDArray[np.int64]:
         """The tokens that end inside a character in these lexer modes."""

@@ -97,6 +97,6 @@ class Constraint:
                 return
             here = (i for i, name in self.marks.items() if prefix.startswith(name, at) and matcher.accept(i))
             mark = next(here, None)
-            if mark is None and not matcher.accept(self.machine.byte_tokens.get(prefix[at], -1)):
+            if mark is None and not matcher.accept(self.vocabulary.byte_tokens.get(prefix[at], -1)):
                 raise ValueError(f"the prefix does not begin a text of the grammar: {prefix!r}")
             at += 1 if mark is None else len(self.marks[mark])

@@ -22,20 +22,25 @@ class Epoch:
 @dataclass(eq=False, slots=True)
 class Joint:
     """A joint state: pending UTF-8 bytes, the lexers' modes, one state per automaton. Immutable but for what it
-    remembers: ``next`` is where tokens (or a token's last bytes) lead (None: forbidden), ``row`` its mask while the
-    cache keeps it, ``may_end`` whether the text may end there, ``base`` the same context without progress, from which
-    only the automata ``apart`` differ."""
+    remembers: ``next`` is where tokens (or a token's last bytes) lead (None: forbidden), ``rows`` its masks while the
+    cache keeps them, by the automata for which they close traps, ``may_end`` whether the text may end there, ``base``
+    the same context without progress, from which only the automata ``apart`` differ."""
 
     epoch: Epoch
     pending: bytes
     modes: tuple[str, ...]
     states: tuple[int, ...]
     next: "dict[int | bytes, Joint | None]" = field(default_factory=dict["int | bytes", "Joint | None"])
-    row: Row | None = None
+    rows: dict[tuple[int, ...], Row] = field(default_factory=dict[tuple[int, ...], Row])
     base: "Joint | None" = None
     apart: tuple[int, ...] = ()
     table: "BaseTable | None" = None
     may_end: bool | None = None
+
+    @property
+    def is_masked(self) -> bool:
+        """Whether a mask of it is kept."""
+        return bool(self.rows)
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,19 +67,20 @@ class RowCache:
         self._parts: dict[object, Row] = {}
         self._order: deque[tuple[int, Forget]] = deque()
 
-    def mask(self, joint: Joint) -> Row | None:
-        """The mask that is kept on a joint state, counted."""
-        if joint.row is None:
+    def mask(self, joint: Joint, closing: tuple[int, ...]) -> Row | None:
+        """The mask that is kept on a joint state where traps of these automata are closed, counted."""
+        row = joint.rows.get(closing)
+        if row is None:
             self.misses += 1
         else:
             self.hits += 1
-        return joint.row
+        return row
 
-    def keep_mask(self, joint: Joint, row: Row) -> None:
-        joint.row = row
+    def keep_mask(self, joint: Joint, closing: tuple[int, ...], row: Row) -> None:
+        joint.rows[closing] = row
 
         def forget() -> None:
-            joint.row = None
+            joint.rows.pop(closing, None)
 
         self._keep(row, forget)
 

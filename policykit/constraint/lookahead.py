@@ -17,13 +17,15 @@ from numpy.typing import NDArray
 from policykit.constraint.images import JsonLexer
 from policykit.constraint.joint import Joint
 from policykit.constraint.machine import SHORT, PolicyMachine
-from policykit.constraint.rows import close, count_bits, has_bit, set_bits
+from policykit.constraint.rows import close, has_bit, set_bits
 from policykit.grammar import GrammarState
 
 MAX_CANDIDATES = 64
 """Tokens examined per step. Where more are allowed, only those after which a rule does not let the text end."""
 MAX_NODES = 400
 """Bytes tried per token before it is left open."""
+MAX_CLOSING = 20_000
+"""Tokens of which it is remembered whether they close strings."""
 MAX_WAYS = 16
 """Continuations that are kept, the one that served last first."""
 _ORDER = sorted(range(256), key=lambda b: (b not in b'"', b not in b" ,.}])", b))
@@ -53,6 +55,7 @@ class Lookahead:
         self._horizon = horizon
         self._resets = resets
         self._covered_bytes = covered_bytes
+        self._closing: dict[tuple[tuple[str, ...], int], bool] = {}
         self._ways: tuple[bytes, ...] = ()  # replaced as a whole: threads share it
 
     def prune(
@@ -89,12 +92,20 @@ class Lookahead:
         return tuple(found)
 
     def _closes_strings(self, joint: Joint, token_id: int) -> bool:
-        """Whether no string is open after a token that the mask allows."""
-        reader = self._machine.reader
-        if joint.pending or self._machine.vocabulary.tail_of(token_id):
+        """Whether no string is open after a token that the mask allows. The same few are asked for."""
+        if joint.pending:
             return False
-        lexers = zip(reader.lexers, joint.modes, reader.binding.group_of_scope, strict=True)
-        return all(g.mode_after(m, token_id) == x.start for x, m, g in lexers if isinstance(x, JsonLexer))
+        known = self._closing.get((joint.modes, token_id))
+        if known is None:
+            if len(self._closing) >= MAX_CLOSING:
+                self._closing.clear()
+            reader = self._machine.reader
+            lexers = zip(reader.lexers, joint.modes, reader.binding.group_of_scope, strict=True)
+            known = not self._machine.vocabulary.tail_of(token_id) and all(
+                g.mode_after(m, token_id) == x.start for x, m, g in lexers if isinstance(x, JsonLexer)
+            )
+            self._closing[joint.modes, token_id] = known
+        return known
 
     def _closed_by(self, joint: Joint, forced: bytes) -> bytes:
         """So much of forced text as the rules let through and leads to where no string is open."""
@@ -110,14 +121,15 @@ class Lookahead:
         """The tokens that are examined, the longest first: its way on is one from all tokens that it begins with."""
         special = self._machine.vocabulary.special_ids
         marks = [i for i in sorted(self._marks) if has_bit(row, i)]
-        many = np.count_nonzero(row) > MAX_CANDIDATES or count_bits(row) > MAX_CANDIDATES
+        listed = set_bits(row) if np.count_nonzero(row) <= MAX_CANDIDATES else None
+        many = listed is None or len(listed) > MAX_CANDIDATES
         is_covered = n_inside + SHORT <= self._covered_bytes
         if (many or is_covered) and not joint.pending:
             ids = self._machine.holding(joint, row)
             if not many and len(uncovered := set_bits(row & self._machine.uncovered_row)):
                 ids = np.union1d(ids, uncovered)
         else:
-            ids = set_bits(row)
+            ids = set_bits(row) if listed is None else listed
         chosen = [*marks, *(i for i in ids.tolist() if i not in special)][:MAX_CANDIDATES]
         return sorted(chosen, key=lambda i: -len(self._text(i)))
 

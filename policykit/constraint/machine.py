@@ -5,6 +5,7 @@ minus what each automaton that stands apart forbids. Rows are kept within a memo
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from copy import copy
 from functools import cached_property
 
 import numpy as np
@@ -52,14 +53,23 @@ class PolicyMachine:
         self.reader = Reader(Binding(program, vocabulary, (liveness and liveness.escape) or ""))
         self.rows = RowCache(mask_bytes)
         self.held = Held(self.reader, self.rows, -(-vocabulary.size // 32))
-        fragile = liveness.fragile if liveness else ()
-        self._fragile = tuple(i for i in fragile if program.units[i].forbids)
+        self._fragile = self._forbidding(liveness.fragile if liveness else ())
         self._table_bytes = table_bytes
         self._bases: dict[tuple[tuple[str, ...], tuple[int, ...]], Row] = {}
         self._closers: dict[tuple[object, ...], frozenset[str]] = {}
         self._freed: dict[Joint, bool] = {}
         self._points: dict[bytes, list[int]] = {}  # by what was begun of a character: what it can be, of each kind one
         self._passing = sorted(vocabulary.special_ids.difference(vocabulary.eos_ids))
+
+    def closing(self, fragile: Sequence[int]) -> "PolicyMachine":
+        """A machine of the same rules with the same escape, which closes the traps of other automata. It shares what
+        this one has met, and its bounds on memory."""
+        other = copy(self)
+        other._fragile = self._forbidding(fragile)
+        return other
+
+    def _forbidding(self, units: Sequence[int]) -> tuple[int, ...]:
+        return tuple(i for i in units if self.program.units[i].forbids)
 
     # ---- reading, as the reader does it
 
@@ -108,7 +118,7 @@ class PolicyMachine:
     @cached_property
     def unfinished(self) -> Unfinished:
         """Closes tokens that end inside a character which a grammar would complete otherwise than the rules."""
-        return Unfinished(self.reader, self.vocabulary, self.tail_row, self.byte_tokens)
+        return Unfinished(self.reader, self.vocabulary, self.tail_row, self.vocabulary.byte_tokens)
 
     @cached_property
     def uncovered_row(self) -> Row:
@@ -126,23 +136,18 @@ class PolicyMachine:
         """Nothing but the end of text."""
         return self._row_of(self.vocabulary.eos_ids)
 
-    @cached_property
-    def byte_tokens(self) -> dict[int, int]:
-        """The token of every single byte that has one."""
-        return {t[0]: i for i, t in reversed(list(enumerate(self.vocabulary.tokens))) if len(t) == 1}
-
     # ---- masks
 
     def mask(self, joint: Joint) -> Row:
         """The packed mask of a state, ``int32 [ceil(V/32)]``. Shared: do not write to it."""
         if joint.epoch is not self.reader.epoch:
             joint = self.reader.current(joint)
-        row = self.rows.mask(joint)
+        row = self.rows.mask(joint, self._fragile)
         if row is None:
             row = self._pending_mask(joint) if joint.pending else self._whole_mask(joint)
             self._set_eos(row, self.may_end(joint))
             row.flags.writeable = False
-            self.rows.keep_mask(joint, row)
+            self.rows.keep_mask(joint, self._fragile, row)
             self.trim()
         return row
 
@@ -150,7 +155,7 @@ class PolicyMachine:
         """Work out what every text needs: tries, and at the start, after a few common characters and inside a JSON
         string after the same, the first masks and where all tokens lead."""
         self.reader.warm()
-        _ = self.uncovered_row
+        _ = self.uncovered_row, self.unfinished
         known: set[Joint] = set()
         for data in (opening + context for opening in (b"", b'"') for context in CONTEXTS):
             joint = self.advance_bytes(self.start(), data)

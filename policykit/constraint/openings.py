@@ -1,6 +1,6 @@
 """What keeps one automaton alive: of some strings of symbols those after which it has found nothing, state by state."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -11,7 +11,7 @@ from policykit.constraint.unit import Unit
 
 Bits: TypeAlias = NDArray[np.uint64]
 """``[n, words]``: n sets of completions, one bit each."""
-_BITS_BYTES = 150
+SET_BYTES = 150
 """Memory of one set that is kept as an integer."""
 
 
@@ -49,9 +49,9 @@ class Openings:
         return child
 
     @property
-    def n_bytes(self) -> int:
-        """Memory of the sets."""
-        return _BITS_BYTES * len(self._bits)
+    def kept(self) -> Mapping[int, int]:
+        """The sets by state, as far as they were asked for."""
+        return self._bits
 
     def rows(self, states: NDArray[np.int32]) -> Bits:
         """``[n, words]`` for n states."""

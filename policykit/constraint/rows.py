@@ -16,10 +16,6 @@ def set_bits(row: Row) -> NDArray[np.int64]:
     return words[at >> 5] * 32 + (at & 31)
 
 
-def count_bits(row: Row) -> int:
-    return int(np.bitwise_count(row.view(np.uint32)).sum())
-
-
 def has_bit(row: Row, token_id: int) -> bool:
     """Whether a row holds a token."""
     return bool(int(row[token_id >> 5]) >> (token_id & 31) & 1)

@@ -1,4 +1,5 @@
-"""One machine for all plans that have the same rules over the same vocabulary, whatever their grammars are.
+"""One machine for all plans that have the same rules over the same vocabulary, whatever their grammars are; or two that
+share what they have met, where masks of some plans close traps that others search for.
 
 Binding a thousand phrases to a large vocabulary takes seconds; a request that brings a grammar of its own must not
 wait for it again.
@@ -23,15 +24,20 @@ class Machines:
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._kept: OrderedDict[Hashable, PolicyMachine] = OrderedDict()
+        self._kept: OrderedDict[tuple[Hashable, ...], PolicyMachine] = OrderedDict()
 
     def get(self, rules: tuple[ResolvedRule, ...], vocabulary: Vocabulary, liveness: Liveness) -> PolicyMachine:
         """The machine of these rules, made ready."""
-        key = rules, liveness.escape, liveness.fragile, liveness.together
+        key = rules, liveness.escape, liveness.together, liveness.fragile
         with self._lock:
             found = self._kept.get(key)
             if found is None:
-                found = PolicyMachine(lower(rules), vocabulary, liveness)
+                same = rules, liveness.escape, liveness.together
+                beside = next((made for (*about, _), made in self._kept.items() if tuple(about) == same), None)
+                if beside is None:
+                    found = PolicyMachine(lower(rules), vocabulary, liveness)
+                else:
+                    found = beside.closing(liveness.fragile)
                 found.warm()
                 self._kept[key] = found
             self._kept.move_to_end(key)

@@ -5,7 +5,7 @@ beginning the one that served last is tried first, and all of them only where it
 how long a step takes, never what it finds.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -23,7 +23,7 @@ class Unfinished:
     """Shared by all texts of a machine. ``tail_row`` holds the tokens that end inside a character, ``byte_tokens`` the
     token of every single byte that has one."""
 
-    def __init__(self, reader: Reader, vocabulary: Vocabulary, tail_row: Row, byte_tokens: dict[int, int]) -> None:
+    def __init__(self, reader: Reader, vocabulary: Vocabulary, tail_row: Row, byte_tokens: Mapping[int, int]) -> None:
         self._reader = reader
         self._vocabulary = vocabulary
         self._tail_row = tail_row

@@ -6,7 +6,7 @@ everything that its reference finds, so nothing has to be allowed again.
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -20,6 +20,8 @@ from policykit.constraint.trie import Ints, TokenTrie
 
 Difference: TypeAlias = tuple[list[Ints], Ints, NDArray[np.int32]]
 """Forbidden tokens, nodes, and the states there."""
+Parting: TypeAlias = tuple[tuple[int, int, int], ...]
+"""Symbols, each with the two states that it leads to."""
 _NONE = np.zeros(0, np.int32)
 NARROW = 12
 """Open nodes up to which the difference walk goes node by node."""
@@ -66,6 +68,7 @@ class Unit:
         self._size = size
         self._escape = tuple(escape)
         self._free_ids = np.array(sorted(free_ids), np.int64)
+        self._free = self._pack(_NONE)
         self._table = np.zeros((64, self._columns), np.int32)
         self._built = np.zeros(64, bool)
         # [states, 2]: the text cannot end here; it cannot, or the escape does not free the state. -1: not asked yet.
@@ -76,6 +79,7 @@ class Unit:
         self._held_base: dict[tuple[str, int, bool], Row] = {}
         self._base_bytes = 0
         self._freed: dict[tuple[int, str], bool] = {}
+        self._parting: dict[tuple[int, int], Parting | None] = {}
         # A state's row, its held row and its open completions are asked for one after the other: one walk serves all.
         self._last: tuple[tuple[str, int], Difference] = (("", FOUND), ([], _NONE, _NONE))
 
@@ -90,7 +94,8 @@ class Unit:
     @property
     def n_bytes(self) -> int:
         """Memory of what grows while running: the transition table and the masks of the references."""
-        return self._table.nbytes + self._base_bytes + 400 * self.automaton.n_states + 150 * len(self._freed)
+        asked = 150 * len(self._freed) + 300 * len(self._parting)
+        return self._table.nbytes + self._base_bytes + 400 * self.automaton.n_states + asked
 
     def freed_by(self, state: int, symbols: Sequence[int]) -> bool:
         """Whether the automaton admits the symbols from this state and lets the text end after them."""
@@ -215,7 +220,7 @@ class Unit:
     def row(self, mode: str, state: int) -> Row:
         """The mask of a state, ``int32 [ceil(V/32)]``, bit 1 = survives. Not cached here."""
         if state == FOUND:
-            return self._pack(np.zeros(0, np.int32))
+            return self._free
         reference = self.automaton.reference(state)
         base = self._reference_row(mode, reference)
         if state == reference:
@@ -223,11 +228,11 @@ class Unit:
         dead = self._difference(mode, state, reference)[0]
         if not dead:
             return base
-        bits = np.unpackbits(base.view(np.uint8), bitorder="little")
-        for ids in dead:
-            bits[ids] = 0
-        bits[self._free_ids] = 1
-        return np.packbits(bits, bitorder="little").view(np.int32)
+        ids = np.concatenate(dead)
+        row = base.copy()
+        np.bitwise_and.at(row.view(np.uint32), ids >> 5, ~(np.uint32(1) << (ids & 31).astype(np.uint32)))
+        row |= self._free
+        return row
 
     def held_base(self, mode: str, reference: int, by_escape: bool = True) -> Row:
         """Tokens after which the escape does not free a reference, packed like a mask; without it, those after which
@@ -336,7 +341,7 @@ class Unit:
             first, last = children[node], children[node + 1]
             if first == last:  # a row that nothing reads is not built
                 continue
-            for child, a, b in self._moves(trie, labels, (first, last), mine, other):
+            for child, a, b in self._moves(labels, first, last, mine, other):
                 if not a:
                     dead.append(trie.order[trie.begin[child] : trie.begin[child] + trie.size[child]])
                 elif labels[child] < n_symbols:
@@ -345,26 +350,36 @@ class Unit:
                     todo.append((child, a, b))
         return np.array(nodes, np.int32), np.array(own, np.int32)
 
-    def _moves(
-        self, trie: TokenTrie, labels: Sequence[int], between: tuple[int, int], mine: int, other: int
-    ) -> Iterator[tuple[int, int, int]]:
-        """The children of a node, which stand ``between``, where two states move apart, and where both are there."""
-        first, last = between
-        automaton = self.automaton
-        hot = automaton.hot(mine)
-        if hot is not None:
-            for symbol in hot:
+    def _moves(self, labels: Sequence[int], first: int, last: int, mine: int, other: int) -> list[tuple[int, int, int]]:
+        """The children of a node, from ``first`` on, where two states move apart, and where both are there."""
+        found: list[tuple[int, int, int]] = []
+        if (mine, other) in self._parting:
+            parting = self._parting[mine, other]
+        else:
+            parting = self._parting[mine, other] = self._parting_of(mine, other)
+        if parting is not None:
+            for symbol, a, b in parting:
                 child = bisect_left(labels, symbol, first, last)
                 if child < last and labels[child] == symbol:
-                    a, b = automaton.step(mine, symbol), automaton.step(other, symbol)
-                    if a != b:
-                        yield child, a, b
-            first = bisect_left(labels, automaton.n_symbols, first, last)  # what is left are unfinished characters
-        if first < last:
-            symbols = trie.symbol[first:last]
-            a, b = self._row(mine)[symbols], self._row(other)[symbols]
-            for k in (a != b).nonzero()[0].tolist():
-                yield first + k, int(a[k]), int(b[k])
+                    found.append((child, a, b))
+            if labels[last - 1] < self.automaton.n_symbols:
+                return found
+            first = bisect_left(labels, self.automaton.n_symbols, first, last)  # what is left are unfinished characters
+        mine_after, other_after = self._row(mine).data, self._row(other).data
+        for child in range(first, last):
+            a, b = mine_after[labels[child]], other_after[labels[child]]
+            if a != b:
+                found.append((child, a, b))
+        return found
+
+    def _parting_of(self, mine: int, other: int) -> Parting | None:
+        """The few symbols that lead two states to different ones, and these; None where any symbol may."""
+        hot = self.automaton.hot(mine)
+        if hot is None:
+            return None
+        step = self.automaton.step
+        moves = ((symbol, step(mine, symbol), step(other, symbol)) for symbol in hot)
+        return tuple((symbol, a, b) for symbol, a, b in moves if a != b)
 
 
 def tails_of(

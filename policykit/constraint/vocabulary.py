@@ -75,6 +75,11 @@ class Vocabulary:
         return TokenTable(named, self.special_ids, self.eos_ids)
 
     @cached_property
+    def byte_tokens(self) -> Mapping[int, int]:
+        """The token of every single byte that has one, the first where there are several."""
+        return {token[0]: i for i, token in reversed([*enumerate(self.tokens)]) if len(token) == 1}
+
+    @cached_property
     def digest(self) -> str:
         """Of all that masks depend on: the bytes of every token, which are special and their names, the ends of text.
         It is the same for a ``tokenizer.json`` and for the tokenizer that was made of it."""

@@ -27,7 +27,7 @@ class NoWarmSet(ValueError):
 
 def written_states(machine: PolicyMachine, key: str) -> bytes:
     """The states whose masks the machine keeps, as JSON. ``key`` says of which rules and vocabulary they are."""
-    joints = [joint for joint in machine.reader.kept() if joint.row is not None and not joint.pending]
+    joints = [joint for joint in machine.reader.kept() if joint.is_masked and not joint.pending]
     states = [_state(machine, joint) for joint in joints[-MAX_STATES:]]
     return json.dumps({"format": FORMAT, "key": key, "states": states}, separators=(",", ":")).encode("ascii")
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Final, cast
 
 import jsonschema_rs
@@ -102,8 +103,9 @@ def lower(document: SchemaDocument, source: str, place: Place) -> Lowered:
         return asked[1]
 
     def refusal(schema: dict[str, Json]) -> str | None:
-        return (overlapping(schema, document.dialect) if has_alternatives else None) or json_refusal(program(schema))
+        return (overlapping(schema, document.dialect) if has_alternatives else None) or refused(program(schema))
 
+    refused = cache(json_refusal)  # some that differ are the same to the engine, and a large one takes it long
     has_alternatives = document.may_have(_EXCLUSIVE)
     relaxed = relax(document, refusal)
     rows = Later(lambda: _rows(document, relaxed, escapes, place))

@@ -1,12 +1,15 @@
 """Plans with the same rules share one machine over a vocabulary; their masks are those of machines of their own."""
 
 import json
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 import policykit as pk
+from policykit.compile import together
 from policykit.constraint.sharing import MAX_MACHINES
 from policykit.ir.document import PolicySet
 
@@ -18,9 +21,12 @@ def vocabulary() -> pk.Vocabulary:
     return pk.Vocabulary.from_tokens(tokens, eos_ids=[len(tokens) - 1])
 
 
-def policies(*phrases: str) -> PolicySet:
+def policies(*phrases: str, regexes: Sequence[str] = ()) -> PolicySet:
     metadata = {"name": "p", "version": "1.0.0", "owner": "o@example.org", "why": "a test"}
-    rules = [{"id": "r", "match": {"phrases": list(phrases)}, "action": {"block": {}}}]
+    matches = [("phrases", phrases), *([("regex", regexes)] if regexes else [])]
+    rules = [
+        {"id": f"r{i}", "match": {kind: list(of)}, "action": {"block": {}}} for i, (kind, of) in enumerate(matches)
+    ]
     document = {"apiVersion": "policykit/v1", "kind": "Policy", "metadata": metadata, "rules": rules}
     return PolicySet((pk.parse_document(json.dumps(document), "p.policy.yaml"),))
 
@@ -57,6 +63,24 @@ def test_a_shared_machine_masks_as_one_of_its_own_whatever_was_asked_before() ->
             closed += bool(shared.closers())
             assert shared.accept(byte) == own.accept(byte)
     assert closed, "some rule must have closed some token, or nothing is compared"
+
+
+def test_machines_that_close_other_traps_share_what_they_have_met(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each masks as one of its own: one closes what no text of a short list frees, one leaves it to a search."""
+    monkeypatch.setattr(together, "MAX_TRIED", 10)  # the product of these expressions is not looked at
+    words, rules = vocabulary(), policies("a b", "b", regexes=[r"a[^ ]", r"é[^-]", r"-$"])
+    plans = [pk.compile(rules, pk.Grammar.from_json_schema(schema)) for schema in SCHEMAS]
+    assert [bool(plan.liveness.fragile) for plan in plans] == [True, False, True]
+    shared = [plan.constraint(words) for plan in plans]
+    assert shared[0].machine is shared[2].machine is not shared[1].machine
+    assert len({id(one.machine.reader) for one in shared}) == 1
+    for plan, constraint, text in [*zip(plans, shared, ('"é-é', '{"k":"é-a', '["a ","é-'), strict=True)] * 2:
+        here, own = constraint.start(), plan.constraint(vocabulary()).start()
+        for byte in text.encode():
+            rows = [np.zeros(-(-words.size // 32), np.int32) for _ in range(2)]
+            assert here.fill(rows[0]) == own.fill(rows[1])
+            assert (rows[0] == rows[1]).all()
+            assert here.accept(byte) == own.accept(byte)
 
 
 def test_threads_that_ask_together_have_one_machine() -> None:

@@ -53,7 +53,7 @@ def walk(constraint: pk.Constraint, ids: list[int]) -> list[bytes]:
 
 def kept(constraint: pk.Constraint) -> list[object]:
     """The states between characters whose masks are kept."""
-    return [joint for joint in constraint.machine.reader.kept() if joint.row is not None and not joint.pending]
+    return [joint for joint in constraint.machine.reader.kept() if joint.is_masked and not joint.pending]
 
 
 MANY = [*b"ab" * 20, *b" 1234 123"]
