@@ -5,6 +5,7 @@ import shutil
 import socket
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -65,14 +66,18 @@ def test_two_processes_are_as_one(tmp_path: Path, kind: Kind, rows: Any) -> None
     ]
 
 
-def fsdp(folder: Path) -> Path:
-    """The shipped settings of FSDP for two processes on a CPU."""
-    text = (ROOT / "launch" / "fsdp-8.yaml").read_text()
-    for before, after in (("num_processes: 8", "num_processes: 2\nuse_cpu: true"), ("bf16", '"no"')):
+def for_two(folder: Path, shipped: str, processes: str) -> Path:
+    """Shipped settings for two processes on a CPU."""
+    text = (ROOT / "launch" / shipped).read_text()
+    for before, after in (("num_processes: 8", processes), ("bf16", '"no"')):
         assert text.count(before) == 1
         text = text.replace(before, after)
-    (folder / "fsdp-2.yaml").write_text(text)
-    return folder / "fsdp-2.yaml"
+    (folder / shipped).write_text(text)
+    return folder / shipped
+
+
+def fsdp(folder: Path) -> Path:
+    return for_two(folder, "fsdp-8.yaml", "num_processes: 2\nuse_cpu: true")
 
 
 @pytest.mark.slow
@@ -97,6 +102,36 @@ def test_two_processes_with_half_a_model_each_are_as_one(tmp_path: Path, kind: K
     shutil.rmtree(run / "checkpoints" / "step-00000003")
     shutil.rmtree(run / kind.output)
     done = launched(config, tmp_path, "-m", "tests.training.sharded", "train", kind.name, str(file), "--resume")
+    assert done.returncode == 0, done.stderr[-3000:]
+    same_as_one(tmp_path, kind)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("deepspeed") is None, reason="DeepSpeed is not installed")
+@pytest.mark.parametrize(
+    ("kind", "rows"), [(sft.KIND, routed), (dpo.KIND, pairs), (rm.KIND, pairs)], ids=["sft", "dpo", "rm"]
+)
+def test_two_processes_under_deepspeed_are_as_one(
+    tmp_path: Path, kind: Kind, rows: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ZeRO 2 itself, over gloo: each process has the optimizer's state of half of the weights."""
+    monkeypatch.setenv("DS_ACCELERATOR", "cpu")
+    text = TEXT.replace(", microBatch: 2", "")
+    train(prepare(kind, write_training(tmp_path / "one", text, rows(16, 1), rows(5, 2))))
+    file = write_training(tmp_path / "two", text, rows(16, 1), rows(5, 2))
+    config = for_two(tmp_path, "deepspeed-8.yaml", "num_processes: 2")
+    command = ("-m", "tests.training.sharded", "train", kind.name, str(file))
+    done = launched(config, tmp_path, *command)
+    assert done.returncode == 0, done.stderr[-3000:]
+    same_as_one(tmp_path, kind)
+    run = tmp_path / "two" / "run"
+    halves = [path.name for path in (run / "checkpoints" / "step-00000002").rglob("*_optim_states.pt")]
+    assert len(halves) == 2
+    if kind is not sft.KIND:
+        return
+    shutil.rmtree(run / "checkpoints" / "step-00000003")
+    shutil.rmtree(run / kind.output)
+    done = launched(config, tmp_path, *command, "--resume")
     assert done.returncode == 0, done.stderr[-3000:]
     same_as_one(tmp_path, kind)
 
