@@ -6,23 +6,27 @@ becomes a short class string. The view's map is applied before, so a class is a 
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from policykit.ir.regex import MAX_CODE_POINT, Ranges, ranges_of
-from policykit.text import View, is_dot, is_letter, is_regex_word, is_separator, is_tight, is_word, white_space_ranges
+from policykit.text import (
+    View,
+    is_dot,
+    is_letter,
+    is_regex_word,
+    is_separator,
+    is_tight,
+    is_word,
+    ranges_from_mask,
+    white_space_ranges,
+)
 
 PHRASE_WORD, REGEX_WORD, NEWLINE, EDGE = 1, 2, 4, 8
 """Flags of a character for boundary tests; EDGE stands for the start or end of the text."""
-
-
-def ranges_from_mask(mask: NDArray[np.bool_]) -> Ranges:
-    """The ranges of the true entries."""
-    edges = np.flatnonzero(np.diff(np.concatenate(([False], mask, [False])).astype(np.int8)))
-    return tuple((int(a), int(b) - 1) for a, b in edges.reshape(-1, 2))
 
 
 WORD_RANGES: Ranges = ranges_from_mask(is_word)
@@ -143,6 +147,7 @@ def class_strings(alphabet: Alphabet) -> tuple[NDArray[np.int32], list[tuple[int
     return ids, strings
 
 
+@lru_cache(maxsize=4096)
 def image_ranges(view: View, literal: Ranges) -> tuple[Ranges, frozenset[str]]:
     """The images of a literal set under the view: single characters as ranges, and the longer (or empty) strings."""
     images = view.images

@@ -7,7 +7,7 @@ timestamps. What of CEL is left out is refused by name.
 
 import re
 from collections.abc import Callable
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, cast
 
 from lark import Lark, Token, Transformer
@@ -112,8 +112,10 @@ def _parser() -> Callable[[str], Any]:
     return cast(Callable[[str], Any], lark.parse)  # pyright: ignore[reportUnknownMemberType]
 
 
+@lru_cache(maxsize=1024)
 def parse_tree(source: str) -> Node:
-    """The condition's tree. Raises Malformed with its place."""
+    """The condition's tree. Raises Malformed with its place. A condition that is read again, as it is when rules are
+    resolved for another context, is not parsed again."""
     try:
         return _Build().transform(_parser()(source))
     except UnexpectedInput as error:

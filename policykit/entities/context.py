@@ -1,7 +1,7 @@
 """Words near a match, where a type wants one: asked about one match, or about many at once."""
 
 import re
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,6 @@ SEAM = "\x1f"
 """Stands between a JSON key and its value where the key is read as context. No body of a type can read it."""
 _GOES_ON = "a"
 """Stands for a continuation of a context word."""
-_EVERY = "".join(map(chr, (*range(0xD800), *range(0xE000, 0x20000))))
 
 
 class Words:
@@ -83,9 +82,16 @@ class Words:
         return _spelled({word[:1] for word in self._seen}), _spelled(set() if seconds & {"", " "} else seconds)
 
 
+@cache
+def _every() -> str:
+    """All characters below U+20000, above which none has a case; made when first asked for."""
+    points = np.arange(0x20000, dtype="<u4")
+    return points[(points < 0xD800) | (points > 0xDFFF)].tobytes().decode("utf-32-le")
+
+
 def _spelled(chars: set[str]) -> NDArray[np.bool_]:
     """Which characters are one of some where case does not matter, ``[0x110000]``."""
-    every = _EVERY + "".join(char for char in sorted(chars) if char not in _EVERY)
+    every = _every() + "".join(char for char in sorted(chars) if char not in _every())
     found = re.findall("|".join(map(re.escape, sorted(chars))), every, re.IGNORECASE) if chars else []
     out = np.zeros(0x110000, np.bool_)
     out[list(map(ord, found))] = True

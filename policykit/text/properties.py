@@ -6,6 +6,7 @@ The mask, the verifier and the regex classes all ask here, so they cannot disagr
 from collections.abc import Mapping
 from functools import cache
 from hashlib import sha256
+from itertools import zip_longest
 from types import MappingProxyType
 from typing import Any
 
@@ -36,8 +37,7 @@ def _frozen(flags: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _in_categories(*prefixes: str) -> NDArray[np.bool_]:
-    wanted = [name.startswith(prefixes) for name in _CATEGORY_NAMES]
-    return np.array(wanted, np.bool_)[spread("category")]
+    return spread("category", [name.startswith(prefixes) for name in _CATEGORY_NAMES])
 
 
 def _at(points: "list[int] | NDArray[np.uint32]") -> NDArray[np.bool_]:
@@ -46,9 +46,11 @@ def _at(points: "list[int] | NDArray[np.uint32]") -> NDArray[np.bool_]:
     return flags
 
 
-def _ranges(flags: NDArray[np.bool_]) -> Ranges:
-    edges = np.flatnonzero(np.diff(flags, prepend=False, append=False))
-    return tuple((int(low), int(end) - 1) for low, end in edges.reshape(-1, 2))
+def ranges_from_mask(flags: NDArray[np.bool_]) -> Ranges:
+    """The ranges of the true entries."""
+    edges: list[int] = (np.flatnonzero(flags[1:] != flags[:-1]) + 1).tolist()
+    edges = [0, *edges] if flags[0] else edges
+    return tuple((low, end - 1) for low, end in zip_longest(edges[::2], edges[1::2], fillvalue=len(flags)))
 
 
 _white_space = _at(tables()["white_space"])
@@ -68,7 +70,7 @@ _KANA_MARKS = (0x3099, 0x309A, 0x30FC, 0xFF70, 0xFF9E, 0xFF9F)
 
 def _without_spaces() -> NDArray[np.bool_]:
     wanted = [name in SCRIPTS_WITHOUT_SPACES for name in _SCRIPT_NAMES]
-    return np.array(wanted, np.bool_)[spread("script")] | _at(list(_KANA_MARKS))
+    return spread("script", wanted) | _at(list(_KANA_MARKS))
 
 
 is_letter: NDArray[np.bool_] = _frozen(_in_categories("L", "M", "N"))
@@ -91,7 +93,7 @@ is_dot: NDArray[np.bool_] = _frozen(_at([ord(c) for c in DOTS]))
 """What may stand between two words of a phrase whose letters are set apart, if no white space follows, ``[0x110000]``:
 dots, bullets and slashes."""
 
-white_space_ranges: Ranges = _ranges(_white_space)
+white_space_ranges: Ranges = ranges_from_mask(_white_space)
 """The code points with the property White_Space (PropList.txt)."""
 
 
@@ -103,11 +105,11 @@ def category_ranges(name: str) -> Ranges | None:
     points, as in UAX 44. Scripts go by their long names (`Greek`). Case matters, as in RE2.
     """
     if name == _CASED_LETTER[0]:
-        return _ranges(_in_categories(*_CASED_LETTER[1]))
+        return ranges_from_mask(_in_categories(*_CASED_LETTER[1]))
     if name in _CATEGORY_NAMES or any(name == known[0] for known in _CATEGORY_NAMES):
-        return _ranges(_in_categories(name))
+        return ranges_from_mask(_in_categories(name))
     if name in _SCRIPT_NAMES and name != _UNKNOWN_SCRIPT:
-        return _ranges(spread("script") == _SCRIPT_NAMES.index(name))
+        return ranges_from_mask(spread("script", [known == name for known in _SCRIPT_NAMES]))
     return None
 
 

@@ -1,6 +1,6 @@
 """The shipped Unicode tables, read once and never written to."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from types import MappingProxyType
@@ -24,7 +24,7 @@ def tables(file_name: str = "unicode") -> Mapping[str, NDArray[Any]]:
     return MappingProxyType(read)
 
 
-def spread(name: str) -> NDArray[np.uint8]:
-    """The value of a run-length encoded property at every code point, ``[0x110000]``."""
+def spread(name: str, of: Sequence[bool]) -> NDArray[np.bool_]:
+    """What ``of`` says of the value of a run-length encoded property, at every code point, ``[0x110000]``."""
     starts, values = tables()[f"{name}_starts"], tables()[f"{name}_values"]
-    return np.repeat(values, np.diff(starts.astype(np.int64), append=N_POINTS))
+    return np.repeat(np.array(of, np.bool_)[values], np.diff(starts.astype(np.int64), append=N_POINTS))

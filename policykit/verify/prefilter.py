@@ -6,6 +6,7 @@ it, the prefilter does not rule out. It drops boundaries, assertions and context
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Protocol, assert_never, cast
 
 import ahocorasick_rs
@@ -117,7 +118,13 @@ def compile_prefilter(leaf: Searched, view: View) -> Prefilter:
         return Some(tuple(Every(tuple(_of_part(part, leaf, view) for part in set(c.parts))) for c in leaf.chains))
     if isinstance(leaf, Phrases):
         return Letters(leaf, view) if leaf.squeeze else Fragments(leaf, view)
-    compiled = _compile("|".join(render(item.regex, view) for item in leaf.regexes))
+    return _of_expressions(tuple(item.regex for item in leaf.regexes), view)
+
+
+@lru_cache(maxsize=256)
+def _of_expressions(regexes: tuple[Regex, ...], view: View) -> Prefilter:
+    """Remembered: the same few expressions stand in many chains, and RE2 takes long over the images of one."""
+    compiled = _compile("|".join(render(regex, view) for regex in regexes))
     return Expressions(compiled) if compiled else Undecided()
 
 

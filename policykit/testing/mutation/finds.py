@@ -8,11 +8,15 @@ from policykit.analysis.question import anonymous
 from policykit.ir.document import AllOf, AnyOf, Chains, Entities, Leaf, Matcher, Not, Phrases, Regexes, Sources, Tally
 from policykit.ir.opaque import Classifier, Language, Predicate
 from policykit.verify import Searches, compile_check
+from policykit.verify.matching import Check
 from policykit.verify.units import Readings
 
 Fired: TypeAlias = bool | None
 """Whether something was found; None where the matcher does not apply to the text."""
 _Key: TypeAlias = tuple[object, ...]
+_Numbered: TypeAlias = tuple[tuple[Leaf | Tally, int], ...]
+_REMEMBERED = 1024
+"""Leaves, by which one they are: those of the policy, and of its latest changes."""
 
 
 class Finds:
@@ -20,16 +24,19 @@ class Finds:
 
     def __init__(self, searches: Searches) -> None:
         self._searches = searches
-        self._known: dict[tuple[_Key, int], Fired] = {}
+        self._known: dict[tuple[int, int], Fired] = {}
+        self._numbers: dict[_Key, int] = {}
+        self._checks: dict[int, Check] = {}
+        self._parts: dict[int, tuple[Leaf | Tally, _Numbered]] = {}
 
     def fired(self, matcher: Matcher, readings: Readings, n: int) -> Fired:
         """As :func:`policykit.verify.compile_check`: Kleene's strong logic over the leaves."""
         match matcher:
             case Phrases() | Regexes() | Chains() | Entities():
-                return _any(self._part(part, key, readings, n) for part, key in parts(matcher))
-            case Tally(item):
-                key = ("tally", matcher.at_least, matcher.distinct, *(key for _, key in parts(item)))
-                return self._part(matcher, key, readings, n)
+                return _any(self.part(part, key, readings, n) for part, key in self.parts(matcher))
+            case Tally():
+                ((_, key),) = self.parts(matcher)
+                return self.part(matcher, key, readings, n)
             case AnyOf(items):
                 return _any(self.fired(item, readings, n) for item in items)
             case AllOf(items):
@@ -41,10 +48,29 @@ class Finds:
             case _:
                 assert_never(matcher)
 
-    def _part(self, part: Leaf | Tally, key: _Key, readings: Readings, n: int) -> Fired:
+    def parts(self, leaf: Leaf | Tally) -> _Numbered:
+        """What is looked for one by one, each with a number that equal parts share: keys are long to compare."""
+        known = self._parts.get(id(leaf))
+        if known is None:
+            if len(self._parts) >= _REMEMBERED:
+                self._parts.clear()
+            keyed = _tally(leaf) if isinstance(leaf, Tally) else parts(leaf)
+            numbered = tuple((part, self._numbers.setdefault(key, len(self._numbers))) for part, key in keyed)
+            known = self._parts[id(leaf)] = (leaf, numbered)  # which keeps the leaf, and with it its id
+        return known[1]
+
+    def part(self, part: Leaf | Tally, key: int, readings: Readings, n: int) -> Fired:
+        """What one part, with its number, finds."""
         if (key, n) not in self._known:
-            self._known[key, n] = compile_check(part, self._searches, True)(readings).fired
+            check = self._checks.get(key)
+            if check is None:
+                check = self._checks[key] = compile_check(part, self._searches, True)
+            self._known[key, n] = check(readings).fired
         return self._known[key, n]
+
+
+def _tally(tally: Tally) -> Iterator[tuple[Tally, _Key]]:
+    yield tally, ("tally", tally.at_least, tally.distinct, *(key for _, key in parts(tally.item)))
 
 
 def parts(leaf: Leaf) -> Iterator[tuple[Leaf, _Key]]:

@@ -28,11 +28,12 @@ from policykit.policy import document_of
 from policykit.policy.nodes import Mapping
 from policykit.testing.bench import Bench
 from policykit.testing.contexts import context_of
+from policykit.testing.mutation.apart import Apart
 from policykit.testing.mutation.changes import Change
 from policykit.testing.mutation.equivalence import Equivalence, shape
-from policykit.testing.mutation.finds import Finds, Fired, parts
+from policykit.testing.mutation.finds import Finds, Fired
 from policykit.testing.mutation.report import Fate
-from policykit.verify import CompiledSearches, Resources
+from policykit.verify import Resources
 from policykit.verify.gates import is_about
 from policykit.verify.units import Readings
 
@@ -69,13 +70,14 @@ class Suite:
     def __init__(self, document: Document, file: str, asked: Asked) -> None:
         self._document, self._file, self._asked = document, file, asked
         self._is_json = bool(asked.grammar and asked.grammar.is_json)
-        self._searches = CompiledSearches()
+        self._searches = Apart()
         self._bench = self._bench_of(document)
-        self._finds = Finds(CompiledSearches())
+        self._finds = Finds(self._searches)
         self._n_texts = 0
         self._cases = [self._case(test) for test in document.tests]
         self._spelled: dict[str, list[_Case]] = {}
         self._equivalence = Equivalence()
+        self._shape = shape(document)
         self._rules: dict[int, tuple[Document, dict[CompileContext, tuple[ResolvedRule, ...]]]] = {}
 
     def judge(self, change: Change, seen: set[object]) -> tuple[Fate, str]:
@@ -84,7 +86,7 @@ class Suite:
         if mutant is None:
             return Fate.REFUSED, ""
         form = shape(mutant)
-        if form == shape(self._document):
+        if form == self._shape:
             return Fate.EQUIVALENT, ""
         if form in seen:
             return Fate.SAME, ""
@@ -186,12 +188,12 @@ class Suite:
 
     def _may_move(self, before: ResolvedRule, after: ResolvedRule, readings: Readings, number: int) -> bool:
         """Whether spans may differ: unless only parts were changed, none of which finds anything."""
-        ours, theirs = ({key: part for leaf in leaves(r.matcher) for part, key in parts(leaf)} for r in (before, after))
-        changed = [
-            *(ours[key] for key in ours.keys() - theirs.keys()),
-            *(theirs[key] for key in theirs.keys() - ours.keys()),
-        ]
-        return not changed or any(self._finds.fired(part, readings, number) is not False for part in changed)
+        finds = self._finds
+        ours, theirs = (
+            {key: part for leaf in leaves(r.matcher) for part, key in finds.parts(leaf)} for r in (before, after)
+        )
+        changed = {key: (ours | theirs)[key] for key in ours.keys() ^ theirs.keys()}
+        return not changed or any(finds.part(part, key, readings, number) is not False for key, part in changed.items())
 
     def _spellings(self, rule: str | None) -> Iterator[_Case]:
         for case in self._cases:
