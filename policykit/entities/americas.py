@@ -1,12 +1,21 @@
 """Identity, tax and health numbers of the Americas."""
 
+import numpy as np
+
 from policykit.entities import numbers
 from policykit.entities.checks import luhn, plain, stdnum
+from policykit.entities.compact import Compact, Places
 from policykit.entities.entity import MARKED, NUMBER, WORD, EntityType, digits
 
 # With letters (Instrução Normativa RFB 2.229/2024) only as they are punctuated, or in one run: words are no groups.
 _LETTERED = r"[0-9a-z]{2}\.[0-9a-z]{3}\.[0-9a-z]{3}/[0-9a-z]{4}\-[0-9]{2}"
 _MBI = "[ac-hjkmnp-rt-y]"
+
+
+def _are_npis(text: Compact, starts: Places, ends: Places) -> numbers.Decided:
+    """:func:`luhn` of many numbers of ten digits behind 80840, of which the sum is 24."""
+    return text.luhn(*text.places(starts, ends), more=24).astype(np.int8)
+
 
 TYPES = (
     EntityType(
@@ -44,7 +53,7 @@ TYPES = (
         about="US national provider identifier",
         body="[12][0-9]{9}",
         guard=NUMBER,
-        check=plain("Luhn after 80840; 1", lambda number: luhn(f"80840{number}")),
+        check=plain("Luhn after 80840; 1", lambda number: luhn(f"80840{number}"), decide=_are_npis),
         words=("npi", "provider", "national provider"),
         regions=("US",),
     ),

@@ -2,8 +2,12 @@
 
 from datetime import date
 
+import numpy as np
+
+from policykit.entities.check_digits import Codes, Flags, is_day, number, values_of, weighted
 from policykit.entities.checks import either, plain, stdnum
 from policykit.entities.entity import NUMBER, EntityType, digits
+from policykit.entities.forms import Form
 
 
 def _is_medicare(number: str) -> bool:
@@ -11,6 +15,11 @@ def _is_medicare(number: str) -> bool:
     individual reference number."""
     total = sum(int(digit) * weight for digit, weight in zip(number, (1, 3, 7, 9, 1, 3, 7, 9), strict=False))
     return number[0] in "23456" and total % 10 == int(number[8])
+
+
+def _are_medicare(codes: Codes) -> Flags:
+    v = values_of(codes)
+    return (v[0] >= 2) & (v[0] <= 6) & (weighted(v, 1, 3, 7, 9, 1, 3, 7, 9) % 10 == v[8])
 
 
 def _is_resident_id(number: str) -> bool:
@@ -24,6 +33,14 @@ def _is_resident_id(number: str) -> bool:
     return "10X98765432"[total % 11] == number[17]
 
 
+def _are_resident_ids(codes: Codes) -> Flags:
+    v = values_of(codes)
+    total = weighted(v, *(pow(2, 17 - i, 11) for i in range(17)))
+    check = np.frombuffer(b"10X98765432", np.uint8)[total % 11]
+    return is_day(number(v[6:10]), number(v[10:12]), number(v[12:14])) & (check == codes[17])
+
+
+_RESIDENT_ID = "[1-9][0-9]{5}[12][0-9]{10}[0-9X]"
 _RANDOM_SINCE = date(2020, 10, 1)
 
 
@@ -33,6 +50,14 @@ def _is_new_rrn(number: str) -> bool:
         return number[6] in "3478" and date(2000 + int(number[:2]), int(number[2:4]), int(number[4:6])) >= _RANDOM_SINCE
     except ValueError:
         return False
+
+
+def _are_new_rrns(codes: Codes) -> Flags:
+    v = values_of(codes)
+    year, month, day = 2000 + number(v[:2]), number(v[2:4]), number(v[4:6])
+    since = (_RANDOM_SINCE.year * 100 + _RANDOM_SINCE.month) * 100 + _RANDOM_SINCE.day
+    is_new = (year * 100 + month) * 100 + day >= since
+    return np.isin(v[6], (3, 4, 7, 8)) & is_day(year, month, day) & is_new
 
 
 TYPES = (
@@ -67,7 +92,7 @@ TYPES = (
         about="Chinese resident identity number",
         body="[1-9][0-9]{5}(?:19|20)[0-9]{9}[0-9x]",
         guard=NUMBER,
-        check=plain("MOD 11-2, a day; 1", _is_resident_id),
+        check=plain("MOD 11-2, a day; 1", _is_resident_id, decide=Form((_RESIDENT_ID,), _are_resident_ids).decide),
         words=("resident", "identity", "身份证"),
         regions=("CN",),
     ),
@@ -76,7 +101,10 @@ TYPES = (
         about="Korean resident registration number",
         body=digits(6, 7),
         guard=NUMBER,
-        check=either(stdnum("kr.rrn"), plain("a day from October 2020 on; 1", _is_new_rrn)),
+        check=either(
+            stdnum("kr.rrn"),
+            plain("a day from October 2020 on; 1", _is_new_rrn, decide=Form(("[0-9]{13}",), _are_new_rrns).decide),
+        ),
         words=("rrn", "resident registration", "주민등록번호"),
         regions=("KR",),
     ),
@@ -95,7 +123,7 @@ TYPES = (
         about="Australian Medicare card number",
         body=digits("[2-6][0-9]{3}", 5, "[0-9]{1,2}"),
         guard=NUMBER,
-        check=plain("Medicare weights; 1", _is_medicare),
+        check=plain("Medicare weights; 1", _is_medicare, decide=Form(("[0-9]{10}", "[0-9]{11}"), _are_medicare).decide),
         words=("medicare",),
         regions=("AU",),
     ),

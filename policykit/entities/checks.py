@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from policykit.entities import many_phones, numbers, phones
 from policykit.entities.compact import Compact, Places
-from policykit.entities.entity import Check
+from policykit.entities.entity import YES, Check
+from policykit.entities.valid_forms import FORMS
 from policykit.ir.document import Entity
 
 
@@ -30,11 +31,14 @@ Lengths = Callable[[Compact, Places], Places]
 
 def stdnum(*paths: str, decide: Decide | None = None) -> Check:
     """Valid in one of these modules of python-stdnum (https://arthurdejong.org/python-stdnum/)."""
+    form = FORMS.get(paths[0]) if len(paths) == 1 else None
 
     def run(text: str, entity: Entity) -> bool:
         return any(is_valid(path)(text) for path in paths)
 
-    return Check(f"stdnum {'|'.join(paths)}", run, "python-stdnum", decide=decide)
+    decide = decide or (form.decide if form else None)
+    read_ahead = form.read_ahead if form else None
+    return Check(f"stdnum {'|'.join(paths)}", run, "python-stdnum", decide=decide, read_ahead=read_ahead)
 
 
 def iban(checksum: Screen) -> Check:
@@ -67,7 +71,17 @@ def either(one: Check, other: Check) -> Check:
     def run(text: str, entity: Entity) -> bool:
         return one.run(text, entity) or other.run(text, entity)
 
-    return Check(f"{one.name} or {other.name}", run, one.package or other.package)
+    def decide(text: Compact, starts: Places, ends: Places) -> numbers.Decided:
+        known, also = (check.decide(text, starts, ends) for check in (one, other) if check.decide)
+        return np.where((known == YES) | (also == YES), np.int8(YES), np.minimum(known, also))
+
+    return Check(
+        f"{one.name} or {other.name}",
+        run,
+        one.package or other.package,
+        decide=decide if one.decide and other.decide else None,
+        read_ahead=one.read_ahead or other.read_ahead,
+    )
 
 
 def luhn_screen(text: Compact, starts: Places, ends: Places) -> NDArray[np.bool_]:

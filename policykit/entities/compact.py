@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from policykit.text.joined import Joined
+from policykit.text.joined import BEYOND, Joined
 
 Places = NDArray[np.int64]
 
@@ -15,9 +15,12 @@ _ALNUM = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _KEPT = bytes(c in _ALNUM for c in range(256))
 _DROPPED = bytes(c for c in range(256) if c not in _ALNUM)
 _CAPITAL = bytes(range(256)).upper()
+_CAPITALS = np.frombuffer(_CAPITAL, np.uint8)
 
 
 _LARGE = 1 << 31
+_IN_A_WORD = 18
+"""Digits of a number that fits into 64 bits."""
 _NOT_COMPACT = re.compile(r"[^0-9A-Za-z]+")
 
 
@@ -39,6 +42,22 @@ def _others(of: str) -> NDArray[np.int8]:
     return out
 
 
+class Counts:
+    """How many places with something stand before each place of a text: ``have`` says which have it."""
+
+    def __init__(self, have: NDArray[np.int8], dtype: np.dtype[Any]) -> None:
+        self._before = np.zeros(len(have) + 1, dtype)
+        np.cumsum(have, out=self._before[1:], dtype=dtype)
+
+    def within(self, starts: Places, ends: Places) -> Places:
+        """How many are in stretches."""
+        return (self._before.take(ends) - self._before.take(starts)).astype(np.int64)
+
+    def before(self, places: Places) -> Places:
+        """How many stand before some places."""
+        return self._before.take(places).astype(np.int64)
+
+
 class Compact:
     """All of a text at once: ``chars`` are what is kept of it, as ASCII codes."""
 
@@ -46,6 +65,7 @@ class Compact:
         codes = joined.narrow
         self._points = joined.points
         self._codes = codes
+        self._counts: dict[str, Counts] = {}
         seen = self._codes.tobytes()
         self.chars: NDArray[np.uint8] = np.frombuffer(seen.translate(_CAPITAL, _DROPPED), np.uint8)
         self._before = np.zeros(len(codes) + 1, np.int32 if len(codes) < _LARGE else np.int64)
@@ -118,6 +138,49 @@ class Compact:
     def at(self, places: Places) -> NDArray[np.uint8]:
         """What stands at places of the text, 128 for anything beyond ASCII."""
         return self._codes[places]
+
+    def capital(self, places: Places) -> NDArray[np.uint8]:
+        """The same, letters in capitals."""
+        return _CAPITALS.take(self._codes.take(places))
+
+    def kept(self, places: Places) -> NDArray[np.uint8]:
+        """What stands at places of ``chars``."""
+        return self.chars.take(places)
+
+    def counts(self, of: str) -> Counts:
+        """How many of some characters of ASCII stand before each place of the text."""
+        return self._counted(of, self._are(of))
+
+    def pairs(self, of: str) -> Counts:
+        """How many pairs of some characters of ASCII do."""
+        are = self._are(of)
+        return self._counted(of * 2, are & np.append(are[1:], np.int8(0)))
+
+    def _are(self, of: str) -> NDArray[np.int8]:
+        table = bytes(code < BEYOND and chr(code) in of for code in range(256))
+        return np.frombuffer(self._codes.tobytes().translate(table), np.int8)
+
+    def _counted(self, name: str, have: NDArray[np.int8]) -> Counts:
+        if name not in self._counts:
+            self._counts[name] = Counts(have, self._before.dtype)
+        return self._counts[name]
+
+    @cached_property
+    def digit_runs(self) -> tuple[Places, Places]:
+        """Where runs of digits of ASCII in the text begin and end."""
+        are = np.concatenate(([0], self._are("0123456789"), [0]))
+        edges = np.flatnonzero(are[1:] != are[:-1])
+        return edges[::2], edges[1::2]
+
+    @cached_property
+    def digit_run_numbers(self) -> Places:
+        """Their digits as numbers, of the last eighteen of those that have more."""
+        starts, ends = self.digit_runs
+        out, digits = np.zeros(len(starts), np.int64), self._codes.astype(np.int64) - ord("0")
+        for i in range(int(min((ends - starts).max(initial=0), _IN_A_WORD)), 0, -1):
+            own = np.flatnonzero(ends - starts >= i)
+            out[own] = out[own] * 10 + digits[ends[own] - i]
+        return out
 
     @cached_property
     def _values(self) -> Places:

@@ -2,8 +2,12 @@
 
 from ipaddress import AddressValueError, IPv6Address
 
+import numpy as np
+
 from policykit.entities.checks import PHONE, plain
+from policykit.entities.compact import Compact, Places
 from policykit.entities.entity import DASH, SPACE, WORD, EntityType, Guard
+from policykit.entities.numbers import Decided
 
 _EMAIL = Guard(r"(?:\A|[^0-9A-Za-z_.%+\-])", WORD.right, r"(?<![0-9A-Za-z_.%+\-])", WORD.ahead)
 _LABEL = r"[0-9\pL](?:[0-9\pL\pM\-]*[0-9\pL\pM])?"
@@ -26,6 +30,23 @@ def _is_ipv6(text: str) -> bool:
     except AddressValueError:
         return False
     return any(char.isdigit() for char in text)
+
+
+_GROUPS, _SKIPPED = 8, 7
+"""Groups of an address, and the most that are written where some are left out."""
+
+
+def _are_ipv6(text: Compact, starts: Places, ends: Places) -> Decided:
+    """:func:`_is_ipv6` of many that have the form: groups between colons, perhaps an IPv4 address last."""
+    colons, doubles = text.counts(":").within(starts, ends), text.pairs(":").within(starts, ends - 1)
+    begins, stops = text.at(starts) == ord(":"), text.at(ends - 1) == ord(":")
+    is_v4 = text.counts(".").within(starts, ends) > 0
+    groups = colons + 1 - begins - stops - (doubles == 1) + is_v4
+    is_whole = (doubles == 0) & ~begins & ~stops & (groups == _GROUPS)
+    begins_well, stops_well = (~begins | (text.at(starts + 1) == ord(":")), ~stops | (text.at(ends - 2) == ord(":")))
+    is_short = (doubles == 1) & begins_well & stops_well & (groups <= _SKIPPED)
+    has_digit = text.counts("0123456789").within(starts, ends) > 0
+    return ((is_whole | is_short) & has_digit).astype(np.int8)
 
 
 _BETWEEN = rf"(?:[{SPACE}]?[{DASH}./()][{DASH}()]?[{SPACE}]?|[{SPACE}])"
@@ -58,7 +79,7 @@ TYPES = (
         about="IPv6 address that has a digit",
         body=rf"(?:[0-9a-f]{{0,4}}:){{2,7}}(?:[0-9a-f]{{0,4}}|{_IPV4})",
         guard=_V6,
-        check=plain("IPv6Address, a digit; 1", _is_ipv6),
+        check=plain("IPv6Address, a digit; 1", _is_ipv6, decide=_are_ipv6),
         as_seen=True,
         words=("ip", "address", "host", "server"),
     ),

@@ -1,8 +1,10 @@
 """Words near a match, where a type wants one: asked about one match, or about many at once."""
 
 import re
+from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cache, cached_property
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +12,7 @@ from numpy.typing import NDArray
 from policykit.automata import Places, Stretches
 from policykit.automata.columns import reached, stretches
 from policykit.entities.entity import AFTER, ASK, BEFORE, NO, YES, EntityType
-from policykit.entities.patterns import words_near
+from policykit.entities.patterns import BETWEEN_WORDS, words_near
 from policykit.text import View
 from policykit.text.joined import Joined
 
@@ -18,6 +20,10 @@ SEAM = "\x1f"
 """Stands between a JSON key and its value where the key is read as context. No body of a type can read it."""
 _GOES_ON = "a"
 """Stands for a continuation of a context word."""
+_IS_GAP, _GAP = 255, 3
+"""More letters than are told apart, and characters that may stand between two words."""
+MANY = 100
+"""Places that are worth being read together."""
 
 
 class Words:
@@ -28,6 +34,10 @@ class Words:
         self._words = words_near(kind, view)
         gaps = [2 * word.count(" ") for word in kind.words]
         self._longest = max((len(seen) + gap for seen, gap in zip(self._seen, gaps, strict=True)), default=0)
+
+    def read_ahead(self) -> None:
+        """Work out what many stretches would wait for."""
+        _ = self._beginnings, self._spelling
 
     def near(self, text: str, start: int, end: int, lead: str, is_end: bool) -> bool:
         """Whether one stands near a stretch of a text; ``lead`` stands before the text. Where the text may go on
@@ -49,31 +59,67 @@ class Words:
         return any(f.start() - end <= AFTER and f.end() <= n for f in self._words.finditer(window, end))
 
     def near_many(self, text: str, joined: Joined, starts: Places, ends: Places) -> NDArray[np.int8]:
-        """:meth:`near` for stretches of one text without a lead, which does not go on; ASK where words overlap, and
-        where a stretch begins inside what may be one: there it matters from where they are read."""
-        codes = joined.codes
+        """:meth:`near` for stretches of one text without a lead, which does not go on; ASK where it matters from where
+        words are read: where they overlap far before a stretch, and where that begins inside what may be one."""
         begins, stops = self._all(text, joined)
         out = np.full(len(starts), ASK, np.int8)
-        is_inside = _is_letter(codes, starts) & _is_letter(codes, starts - 1)
-        out[~(_near(begins, np.maximum.accumulate(stops), starts, ends) | is_inside)] = NO
-        alone = (reached(stops) <= begins) & np.append(stops[:-1] <= begins[1:], True)[: len(begins)]
-        begins, stops = begins[alone], stops[alone]
-        before = np.append(-BEFORE - 1, stops)[np.searchsorted(stops, starts, "right")]
+        letters = _of(joined, _letters())
+        is_inside = letters.take(starts, mode="clip") & letters.take(np.maximum(starts - 1, 0)) & (starts > 0)
+        reach = np.maximum.accumulate(stops)
         behind = np.append(begins, len(text) + AFTER + 1)[np.searchsorted(begins, ends)]
-        out[(starts - before <= BEFORE) | (behind - ends <= AFTER)] = YES
+        before = np.append(-BEFORE - 1, reach)[np.searchsorted(begins, starts)]
+        is_behind = behind - ends <= AFTER  # whatever is read over it begins no further off
+        out[~((starts - before <= BEFORE) | is_behind | is_inside)] = NO
+        out[is_behind | self._is_before(begins, stops, starts)] = YES
         return out
+
+    def _is_before(self, begins: Places, stops: Places, starts: Places) -> NDArray[np.bool_]:
+        """Whether a word is certainly read near before a stretch: one that no other reaches into, or one that begins
+        near, since what reaches into it ends nearer."""
+        alone = reached(stops) <= begins
+        ends = np.append(-BEFORE - 1, stops[alone])
+        is_alone = starts - ends[np.searchsorted(ends[1:], starts, "right")] <= BEFORE
+        by_stop = np.argsort(stops, kind="stable")
+        last = np.append(-BEFORE - 1, np.maximum.accumulate(begins[by_stop]))
+        return is_alone | (starts - last[np.searchsorted(stops[by_stop], starts, "right")] <= BEFORE)
 
     def _all(self, text: str, joined: Joined) -> Stretches:
         """Every place where a word begins, and where the one that is found there ends."""
         first, second = self._beginnings
-        is_first = _among(joined, first)
+        is_first = _of(joined, first)
         if second.any():
-            is_first = np.append(is_first[:-1] & _among(joined, second)[1:], is_first[-1:])
+            is_first = np.append(is_first[:-1] & _of(joined, second)[1:], is_first[-1:])
         may_begin = np.flatnonzero(is_first)
         if all(word[0].isascii() and word[0].isalpha() for word in self._seen):
             may_begin = may_begin[~_is_ascii_letter(joined.codes, may_begin - 1)]
-        match = self._words.match
-        return stretches([found.span() for at in may_begin.tolist() if (found := match(text, at))])
+        if len(may_begin) < MANY or self._spelling is None:
+            match = self._words.match
+            return stretches([found.span() for at in may_begin.tolist() if (found := match(text, at))])
+        ends = self._spelling.ends(joined, may_begin)
+        found = ends >= 0
+        return may_begin[found], ends[found]
+
+    @cached_property
+    def _spelling(self) -> "_Spelling | None":
+        """The words letter by letter; None where a letter may be one of two, or belong to a gap."""
+        words = sorted(self._seen, key=len, reverse=True)  # as in the expression: the first that holds is found
+        letters = sorted({char for word in words for char in word} - {" "})
+        of = np.zeros(0x110000, np.uint8)
+        for number, letter in enumerate(letters, 1):
+            points = _points(letter)
+            if of[points].any() or number >= _IS_GAP:
+                return None
+            of[points] = number
+        in_gaps = [ord(char) for char in map(chr, range(256)) if re.fullmatch(BETWEEN_WORDS, char)]
+        begins = {part[:1] for word in words for part in word.split(" ")[1:]}
+        if "" in begins or any(of[gap] == letters.index(char) + 1 for gap in in_gaps for char in begins):
+            return None
+        is_gap = np.zeros(0x110000, np.bool_)
+        is_gap[in_gaps] = True
+        number = {letter: i for i, letter in enumerate(letters, 1)}
+        spelled_words = [[[number[char] for char in part] for part in word.split(" ")] for word in words]
+        bounded = [(_is_letter(word[0]), _is_letter(word[-1])) for word in words]
+        return _Spelling(of, is_gap, tuple(zip(spelled_words, bounded, strict=True)))
 
     @cached_property
     def _beginnings(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
@@ -89,34 +135,88 @@ def _every() -> str:
     return points[(points < 0xD800) | (points > 0xDFFF)].tobytes().decode("utf-32-le")
 
 
-def _spelled(chars: set[str]) -> NDArray[np.bool_]:
-    """Which characters are one of some where case does not matter, ``[0x110000]``."""
-    every = _every() + "".join(char for char in sorted(chars) if char not in _every())
-    found = re.findall("|".join(map(re.escape, sorted(chars))), every, re.IGNORECASE) if chars else []
+_Word: TypeAlias = tuple[list[list[int]], tuple[bool, bool]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Spelling:
+    """Words as the numbers of their letters, part by part, and whether a letter may not stand on either side: ``of``
+    has the number of the letter that a character stands for, ``is_gap`` what may stand between two parts."""
+
+    of: NDArray[np.uint8]
+    is_gap: NDArray[np.bool_]
+    words: tuple[_Word, ...]
+
+    def ends(self, joined: Joined, places: Places) -> Places:
+        """Where the first of the words that is found at each place ends, -1 where none is."""
+        edge = np.zeros(1, np.uint8)
+        letters = np.concatenate((_of(joined, self.of), edge))
+        gaps = np.concatenate((_of(joined, self.is_gap), edge))
+        beside = np.concatenate((_of(joined, _letters()), edge))
+        out = np.full(len(places), -1, np.int64)
+        by_letter = {n: np.flatnonzero(letters[places] == n) for n in {word[0][0][0] for word in self.words}}
+        for parts, (left_bound, right_bound) in self.words:
+            own = by_letter[parts[0][0]]
+            own = own[out[own] < 0]
+            at = places[own]
+            if left_bound:
+                kept = (at == 0) | (beside[at - 1] == 0)
+                own, at = own[kept], at[kept]
+            for i, part in enumerate(parts):
+                if i:
+                    at = _over(gaps, at)
+                for letter in part:
+                    kept = letters.take(at, mode="clip") == letter
+                    own, at = own[kept], at[kept] + 1
+            if right_bound:
+                kept = beside.take(at, mode="clip") == 0
+                own, at = own[kept], at[kept]
+            out[own] = at
+        return out
+
+
+def _over(gaps: NDArray[Any], at: Places) -> Places:
+    """The places behind what may stand between two words."""
+    for _ in range(_GAP):
+        at = at + (gaps.take(at, mode="clip") > 0)
+    return at
+
+
+def _is_letter(char: str) -> bool:
+    return char.isascii() and char.isalpha()
+
+
+@cache
+def _letters() -> NDArray[np.bool_]:
+    """What may not stand beside a word that begins or ends with a letter, ``[0x110000]``."""
     out = np.zeros(0x110000, np.bool_)
-    out[list(map(ord, found))] = True
+    out[list(map(ord, re.findall("[A-Za-z]", _every(), re.IGNORECASE)))] = True
     return out
 
 
-def _near(begins: Places, reach: Places, starts: Places, ends: Places) -> NDArray[np.bool_]:
-    """Near which stretches something of words stands, where these begin and how far they and those before reach."""
-    before = np.append(-BEFORE - 1, reach)[np.searchsorted(begins, starts)]
-    behind = np.searchsorted(begins, ends) < np.searchsorted(begins, ends + AFTER, "right")
-    return (starts - before <= BEFORE) | behind
+def _spelled(chars: Iterable[str]) -> NDArray[np.bool_]:
+    """Which characters are one of some where case does not matter, ``[0x110000]``."""
+    out = np.zeros(0x110000, np.bool_)
+    for char in chars:
+        out[_points(char)] = True
+    return out
 
 
-def _among(joined: Joined, chars: NDArray[np.bool_]) -> NDArray[np.bool_]:
+@cache
+def _points(char: str) -> NDArray[np.intp]:
+    """The code points of a character where case does not matter."""
+    every = _every() if char in _every() else _every() + char
+    return np.array(list(map(ord, re.findall(re.escape(char), every, re.IGNORECASE))), np.intp)
+
+
+def _of(joined: Joined, table: NDArray[Any]) -> NDArray[Any]:
+    """What a table (``[0x110000]``) says of every character."""
     if joined.points is not None:
-        return joined.of_points(chars)
-    return np.frombuffer(joined.ascii.translate(chars[:256].tobytes()), np.bool_)
+        return joined.of_points(table)
+    return np.frombuffer(joined.ascii.translate(table[:256].tobytes()), table.dtype)
 
 
 def _is_ascii_letter(codes: NDArray[Any], places: Places) -> NDArray[np.bool_]:
     """Whether there is a letter of ASCII at some places; none is before the text."""
     at = codes[np.maximum(places, 0)] | 0x20
     return (places >= 0) & (at >= ord("a")) & (at <= ord("z"))
-
-
-def _is_letter(codes: NDArray[Any], places: Places) -> NDArray[np.bool_]:
-    """The same, or any character beyond ASCII."""
-    return _is_ascii_letter(codes, places) | ((places >= 0) & (codes[np.maximum(places, 0)] >= 0x80))

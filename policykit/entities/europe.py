@@ -2,8 +2,21 @@
 
 from datetime import date
 
+import numpy as np
+
+from policykit.entities.check_digits import (
+    Codes,
+    Flags,
+    Values,
+    is_short_day,
+    luhn as luhns,
+    number as number_of,
+    values_of,
+    weighted,
+)
 from policykit.entities.checks import icao_digit, luhn, plain, stdnum
 from policykit.entities.entity import GAP, MARKED, NUMBER, WORD, EntityType, digits
+from policykit.entities.forms import Form
 
 _NINO_SECOND = "abceghjklmnprstwxyz"
 
@@ -28,9 +41,32 @@ def _is_rentenversicherung(number: str) -> bool:
     return sum(p // 10 + p % 10 for p in products) % 10 == int(number[11])
 
 
+_LONGEST_MONTH = 31
+
+
+def _in_month(day: Values) -> Flags:
+    return (day >= 1) & (day <= _LONGEST_MONTH)
+
+
+def _are_rentenversicherung(codes: Codes) -> Flags:
+    v = values_of(codes)
+    day, month, letter = number_of(v[2:4]), number_of(v[4:6]), codes[8].astype(np.int64) - 64
+    is_born = (month >= 1) & (month <= 12) & _in_month(day - 50 * (day > 50))
+    read = [*v[:8], letter // 10, letter % 10, *v[9:11]]
+    weights = (2, 1, 2, 5, 7, 1, 2, 1, 2, 1, 2, 1)
+    products = np.stack([value * weight for value, weight in zip(read, weights, strict=True)])
+    return is_born & ((products // 10 + products % 10).sum(0) % 10 == v[11])
+
+
 def _is_personalausweis(number: str) -> bool:
     """Nine characters and the check digit of ICAO Doc 9303-3, section 4.9; a digit among the nine."""
     return any(char.isdigit() for char in number[:9]) and icao_digit(number[:9]) == int(number[9])
+
+
+def _are_personalausweis(codes: Codes) -> Flags:
+    v = values_of(codes)
+    has_digit = (codes[:9] <= ord("9")).any(0)
+    return has_digit & (weighted(v, 7, 3, 1, 7, 3, 1, 7, 3, 1) % 10 == v[9])
 
 
 def _is_short_day(year: str, month: str, day: str) -> bool:
@@ -50,8 +86,20 @@ def _is_personnummer(number: str) -> bool:
     return _is_short_day(number[:2], number[2:4], str(day - 60 if day > 60 else day)) and luhn(number)
 
 
+def _are_personnummer(codes: Codes) -> Flags:
+    v = values_of(codes[-10:])
+    day = number_of(v[4:6])
+    return is_short_day(number_of(v[:2]), number_of(v[2:4]), day - 60 * (day > 60)) & luhns(v)
+
+
+def _are_cpr(codes: Codes) -> Flags:
+    v = values_of(codes)
+    return is_short_day(number_of(v[4:6]), number_of(v[2:4]), number_of(v[:2]))
+
+
 _ID = "[cfghjklmnprtvwxyz]"
 _CF = "[0-9lmnp-v]"
+_RVNR, _AUSWEIS = "[0-9]{8}[A-Z][0-9]{3}", "[0-9A-Z]{9}[0-9]"
 
 TYPES = (
     EntityType(
@@ -98,7 +146,7 @@ TYPES = (
         about="German pension insurance number",
         body=digits(2, 6, "[a-z]", 3),
         guard=WORD,
-        check=plain("VKVV section 4; 1", _is_rentenversicherung),
+        check=plain("VKVV section 4; 1", _is_rentenversicherung, decide=Form((_RVNR,), _are_rentenversicherung).decide),
         words=("rentenversicherungsnummer", "versicherungsnummer", "sozialversicherungsnummer", "rvnr", "svnr"),
         regions=("DE",),
         label="RVNR",
@@ -108,7 +156,9 @@ TYPES = (
         about="German identity card number with its check digit",
         body=rf"{_ID}(?:[0-9]|{_ID}){{8}}{GAP}?[0-9]",
         guard=WORD,
-        check=plain("ICAO 9303 check digit; 1", _is_personalausweis),
+        check=plain(
+            "ICAO 9303 check digit; 1", _is_personalausweis, decide=Form((_AUSWEIS,), _are_personalausweis).decide
+        ),
         words=("personalausweis", "ausweisnummer", "ausweis", "id card"),
         regions=("DE",),
         label="AUSWEIS",
@@ -193,7 +243,11 @@ TYPES = (
         about="Swedish personal identity number",
         body=r"(?:(?:19|20)[0-9]{2}|[0-9]{2})[01][0-9][0-9]{2}[+\-\x{2010}-\x{2015} ]?[0-9]{4}",
         guard=NUMBER,
-        check=plain("Luhn, a day; 1", lambda number: _is_personnummer(number[-10:])),
+        check=plain(
+            "Luhn, a day; 1",
+            lambda number: _is_personnummer(number[-10:]),
+            decide=Form(("[0-9]{10}", "[0-9]{12}"), _are_personnummer).decide,
+        ),
         words=("personnummer", "personal identity", "samordningsnummer"),
         regions=("SE",),
     ),
@@ -221,7 +275,11 @@ TYPES = (
         about="Danish personal number (CPR), near a word for it",
         body=digits(6, 4),
         guard=NUMBER,
-        check=plain("a day; 1", lambda number: _is_short_day(number[4:6], number[2:4], number[:2])),
+        check=plain(
+            "a day; 1",
+            lambda number: _is_short_day(number[4:6], number[2:4], number[:2]),
+            decide=Form(("[0-9]{10}",), _are_cpr).decide,
+        ),
         words=("cpr", "personnummer", "cpr-nummer"),
         needs_context=True,
         regions=("DK",),

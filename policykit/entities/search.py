@@ -135,6 +135,8 @@ class _Candidates:
         """Work out the automaton, load what the validator reads, and look at candidates, few and many."""
         self._lanes.work_out()
         _ = self._begins
+        if self._words:
+            self._words.read_ahead()
         with suppress(Exception):  # what fails here fails in verdicts, and is named there
             if self._check and self._check.read_ahead:
                 self._check.read_ahead()
