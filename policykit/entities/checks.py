@@ -71,15 +71,18 @@ def either(one: Check, other: Check) -> Check:
     def run(text: str, entity: Entity) -> bool:
         return one.run(text, entity) or other.run(text, entity)
 
+    of_one, of_other = one.decide, other.decide
+
     def decide(text: Compact, starts: Places, ends: Places) -> numbers.Decided:
-        known, also = (check.decide(text, starts, ends) for check in (one, other) if check.decide)
+        assert of_one and of_other, "only where both are known"
+        known, also = of_one(text, starts, ends), of_other(text, starts, ends)
         return np.where((known == YES) | (also == YES), np.int8(YES), np.minimum(known, also))
 
     return Check(
         f"{one.name} or {other.name}",
         run,
         one.package or other.package,
-        decide=decide if one.decide and other.decide else None,
+        decide=decide if of_one and of_other else None,
         read_ahead=one.read_ahead or other.read_ahead,
     )
 

@@ -52,9 +52,9 @@ class Form:
         return out
 
     def _fit(self, codes: Codes) -> Flags:
-        out = np.ones(codes.shape[1], np.bool_)
+        out: Flags = np.ones(codes.shape[1], np.bool_)
         for may_be, code in zip(self._may_be[len(codes)], codes, strict=True):
-            out &= may_be.take(code)
+            out = out & may_be[code]
         return out
 
     @cached_property
