@@ -52,10 +52,8 @@ class Form:
         return out
 
     def _fit(self, codes: Codes) -> Flags:
-        out: Flags = np.ones(codes.shape[1], np.bool_)
-        for may_be, code in zip(self._may_be[len(codes)], codes, strict=True):
-            out = out & may_be[code]
-        return out
+        fits = [may_be[codes[place]] for place, may_be in enumerate(self._may_be[codes.shape[0]])]
+        return np.logical_and.reduce(fits)
 
     @cached_property
     def _may_be(self) -> dict[int, list[Flags]]:
