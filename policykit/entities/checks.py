@@ -74,7 +74,8 @@ def either(one: Check, other: Check) -> Check:
     of_one, of_other = one.decide, other.decide
 
     def decide(text: Compact, starts: Places, ends: Places) -> numbers.Decided:
-        assert of_one and of_other, "only where both are known"
+        assert of_one is not None, "only where both are known"
+        assert of_other is not None, "only where both are known"
         known, also = of_one(text, starts, ends), of_other(text, starts, ends)
         return np.where((known == YES) | (also == YES), np.int8(YES), np.minimum(known, also))
 
