@@ -11,6 +11,7 @@ from policykit.grammar.structural_tags import marked_program, marks_in, structur
 from policykit.grammar.text_grammars import choices, ebnf, gbnf, lark, plain_lark, regex
 from policykit.grammar.token_table import TokenTable
 from policykit.grammar.validator import GrammarValidator, GrammarViolation
+from policykit.grammar.visits import most_visits
 
 __all__ = [
     "NO_DOCUMENTS",
@@ -36,6 +37,7 @@ __all__ = [
     "marked_program",
     "marks_in",
     "matches",
+    "most_visits",
     "plain_lark",
     "read_grammar",
     "regex",

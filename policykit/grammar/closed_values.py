@@ -96,10 +96,13 @@ class ClosingRules:
             except (ValueError, jsonschema_rs.ReferencingError, jsonschema_rs.ValidationError):
                 self._judges[pointer] = None  # then the end of the text has to do
         validator = self._judges[pointer]
-        error = next(validator.iter_errors(cast("jsonschema_rs.JSONType", value)), None) if validator else None
-        if error is None or gave_up(error):
-            return None
-        return join("", *error.instance_path), error.kind.name, error.message.splitlines()[0]
+        try:  # the first error alone: all of them take long where there are many
+            if validator is not None:
+                validator.validate(cast("jsonschema_rs.JSONType", value))
+        except jsonschema_rs.ValidationError as error:
+            if not gave_up(error):
+                return join("", *error.instance_path), error.kind.name, error.message.splitlines()[0]
+        return None
 
     # -- the schema ----------------------------------------------------------------------------------------------
 

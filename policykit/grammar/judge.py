@@ -72,6 +72,7 @@ _LOOKED_UP: Final = frozenset({
     "format", "pattern", "patternProperties", "$ref", "$dynamicRef", "$recursiveRef", "$id", "id", "$anchor",
     "$dynamicAnchor", "$recursiveAnchor", "$vocabulary", "contentMediaType", "contentEncoding", "contentSchema",
 })  # fmt: skip
+_PATTERNS: Final = frozenset({"pattern", "patternProperties"})
 _SAID: Final = frozenset({"format", "pattern", "patternProperties"})
 """What the validator is told about beside the schema."""
 
@@ -86,6 +87,14 @@ def _patterns(schema: dict[str, Json]) -> Iterator[str]:
         yield pattern
     if isinstance(properties, dict):
         yield from properties
+
+
+def may_give_up(document: SchemaDocument) -> bool:
+    """Whether a pattern of the schema is decided by backtracking, within a limit."""
+    if not document.may_have(_PATTERNS):
+        return False
+    nodes = document.reachable(keywords=None).values()
+    return not all(is_linear(source) for schema in nodes if isinstance(schema, dict) for source in _patterns(schema))
 
 
 def gave_up(error: jsonschema_rs.ValidationError) -> bool:

@@ -11,16 +11,18 @@ from functools import lru_cache
 from typing import Any, Protocol
 
 from policykit.diagnostics import Place, PolicyError
-from policykit.grammar import GrammarValidator, GrammarViolation
+from policykit.grammar import GrammarValidator, GrammarViolation, most_visits
 from policykit.ir.grammar import GrammarKind, GrammarSpec
 from policykit.ir.later import Later
 from policykit.ir.plan import Rows
 
 MAX_VALIDATORS = 512
 """Judges that a process keeps ready."""
-_LONG = ('"$ref"', '"$dynamicRef"', '"$recursiveRef"', '"unevaluated', "(?=", "(?!", "(?<")
-"""What a schema needs to be read more than once at one place of a value, or its expressions more than once at one of a
-string: without it, judging by it takes no longer than schema times value."""
+MAX_READ = 50_000
+"""Characters of a schema that is looked at here: a longer one may take long."""
+_LONG = ('"$dynamicRef"', '"$recursiveRef"', '"unevaluated', "(?=", "(?!", "(?<")
+"""With what a schema may be read more than once at one place of a value, or its expressions more than once at one of a
+string."""
 _NO_ROWS, _NO_SHAPE = Later.of(Rows(())), Later.of(None)
 _HELP = "let the grammar have fewer alternatives and less nesting, or the text be shorter; or raise the bound"
 
@@ -37,11 +39,17 @@ def may_take_long(grammar: GrammarSpec) -> bool:
     """Whether judging a text by a grammar may take longer than reading it some times."""
     match grammar.kind:
         case GrammarKind.JSON_SCHEMA:
-            return any(name in grammar.source for name in _LONG)
+            return _visits_often(grammar.source)
         case GrammarKind.REGEX | GrammarKind.CHOICES:
             return False
         case _:
             return True
+
+
+@lru_cache(MAX_VALIDATORS)
+def _visits_often(schema: str) -> bool:
+    """Whether no bound is known on how often one place of a value is read."""
+    return len(schema) > MAX_READ or any(name in schema for name in _LONG) or most_visits(schema) is None
 
 
 def violations(grammar: GrammarSpec, text: str) -> list[GrammarViolation]:

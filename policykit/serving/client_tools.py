@@ -6,14 +6,15 @@ that can be ended; and its calls are judged like those of the profile's tools, b
 and by every rule about outputs.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 
 from policykit.diagnostics import InternalError, Place, PolicyError
-from policykit.grammar import GrammarValidator, GrammarViolation, json_schema
+from policykit.grammar import GrammarValidator, json_schema
 from policykit.ir.grammar import GrammarSpec
-from policykit.plan import Elsewhere, may_take_long, request_compilers, violations
+from policykit.plan import request_compilers
 from policykit.profiles import Profile, Tool
+from policykit.serving.arguments import Arguments
 from policykit.serving.errors import Refused
 from policykit.serving.messages import Ask, Defined
 from policykit.serving.rewrite import not_allowed
@@ -39,19 +40,6 @@ def settled(ask: Ask, profile: Profile) -> Ask:
             why = f"has {tool.n_chars} characters of name, description and schema, the profile takes {most.max_chars}"
             raise not_allowed(tool.param, why)
     return replace(ask, defined=own)
-
-
-@dataclass(frozen=True, slots=True)
-class Arguments:
-    """Judges arguments by a schema of a request: where that may take long, in a process that can be ended."""
-
-    grammar: GrammarSpec
-
-    def check(self, text: str) -> list[GrammarViolation]:
-        """As :meth:`GrammarValidator.check`. Raises PolicyError (PK209) where that takes too long; InternalError."""
-        if may_take_long(self.grammar):
-            return Elsewhere(self.grammar, request_compilers()).check(text)
-        return violations(self.grammar, text)
 
 
 def tool_of(tool: Defined) -> tuple[Tool, Arguments]:

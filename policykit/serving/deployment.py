@@ -7,10 +7,10 @@ from datetime import date
 from functools import cached_property
 from threading import Lock
 
-from policykit.grammar import GrammarValidator
 from policykit.ir.grammar import GrammarSpec
 from policykit.plan import Plan, Unread
 from policykit.profiles import Keyring, Profile, ProfileSet, plan_for
+from policykit.serving.arguments import Arguments, judging_elsewhere
 from policykit.verify import NONE, Resources
 
 MAX_PLANS = 512
@@ -59,7 +59,7 @@ class Deployment:
         """The profile's policies alone: for texts that the output grammar is not about (reasoning, input)."""
         return self.plan(replace(profile, grammar=None), tenant, locale=locale, jurisdiction=jurisdiction)
 
-    def validators(self, profile: Profile) -> Mapping[str, GrammarValidator]:
+    def validators(self, profile: Profile) -> Mapping[str, Arguments]:
         """What judges the arguments of a profile's tools."""
         return self._compiled.validators(profile)
 
@@ -75,7 +75,7 @@ class _Compiled:
     def __init__(self) -> None:
         self._lock = Lock()
         self._plans: OrderedDict[tuple[str, str], Plan] = OrderedDict()
-        self._validators: dict[str, Mapping[str, GrammarValidator]] = {}
+        self._validators: dict[str, Mapping[str, Arguments]] = {}
 
     def equipped(self, plan: Plan, tenant: str, resources: Resources) -> Plan:
         """The plan with the tenant's resources, always the same one, so that it is made ready once."""
@@ -83,17 +83,18 @@ class _Compiled:
         with self._lock:
             found = self._plans.get(key)
             if found is None or found.spec is not plan.spec:
-                found = self._plans[key] = plan.with_resources(replace(resources, tenant=tenant))
+                with_all = plan.with_resources(replace(resources, tenant=tenant))
+                found = self._plans[key] = judging_elsewhere(with_all)
             self._plans.move_to_end(key)
             if len(self._plans) > MAX_PLANS:
                 self._plans.popitem(last=False)
             return found
 
-    def validators(self, profile: Profile) -> Mapping[str, GrammarValidator]:
+    def validators(self, profile: Profile) -> Mapping[str, Arguments]:
         with self._lock:
             found = self._validators.get(profile.digest)
             if found is None:
-                found = {tool.name: GrammarValidator(tool.grammar) for tool in profile.tools}
+                found = {tool.name: Arguments(tool.grammar) for tool in profile.tools}
                 self._validators[profile.digest] = found
             return found
 

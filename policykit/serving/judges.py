@@ -33,4 +33,6 @@ def judge_for(deployment: Deployment, grant: Grant, profile: Profile, ask: Ask, 
         tools = (ask.named_tool,)
     validators = {**deployment.validators(profile), **{tool.name: validator for tool, validator in own}}
     known = (*profile.tools, *(tool for tool, _ in own))
-    return Judge(plan, side, replace(profile, tools=known), facts, tools, validators)
+    offered = (validators[tool] for tool in tools if tool in validators)
+    waits = plan.verifier.waits_for_grammar or any(arguments.is_elsewhere for arguments in offered)
+    return Judge(plan, side, replace(profile, tools=known), facts, tools, validators, waits=waits)

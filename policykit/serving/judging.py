@@ -62,6 +62,8 @@ class Judge:
     validators: Mapping[str, Schema] = field(default_factory=dict[str, Schema])
     prefix: str = ""
     """What stands before every text: the end of a prompt, or of a message that is continued."""
+    waits: bool = False
+    """Whether its verdicts are waited for: texts or arguments are judged by their grammar in another process."""
 
     def plan_of(self, channel: Channel) -> Plan:
         return self.plan if channel is Channel.CONTENT else self.side

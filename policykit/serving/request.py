@@ -192,7 +192,7 @@ class Request:
             reading=services.settings.reading,
             budget=Budget(profile.limits),
             reward=self._reward(profile),
-            apart=self.services.waiting.of(self.grant.key_id) if ask.brings_grammars else beside_others,
+            apart=self.services.waiting.of(self.grant.key_id) if ask.brings_grammars or judge.waits else beside_others,
         )
 
     def _reward(self, profile: Profile) -> Reward | None:

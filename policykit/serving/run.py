@@ -19,6 +19,7 @@ from policykit.profiles import Keyring, check_keys, load_keys, load_profiles
 from policykit.serving import environment
 from policykit.serving.adapters import ServedAdapters
 from policykit.serving.app import App
+from policykit.serving.arguments import needs_compilers
 from policykit.serving.attestor import EngineAttestor
 from policykit.serving.bundled import BundleFiles, Watched, opened
 from policykit.serving.can_draw import check_strategies, draws_freely
@@ -223,7 +224,7 @@ def around(
         return await retirement.check() if retirement else None
 
     async def compilers_ready() -> None:
-        if any(profile.client_grammar or profile.client_tools for profile in serving.deployment.profiles):
+        if await asyncio.to_thread(any, map(needs_compilers, serving.deployment.profiles)):
             await asyncio.to_thread(request_compilers().start)
 
     async def close() -> None:

@@ -24,7 +24,8 @@ rules:
   - {id: other, match: {phrases: [was]}, action: {transform: {replace: {with: is}}}}
 tests: [{name: t, given: {output: bad}, expect: {decision: block}}]
 """
-TREE = '{"type": "array", "items": {"\\u0024ref": "#"}, "maxItems": 2, "uniqueItems": true}'
+TREE = """{"type": "array", "items": {"\\u0024ref": "#"}, "maxItems": 2, "uniqueItems": true,
+"contains": {"$ref": "#"}, "minContains": 0}"""
 WORDS = 'start: w (" " w)*\nw: "bad" | "good" | "was"'
 GRAMMARS = {
     "tree": (pk.Grammar.from_json_schema(TREE), ["[]", "[[],[[]]]", "[[],[]]", "[[],[[]],[[[]]]]", "{", "7"]),
@@ -84,6 +85,9 @@ def test_verdicts_are_those_that_are_made_here(compilers: pk.Compilers, name: st
         (pk.Grammar.from_json_schema({"type": "string", "pattern": "^a+$"}), False),
         (pk.Grammar.from_json_schema({"type": "string", "pattern": "^(?=a)[a-z]+$"}), True),
         (pk.Grammar.from_json_schema({"unevaluatedProperties": False}), True),
+        (pk.Grammar.from_json_schema({"items": {"$ref": "#"}}), False),
+        (pk.Grammar.from_json_schema({"items": {"$ref": "#"}, "contains": {"$ref": "#"}, "minContains": 0}), True),
+        (pk.Grammar.from_json_schema({"description": "a" * 50_000}), True),
         (pk.Grammar.from_regex("a+"), False),
         (pk.Grammar.from_choices(["a"]), False),
     ],

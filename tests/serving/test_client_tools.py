@@ -11,7 +11,7 @@ import pytest
 
 from policykit.diagnostics import PolicyError
 from policykit.profiles import load_profiles, plan_for
-from policykit.serving import Channel, Outcome, client_tools
+from policykit.serving import Channel, Outcome, arguments
 from policykit.serving.asking import Asking
 from policykit.serving.client_tools import tool_of
 from policykit.serving.judges import judge_for
@@ -210,7 +210,7 @@ def test_a_schema_that_branches_at_every_level_holds_up_nobody(monkeypatch: pyte
         tool_of(Defined("send_mail", None, json.dumps(schema), "tools[0]"))
         for schema in (SCHEMA, {"type": "object", "oneOf": branches})
     )
-    monkeypatch.setattr(client_tools, "request_compilers", lambda: SimpleNamespace(make=late))
+    monkeypatch.setattr(arguments, "request_compilers", lambda: SimpleNamespace(make=late))
     assert [len(plain.check(text)) for text in ('{"to": "ann"}', '{"to": 1}')] == [0, 1]
     assert not made
     deep = '{"a": ' * 60 + "1" + "}" * 60
