@@ -28,8 +28,8 @@ from policykit.diagnostics import InternalError, Place, PolicyError
 from policykit.ir.document import PolicySet
 from policykit.ir.grammar import GrammarSpec
 from policykit.plan.compiling import Unread, compiles, loads
-from policykit.plan.elsewhere import Elsewhere, may_take_long
-from policykit.plan.one_process import MAX_SHARED, POSTPONED, Call, OneProcess, Shared
+from policykit.plan.elsewhere import Elsewhere, may_take_long, violations
+from policykit.plan.one_process import MAX_SHARED, OVER, POSTPONED, Call, OneProcess, Shared
 from policykit.plan.plan import Plan
 
 T = TypeVar("T")
@@ -65,7 +65,8 @@ class Compilers:
         self._all = [OneProcess() for _ in range(n_processes)]
         self._policies: OrderedDict[int, tuple[PolicySet, Shared]] = OrderedDict()
         self._refused: OrderedDict[bytes, tuple[float, str]] = OrderedDict()
-        self._keeps_ready = False
+        self._keeps_ready = self._hurries = False
+        self._n_ends = 0
         self._reset()
         atexit.register(self.close)
         if hasattr(os, "register_at_fork"):
@@ -112,9 +113,19 @@ class Compilers:
         for process in self._taken():
             _replace(process, self._idle)
 
+    def hurry(self) -> None:
+        """Compile nothing any more, and end what is compiled: the server is about to stop. Texts are judged to the end.
+        Until :meth:`close`."""
+        self._hurries, self._keeps_ready = True, False
+        for process in self._all:
+            process.end_call()
+
     def close(self) -> None:
-        """End the processes that do nothing; another call starts new ones."""
-        self._keeps_ready = False
+        """End all processes, and refuse the calls that are made, or wait (PK209); a later one starts new ones."""
+        self._keeps_ready = self._hurries = False
+        self._n_ends += 1
+        for process in self._all:
+            process.end_call()
         for process in self._taken():
             process.end()
             self._idle.put(process)
@@ -169,8 +180,7 @@ class Compilers:
         key = hashlib.sha256("".join(name for name, _ in shared).encode() + body).digest()
         message = self._known(key)
         if message is None:
-            call = Call(shared, body, self.bounds.memory_mib << 20, self.bounds.deadline_s)
-            kind, said = self._answer(call, place)
+            kind, said = self._answer(shared, body, function is violations, place)
             if kind == "value":
                 return said
             if kind == "refused":
@@ -179,9 +189,21 @@ class Compilers:
             self._keep(key, message)
         raise PolicyError.of("PK209", message, place, _HELP)
 
-    def _answer(self, call: Call, place: Place | None) -> tuple[str, Any]:
-        """What became of a call, which may become a long one while others are."""
+    def _answer(self, shared: tuple[Shared, ...], body: bytes, judges: bool, place: Place | None) -> tuple[str, Any]:
+        """What became of a call, which may become a long one while others are. Raises PolicyError where it is over
+        before it comes back: that is not its arguments' fault."""
+        begun = self._n_ends
         long = _Long(self._long)
+        call = Call(
+            shared, body, self.bounds.memory_mib << 20, self.bounds.deadline_s,
+            lambda: begun < self._n_ends or (self._hurries and not judges),
+        )  # fmt: skip
+        found = self._called(call, long, place)
+        if found[0] == OVER:
+            raise PolicyError.of("PK209", "it is not made any more: the server stops", place, "try again later")
+        return found
+
+    def _called(self, call: Call, long: "_Long", place: Place | None) -> tuple[str, Any]:
         try:
             with self._held(place) as process:
                 found = process.call(call, long.begin)

@@ -27,7 +27,7 @@ GIVES_WAY = 10
 """How nice a process is whose call has become a long one."""
 Shared = tuple[str, bytes]
 """A value that calls share: its key, and the value pickled."""
-POSTPONED = "postponed"
+POSTPONED, OVER = "postponed", "over"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,8 @@ class Call:
     body: bytes
     n_bytes: int
     deadline_s: float
+    is_over: Callable[[], bool] = lambda: False
+    """Whether whoever called wants no answer any more, as where a server stops."""
 
 
 class OneProcess:
@@ -48,14 +50,33 @@ class OneProcess:
         self._pid = 0
         self._has: set[str] = set()
         self._n_calls = 0
+        self._current: Call | None = None
 
     def call(self, call: Call, may_be_long: Callable[[], bool]) -> tuple[str, Any]:
-        """What became of a call: as the process says, or `late`, or `ended` and by what.
+        """What became of a call: as the process says, or `late`, `ended` and by what, or `over`.
 
         Behind :data:`QUICK_S` it is asked whether the call may go on; where not, it is `postponed`, and nothing is left
         of it. One that goes on does so with less of the processor, and its process is not used again.
         """
+        if call.is_over():  # a process may take seconds to start
+            return OVER, None
+        self._current = call
+        try:
+            found = self._called(call, may_be_long)
+        finally:
+            self._current = None
+        return (OVER, None) if found[0] in ("ended", POSTPONED) and call.is_over() else found
+
+    def end_call(self) -> None:
+        """Have a call that is over end now, in whatever thread it is made: its process is killed."""
+        call, process = self._current, self._process
+        if call is not None and process is not None and call.is_over() and self._pid == os.getpid():
+            process.kill()
+
+    def _called(self, call: Call, may_be_long: Callable[[], bool]) -> tuple[str, Any]:
         process = self.started()
+        if call.is_over():  # from here on whoever ends it finds the process
+            return POSTPONED, None
         sent = [(key, None if key in self._has else body) for key, body in call.shared]
         self._n_calls += 1
         self._has |= {key for key, _ in call.shared}

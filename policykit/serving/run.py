@@ -289,6 +289,11 @@ class _Told(uvicorn.Server):
     def port(self) -> int:
         return int(self.servers[0].sockets[0].getsockname()[1]) if self.servers else self.config.port
 
+    async def shutdown(self, sockets: "list[object] | None" = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Requests in flight are answered, but no grammar is compiled for one any more."""
+        await asyncio.to_thread(request_compilers().hurry)
+        await super().shutdown(sockets)  # pyright: ignore[reportArgumentType]
+
     async def startup(self, sockets: "list[object] | None" = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         await super().startup(sockets)  # pyright: ignore[reportArgumentType]
         if not self.should_exit:

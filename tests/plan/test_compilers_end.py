@@ -5,12 +5,16 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 import policykit as pk
-from tests.plan.calls import holds, process_id
+from policykit.diagnostics import PolicyError
+from policykit.plan import bounded
+from tests.plan.calls import holds, process_id, waits_for
 
 WAITS = """
 import os, sys, threading, time
@@ -100,3 +104,65 @@ def test_the_deadline_ends_what_holds_the_interpreter(tmp_path: Path) -> None:
         compilers.make(holds, str(tmp_path / "pid"), 300)
     assert is_gone(int((tmp_path / "pid").read_text()))
     compilers.close()
+
+
+class Waiting:
+    """Calls of one server, two processes for them, and what keeps the calls from coming back."""
+
+    def __init__(self, folder: Path) -> None:
+        self.compilers = pk.Compilers(pk.Bounds(deadline_s=300, wait_s=300), n_processes=2)
+        self.pool = ThreadPoolExecutor(4)
+        self.path = folder / "gate"
+        self.calls = [self.pool.submit(self.compilers.make, waits_for, str(self.path))]
+
+    def begun(self, n: int) -> None:
+        until = time.monotonic() + 60
+        while len(list(self.path.parent.glob("gate.*.begun"))) < n and time.monotonic() < until:
+            time.sleep(0.02)
+
+    def why(self, at: int) -> str:
+        error = self.calls[at].exception(60)
+        assert isinstance(error, PolicyError)
+        assert [found.code for found in error.diagnostics] == ["PK209"]
+        return error.diagnostics[0].message
+
+
+@pytest.fixture
+def waiting(tmp_path: Path) -> Iterator[Waiting]:
+    found = Waiting(tmp_path)
+    yield found
+    found.path.touch()
+    found.compilers.close()
+    found.pool.shutdown()
+
+
+def test_a_server_that_stops_ends_what_is_compiled_and_what_waits(waiting: Waiting) -> None:
+    """Each of these calls would have come back in 300 seconds; and a call that is made later is made."""
+    waiting.begun(1)
+    waiting.calls += [waiting.pool.submit(waiting.compilers.make, waits_for, str(waiting.path)) for _ in range(3)]
+    waiting.begun(2)
+    waiting.compilers.close()
+    assert {waiting.why(at) for at in range(4)} == {"it is not made any more: the server stops"}
+    assert waiting.compilers.make(len, "four") == 4
+    waiting.path.touch()
+    assert waiting.compilers.make(waits_for, str(waiting.path)) == "came", (
+        "it was nobody's fault, and is not remembered"
+    )
+
+
+def test_a_server_that_is_about_to_stop_compiles_nothing(waiting: Waiting) -> None:
+    waiting.begun(1)
+    waiting.compilers.hurry()
+    assert waiting.why(0) == "it is not made any more: the server stops"
+    waiting.calls.append(waiting.pool.submit(waiting.compilers.make, waits_for, str(waiting.path)))
+    assert waiting.why(1) == "it is not made any more: the server stops"
+
+
+def test_texts_are_judged_by_a_server_that_is_about_to_stop(waiting: Waiting, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounded, "violations", waits_for)  # so that the calls are judgements
+    (judging,) = waiting.calls = [waiting.pool.submit(waiting.compilers.make, waits_for, str(waiting.path))]
+    waiting.begun(2)
+    waiting.compilers.hurry()
+    assert not judging.done()
+    waiting.path.touch()
+    assert judging.result(60) == "came"
