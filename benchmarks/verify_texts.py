@@ -115,6 +115,7 @@ def hostile_texts(phrases: Sequence[str], matching: Sequence[str], size: int) ->
         "social security numbers": lambda: "123-45-6789 ",
         "social security numbers with a word": lambda: "ssn 123-45-6789 ",
         "social security numbers with nearly a word": lambda: "xssnx 123-45-6789 ",
+        "words for social security numbers, and some numbers": lambda: "ssn " * 40 + "123-45-6789 ",
         "account numbers": lambda: _account(rng) + " ",
         "payment cards": lambda: _card(rng) + " ",
         "keys and tokens": lambda: (
