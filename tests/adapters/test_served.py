@@ -17,7 +17,8 @@ import pytest
 torch = pytest.importorskip("torch", reason="adapters need torch")
 
 from policykit.embedded import model_path  # noqa: E402
-from tests.serving.real_vllm import STARTS_WITHIN_S, environment, free_port  # noqa: E402
+from tests.serving.imported import Forked  # noqa: E402
+from tests.serving.real_vllm import STARTS_WITHIN_S, environment, forked, free_port  # noqa: E402
 
 pytestmark = pytest.mark.vllm
 
@@ -115,9 +116,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         *("--max-lora-rank", str(everything.max_lora_rank), "--max-loras", "3", "--lora-modules", *modules),
     ]  # fmt: skip
     with (folder / "output.txt").open("wb") as output:
-        process = subprocess.Popen(
-            command, env=environment(folder), stdout=output, stderr=subprocess.STDOUT, start_new_session=True
-        )
+        process = forked(command, environment(folder), output)
     try:
         wait_for(f"http://127.0.0.1:{port}/health", process, folder / "output.txt")
         yield f"http://127.0.0.1:{port}"
@@ -131,7 +130,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
                 process.wait(10)
 
 
-def wait_for(url: str, process: "subprocess.Popen[bytes]", output: Path) -> None:
+def wait_for(url: str, process: Forked, output: Path) -> None:
     until = time.monotonic() + STARTS_WITHIN_S
     while True:
         assert process.poll() is None, output.read_text("utf-8", "replace")[-4000:]

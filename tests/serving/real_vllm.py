@@ -10,9 +10,12 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import IO
 
 from policykit.embedded import model_path
+from tests.serving.imported import Forked, Importer
 
 STARTS_WITHIN_S = 240
 RUNNING: "list[Server]" = []
@@ -25,7 +28,7 @@ class Server:
 
     url: str
     folder: Path
-    process: "subprocess.Popen[bytes]"
+    process: "subprocess.Popen[bytes] | Forked"
 
     @property
     def output(self) -> str:
@@ -42,21 +45,44 @@ class Server:
 
 def environment(folder: Path, **more: str) -> dict[str, str]:
     """What server and guard read: profiles and keys lie in ``folder``."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("VLLM_", "POLICYKIT_"))}
     (folder / "run").mkdir(exist_ok=True)
     return {
-        **kept,
-        "HF_HUB_OFFLINE": "1",
-        "VLLM_CPU_KVCACHE_SPACE": "1",
-        "VLLM_NO_USAGE_STATS": "1",
+        **of_all(),
         "POLICYKIT_PROFILES": str(folder),
         "POLICYKIT_KEYS": str(folder),
         "POLICYKIT_LOG": str(folder / "log"),
         "POLICYKIT_RUN": str(folder / "run"),
         "POLICYKIT_MODEL": "embedded",
-        "PYTHONPATH": str(Path(__file__).parents[2]),
         **more,
     }
+
+
+def of_all() -> dict[str, str]:
+    """What every server reads."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("VLLM_", "POLICYKIT_"))}
+    return {
+        **kept,
+        "HF_HUB_OFFLINE": "1",
+        "VLLM_CPU_KVCACHE_SPACE": "1",
+        "VLLM_NO_USAGE_STATS": "1",
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+    }
+
+
+@cache
+def importer() -> Importer:
+    """One for all tests. It ends with them."""
+    return Importer(of_all())
+
+
+def spawned(command: Sequence[str], environment: Mapping[str, str], output: IO[bytes]) -> "subprocess.Popen[bytes]":
+    """A program as users start it."""
+    return subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
+
+
+def forked(command: Sequence[str], environment: Mapping[str, str], output: IO[bytes]) -> Forked:
+    """The same without importing vLLM anew, which takes longer than most tests."""
+    return importer().start(command, environment, output)
 
 
 def plain_command(port: int, *more: str) -> list[str]:
@@ -86,15 +112,12 @@ def vllm_served(
     more: Sequence[str] = (),
     variables: Mapping[str, str] | None = None,
     started: Callable[..., list[str]] = command,
+    begin: Callable[..., "subprocess.Popen[bytes] | Forked"] = forked,
 ) -> Iterator[Server]:
     """Raises RuntimeError with the end of its output, if it does not start."""
     port = free_port()
     with (folder / "output.txt").open("wb") as output:
-        process = subprocess.Popen(
-            started(port, *more),
-            env=environment(folder, **(variables or {})),
-            stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
-        )  # fmt: skip
+        process = begin(started(port, *more), environment(folder, **(variables or {})), output)
     server = Server(f"http://127.0.0.1:{port}", folder, process)
     RUNNING.append(server)
     try:

@@ -7,7 +7,7 @@ import signal
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +20,7 @@ import pytest
 
 from policykit.audit import Record, Tampering, open_reader, parse, verify_log
 from tests.audit.server import Server as Database
-from tests.serving.real_vllm import Server, vllm_served
+from tests.serving.real_vllm import Server, forked, spawned, vllm_served
 from tests.serving.test_real_vllm import ACME, forbidden, write
 
 pytestmark = pytest.mark.vllm
@@ -39,10 +39,11 @@ class Deployed:
 
     folder: Path
     log: str
+    begin: Callable[..., Any]
     got: list[str] = field(default_factory=list[str])
 
     def served(self) -> Any:
-        return vllm_served(self.folder, variables={"POLICYKIT_LOG": self.log})
+        return vllm_served(self.folder, variables={"POLICYKIT_LOG": self.log}, begin=self.begin)
 
     def kept(self) -> list[str]:
         """The requests of the log, whose chain has to hold."""
@@ -58,12 +59,12 @@ def deployed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     folder = tmp_path_factory.mktemp("killed")
     write(folder)
     if request.param == "sqlite":
-        yield Deployed(folder, str(folder / "log"))
+        yield Deployed(folder, str(folder / "log"), spawned)  # what ends with what depends on who has started it
         return
     database = Database()
     try:
         database.start()
-        yield Deployed(folder, database.database("killed"))
+        yield Deployed(folder, database.database("killed"), forked)
     finally:
         database.remove()
 

@@ -11,7 +11,7 @@ from policykit.profiles import digest_of_key
 from tests.serving.attacks.cases import Case, load
 from tests.serving.attacks.house import write
 from tests.serving.attacks.sending import send, wrong_with
-from tests.serving.real_vllm import Server, vllm_served
+from tests.serving.real_vllm import Server, spawned, vllm_served
 from tests.serving.running import KEYS
 
 pytestmark = pytest.mark.vllm
@@ -36,7 +36,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     write(folder)
     write_keys(folder)
     calls = ("--enable-auto-tool-choice", "--tool-call-parser", "hermes")
-    with vllm_served(folder, calls) as found:
+    with vllm_served(folder, calls, begin=spawned) as found:  # all processes as users have them
         yield found
 
 
