@@ -26,6 +26,13 @@ def house(shared: World) -> World:
     return shared
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """What servers are forked from imports while the first tests run."""
+    found = [item for item in session.items if isinstance(item, pytest.Function) and "server" in item.fixturenames]
+    if any(item.get_closest_marker("vllm") for item in found) and not session.config.getoption("collectonly"):
+        real_vllm.importer()
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield

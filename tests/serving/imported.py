@@ -105,6 +105,7 @@ def _import() -> None:
         module = import_module(name)
         assert module.get_mp_context
         module.get_mp_context = partial(multiprocessing.get_context, "fork")
+    assert not [name for name in sys.modules if name.partition(".")[0] == "policykit"]
     import_module("vllm.utils.system_utils").set_process_title("Importer")  # it finds where a title goes only here
 
 

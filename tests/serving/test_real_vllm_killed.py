@@ -7,7 +7,7 @@ import signal
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,11 +39,15 @@ class Deployed:
 
     folder: Path
     log: str
-    begin: Callable[..., Any]
     got: list[str] = field(default_factory=list[str])
 
     def served(self) -> Any:
-        return vllm_served(self.folder, variables={"POLICYKIT_LOG": self.log}, begin=self.begin)
+        return vllm_served(self.folder, variables={"POLICYKIT_LOG": self.log})
+
+    def served_as_by_users(self) -> Any:
+        """On one of the logs every process is spawned: what ends with what depends on who has started it, and how."""
+        begin = forked if self.log.startswith("postgresql:") else spawned
+        return vllm_served(self.folder, variables={"POLICYKIT_LOG": self.log}, begin=begin)
 
     def kept(self) -> list[str]:
         """The requests of the log, whose chain has to hold."""
@@ -59,12 +63,12 @@ def deployed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     folder = tmp_path_factory.mktemp("killed")
     write(folder)
     if request.param == "sqlite":
-        yield Deployed(folder, str(folder / "log"), spawned)  # what ends with what depends on who has started it
+        yield Deployed(folder, str(folder / "log"))
         return
     database = Database()
     try:
         database.start()
-        yield Deployed(folder, database.database("killed"), forked)
+        yield Deployed(folder, database.database("killed"))
     finally:
         database.remove()
 
@@ -164,7 +168,7 @@ def check_nothing_is_lost(deployed: Deployed) -> None:
 
 
 def test_a_server_that_is_killed_has_lost_nothing_that_it_answered(deployed: Deployed) -> None:
-    with deployed.served() as server:
+    with deployed.served_as_by_users() as server:
         started = below(server.process.pid)
         got = killed_under_load(deployed, server, server.process.pid)
         assert server.process.wait(10) == -signal.SIGKILL
@@ -175,7 +179,7 @@ def test_a_server_that_is_killed_has_lost_nothing_that_it_answered(deployed: Dep
 
 def test_an_engine_that_is_killed_takes_no_answer_with_it(deployed: Deployed) -> None:
     """The next server on the same log; without an engine it answers nothing, and ends."""
-    with deployed.served() as server:
+    with deployed.served_as_by_users() as server:
         started = below(server.process.pid)
         got = killed_under_load(deployed, server, engine_of(server))
         with pytest.raises((openai.APIError, httpx.HTTPError, CutOff)):

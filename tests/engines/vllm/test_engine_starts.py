@@ -1,8 +1,9 @@
 """Starts that must fail, speculative decoding, adapters, and what vLLM's source says in each version."""
 
 import os
-import subprocess
+import signal
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from policykit.diagnostics import PolicyError
 from policykit.embedded import model_path
 from policykit.engines.vllm.contracts import check_source
 from tests.engines.vllm.conftest import Guard
+from tests.serving.real_vllm import forked
 
 pytestmark = pytest.mark.vllm
 
@@ -37,14 +39,17 @@ def test_an_engine_without_tokenizer_does_not_start(start: object) -> None:
         StructuredOutputManager(args.create_engine_config())
 
 
-CONFIGURED = """\
-import os, vllm
-vllm.__version__ = os.environ.get("POLICYKIT_TEST_VERSION", vllm.__version__)
-from vllm.plugins import load_general_plugins
-load_general_plugins()
-from vllm.config import StructuredOutputsConfig
-print("configured", StructuredOutputsConfig(backend="policykit"))
-"""
+def ran(folder: Path, environment: Mapping[str, str], name: str, *arguments: str) -> tuple[int, list[str]]:
+    """The exit status and the lines of a program beside this one."""
+    said = folder / "said.txt"
+    with said.open("wb") as output:
+        process = forked(
+            [sys.executable, "-m", f"tests.engines.vllm.{name}", *arguments], {**os.environ, **environment}, output
+        )
+    try:
+        return process.wait(300), said.read_text("utf-8", "replace").splitlines()
+    finally:
+        process.send_signal(signal.SIGKILL)
 
 
 @pytest.mark.parametrize(
@@ -56,21 +61,16 @@ print("configured", StructuredOutputsConfig(backend="policykit"))
     ],
     ids=["with the plugin", "without it", "an untested version"],
 )
-def test_without_the_plugin_the_backend_has_no_name(environment: dict[str, str], says: str) -> None:
-    ran = subprocess.run(
-        [sys.executable, "-c", CONFIGURED],
-        env={**os.environ, **environment}, capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
-    assert ("configured" in ran.stdout) == (not environment), ran.stderr
-    assert says in ran.stdout + ran.stderr
+def test_without_the_plugin_the_backend_has_no_name(environment: dict[str, str], says: str, tmp_path: Path) -> None:
+    status, lines = ran(tmp_path, environment, "configured")
+    said = "\n".join(lines)
+    assert (status == 0, any(line.startswith("configured") for line in lines)) == (not environment,) * 2, said
+    assert says in said
 
 
 @pytest.mark.parametrize("name", ["drafts", "adapters", "pins"])
 def test_engines_of_other_kinds(guard: Guard, name: str, tmp_path: Path) -> None:
     """An engine each, in a process of its own: vLLM cannot start two in one."""
-    ran = subprocess.run(
-        [sys.executable, "-m", "tests.engines.vllm.apart", name, str(tmp_path)],
-        capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
-    assert ran.returncode == 0, ran.stderr[-3000:]
-    assert "held" in ran.stdout
+    status, lines = ran(tmp_path, {}, "apart", name, str(tmp_path))
+    assert status == 0, "\n".join(lines)[-3000:]
+    assert "held" in lines
