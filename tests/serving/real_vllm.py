@@ -72,7 +72,7 @@ def of_all() -> dict[str, str]:
 @cache
 def importer() -> Importer:
     """One for all tests. It ends with them."""
-    return Importer(of_all())
+    return Importer({**of_all(), "OMP_NUM_THREADS": "1"})  # other threads do not live on in what is forked
 
 
 def spawned(command: Sequence[str], environment: Mapping[str, str], output: IO[bytes]) -> "subprocess.Popen[bytes]":
