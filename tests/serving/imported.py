@@ -1,10 +1,10 @@
 """Programs that are forked from a process that has imported vLLM, since importing is nearly all of a server's start.
 
-`vllm serve` imports vLLM three times, ten seconds each: in its server, its engine and its worker. Here each is forked
-from the one before, as vLLM itself does where it may (`VLLM_WORKER_MULTIPROC_METHOD=fork`; its platform for the CPU
-alone does not let it), and the server from a process that only imports. The processes, what they say to each other
-and what they read of their environment are the same. That a spawned engine and worker find the plugin by themselves is
-for the tests to show that start a server as users do.
+`vllm serve` imports vLLM again in its engine and in its worker, ten seconds each time. Here engines are forked from
+their server, as vLLM itself does where it may (`VLLM_WORKER_MULTIPROC_METHOD=fork`; its platform for the CPU alone does
+not let it), and the server from a process that only imports. What they say to each other and what they read of their
+environment is the same. That a spawned engine and worker find the plugin by themselves is for the tests to show that
+start a server as users do.
 """
 
 import json
@@ -32,13 +32,11 @@ IMPORTED = (
     "vllm.model_executor.models.llama",
     "vllm.v1.engine.async_llm",
     "vllm.v1.engine.core",
-    "vllm.v1.executor.multiproc_executor",
+    "vllm.v1.executor.uniproc_executor",
     "vllm.v1.worker.cpu_model_runner",
     "vllm.v1.worker.cpu_worker",
 )
 """What a server, its engine and its worker import, and nothing of ours: each server finds the plugin itself."""
-STARTING = ("vllm.v1.engine.utils", "vllm.v1.executor.multiproc_executor")
-"""The modules that start engines and workers."""
 
 
 class Forked:
@@ -101,10 +99,9 @@ class Importer:
 def _import() -> None:
     for name in IMPORTED:
         import_module(name)
-    for name in STARTING:  # forking, whatever the platform says
-        module = import_module(name)
-        assert module.get_mp_context
-        module.get_mp_context = partial(multiprocessing.get_context, "fork")
+    starting = import_module("vllm.v1.engine.utils")
+    assert starting.get_mp_context
+    starting.get_mp_context = partial(multiprocessing.get_context, "fork")  # whatever the platform says
     assert not [name for name in sys.modules if name.partition(".")[0] == "policykit"]
     import_module("vllm.utils.system_utils").set_process_title("Importer")  # it finds where a title goes only here
 

@@ -18,6 +18,9 @@ from policykit.embedded import model_path
 from tests.serving.imported import Forked, Importer
 
 STARTS_WITHIN_S = 240
+WORKER_WITHIN = ("--distributed-executor-backend", "vllm.v1.executor.uniproc_executor.UniProcExecutor")
+"""The worker is in its engine's process: in two they wait for each other spinning, which leaves a machine of two
+processors none for the server."""
 RUNNING: "list[Server]" = []
 """Those whose output is shown with a test that fails."""
 
@@ -76,13 +79,13 @@ def importer() -> Importer:
 
 
 def spawned(command: Sequence[str], environment: Mapping[str, str], output: IO[bytes]) -> "subprocess.Popen[bytes]":
-    """A program as users start it."""
+    """A server as users start it, all of whose processes import vLLM, and with the executor that is vLLM's default."""
     return subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
 
 
 def forked(command: Sequence[str], environment: Mapping[str, str], output: IO[bytes]) -> Forked:
-    """The same without importing vLLM anew, which takes longer than most tests."""
-    return importer().start(command, environment, output)
+    """The same server without what takes longer than most tests."""
+    return importer().start([*command, *WORKER_WITHIN], environment, output)
 
 
 def plain_command(port: int, *more: str) -> list[str]:

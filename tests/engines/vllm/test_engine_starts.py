@@ -12,7 +12,7 @@ from policykit.diagnostics import PolicyError
 from policykit.embedded import model_path
 from policykit.engines.vllm.contracts import check_source
 from tests.engines.vllm.conftest import Guard
-from tests.serving.real_vllm import forked
+from tests.serving.real_vllm import importer
 
 pytestmark = pytest.mark.vllm
 
@@ -41,11 +41,9 @@ def test_an_engine_without_tokenizer_does_not_start(start: object) -> None:
 
 def ran(folder: Path, environment: Mapping[str, str], name: str, *arguments: str) -> tuple[int, list[str]]:
     """The exit status and the lines of a program beside this one."""
-    said = folder / "said.txt"
+    command, said = (sys.executable, "-m", f"tests.engines.vllm.{name}", *arguments), folder / "said.txt"
     with said.open("wb") as output:
-        process = forked(
-            [sys.executable, "-m", f"tests.engines.vllm.{name}", *arguments], {**os.environ, **environment}, output
-        )
+        process = importer().start(command, {**os.environ, **environment}, output)
     try:
         return process.wait(300), said.read_text("utf-8", "replace").splitlines()
     finally:
