@@ -27,6 +27,8 @@ from policykit.text import utf8
 
 MASK_BYTES = 64 << 20
 TABLE_BYTES = 96 << 20
+GROWTH, MAX_UNASKED = 1 << 20, 32
+"""Bytes that one mask seldom adds to the tables, and masks after which it is asked in any case."""
 MAX_CLOSERS = 100_000
 MAX_ASKED = 64
 SHORT = 16
@@ -55,6 +57,7 @@ class PolicyMachine:
         self.held = Held(self.reader, self.rows, -(-vocabulary.size // 32))
         self._fragile = self._forbidding(liveness.fragile if liveness else ())
         self._table_bytes = table_bytes
+        self._unasked = 0  # masks before it is asked again how large the tables are
         self._bases: dict[tuple[tuple[str, ...], tuple[int, ...]], Row] = {}
         self._closers: dict[tuple[object, ...], frozenset[str]] = {}
         self._freed: dict[Joint, bool] = {}
@@ -172,8 +175,14 @@ class PolicyMachine:
                     self.reader.tabulate(self.reader.current(first))
 
     def trim(self) -> None:
-        """Drop automata, tables and rows together if they have outgrown their bound. States stay valid."""
-        if self.reader.n_bytes > self._table_bytes:
+        """Drop automata, tables and rows together if they have outgrown their bound. States stay valid. How large they
+        are takes long to say, so that it is not asked at each mask while there is much room."""
+        if self._unasked:
+            self._unasked -= 1
+            return
+        left = self._table_bytes - self.reader.n_bytes
+        self._unasked = min(MAX_UNASKED, max(0, left) // GROWTH)
+        if left < 0:
             self.rows.clear()
             self._bases.clear()
             self.held.clear()

@@ -28,19 +28,19 @@ class Unfinished:
         self._vocabulary = vocabulary
         self._tail_row = tail_row
         self._byte_tokens = byte_tokens
-        self._words = np.flatnonzero(tail_row)
-        self._tails = tail_row[self._words]
         self._last: dict[bytes, bytes] = {}  # for the beginning of a character the rest that served last
 
     def prune(self, row: Row, grammar: Matcher, joint: Joint) -> None:
         """Close them in a row. Where the grammar leaves very many of them open it leaves the character open too: they
         are not tried."""
-        open_tails = row[self._words] & self._tails
-        if np.count_nonzero(open_tails) > MAX_UNFINISHED:  # words, which have a bit or more each
+        open_tails = row & self._tail_row
+        n_words = np.count_nonzero(open_tails)  # which have a bit or more each
+        if not 0 < n_words <= MAX_UNFINISHED:
             return
-        if not 0 < int(np.bitwise_count(open_tails).sum()) <= MAX_UNFINISHED:
+        ids: list[int] = set_bits(open_tails).tolist()
+        if len(ids) > MAX_UNFINISHED:
             return
-        for token_id in set_bits(row & self._tail_row).tolist():
+        for token_id in ids:
             after = self._reader.advance(joint, token_id)
             if after is None or not self._goes_on(grammar, token_id, after):
                 close(row, token_id)

@@ -1,5 +1,6 @@
 """A grammar bound to a vocabulary: which tokens may come next, and the state that follows each."""
 
+import ctypes
 from collections.abc import Sequence
 from typing import Final, Self
 
@@ -15,6 +16,7 @@ from policykit.ir.grammar import GrammarSpec
 
 LOOKS_BACK: Final = 4
 """How many bytes before the end of forced text the engine looks for tokens that go on beyond it."""
+_INT32: Final = np.dtype(np.int32)
 
 
 class CompiledGrammar:
@@ -107,47 +109,56 @@ class GrammarState:
             InternalError: no token may follow and the text may not end (a dead end), or the engine failed. The state
                 stays usable: it may be rolled back.
         """
-        if row.shape != (self._table.row_words,) or row.dtype != np.int32 or not row.flags["C_CONTIGUOUS"]:
-            raise ValueError(f"a mask row is a contiguous int32 array of {self._table.row_words} words")
-        if self.finished:
+        n_words = self._table.row_words
+        if row.shape != (n_words,) or row.dtype != _INT32 or not row.flags.c_contiguous:
+            raise ValueError(f"a mask row is a contiguous int32 array of {n_words} words")
+        if self._history and self._history[-1][1]:
             row[:] = self._table.eos_bits
             return
-        self._matcher.unsafe_compute_mask_ptr(row.ctypes.data, row.nbytes)
-        if self._matcher.is_error():
+        matcher = self._matcher
+        forced = matcher.compute_ff_bytes() if self._forces else b""
+        if len(forced) > LOOKS_BACK and self._table.spells_bytes and not matcher.is_accepting():
+            row.fill(0)  # the engine would add nothing to what the text begins with, and takes long to say so
+            self._open_forced(row.data.cast("B").cast("I"), forced)
+            self._forced = forced
+            return
+        # of all ways to the address the quickest
+        matcher.unsafe_compute_mask_ptr(ctypes.addressof(ctypes.c_char.from_buffer(row)), 4 * n_words)
+        if matcher.is_error():
             self._fail()
-        forced = self._matcher.compute_ff_bytes() if self._forces else b""
+        words = row.data.cast("B").cast("I")
         if forced:
-            self._open_forced(row, forced)
-        is_end = self._set_special(row)
+            self._open_forced(words, forced)
+        is_end = self._set_special(words)
         if self._forces:
             self._forced = b"" if is_end else forced
 
-    def _set_special(self, row: NDArray[np.int32]) -> bool:
+    def _set_special(self, words: memoryview) -> bool:
         """Ends of text where the text may end, and special tokens where the grammar takes them. A complement (`~`) is
         one of all bytes for the engine, among which it has those that stand for special tokens. Returns whether the
         text may end."""
-        words = row.data.cast("B").cast("I")
+        matcher = self._matcher
         for word, bits in self._table.special_words:
             for token_id in ids_at(word, words[word] & bits) if words[word] & bits else ():
-                if self._matcher.validate_tokens([token_id]) != 1:
+                if matcher.validate_tokens([token_id]) != 1:
                     _, bit = place_of(token_id)
                     words[word] &= ~bit
-        if self._matcher.is_error():
+        is_end = matcher.is_accepting()
+        if matcher.is_error():
             self._fail()
-        is_end = self.accepting
         for word, bits in self._unused:
             words[word] &= ~bits
         for word, bits in self._table.eos_words:
             words[word] = words[word] | bits if is_end else words[word] & ~bits
         return is_end
 
-    def _open_forced(self, row: NDArray[np.int32], forced: bytes) -> None:
+    def _open_forced(self, words: memoryview, forced: bytes) -> None:
         """Add every tokenisation of text that must come next: tokens that it begins with, and longer ones, which the
         engine looks for by itself where it does not fix the first token."""
-        words = row.data.cast("B").cast("I")
-        for word, bit in self._table.beginnings(forced):
+        spelled = self._table.spelled(forced)
+        for word, bit in spelled.beginnings:
             words[word] |= bit
-        for token_id in self._table.longer(forced) if len(forced) > LOOKS_BACK else ():
+        for token_id in spelled.longer if len(forced) > LOOKS_BACK else ():
             if self._matcher.validate_tokens([token_id]) == 1:
                 word, bit = place_of(token_id)
                 words[word] |= bit
@@ -158,23 +169,25 @@ class GrammarState:
         Raises:
             InternalError: the engine failed.
         """
-        if token_id in self._table.eos_ids:
+        table = self._table
+        if token_id in table.eos_ids:
             if not (self.finished or self.accepting):
                 return False
             self._history.append((token_id, True))
             return True
-        if self.finished or not 0 <= token_id < len(self._table.tokens):
+        if self.finished or not 0 <= token_id < len(table.tokens):
             return False
-        if not self._table.tokens[token_id] and token_id not in self._table.special_ids:
+        if not table.tokens[token_id] and token_id not in table.special_ids:
             return False
-        valid = self._matcher.validate_tokens([token_id])
-        if self._matcher.is_error():
+        matcher = self._matcher
+        valid = matcher.validate_tokens([token_id])
+        if matcher.is_error():
             self._fail()
         if valid != 1:
             return False
         self._forced = None
-        self._matcher.consume_token(token_id)
-        engine.check(self._matcher)
+        matcher.consume_token(token_id)
+        engine.check(matcher)
         self._history.append((token_id, False))
         return True
 

@@ -13,6 +13,8 @@ from policykit.grammar import engine
 
 WORD_BITS = 32
 MAX_SPELLED: Final = 4096
+BEGUN: Final = 4
+"""Bytes of a text by which it is looked up how long a token may be that it begins with."""
 
 
 def place_of(token_id: int) -> tuple[int, int]:
@@ -31,6 +33,15 @@ def _words(token_ids: Iterable[int]) -> tuple[tuple[int, int], ...]:
 def ids_at(word: int, bits: int) -> list[int]:
     """The tokens that bits of a word of a mask row stand for."""
     return [word * WORD_BITS + at for at in range(WORD_BITS) if bits >> at & 1]
+
+
+@dataclass(frozen=True, slots=True)
+class Spelled:
+    """The tokens that a text begins with, whole: for each its word in a mask row, and its bit there. And the tokens
+    that begin with the text and go on."""
+
+    beginnings: tuple[tuple[int, int], ...]
+    longer: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -54,7 +65,7 @@ class TokenTable:
         if any(not 0 <= i < len(self.tokens) for i in (*self.eos_ids, *self.special_ids)):
             raise ValueError("a token id is outside the vocabulary")
 
-    @property
+    @cached_property
     def row_words(self) -> int:
         """The length of a mask row: ceil(V / 32)."""
         return -(-len(self.tokens) // WORD_BITS)
@@ -63,7 +74,7 @@ class TokenTable:
     def compiler(self) -> engine.Compiler:
         """The engine's view; end-of-text tokens are special whether listed or not."""
         special = self.special_ids | frozenset(self.eos_ids)
-        _ = self._longest  # found out together, before a text waits for it
+        _ = self._longest, self.spells_bytes  # found out together, before a text waits for it
         return engine.Compiler(engine.vocabulary(self.tokens, special, self.eos_ids))
 
     @cached_property
@@ -80,27 +91,39 @@ class TokenTable:
         return {texts[k]: k for k in range(len(texts) - 1, -1, -1)}
 
     @cached_property
-    def _longest(self) -> int:
-        return max(map(len, self._places), default=0)
+    def _longest(self) -> dict[bytes, int]:
+        """How long tokens are that begin with these few bytes (or are no longer), at most."""
+        found: dict[bytes, int] = {}
+        for text in self._places:
+            begun = text[:BEGUN]
+            if len(text) > found.get(begun, 0):
+                found[begun] = len(text)
+        return found
 
     @cached_property
-    def _spelled(self) -> dict[bytes, tuple[tuple[int, int], ...]]:
-        """What :meth:`beginnings` has found, for a few thousand texts."""
+    def spells_bytes(self) -> bool:
+        """Whether every byte has a token."""
+        return all(bytes([byte]) in self._places for byte in range(256))
+
+    @cached_property
+    def _spelled(self) -> dict[bytes, Spelled]:
+        """What :meth:`spelled` has found, for a few thousand texts."""
         return {}
 
-    def beginnings(self, text: bytes) -> tuple[tuple[int, int], ...]:
-        """The tokens that ``text`` begins with, whole: for each its word in a mask row, and its bit there."""
+    def spelled(self, text: bytes) -> Spelled:
+        """The tokens that ``text`` begins with, and those that begin with it."""
         known = self._spelled.get(text)
         if known is None:
             if len(self._spelled) >= MAX_SPELLED:
                 self._spelled.clear()
-            known = self._spelled[text] = tuple(map(place_of, self._beginnings(text)))
+            known = Spelled(tuple(map(place_of, self._beginnings(text))), tuple(self._longer(text)))
+            self._spelled[text] = known
         return known
 
     def _beginnings(self, text: bytes) -> list[int]:
         texts, ids = self._by_text
         found: list[int] = []
-        for length in range(1, min(len(text), self._longest) + 1):
+        for length in range(1, min(len(text), max(BEGUN - 1, self._longest.get(text[:BEGUN], 0))) + 1):
             head = text[:length]
             at = self._places.get(head, len(texts))
             while at < len(texts) and texts[at] == head:
@@ -108,7 +131,7 @@ class TokenTable:
                 at += 1
         return found
 
-    def longer(self, text: bytes) -> list[int]:
+    def _longer(self, text: bytes) -> list[int]:
         """The tokens that begin with ``text`` and go on."""
         texts, ids = self._by_text
         found: list[int] = []
