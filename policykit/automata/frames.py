@@ -17,6 +17,7 @@ from policykit.automata.whole import Dfa
 from policykit.text.json_strings import FIRST_MARK, Mark
 
 _OUT = 1
+_N_MARKS = len(Mark)
 MAX_DEPTH = 256
 """Deepest nesting that a joined matcher follows; a deeper text is not generated under it."""
 
@@ -32,27 +33,28 @@ class InStrings:
         self.inner = inner
         self.alphabet = inner.alphabet
         self.start = _OUT
+        self._n = inner.alphabet.n
+        self._opens, self._closes = (self._n + mark - FIRST_MARK for mark in (Mark.OPEN, Mark.CLOSE))
 
     @property
     def n_symbols(self) -> int:
-        return self.alphabet.n + len(Mark)
+        return self._n + _N_MARKS
 
     @property
     def n_states(self) -> int:
         return self.inner.n_states + 1
 
     def step(self, state: int, symbol: int) -> int:
-        n = self.alphabet.n
         if state == _OUT:
-            return self.inner.start + 1 if symbol == n + Mark.OPEN - FIRST_MARK else _OUT
+            return self.inner.start + 1 if symbol == self._opens else _OUT
         if not state:
             return FOUND
-        if symbol == n + Mark.CLOSE - FIRST_MARK:
-            return FOUND if self.inner.end_found(state - 1) else _OUT
-        if symbol >= n:
+        if symbol < self._n:
+            to = self.inner.step(state - 1, symbol)
+            return to + 1 if to else FOUND
+        if symbol != self._closes:
             return state
-        to = self.inner.step(state - 1, symbol)
-        return to + 1 if to else FOUND
+        return FOUND if self.inner.end_found(state - 1) else _OUT
 
     def end_found(self, state: int) -> bool:
         """A text that is cut off inside a string ends the string's content there."""
@@ -66,7 +68,7 @@ class InStrings:
         if state <= _OUT:
             return None
         hot = self.inner.hot(state - 1)
-        return None if hot is None else {*hot, self.alphabet.n + Mark.CLOSE - FIRST_MARK}
+        return None if hot is None else {*hot, self._closes}
 
     def pass_over(self, state: int, symbol: int) -> int:
         if state <= _OUT or symbol >= self.alphabet.n:
@@ -102,7 +104,7 @@ class InJoinedArrays:
 
     @property
     def n_symbols(self) -> int:
-        return self.alphabet.n + len(Mark)
+        return self.alphabet.n + _N_MARKS
 
     @property
     def n_states(self) -> int:
@@ -227,7 +229,8 @@ class Trimmed:
 
     def step(self, state: int, symbol: int) -> int:
         to = self.inner.step(state, symbol)
-        return FOUND if self.is_doomed(to) else to
+        known = self._doomed.get(to)
+        return FOUND if (self.is_doomed(to) if known is None else known) else to
 
     def is_doomed(self, state: int) -> bool:
         known = self._doomed.get(state)

@@ -64,7 +64,8 @@ class Unit:
         self.tails = tails
         self._single = tails.single(automaton.n_symbols)
         self._longest_tail = max((len(s) for kind in tails.strings for s in kind), default=0)
-        self._columns = automaton.n_symbols + len(tails.strings)
+        self._n_symbols = automaton.n_symbols
+        self._columns = self._n_symbols + len(tails.strings)
         self._size = size
         self._escape = tuple(escape)
         self._free_ids = np.array(sorted(free_ids), np.int64)
@@ -119,7 +120,7 @@ class Unit:
         if state < len(self._built) and self._built[state]:
             return self._table[state]
         automaton = self.automaton
-        n = automaton.n_symbols
+        n = self._n_symbols
         like, hot = alike(automaton, state) or (automaton.reference(state), None)
         if hot is None and like != state:
             hot = automaton.hot(state)
@@ -173,7 +174,7 @@ class Unit:
         trie, ids = self._tries[mode], self._token_ids[mode]
         at = self._full(mode, state)
         nodes = trie.token_node
-        whole = np.where(trie.symbol[nodes] < self.automaton.n_symbols, nodes, trie.parent[nodes])
+        whole = np.where(trie.symbol[nodes] < self._n_symbols, nodes, trie.parent[nodes])
         after = np.zeros(self._size, np.int32)
         after[ids] = at[whole]
         return after
@@ -187,7 +188,7 @@ class Unit:
         and the number of nodes."""
         trie = self._tries[mode]
         nodes = trie.token_node
-        whole = np.where(trie.symbol[nodes] < self.automaton.n_symbols, nodes, trie.parent[nodes])
+        whole = np.where(trie.symbol[nodes] < self._n_symbols, nodes, trie.parent[nodes])
         of_token = np.full(self._size, -1, np.int64)
         of_token[self._token_ids[mode]] = whole
         return of_token[token_ids], trie.n
@@ -241,7 +242,7 @@ class Unit:
         if base is None:
             trie = self._tries[mode]
             at = self._full(mode, reference)
-            at = np.where(trie.symbol < self.automaton.n_symbols, at, at[trie.parent])  # a tail is not read
+            at = np.where(trie.symbol < self._n_symbols, at, at[trie.parent])  # a tail is not read
             held = self._held(at, by_escape) & (at != FOUND)
             flags = np.zeros(self._size, bool)
             flags[self._token_ids[mode]] = held[trie.token_node]
@@ -273,7 +274,7 @@ class Unit:
         todo = [self.automaton.start]
         seen = set(todo)
         while todo and len(seen) <= limit:
-            for to in set(self._row(todo.pop())[: self.automaton.n_symbols].tolist()) - seen:
+            for to in set(self._row(todo.pop())[: self._n_symbols].tolist()) - seen:
                 seen.add(to)
                 todo.append(to)
 
@@ -318,7 +319,7 @@ class Unit:
             found = a == FOUND
             for node in child[found].tolist():
                 dead.append(trie.order[trie.begin[node] : trie.begin[node] + trie.size[node]])
-            inner = ~found & (symbol[differ] < self.automaton.n_symbols)
+            inner = ~found & (symbol[differ] < self._n_symbols)
             nodes, mine, other = child[inner], a[inner], b[inner]
             apart.append((nodes.astype(np.int32), mine))
         todo = list(zip(nodes.tolist(), mine.tolist(), other.tolist(), strict=True))
@@ -332,7 +333,7 @@ class Unit:
     ) -> tuple[Ints, NDArray[np.int32]]:
         """The same walk node by node: where few nodes are open (a run of spaces, a long word), or few symbols matter
         (those that a phrase goes on with), arrays cost more."""
-        n_symbols = self.automaton.n_symbols
+        n_symbols = self._n_symbols
         children, labels = trie.first_child.data, trie.symbol.data
         nodes: list[int] = []
         own: list[int] = []
@@ -362,9 +363,9 @@ class Unit:
                 child = bisect_left(labels, symbol, first, last)
                 if child < last and labels[child] == symbol:
                     found.append((child, a, b))
-            if labels[last - 1] < self.automaton.n_symbols:
+            if labels[last - 1] < self._n_symbols:
                 return found
-            first = bisect_left(labels, self.automaton.n_symbols, first, last)  # what is left are unfinished characters
+            first = bisect_left(labels, self._n_symbols, first, last)  # what is left are unfinished characters
         mine_after, other_after = self._row(mine).data, self._row(other).data
         for child in range(first, last):
             a, b = mine_after[labels[child]], other_after[labels[child]]
