@@ -115,18 +115,17 @@ class GrammarState:
         if self._history and self._history[-1][1]:
             row[:] = self._table.eos_bits
             return
-        matcher = self._matcher
+        matcher, words = self._matcher, row.data.cast("B").cast("I")
         forced = matcher.compute_ff_bytes() if self._forces else b""
         if len(forced) > LOOKS_BACK and self._table.spells_bytes and not matcher.is_accepting():
             row.fill(0)  # the engine would add nothing to what the text begins with, and takes long to say so
-            self._open_forced(row.data.cast("B").cast("I"), forced)
+            self._open_forced(words, forced)
             self._forced = forced
             return
         # of all ways to the address the quickest
-        matcher.unsafe_compute_mask_ptr(ctypes.addressof(ctypes.c_char.from_buffer(row)), 4 * n_words)
+        matcher.unsafe_compute_mask_ptr(ctypes.addressof(ctypes.c_char.from_buffer(words)), words.nbytes)
         if matcher.is_error():
             self._fail()
-        words = row.data.cast("B").cast("I")
         if forced:
             self._open_forced(words, forced)
         is_end = self._set_special(words)
