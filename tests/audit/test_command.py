@@ -53,6 +53,20 @@ def test_a_changed_record_is_named(log: str, capsys: pytest.CaptureFixture[str])
 
 
 @pytest.mark.parametrize(
+    ("asked", "help"), [("verify", "restore it from a copy"), ("query", "run `policykit audit verify`")]
+)
+def test_whoever_verifies_a_damaged_log_is_not_told_to_verify_it(
+    log: str, capsys: pytest.CaptureFixture[str], asked: str, help: str
+) -> None:
+    damaged = only_segment(Path(log))
+    damaged.write_bytes(damaged.read_bytes()[:9000])
+    status, out, err = run(capsys, asked, log)
+    assert (status, out) == (3, "")
+    assert "PK664" in err
+    assert f"help: {help}" in err
+
+
+@pytest.mark.parametrize(
     ("options", "expected"),
     [
         ([], [1, 2, 3, 4, 5, 6]),

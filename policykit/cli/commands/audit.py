@@ -12,6 +12,7 @@ from rich.table import Table
 
 from policykit.audit import (
     Checkpoint,
+    LogDamaged,
     PackageMissing,
     Query,
     Record,
@@ -84,8 +85,12 @@ def _add_checkpoints(parser: ArgumentParser) -> None:
 
 def _verify(args: Namespace, streams: Streams) -> Exit:
     checkpoints = _checkpoints(args)
-    with closing(open_reader(args.log)) as reader:
-        found = verify_log(reader, checkpoints, _trusted(args.trusted), _progress(streams, "verified"))
+    try:
+        with closing(open_reader(args.log)) as reader:
+            found = verify_log(reader, checkpoints, _trusted(args.trusted), _progress(streams, "verified"))
+    except LogDamaged as error:  # the help of others that meet it is to verify the log
+        help = "restore it from a copy: where a log's first or last file cannot be read, nothing of it is verified"
+        raise LogDamaged.because(error.diagnostics[0].message, help) from error
     if args.format == "json":
         streams.write(f"{json.dumps(_verification(found))}\n")
     elif found.fault is None:
