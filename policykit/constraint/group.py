@@ -120,7 +120,7 @@ class Group:
         out: list[list[int]] = []
         for tail in cut(self.vocabulary).tails:
             low, high = utf8.completions(tail)
-            out.append(np.unique(self.string_ids[low:high]).tolist())
+            out.append(np.flatnonzero(np.bincount(self.string_ids[low:high])).tolist())
         for mode in self.lexer.unfinished:
             out.append(np.unique(self.string_ids[[c for _, c in self.lexer.completions(mode)]]).tolist())
         return out
