@@ -6,7 +6,7 @@ becomes a short class string. The view's map is applied before, so a class is a 
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -157,18 +157,29 @@ def _distinct(rows: NDArray[Any], sizes: Sequence[int]) -> tuple[NDArray[Any], N
 def class_strings(alphabet: Alphabet) -> tuple[NDArray[np.int32], list[tuple[int, ...]]]:
     """For every code point, which class string its image on the alphabet's view is; and the distinct class strings,
     of which the first ``n`` are the single classes."""
-    ids = alphabet.class_of.astype(np.int32)
+    class_of = alphabet.class_of
+    ids = class_of.astype(np.int32)
     strings: list[tuple[int, ...]] = [(c,) for c in range(alphabet.n)]
     known = {string: i for i, string in enumerate(strings)}
-    images = alphabet.view.images
-    of = {point: alphabet.of(chr(point)) for point in {ord(c) for image in images.values() for c in image}}
-    for point, image in images.items():
-        string = tuple(of[ord(c)] for c in image)
+    points, to, longer = _moved(alphabet.view)
+    ids[points] = class_of[to]
+    chars = sorted({char for _, image in longer for char in image})
+    of = dict(zip(chars, class_of[[ord(char) for char in chars]].tolist() if chars else (), strict=True))
+    for point, image in longer:
+        string = tuple([of[char] for char in image])
         if string not in known:
             known[string] = len(strings)
             strings.append(string)
         ids[point] = known[string]
     return ids, strings
+
+
+@cache
+def _moved(view: View) -> tuple[NDArray[np.int64], NDArray[np.int64], tuple[tuple[int, str], ...]]:
+    """Code points whose image is one other character, that character, and those with a longer or an empty image."""
+    single = [(point, ord(image)) for point, image in view.images.items() if len(image) == 1]
+    points, to = np.array(single, np.int64).reshape(-1, 2).T
+    return points, to, tuple((point, image) for point, image in view.images.items() if len(image) != 1)
 
 
 @lru_cache(maxsize=4096)
