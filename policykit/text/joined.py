@@ -16,6 +16,8 @@ BEYOND = 128
 """Stands for all characters beyond ASCII, where these are not told apart."""
 _LONG = 4_096
 """Characters of a text whose kinds are worth numbering."""
+_FEW = 8
+"""One character beyond ASCII of so many is asked alone, and the others are translated."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +51,11 @@ class Joined:
         if table.itemsize == 1 and self._palette is not None:
             numbers, chars = self._palette
             return np.frombuffer(numbers.translate(table[chars].tobytes().ljust(256)), table.dtype)
+        if table.itemsize == 1 and self._scattered is not None:
+            places, points = self._scattered
+            found = np.frombuffer(bytearray(self._bytes.translate(table[:256].tobytes())), table.dtype)
+            found[places] = table.take(points)
+            return found
         return table.take(self._indices, mode="clip")  # nothing is beyond: it is faster than to raise
 
     @cached_property
@@ -68,6 +75,19 @@ class Joined:
         numbers = self.narrow.copy()
         numbers[beyond] = number.take(own)
         return numbers.tobytes(), np.concatenate((np.arange(BEYOND), kinds))
+
+    @cached_property
+    def _scattered(self) -> tuple[NDArray[np.intp], NDArray[np.intp]] | None:
+        """Where the characters beyond ASCII stand, and what they are. None where they are many, or characters few."""
+        assert self.points is not None, "ASCII is translated"
+        places = np.flatnonzero(self.points >= BEYOND)
+        if len(self.points) < max(_LONG, _FEW * len(places)):
+            return None
+        return places, self.points[places].astype(np.intp)
+
+    @cached_property
+    def _bytes(self) -> bytes:
+        return self.narrow.tobytes()
 
     @cached_property
     def _indices(self) -> NDArray[np.intp]:
