@@ -105,7 +105,8 @@ def is_named(broken: Sequence[Sequence[str]], residue: Sequence[str]) -> bool:
 
 
 def beside(ours: Sequence[Row], theirs: Sequence[Row]) -> dict[str, Any]:
-    """What the mask alone rejects, on the schemas that llguidance compiles and on those that it refuses."""
+    """What the mask alone rejects, on the schemas that llguidance compiles and on those that it refuses; and how long
+    the first mask takes on those that both compile: what it refuses is mostly what takes longest."""
     pairs = [(mine, other) for mine, other in zip(ours, theirs, strict=True) if mine["outcome"] == "compiled"]
     missed = [
         mine["name"]
@@ -115,6 +116,7 @@ def beside(ours: Sequence[Row], theirs: Sequence[Row]) -> dict[str, Any]:
         if not a["valid"] and a["closed_at"] is None and b["closed_at"] is not None
     ]
     refused = [t for mine, other in pairs if other["outcome"] == "refused" for t in mine["tests"] if not t["valid"]]
+    both = [(mine["ttfm_s"] * 1e3, other["ttfm_s"] * 1e3) for mine, other in pairs if other["outcome"] == "compiled"]
     keywords = Counter(str(t["fault"]) for t in refused)
     closed = Counter(str(t["fault"]) for t in refused if t["closed_at"] is not None)
     share = {k: f"{closed[k]} of {n}" for k, n in keywords.most_common()}
@@ -123,6 +125,11 @@ def beside(ours: Sequence[Row], theirs: Sequence[Row]) -> dict[str, Any]:
         "where llguidance refuses, invalid instances": len(refused),
         "where llguidance refuses, rejected by our mask": closed.total(),
         "by keyword": share,
+        "where both compile, schemas": len(both),
+        "where both compile, TTFM ms p50, ours and llguidance's": [
+            round(float(np.median(side or [0])), 2) for side in zip(*both, strict=True)
+        ],
+        "where both compile, TTFM as a multiple, p50": round(float(np.median([a / b for a, b in both] or [0])), 2),
     }
 
 
