@@ -8,8 +8,9 @@ its recognisers run alone, without a language model. The slow ones get shorter t
 Every hostile text is judged four times: `first_ms` is the first time that a plan which was warmed (`Plan.warm`) meets
 its kind, as it is; `ms` is the median of the three that follow, since single ones are up to a third off on a machine
 that does other things too (garbage collection is not why: it takes 0 to 3 per cent), and `worst_ms` the longest of
-these three. `cold_ms` is the first time in a process of its own, without warming: it has what is made
-once (numbering plans that are read, automata that grow).
+these three. `median_benign_ms` is of harmless texts that are judged in between, one before each hostile one: machines
+are faster and slower for minutes. `cold_ms` is the first time in a process of its own, without warming: it has what is
+made once (numbering plans that are read, automata that grow).
 """
 
 import argparse
@@ -78,6 +79,16 @@ def firsts(plan: pk.Plan, texts: dict[str, str]) -> dict[str, float]:
     return {name: seconds(plan.verify, text) for name, text in texts.items()}
 
 
+def in_turn(plan: pk.Plan, texts: dict[str, str], benign: Sequence[str]) -> tuple[dict[str, float], list[float]]:
+    """The same, and the seconds of harmless texts, one of which is judged before each."""
+    found: dict[str, float] = {}
+    between: list[float] = []
+    for i, (name, text) in enumerate(texts.items()):
+        between.append(seconds(plan.verify, benign[i % len(benign)]))
+        found[name] = seconds(plan.verify, text)
+    return found, between
+
+
 def slowest_first(found: dict[str, float]) -> dict[str, float]:
     return {name: round(s * 1000, 1) for name, s in sorted(found.items(), key=lambda item: -item[1])}
 
@@ -115,9 +126,10 @@ def main() -> None:
         plan.verify(text)
         without.verify(text)
     benign_rates = rates(plan.verify, benign)
-    median_ms = options.size / 1000 / benign_rates["median"]
-    first = firsts(plan, texts)
-    again = [firsts(plan, texts) for _ in range(AGAIN)]
+    first, _ = in_turn(plan, texts, benign)
+    rounds = [in_turn(plan, texts, benign) for _ in range(AGAIN)]
+    again = [found for found, _ in rounds]
+    median_ms = statistics.median(second for _, between in rounds for second in between) * 1000
     hostile = {name: statistics.median(found[name] for found in again) for name in texts}
     worst = {name: max(found[name] for found in again) for name in texts}
     slowest = max(hostile, key=hostile.__getitem__)
