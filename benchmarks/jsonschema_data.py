@@ -186,7 +186,7 @@ class _Canonical:
             elif keyword == "allOf":
                 for branch in inside:
                     self._collect(branch, value, atoms, depth + 1)
-            elif keyword in ("anyOf", "oneOf", "if", "then", "else"):
+            elif keyword in ("anyOf", "oneOf", "then", "else"):  # a condition (`if`) defines no names
                 for branch in inside if isinstance(inside, list) else [inside]:
                     if self._admits(branch, value):
                         self._collect(branch, value, atoms, depth + 1)
